@@ -1,0 +1,46 @@
+package node
+
+import "time"
+
+// Limits of the protocol.
+const (
+	// Forever as an acquire's timeout means to wait without limit (Q1).
+	Forever = 1<<64 - 1
+
+	maxSessions        = 1_000_000  // A5
+	maxSemaphores      = 1_000_000  // Q4
+	maxSessionTimeout  = 1_800_000  // ms, A4
+	maxAcquireTimeout  = 86_400_000 // ms, Q1
+	maxDescriptionSize = 1_024      // bytes, A4
+	maxKeySize         = 16         // bytes, A4
+	maxNameSize        = 1_024      // bytes, Q4
+	maxDataSize        = 1 << 20    // bytes, Q1, S1
+	maxSemaphoreLimit  = 1<<64 - 1  // of an ephemeral semaphore, Q4
+)
+
+// Config is a node's settings as they were given; zero means the default (N5). Safe to copy.
+type Config struct {
+	SelfCheckPeriodMillis    uint32
+	SessionGracePeriodMillis uint32
+}
+
+// Grace is what a session gets beyond its timeout to come back after a restart (A13), within the ranges of N5.
+func (c Config) Grace() time.Duration {
+	selfCheck := clamp(or(c.SelfCheckPeriodMillis, 1_000), 500, 10_000)
+	grace := clamp(or(c.SessionGracePeriodMillis, 10_000), selfCheck+1_000, 30_000)
+
+	return millis(uint64(grace))
+}
+
+func or(v, def uint32) uint32 {
+	if v == 0 {
+		return def
+	}
+
+	return v
+}
+
+func clamp(v, low, high uint32) uint32 { return min(max(v, low), high) }
+
+// millis is for values that were checked against a limit: it does not overflow for those.
+func millis(ms uint64) time.Duration { return time.Duration(ms) * time.Millisecond }
