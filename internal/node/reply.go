@@ -83,7 +83,7 @@ type (
 
 	// Changed fires a watch, once (S6); Req is that of the Describe. Both flags false: a newer watch replaced it (S5).
 	Changed struct {
-		Req                       uint64
+		Req                        uint64
 		DataChanged, OwnersChanged bool
 	}
 )

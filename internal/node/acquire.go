@@ -1,0 +1,151 @@
+package node
+
+import "bytes"
+
+// acquire answers Q1 to Q7.
+func (n *Node) acquire(r Acquire, fx *Effects) {
+	if f := n.acquirable(r); f.status != 0 {
+		fx.reply(r.Stream, Acquired{Result: f.result(r.Req)})
+
+		return
+	}
+	sem := n.semaphores[r.Semaphore]
+	if sem == nil {
+		sem = n.newSemaphore(r.Semaphore, maxSemaphoreLimit, nil, true, fx) // Q4
+	}
+
+	switch l := n.links[linkKey{r.Session, sem.id}]; {
+	case l == nil:
+		n.enqueue(sem, r, fx)
+	case r.Count > l.count:
+		f := fault{BadRequest, "Increasing count is not allowed"}
+		fx.reply(r.Stream, Acquired{Result: f.result(r.Req)})
+	case l.owner:
+		n.shrink(l, r, fx)
+	default:
+		n.requeue(l, r, fx)
+	}
+}
+
+// acquirable makes the checks that come before anything changes: Q1 to Q4, in this order.
+func (n *Node) acquirable(r Acquire) fault {
+	switch {
+	case r.Count == 0:
+		return fault{BadRequest, "Acquire must have count > 0"}
+	case r.TimeoutMillis > maxAcquireTimeout && r.TimeoutMillis != Forever:
+		return fault{BadRequest, "Acquire timeout is out of range"}
+	case len(r.Data) > maxDataSize:
+		return fault{BadRequest, "Acquire data is too large"}
+	}
+	if f := n.admissible(r.From, r.Semaphore); f.status != 0 {
+		return f
+	}
+
+	switch sem := n.semaphores[r.Semaphore]; {
+	case sem == nil && !r.Ephemeral:
+		return fault{NotFound, "Semaphore does not exist"}
+	case sem == nil:
+		return n.roomForSemaphore()
+	case sem.ephemeral != r.Ephemeral:
+		return fault{PreconditionFailed, "Semaphore ephemeral mode mismatch"}
+	case r.Count > sem.limit:
+		return fault{BadRequest, "Cannot acquire more than allowed by the semaphore"}
+	}
+
+	return fault{}
+}
+
+// enqueue is the acquire of a session that has no link to the semaphore (Q5).
+func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
+	grantable := sem.queue.waiting == nil && r.Count <= sem.limit-sem.queue.held
+	if r.TimeoutMillis == 0 && !grantable {
+		fx.reply(r.Stream, Acquired{Result: Result{Req: r.Req, Status: Success}})
+
+		return
+	}
+	n.last.order++
+	fx.putCounters(n.last)
+	l := n.newLink(n.sessions[r.Session], sem, n.last.order)
+	n.ask(l, r, fx)
+}
+
+// requeue is the acquire of a session that waits already: it keeps its place (Q7).
+func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
+	l.supersede(fx)
+	q := &l.semaphore.queue
+	grantable := q.waiting == l && r.Count <= l.semaphore.limit-q.held
+	if r.TimeoutMillis == 0 && !grantable {
+		fx.reply(r.Stream, Acquired{Result: Result{Req: r.Req, Status: Success}})
+		n.unlink(l, fx)
+		n.settle(l.semaphore, event{}, fx)
+
+		return
+	}
+	n.ask(l, r, fx)
+}
+
+// ask makes the waiting link stand for the acquire: it is granted now, or its timer starts.
+func (n *Node) ask(l *link, r Acquire, fx *Effects) {
+	l.stream, l.req = r.Stream, r.Req
+	l.count, l.timeoutMillis, l.data = r.Count, r.TimeoutMillis, r.Data
+	fx.put(l.record())
+	n.settle(l.semaphore, event{}, fx)
+	if l.owner {
+		return
+	}
+	fx.reply(l.stream, AcquirePending{l.req})
+	n.startTimer(l)
+}
+
+func (n *Node) startTimer(l *link) {
+	if l.timeoutMillis == Forever {
+		n.deadlines.cancel(&l.deadline)
+
+		return
+	}
+	n.deadlines.start(&l.deadline, n.now.Add(millis(l.timeoutMillis)))
+}
+
+// shrink is the acquire of a session that owns the semaphore: it can only give back and change its data (Q6).
+func (n *Node) shrink(l *link, r Acquire, fx *Effects) {
+	fx.reply(r.Stream, Acquired{Result{Req: r.Req, Status: Success}, true})
+	if l.count == r.Count && bytes.Equal(l.data, r.Data) {
+		return
+	}
+	l.semaphore.queue.held -= l.count - r.Count
+	l.count, l.data = r.Count, r.Data
+	fx.put(l.record())
+	n.settle(l.semaphore, event{owners: true}, fx)
+}
+
+// giveUp ends a waiting acquire whose time is over (Q5).
+func (n *Node) giveUp(l *link, fx *Effects) {
+	l.tell(Success, false, "", fx)
+	n.unlink(l, fx)
+	n.settle(l.semaphore, event{}, fx)
+}
+
+// release answers Q8.
+func (n *Node) release(r Release, fx *Effects) {
+	if f := n.admissible(r.From, r.Semaphore); f.status != 0 {
+		fx.reply(r.Stream, Released{Result: f.result(r.Req)})
+
+		return
+	}
+	var l *link
+	if sem := n.semaphores[r.Semaphore]; sem != nil {
+		l = n.links[linkKey{r.Session, sem.id}]
+	}
+	if l == nil {
+		fx.reply(r.Stream, Released{Result: Result{Req: r.Req, Status: Success}})
+
+		return
+	}
+
+	if !l.owner {
+		l.supersede(fx)
+	}
+	fx.reply(r.Stream, Released{Result{Req: r.Req, Status: Success}, true})
+	n.unlink(l, fx) // Q10: all that a hand-over writes
+	n.settle(l.semaphore, event{owners: l.owner}, fx)
+}

@@ -1,0 +1,93 @@
+package node
+
+import "fmt"
+
+// maybeCheck checks after every Apply, but in a large node only now and then, so that its share of the time stays the
+// same. It does nothing without the build tags race or invariants.
+func (n *Node) maybeCheck() {
+	if !invariants {
+		return
+	}
+	n.applied++
+	if size := len(n.sessions) + len(n.links) + len(n.semaphores); n.applied%uint64(1+size/100) == 0 {
+		n.check()
+	}
+}
+
+// check panics, naming the invariant, if one does not hold (see Node).
+func (n *Node) check() {
+	links, orderIDs := 0, make(map[uint64]bool, len(n.links))
+	for name, s := range n.semaphores {
+		must(name == s.name && s.id <= n.last.semaphore, "I9", name)
+		must(!s.ephemeral || !s.queue.empty(), "I7", name)
+		links += n.checkQueue(s, orderIDs)
+		for _, watches := range []map[*session]*watch{s.dataWatches, s.ownerWatches} {
+			must(watches == nil || len(watches) > 0, "I8", name)
+			for session, w := range watches {
+				must(session.watches[s] == w && session.stream != 0, "I8", name)
+			}
+		}
+	}
+	must(links == len(n.links), "I4", links)
+
+	attached, timed := 0, 0
+	for id, s := range n.sessions {
+		must(id == s.id && id <= n.last.session, "I9", id)
+		must(s.deadline.set() == (s.stream == 0), "I5", id)
+		if s.stream != 0 {
+			attached++
+			must(n.streams[s.stream] == s, "I5", id)
+		}
+		for l := s.links; l != nil; l = l.older {
+			links--
+			must(l.session == s && n.links[l.key()] == l, "I4", l.key())
+		}
+		for sem, w := range s.watches {
+			must(sem.dataWatches[s] == w || sem.ownerWatches[s] == w, "I8", id)
+			must(n.semaphores[sem.name] == sem, "I8", id)
+		}
+	}
+	must(links == 0, "I4", links)
+	must(attached == len(n.streams), "I5", attached)
+	for i, d := range n.deadlines.heap {
+		must(d.pos == i+1, "I5", i)
+		must(i == 0 || n.deadlines.heap[(i-1)/2].compare(d) < 0, "I5", i)
+		if d.link != nil {
+			timed++
+			must(n.links[d.link.key()] == d.link, "I6", d.link.key())
+		}
+	}
+	must(len(n.deadlines.heap) == len(n.sessions)-attached+timed, "I5", timed)
+}
+
+// checkQueue checks a semaphore's queue and returns its length.
+func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
+	var held, last uint64
+	waiting := false
+	for l := s.queue.first; l != nil; l = l.behind {
+		length++
+		must(l.semaphore == s && n.links[l.key()] == l, "I4", l.key())
+		must(l.orderID > last && !orderIDs[l.orderID], "I2", l.key())
+		last, orderIDs[l.orderID] = l.orderID, true
+		waiting = waiting || l == s.queue.waiting
+		must(l.owner == !waiting, "I2", l.key())
+		must(l.deadline.set() == (waiting && l.timeoutMillis != Forever), "I6", l.key())
+		if l.owner {
+			held += l.count
+			must(held >= l.count, "I1", s.name)
+		}
+	}
+	must(last <= n.last.order, "I9", s.name)
+	must(held == s.queue.held && held <= s.limit, "I1", s.name)
+	if w := s.queue.waiting; w != nil {
+		must(waiting && w.count > s.limit-held, "I3", s.name)
+	}
+
+	return length
+}
+
+func must(ok bool, invariant string, where any) {
+	if !ok {
+		panic(fmt.Sprintf("node: invariant %s does not hold: %v", invariant, where))
+	}
+}

@@ -1,0 +1,73 @@
+package node
+
+// link is the pair of a session and a semaphore: an owner, or a waiter.
+type link struct {
+	deadline deadline // of a waiter, unless it waits for ever
+
+	session       *session
+	semaphore     *semaphore
+	orderID       uint64
+	count         uint64
+	timeoutMillis uint64
+	data          []byte
+	owner         bool
+
+	// Whom to tell, while the link waits: the acquire that asked for it last. The stream counts only as long as it is
+	// the session's: after a re-attach nobody is told (A8).
+	stream StreamID
+	req    uint64
+
+	ahead, behind *link // neighbours in the semaphore's queue
+	older, newer  *link // neighbours in the session's list
+}
+
+type linkKey struct{ session, semaphore uint64 }
+
+func (l *link) key() linkKey { return linkKey{l.session.id, l.semaphore.id} }
+
+func (l *link) record() (key, value []byte) {
+	e := encoder{key: linkRecordKey(l.session.id, l.semaphore.id)}
+
+	return e.key, e.uint(l.orderID).uint(l.count).uint(l.timeoutMillis).bytes(l.data).done()
+}
+
+// tell answers the acquire that the link stands for, if its stream is still there.
+func (l *link) tell(status Status, acquired bool, issue string, fx *Effects) {
+	if l.stream != 0 && l.stream == l.session.stream {
+		fx.reply(l.stream, Acquired{Result{l.req, status, issue}, acquired})
+	}
+}
+
+// supersede answers the waiting acquire when another request of its session takes its place (Q7, Q8).
+func (l *link) supersede(fx *Effects) {
+	l.tell(Aborted, false, "Operation superseded by another request", fx)
+}
+
+func (n *Node) newLink(s *session, sem *semaphore, orderID uint64) *link {
+	l := &link{session: s, semaphore: sem, orderID: orderID}
+	l.deadline.link = l
+	n.links[l.key()] = l
+	if l.older = s.links; l.older != nil {
+		l.older.newer = l
+	}
+	s.links = l
+	sem.queue.push(l)
+
+	return l
+}
+
+// unlink removes the link everywhere; the caller settles the semaphore.
+func (n *Node) unlink(l *link, fx *Effects) {
+	n.deadlines.cancel(&l.deadline)
+	delete(n.links, l.key())
+	if l.newer != nil {
+		l.newer.older = l.older
+	} else {
+		l.session.links = l.older
+	}
+	if l.older != nil {
+		l.older.newer = l.newer
+	}
+	l.semaphore.queue.remove(l)
+	fx.del(linkRecordKey(l.session.id, l.semaphore.id))
+}

@@ -1,0 +1,56 @@
+package node
+
+// queue is the links of a semaphore by order id. The owners are those in front of waiting; which links own is thus not
+// stored but follows from limit, counts and order ids (Q9, Q10).
+type queue struct {
+	first, last *link
+	waiting     *link  // the first waiter; nil: nobody waits
+	held        uint64 // by the owners together
+}
+
+func (q *queue) empty() bool { return q.first == nil }
+
+// push adds a waiter, whose order id is above all others, to the end.
+func (q *queue) push(l *link) {
+	if l.ahead = q.last; l.ahead == nil {
+		q.first = l
+	} else {
+		l.ahead.behind = l
+	}
+	q.last = l
+	if q.waiting == nil {
+		q.waiting = l
+	}
+}
+
+func (q *queue) remove(l *link) {
+	if l.owner {
+		q.held -= l.count
+	}
+	if q.waiting == l {
+		q.waiting = l.behind
+	}
+	if l.ahead != nil {
+		l.ahead.behind = l.behind
+	} else {
+		q.first = l.behind
+	}
+	if l.behind != nil {
+		l.behind.ahead = l.ahead
+	} else {
+		q.last = l.ahead
+	}
+}
+
+// promote makes the first waiter an owner and returns it, or nil if there is none or its count does not fit (Q9).
+func (q *queue) promote(limit uint64) *link {
+	l := q.waiting
+	if l == nil || l.count > limit-q.held {
+		return nil
+	}
+	q.waiting = l.behind
+	q.held += l.count
+	l.owner = true
+
+	return l
+}

@@ -1,0 +1,199 @@
+package node
+
+import "bytes"
+
+type semaphore struct {
+	id        uint64
+	name      string
+	limit     uint64
+	data      []byte
+	ephemeral bool
+	queue     queue
+
+	// The watches of each kind; one that watches both stands in both. Nil when there are none.
+	dataWatches, ownerWatches map[*session]*watch
+}
+
+func (s *semaphore) record() (key, value []byte) {
+	var ephemeral uint64
+	if s.ephemeral {
+		ephemeral = 1
+	}
+	e := encoder{key: semaphoreKey(s.id)}
+
+	return e.key, e.string(s.name).uint(s.limit).uint(ephemeral).bytes(s.data).done()
+}
+
+func (n *Node) newSemaphore(name string, limit uint64, data []byte, ephemeral bool, fx *Effects) *semaphore {
+	n.last.semaphore++
+	s := &semaphore{id: n.last.semaphore, name: name, limit: limit, data: data, ephemeral: ephemeral}
+	n.semaphores[name] = s
+	fx.putCounters(n.last)
+	fx.put(s.record())
+
+	return s
+}
+
+// admissible makes the checks that every request about a semaphore shares: the name (Q4), then the session (Q2).
+func (n *Node) admissible(from From, name string) fault {
+	if len(name) > maxNameSize {
+		return fault{BadRequest, "Semaphore name is too long"}
+	}
+
+	return n.attached(from)
+}
+
+func (n *Node) roomForSemaphore() fault {
+	if len(n.semaphores) >= n.maxSemaphores {
+		return fault{PreconditionFailed, "Too many semaphores already exist"}
+	}
+
+	return fault{}
+}
+
+// settle ends every change of a semaphore's queue: who fits is granted (Q9), an ephemeral semaphore without links goes
+// (Q11), watches are told. The event is what has happened to the semaphore before.
+func (n *Node) settle(s *semaphore, ev event, fx *Effects) {
+	for l := s.queue.promote(s.limit); l != nil; l = s.queue.promote(s.limit) {
+		n.deadlines.cancel(&l.deadline)
+		l.tell(Success, true, "", fx)
+		ev.owners = true
+	}
+	if s.ephemeral && s.queue.empty() {
+		n.forget(s, fx)
+		ev = event{data: true, owners: true}
+	}
+	n.fire(s, ev, fx)
+}
+
+// forget removes a semaphore that has no links.
+func (n *Node) forget(s *semaphore, fx *Effects) {
+	delete(n.semaphores, s.name)
+	fx.del(semaphoreKey(s.id))
+}
+
+// create answers S1.
+func (n *Node) create(r Create, fx *Effects) {
+	f := n.creatable(r)
+	if f.status == 0 {
+		n.newSemaphore(r.Semaphore, r.Limit, r.Data, false, fx)
+	}
+	fx.reply(r.Stream, Created{f.result(r.Req)})
+}
+
+func (n *Node) creatable(r Create) fault {
+	if r.Limit == 0 {
+		return fault{BadRequest, "Semaphores must have limit > 0"}
+	}
+	if f := n.writable(r.From, r.Semaphore, r.Data); f.status != 0 {
+		return f
+	}
+	if s := n.semaphores[r.Semaphore]; s != nil {
+		if s.ephemeral {
+			return fault{PreconditionFailed, "Cannot create semaphore due to ephemeral locks"}
+		}
+
+		return fault{AlreadyExists, "Semaphore already exists"}
+	}
+
+	return n.roomForSemaphore()
+}
+
+// writable is admissible for requests that carry a semaphore's data.
+func (n *Node) writable(from From, name string, data []byte) fault {
+	if len(name) <= maxNameSize && len(data) > maxDataSize {
+		return fault{BadRequest, "Semaphore data is too large"}
+	}
+
+	return n.admissible(from, name)
+}
+
+// update answers S2.
+func (n *Node) update(r Update, fx *Effects) {
+	f := n.writable(r.From, r.Semaphore, r.Data)
+	s := n.semaphores[r.Semaphore]
+	if f.status == 0 && s == nil {
+		f = fault{NotFound, "Semaphore does not exist"}
+	}
+	fx.reply(r.Stream, Updated{f.result(r.Req)})
+	if f.status != 0 || bytes.Equal(s.data, r.Data) {
+		return
+	}
+	s.data = r.Data
+	fx.put(s.record())
+	n.fire(s, event{data: true}, fx)
+}
+
+// delete answers S3. Its result comes last (Q12).
+func (n *Node) delete(r Delete, fx *Effects) {
+	s, f := n.deletable(r)
+	if f.status == 0 {
+		for l := s.queue.first; l != nil; l = s.queue.first {
+			if !l.owner {
+				l.tell(Aborted, false, "Semaphore destroyed", fx)
+			}
+			n.unlink(l, fx)
+		}
+		n.forget(s, fx)
+		n.fire(s, event{data: true, owners: true}, fx)
+	}
+	fx.reply(r.Stream, Deleted{f.result(r.Req)})
+}
+
+func (n *Node) deletable(r Delete) (*semaphore, fault) {
+	if f := n.admissible(r.From, r.Semaphore); f.status != 0 {
+		return nil, f
+	}
+
+	s := n.semaphores[r.Semaphore]
+	switch {
+	case s == nil:
+		return nil, fault{NotFound, "Semaphore does not exist"}
+	case s.ephemeral:
+		return nil, fault{PreconditionFailed, "Cannot delete ephemeral semaphores"}
+	case !s.queue.empty() && !r.Force:
+		return nil, fault{PreconditionFailed, "Semaphore not empty"}
+	}
+
+	return s, fault{}
+}
+
+// describe answers S4 and S5.
+func (n *Node) describe(r Describe, fx *Effects) {
+	f := n.admissible(r.From, r.Semaphore)
+	s := n.semaphores[r.Semaphore]
+	if f.status == 0 && s == nil {
+		f = fault{NotFound, "Semaphore not found"}
+	}
+	answer := Described{Result: f.result(r.Req)}
+	if f.status == 0 {
+		answer.Semaphore = s.description(r.IncludeOwners, r.IncludeWaiters)
+		if r.WatchData || r.WatchOwners {
+			n.watch(n.sessions[r.Session], s, r, fx)
+			answer.WatchAdded = true
+		}
+	}
+	fx.reply(r.Stream, answer)
+}
+
+func (s *semaphore) description(owners, waiters bool) *Description {
+	d := &Description{
+		Name: s.name, Data: s.data, Count: s.queue.held, Limit: s.limit, Ephemeral: s.ephemeral,
+	}
+	if owners {
+		for l := s.queue.first; l != s.queue.waiting; l = l.behind {
+			d.Owners = append(d.Owners, Holder{
+				OrderID: l.orderID, Session: l.session.id, Count: l.count, Data: l.data,
+			})
+		}
+	}
+	if waiters {
+		for l := s.queue.waiting; l != nil; l = l.behind {
+			d.Waiters = append(d.Waiters, Holder{
+				OrderID: l.orderID, Session: l.session.id, Count: l.count, TimeoutMillis: l.timeoutMillis, Data: l.data,
+			})
+		}
+	}
+
+	return d
+}

@@ -1,0 +1,178 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+)
+
+// session outlives the streams that are attached to it, one at a time.
+type session struct {
+	deadline deadline // runs while no stream is attached
+
+	id            uint64
+	stream        StreamID // 0: detached
+	seq           uint64   // of the last attach; not durable (A6)
+	timeoutMillis uint64
+	description   string
+	key           string // protection key; empty: none
+	links         *link  // the first of a list, newest first
+	watches       map[*semaphore]*watch
+	fresh         bool // made by the attach of the stream that is attached now (A11)
+}
+
+func newSession(id uint64) *session {
+	s := &session{id: id}
+	s.deadline.session = s
+
+	return s
+}
+
+func (s *session) record() (key, value []byte) {
+	e := encoder{key: sessionKey(s.id)}
+
+	return e.key, e.uint(s.timeoutMillis).string(s.description).string(s.key).done()
+}
+
+// attach answers A4 to A9.
+func (n *Node) attach(r Attach, fx *Effects) {
+	if r.Stream == 0 {
+		panic("node: attach of stream 0")
+	}
+	s, f := n.attachable(r)
+	if f.status != 0 {
+		fx.reply(r.Stream, Failure{f.status, f.issue})
+
+		return
+	}
+
+	if s == nil {
+		n.last.session++
+		s = newSession(n.last.session)
+		s.key, s.fresh = string(r.ProtectionKey), true
+		n.sessions[s.id] = s
+		fx.putCounters(n.last)
+	} else {
+		s.fresh = false
+	}
+	stolen := s.stream
+	n.disconnect(s)
+	n.deadlines.cancel(&s.deadline) // A9
+	s.stream, s.seq = r.Stream, r.Seq
+	n.streams[s.stream] = s
+	if s.fresh || s.timeoutMillis != r.TimeoutMillis || s.description != r.Description {
+		s.timeoutMillis, s.description = r.TimeoutMillis, r.Description
+		fx.put(s.record())
+	}
+
+	fx.reply(s.stream, Attached{Session: s.id, TimeoutMillis: s.timeoutMillis})
+	if stolen != 0 { // A8
+		fx.reply(stolen, Failure{BadSession, "Session stolen by another local client"})
+	}
+}
+
+// attachable returns the session that an attach restores, nil if it makes a new one, or why it is refused.
+func (n *Node) attachable(r Attach) (*session, fault) {
+	switch {
+	case n.streams[r.Stream] != nil:
+		return nil, fault{BadRequest, "Session cannot be started twice"} // P5
+	case r.TimeoutMillis > maxSessionTimeout:
+		return nil, fault{BadRequest, "Session timeout is out of range"}
+	case len(r.Description) > maxDescriptionSize:
+		return nil, fault{BadRequest, "Description is too large"}
+	case len(r.ProtectionKey) > maxKeySize:
+		return nil, fault{BadRequest, "Protection key is too large"}
+	}
+	if r.Session == 0 {
+		if len(n.sessions) >= n.maxSessions { // A5
+			return nil, fault{PreconditionFailed, "Too many sessions already exist"}
+		}
+
+		return nil, fault{}
+	}
+
+	s := n.sessions[r.Session]
+	switch { // A6
+	case s == nil:
+		return nil, fault{SessionExpired, "Session does not exist"}
+	case r.Seq < s.seq:
+		return nil, fault{BadSession, "Attach request is out of sequence"}
+	case s.key != "" && s.key != string(r.ProtectionKey):
+		return nil, fault{BadSession, "Attach request protection key mismatch"}
+	}
+
+	return s, fault{}
+}
+
+// disconnect takes the session from its stream, if it has one; watches live no longer than the stream (A8).
+func (n *Node) disconnect(s *session) {
+	n.unwatch(s)
+	delete(n.streams, s.stream)
+	s.stream = 0
+}
+
+// detach lets the session's timeout run (A10).
+func (n *Node) detach(stream StreamID, fx *Effects) {
+	s := n.streams[stream]
+	if s == nil {
+		return // refused, stolen or stopped
+	}
+	n.disconnect(s)
+	if s.timeoutMillis == 0 {
+		n.destroy(s, fx)
+
+		return
+	}
+	n.deadlines.start(&s.deadline, n.now.Add(millis(s.timeoutMillis)))
+}
+
+// abandon is detach for a stream that was never told its session's id (A11).
+func (n *Node) abandon(stream StreamID, fx *Effects) {
+	if s := n.streams[stream]; s != nil && s.fresh {
+		n.destroy(s, fx)
+
+		return
+	}
+	n.detach(stream, fx)
+}
+
+// stop answers A14.
+func (n *Node) stop(r Stop, fx *Effects) {
+	if f := n.attached(r.From); f.status != 0 {
+		fx.reply(r.Stream, Failure{f.status, f.issue})
+
+		return
+	}
+	fx.reply(r.Stream, Stopped{r.Session})
+	n.destroy(n.sessions[r.Session], fx)
+}
+
+// attached says whether the request's session is attached to the request's stream (Q2).
+func (n *Node) attached(r From) fault {
+	switch s := n.sessions[r.Session]; {
+	case s == nil:
+		return fault{SessionExpired, "Session does not exist"}
+	case s.stream != r.Stream || r.Stream == 0:
+		return fault{BadSession, "Session not attached"}
+	}
+
+	return fault{}
+}
+
+// destroy ends a session with all its links (A12); nothing is said to the session itself. Semaphores are settled one
+// after another, by id (Q12).
+func (n *Node) destroy(s *session, fx *Effects) {
+	n.disconnect(s)
+	n.deadlines.cancel(&s.deadline)
+	delete(n.sessions, s.id)
+	fx.del(sessionKey(s.id))
+
+	var links []*link
+	for l := s.links; l != nil; l = l.older {
+		links = append(links, l)
+	}
+	slices.SortFunc(links, func(a, b *link) int { return cmp.Compare(a.semaphore.id, b.semaphore.id) })
+	for _, l := range links {
+		n.unlink(l, fx)
+		n.settle(l.semaphore, event{owners: l.owner}, fx)
+	}
+}
