@@ -9,12 +9,14 @@ const (
 	BadRequest         Status = 400010
 	Aborted            Status = 400040
 	Unavailable        Status = 400050
+	SchemeError        Status = 400070
 	Timeout            Status = 400090
 	BadSession         Status = 400100
 	PreconditionFailed Status = 400120
 	AlreadyExists      Status = 400130
 	NotFound           Status = 400140
 	SessionExpired     Status = 400150
+	Undetermined       Status = 400170
 )
 
 // Reply is a message for one stream. A stream that has ended in the meantime is no error: nobody is told.

@@ -1,0 +1,209 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// CreateNode makes a coordination node and the directories above it; if the node exists, nothing changes (N1).
+func (c *Catalog) CreateNode(ctx context.Context, path string, cfg Config) error {
+	rel, err := c.relative(path)
+	if err != nil {
+		return err
+	}
+	if err := cfg.check(); err != nil {
+		return err
+	}
+
+	return c.change(ctx, func() (plan, error) {
+		return c.create(rel, item{kind: Node, space: c.last + 1, config: cfg})
+	})
+}
+
+// AlterNode changes the settings of a node that are set in changes, that is not zero (N2).
+func (c *Catalog) AlterNode(ctx context.Context, path string, changes Config) error {
+	rel, err := c.relative(path)
+	if err != nil {
+		return err
+	}
+	if err := changes.check(); err != nil {
+		return err
+	}
+
+	return c.change(ctx, func() (plan, error) {
+		i, err := c.node(rel)
+		if err != nil {
+			return plan{}, err
+		}
+		altered := item{kind: Node, space: i.space, config: i.config.with(changes)}
+		if altered.config == i.config {
+			return plan{}, nil
+		}
+
+		return plan{put: []placed{{rel, altered}}}, nil
+	})
+}
+
+// DropNode removes a node with all its records (N3). The space is the one that Lookup gave: until then the caller has
+// seen to it that nothing is written there any more. If the node at the path is another by now, then the one meant is
+// gone already, and the answer is as if there were none.
+func (c *Catalog) DropNode(ctx context.Context, path string, space store.Space) error {
+	rel, err := c.relative(path)
+	if err != nil {
+		return err
+	}
+
+	return c.change(ctx, func() (plan, error) {
+		i, err := c.node(rel)
+		if err != nil {
+			return plan{}, err
+		}
+		if i.space != space {
+			return plan{}, refuse(node.SchemeError, "path %q does not exist any more", c.absolute(rel))
+		}
+
+		return plan{remove: []string{rel}, drop: []store.Space{space}}, nil
+	})
+}
+
+// MakeDirectory makes a directory and those above it; if it exists, nothing changes (D2).
+func (c *Catalog) MakeDirectory(ctx context.Context, path string) error {
+	rel, err := c.relative(path)
+	if err != nil {
+		return err
+	}
+
+	return c.change(ctx, func() (plan, error) { return c.create(rel, item{kind: Directory}) })
+}
+
+// RemoveDirectory removes an empty directory; PRECONDITION_FAILED if it is not (D2).
+func (c *Catalog) RemoveDirectory(ctx context.Context, path string) error {
+	rel, err := c.relative(path)
+	if err != nil {
+		return err
+	}
+	if rel == "" {
+		return refuse(node.SchemeError, "path %q is the database itself: it can't be removed", c.database)
+	}
+
+	return c.change(ctx, func() (plan, error) {
+		i := c.tree[rel]
+		switch {
+		case i == nil:
+			return plan{}, refuse(node.SchemeError, "path %q does not exist", c.absolute(rel))
+		case i.kind != Directory:
+			return plan{}, refuse(node.SchemeError, "path %q is a coordination node, not a directory", c.absolute(rel))
+		case len(i.children) > 0:
+			return plan{}, refuse(node.PreconditionFailed, "directory %q is not empty", c.absolute(rel))
+		}
+
+		return plan{remove: []string{rel}}, nil
+	})
+}
+
+// plan is what a change does: to the store, then to the tree.
+type plan struct {
+	put    []placed // parents first
+	remove []string
+	drop   []store.Space
+	last   store.Space // 0: the counter stays
+}
+
+type placed struct {
+	rel string
+	item
+}
+
+func (p plan) empty() bool { return len(p.put) == 0 && len(p.remove) == 0 }
+
+func (p plan) batch() store.Batch {
+	b := store.Batch{Space: store.Catalog, Drop: p.drop}
+	if p.last != 0 {
+		b.Changes = append(b.Changes, encodeLast(p.last))
+	}
+	for _, e := range p.put {
+		b.Changes = append(b.Changes, encodeItem(e.rel, e.item))
+	}
+	for _, rel := range p.remove {
+		b.Changes = append(b.Changes, node.Record{Key: itemKey(rel)})
+	}
+
+	return b
+}
+
+// change makes one change, after those that came before: what draw plans is committed, then done to the tree.
+func (c *Catalog) change(ctx context.Context, draw func() (plan, error)) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if c.failed != nil {
+		return c.failed
+	}
+	p, err := draw()
+	if err != nil || p.empty() {
+		return err
+	}
+	// A caller that goes away must not be what makes the outcome unknown.
+	err = c.store.Commit(context.WithoutCancel(ctx), p.batch())
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.failed = refuse(node.Unavailable, "an earlier change of the catalog may be stored or not: %v", err)
+		c.failed.cause = err
+
+		return &Error{node.Undetermined, fmt.Sprintf("the change may be stored or not: %v", err), err}
+	}
+	c.last = max(c.last, p.last)
+	for _, e := range p.put {
+		c.put(e.rel, e.item)
+	}
+	for _, rel := range p.remove {
+		c.remove(rel)
+	}
+
+	return nil
+}
+
+// create plans an entry that may exist already, and the directories above it.
+func (c *Catalog) create(rel string, want item) (plan, error) {
+	var p plan
+	for dir := range above(rel) {
+		switch i := c.tree[dir]; {
+		case i == nil:
+			p.put = append(p.put, placed{dir, item{kind: Directory}})
+		case i.kind != Directory:
+			return plan{}, refuse(node.SchemeError, "path %q is below the coordination node %q", c.absolute(rel),
+				c.absolute(dir))
+		}
+	}
+	if i := c.tree[rel]; i != nil {
+		if i.kind != want.kind {
+			return plan{}, refuse(node.SchemeError, "path %q exists and is a %v", c.absolute(rel), i.kind)
+		}
+
+		return plan{}, nil
+	}
+	p.put = append(p.put, placed{rel, want})
+	p.last = want.space
+
+	return p, nil
+}
+
+// node returns the node at rel.
+func (c *Catalog) node(rel string) (*item, error) {
+	switch i := c.tree[rel]; {
+	case i == nil:
+		return nil, refuse(node.SchemeError, "path %q does not exist", c.absolute(rel))
+	case i.kind != Node:
+		return nil, refuse(node.SchemeError, "path %q is a directory, not a coordination node", c.absolute(rel))
+	default:
+		return i, nil
+	}
+}

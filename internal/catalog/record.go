@@ -1,0 +1,155 @@
+package catalog
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"strings"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// There are two kinds of records, told apart by the first byte of the key.
+//
+//	'c'       counter: the last space given out, as 8 bytes
+//	'e' path  entry: its path below the database, without a slash at either end; fields as in storedItem
+//
+// A value is its fields, big endian and of fixed size, then 4 bytes of CRC-32C over key and fields.
+const (
+	keyCounter = "c"
+	keyEntry   = 'e'
+)
+
+// storedItem is the layout of an entry's value. For a directory everything but Kind is zero.
+type storedItem struct {
+	Kind              Kind
+	Space             store.Space
+	SelfCheck         uint32
+	Grace             uint32
+	ReadConsistency   Consistency
+	AttachConsistency Consistency
+	Counters          Counters
+}
+
+func itemKey(rel string) []byte { return append([]byte{keyEntry}, rel...) }
+
+func encodeItem(rel string, i item) node.Record {
+	return encode(itemKey(rel), storedItem{
+		Kind:              i.kind,
+		Space:             i.space,
+		SelfCheck:         i.config.SelfCheckPeriodMillis,
+		Grace:             i.config.SessionGracePeriodMillis,
+		ReadConsistency:   i.config.ReadConsistency,
+		AttachConsistency: i.config.AttachConsistency,
+		Counters:          i.config.RateLimiterCounters,
+	})
+}
+
+func encodeLast(last store.Space) node.Record { return encode([]byte(keyCounter), last) }
+
+// encode makes a record of a value of fixed size.
+func encode(key []byte, fields any) node.Record {
+	value, err := binary.Append(nil, binary.BigEndian, fields)
+	if err != nil {
+		panic(fmt.Sprintf("catalog: encode %T: %v", fields, err)) // it is not of fixed size
+	}
+
+	return node.Record{Key: key, Value: binary.BigEndian.AppendUint32(value, sum(key, value))}
+}
+
+// decode reads what encode made.
+func decode(r node.Record, fields any) error {
+	n := len(r.Value) - 4
+	if n < 0 || binary.BigEndian.Uint32(r.Value[n:]) != sum(r.Key, r.Value[:n]) {
+		return fmt.Errorf("%w: record %.300q: checksum mismatch", store.ErrDamaged, r.Key)
+	}
+	if n != binary.Size(fields) {
+		return fmt.Errorf("%w: record %.300q: %d bytes long", store.ErrDamaged, r.Key, len(r.Value))
+	}
+	_, err := binary.Decode(r.Value[:n], binary.BigEndian, fields)
+
+	return err
+}
+
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(key, fields []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, crcTable), crcTable, fields)
+}
+
+// load fills the tree. In the order of keys, in which the store yields them, a directory comes before what is in it.
+func (c *Catalog) load(ctx context.Context) error {
+	spaces := make(map[store.Space]string)
+	for r, err := range c.store.Load(ctx, store.Catalog) {
+		if err != nil {
+			return err
+		}
+		switch {
+		case string(r.Key) == keyCounter:
+			err = decode(r, &c.last)
+		case len(r.Key) > 0 && r.Key[0] == keyEntry:
+			err = c.loadItem(r, spaces)
+		default:
+			err = fmt.Errorf("%w: record %.300q: unknown key", store.ErrDamaged, r.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for space, rel := range spaces {
+		if space > c.last {
+			return fmt.Errorf("%w: node %q: space %d above its counter", store.ErrDamaged, rel, space)
+		}
+	}
+
+	return nil
+}
+
+func (c *Catalog) loadItem(r node.Record, spaces map[store.Space]string) error {
+	var s storedItem
+	if err := decode(r, &s); err != nil {
+		return err
+	}
+	damaged := func(what string) error {
+		return fmt.Errorf("%w: record %.300q: %s", store.ErrDamaged, r.Key, what)
+	}
+
+	rel := string(r.Key[1:])
+	parts, err := split("/" + rel)
+	if err != nil || len(parts) == 0 || strings.Join(parts, "/") != rel {
+		return damaged("no path")
+	}
+	parent, _ := splitLast(rel)
+	if p := c.tree[parent]; p == nil || p.kind != Directory {
+		return damaged("in no directory")
+	}
+
+	i := item{kind: s.Kind, space: s.Space, config: Config{
+		SelfCheckPeriodMillis:    s.SelfCheck,
+		SessionGracePeriodMillis: s.Grace,
+		ReadConsistency:          s.ReadConsistency,
+		AttachConsistency:        s.AttachConsistency,
+		RateLimiterCounters:      s.Counters,
+	}}
+	switch s.Kind {
+	case Directory:
+		if s != (storedItem{Kind: Directory}) {
+			return damaged("directory with settings")
+		}
+	case Node:
+		if err := i.config.check(); err != nil {
+			return damaged(err.Error())
+		}
+		if other, taken := spaces[s.Space]; taken || s.Space == store.Catalog {
+			return damaged(fmt.Sprintf("space %d belongs to %q", s.Space, other))
+		}
+		spaces[s.Space] = rel
+	default:
+		return damaged("unknown kind")
+	}
+	c.put(rel, i)
+
+	return nil
+}
