@@ -1,0 +1,792 @@
+package node_test
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"tenure/internal/clock"
+	"tenure/internal/node"
+)
+
+// model is the node's slow twin: docs/protocol.md as literally as it can be written down. Everything is in slices that
+// are searched from the start. Who owns is stored nowhere: each time it matters, the links of the semaphore are taken
+// by order id and granted while they fit (Q10). Who is told of an operation follows from the difference between before
+// and after it. It shares the types of requests and replies with the node, and no code.
+type model struct {
+	config     node.Config
+	now        clock.Instant
+	lastIDs    countersRecord
+	sessions   []*modelSession   // by id
+	semaphores []*modelSemaphore // by id
+	links      []*modelLink      // by order id
+	watches    []modelWatch      // in the order in which they were registered
+	replies    []node.Reply
+}
+
+type modelSession struct {
+	id          uint64
+	stream      node.StreamID // 0: detached
+	made        bool          // by that stream's attach, and not only attached to it (A11)
+	seq         uint64
+	timeout     uint64 // ms
+	description string
+	key         []byte
+	deadline    clock.Instant // of a detached one
+}
+
+type modelSemaphore struct {
+	id        uint64
+	name      string
+	limit     uint64
+	ephemeral bool
+	data      []byte
+}
+
+type modelLink struct {
+	session, semaphore uint64
+	order              uint64
+	count              uint64
+	timeout            uint64 // ms
+	data               []byte
+
+	// Of the acquire that is to be answered when the link comes to own.
+	stream   node.StreamID
+	req      uint64
+	answered bool
+	deadline clock.Instant // 0: never; without meaning once the link owns
+}
+
+type modelWatch struct {
+	session, semaphore uint64
+	req                uint64
+	data, owners       bool
+}
+
+const (
+	second             = 1000 // ms
+	forever            = 1<<64 - 1
+	superseded         = "Operation superseded by another request"
+	missingSession     = "Session does not exist"
+	missingSemaphore   = "Semaphore does not exist"
+	tooManySemaphores  = "Too many semaphores already exist"
+	tooLongName        = "Semaphore name is too long"
+	million            = 1_000_000
+	longestName        = 1024
+	largestData        = 1024 * 1024
+	longestDescription = 1024
+	longestKey         = 16
+)
+
+// apply is the node's Apply. What it returns is all that the request led to.
+func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply, wake clock.Instant) {
+	m.replies = nil
+	m.now = max(m.now, now)
+	m.happen() // what was due before the request, comes before the request
+	switch r := req.(type) {
+	case node.Attach:
+		m.attach(r)
+	case node.Detach:
+		m.detach(r.Stream)
+	case node.Abandon:
+		m.abandon(r.Stream)
+	case node.Stop:
+		m.stop(r)
+	case node.Acquire:
+		m.acquire(r)
+	case node.Release:
+		m.release(r)
+	case node.Create:
+		m.create(r)
+	case node.Update:
+		m.update(r)
+	case node.Delete:
+		m.delete(r)
+	case node.Describe:
+		m.describe(r)
+	case node.Tick:
+	}
+	m.happen() // a timeout of 0 is over at once (A10)
+
+	return m.replies, m.wake()
+}
+
+// restart is the loss of all that is not durable (A13, A6).
+func (m *model) restart(lost clock.Instant) {
+	m.now = lost
+	m.watches = nil
+	for _, s := range m.sessions {
+		s.stream, s.made, s.seq = 0, false, 0
+		s.deadline = lost + after(s.timeout) + after(m.grace())
+	}
+	for _, l := range m.links {
+		l.stream, l.req = 0, 0
+		l.deadline = m.deadline(l.timeout)
+	}
+}
+
+// grace is N5, in ms.
+func (m *model) grace() uint64 {
+	check, grace := uint64(m.config.SelfCheckPeriodMillis), uint64(m.config.SessionGracePeriodMillis)
+	if check == 0 {
+		check = 1 * second
+	}
+	if check < 500 {
+		check = 500
+	}
+	if check > 10*second {
+		check = 10 * second
+	}
+	if grace == 0 {
+		grace = 10 * second
+	}
+	if grace < check+1*second {
+		grace = check + 1*second
+	}
+	if grace > 30*second {
+		grace = 30 * second
+	}
+
+	return grace
+}
+
+// An event is what happens by time alone.
+type modelEvent struct {
+	at      clock.Instant
+	waiter  bool // sessions first
+	id      uint64
+	session *modelSession
+	link    *modelLink
+}
+
+func (m *model) events() []modelEvent {
+	var events []modelEvent
+	for _, s := range m.sessions {
+		if s.stream == 0 {
+			events = append(events, modelEvent{at: s.deadline, id: s.id, session: s})
+		}
+	}
+	for _, sem := range m.semaphores {
+		_, waiters := m.queue(sem)
+		for _, l := range waiters {
+			if l.deadline != 0 {
+				events = append(events, modelEvent{at: l.deadline, waiter: true, id: l.order, link: l})
+			}
+		}
+	}
+	slices.SortFunc(events, func(a, b modelEvent) int {
+		switch {
+		case a.at != b.at:
+			return cmp.Compare(a.at, b.at)
+		case a.waiter != b.waiter && b.waiter:
+			return -1
+		case a.waiter != b.waiter:
+			return 1
+		default:
+			return cmp.Compare(a.id, b.id)
+		}
+	})
+
+	return events
+}
+
+func (m *model) wake() clock.Instant {
+	if events := m.events(); len(events) > 0 {
+		return events[0].at
+	}
+
+	return 0
+}
+
+// happen lets everything that is due happen, one after another.
+func (m *model) happen() {
+	for {
+		events := m.events()
+		if len(events) == 0 || events[0].at > m.now {
+			return
+		}
+		if e := events[0]; e.session != nil {
+			m.destroy(e.session) // A12
+		} else { // Q5
+			sem := m.semaphoreOf(e.link)
+			m.operate(sem, func() {
+				m.tellAcquirer(e.link, node.Success, "", false)
+				m.removeLink(e.link)
+			})
+		}
+	}
+}
+
+func (m *model) attach(r node.Attach) {
+	refuse := func(status node.Status, issue string) {
+		m.say(r.Stream, node.Failure{Status: status, Issue: issue})
+	}
+	switch { // A4
+	case r.TimeoutMillis > 30*60*second:
+		refuse(node.BadRequest, "Session timeout is out of range")
+
+		return
+	case len(r.Description) > longestDescription:
+		refuse(node.BadRequest, "Description is too large")
+
+		return
+	case len(r.ProtectionKey) > longestKey:
+		refuse(node.BadRequest, "Protection key is too large")
+
+		return
+	}
+	attached := node.Attached{Session: r.Session, TimeoutMillis: r.TimeoutMillis}
+
+	if r.Session == 0 { // A5
+		if len(m.sessions) == million {
+			refuse(node.PreconditionFailed, "Too many sessions already exist")
+
+			return
+		}
+		m.lastIDs.session++
+		attached.Session = m.lastIDs.session
+		m.sessions = append(m.sessions, &modelSession{
+			id: m.lastIDs.session, stream: r.Stream, made: true, seq: r.Seq, timeout: r.TimeoutMillis,
+			description: r.Description, key: r.ProtectionKey,
+		})
+		m.say(r.Stream, attached)
+
+		return
+	}
+
+	s := m.session(r.Session)
+	switch { // A6
+	case s == nil:
+		refuse(node.SessionExpired, missingSession)
+
+		return
+	case r.Seq < s.seq:
+		refuse(node.BadSession, "Attach request is out of sequence")
+
+		return
+	case len(s.key) > 0 && !bytes.Equal(s.key, r.ProtectionKey):
+		refuse(node.BadSession, "Attach request protection key mismatch")
+
+		return
+	}
+	old := s.stream
+	m.forgetWatches(s)
+	s.stream, s.made, s.seq, s.timeout, s.description = r.Stream, false, r.Seq, r.TimeoutMillis, r.Description
+	m.say(r.Stream, attached)
+	if old != 0 { // A8
+		m.say(old, node.Failure{Status: node.BadSession, Issue: "Session stolen by another local client"})
+	}
+}
+
+func (m *model) detach(stream node.StreamID) { // A10
+	for _, s := range m.sessions {
+		if s.stream == stream {
+			m.forgetWatches(s)
+			s.stream, s.made = 0, false
+			s.deadline = m.now + after(s.timeout)
+		}
+	}
+}
+
+func (m *model) abandon(stream node.StreamID) { // A11
+	for _, s := range slices.Clone(m.sessions) {
+		if s.stream == stream && s.made {
+			m.destroy(s)
+		}
+	}
+	m.detach(stream)
+}
+
+func (m *model) stop(r node.Stop) { // A14
+	if status, issue := m.stranger(r.From); status != node.Success {
+		m.say(r.Stream, node.Failure{Status: status, Issue: issue})
+
+		return
+	}
+	m.say(r.Stream, node.Stopped{Session: r.Session})
+	m.destroy(m.session(r.Session))
+}
+
+// destroy is A12: it tells nobody of the session itself, and goes by semaphore id (Q12).
+func (m *model) destroy(s *modelSession) {
+	m.forgetWatches(s)
+	m.sessions = slices.DeleteFunc(m.sessions, func(x *modelSession) bool { return x == s })
+	for _, sem := range slices.Clone(m.semaphores) {
+		if l := m.link(s.id, sem); l != nil {
+			m.operate(sem, func() { m.removeLink(l) })
+		}
+	}
+}
+
+func (m *model) acquire(r node.Acquire) {
+	answer := func(status node.Status, issue string, acquired bool) {
+		m.say(r.Stream, node.Acquired{Result: result(r.Req, status, issue), Acquired: acquired})
+	}
+	switch { // Q1
+	case r.Count == 0:
+		answer(node.BadRequest, "Acquire must have count > 0", false)
+
+		return
+	case r.TimeoutMillis > 24*60*60*second && r.TimeoutMillis != forever:
+		answer(node.BadRequest, "Acquire timeout is out of range", false)
+
+		return
+	case len(r.Data) > largestData:
+		answer(node.BadRequest, "Acquire data is too large", false)
+
+		return
+	case len(r.Semaphore) > longestName:
+		answer(node.BadRequest, tooLongName, false)
+
+		return
+	}
+	if status, issue := m.stranger(r.From); status != node.Success {
+		answer(status, issue, false)
+
+		return
+	}
+	sem := m.semaphore(r.Semaphore)
+	switch {
+	case sem == nil && !r.Ephemeral: // Q3
+		answer(node.NotFound, missingSemaphore, false)
+
+		return
+	case sem == nil && len(m.semaphores) == million: // Q4
+		answer(node.PreconditionFailed, tooManySemaphores, false)
+
+		return
+	case sem == nil:
+		sem = m.makeSemaphore(r.Semaphore, 1<<64-1, true, nil)
+	case sem.ephemeral != r.Ephemeral:
+		answer(node.PreconditionFailed, "Semaphore ephemeral mode mismatch", false)
+
+		return
+	case r.Count > sem.limit:
+		answer(node.BadRequest, "Cannot acquire more than allowed by the semaphore", false)
+
+		return
+	}
+	m.operate(sem, func() {
+		l := m.link(r.Session, sem)
+		switch {
+		case l != nil && r.Count > l.count: // Q6, Q7
+			answer(node.BadRequest, "Increasing count is not allowed", false)
+
+			return
+		case l != nil && m.owns(l): // Q6
+			l.count, l.data = r.Count, r.Data
+			answer(node.Success, "", true)
+
+			return
+		case l != nil: // Q7
+			m.tellAcquirer(l, node.Aborted, superseded, false)
+		default: // Q5
+			m.lastIDs.order++
+			l = &modelLink{session: r.Session, semaphore: sem.id, order: m.lastIDs.order}
+			m.links = append(m.links, l)
+		}
+		isNew := l.count == 0
+		l.count, l.timeout, l.data = r.Count, r.TimeoutMillis, r.Data
+		l.stream, l.req, l.deadline = r.Stream, r.Req, m.deadline(r.TimeoutMillis)
+		switch {
+		case m.owns(l):
+			l.answered = true
+			answer(node.Success, "", true)
+		case r.TimeoutMillis == 0:
+			m.removeLink(l)
+			if isNew {
+				m.lastIDs.order--
+			}
+			answer(node.Success, "", false)
+		default:
+			m.say(r.Stream, node.AcquirePending{Req: r.Req})
+		}
+	})
+}
+
+func (m *model) release(r node.Release) { // Q8
+	answer := func(status node.Status, issue string, released bool) {
+		m.say(r.Stream, node.Released{Result: result(r.Req, status, issue), Released: released})
+	}
+	if len(r.Semaphore) > longestName {
+		answer(node.BadRequest, tooLongName, false)
+
+		return
+	}
+	if status, issue := m.stranger(r.From); status != node.Success {
+		answer(status, issue, false)
+
+		return
+	}
+	sem := m.semaphore(r.Semaphore)
+	if sem == nil || m.link(r.Session, sem) == nil {
+		answer(node.Success, "", false)
+
+		return
+	}
+	m.operate(sem, func() {
+		l := m.link(r.Session, sem)
+		if !m.owns(l) {
+			m.tellAcquirer(l, node.Aborted, superseded, false)
+		}
+		answer(node.Success, "", true)
+		m.removeLink(l)
+	})
+}
+
+func (m *model) create(r node.Create) { // S1
+	answer := func(status node.Status, issue string) {
+		m.say(r.Stream, node.Created{Result: result(r.Req, status, issue)})
+	}
+	switch {
+	case r.Limit == 0:
+		answer(node.BadRequest, "Semaphores must have limit > 0")
+
+		return
+	case len(r.Semaphore) > longestName:
+		answer(node.BadRequest, tooLongName)
+
+		return
+	case len(r.Data) > largestData:
+		answer(node.BadRequest, "Semaphore data is too large")
+
+		return
+	}
+	if status, issue := m.stranger(r.From); status != node.Success {
+		answer(status, issue)
+
+		return
+	}
+	switch sem := m.semaphore(r.Semaphore); {
+	case sem != nil && sem.ephemeral:
+		answer(node.PreconditionFailed, "Cannot create semaphore due to ephemeral locks")
+	case sem != nil:
+		answer(node.AlreadyExists, "Semaphore already exists")
+	case len(m.semaphores) == million:
+		answer(node.PreconditionFailed, tooManySemaphores)
+	default:
+		m.makeSemaphore(r.Semaphore, r.Limit, false, r.Data)
+		answer(node.Success, "")
+	}
+}
+
+func (m *model) update(r node.Update) { // S2
+	answer := func(status node.Status, issue string) {
+		m.say(r.Stream, node.Updated{Result: result(r.Req, status, issue)})
+	}
+	switch {
+	case len(r.Semaphore) > longestName:
+		answer(node.BadRequest, tooLongName)
+
+		return
+	case len(r.Data) > largestData:
+		answer(node.BadRequest, "Semaphore data is too large")
+
+		return
+	}
+	if status, issue := m.stranger(r.From); status != node.Success {
+		answer(status, issue)
+
+		return
+	}
+	sem := m.semaphore(r.Semaphore)
+	if sem == nil {
+		answer(node.NotFound, missingSemaphore)
+
+		return
+	}
+	m.operate(sem, func() {
+		sem.data = r.Data
+		answer(node.Success, "")
+	})
+}
+
+func (m *model) delete(r node.Delete) { // S3
+	answer := func(status node.Status, issue string) {
+		m.say(r.Stream, node.Deleted{Result: result(r.Req, status, issue)})
+	}
+	if len(r.Semaphore) > longestName {
+		answer(node.BadRequest, tooLongName)
+
+		return
+	}
+	if status, issue := m.stranger(r.From); status != node.Success {
+		answer(status, issue)
+
+		return
+	}
+	sem := m.semaphore(r.Semaphore)
+	switch {
+	case sem == nil:
+		answer(node.NotFound, missingSemaphore)
+
+		return
+	case sem.ephemeral:
+		answer(node.PreconditionFailed, "Cannot delete ephemeral semaphores")
+
+		return
+	}
+	owners, waiters := m.queue(sem)
+	if len(owners)+len(waiters) > 0 && !r.Force {
+		answer(node.PreconditionFailed, "Semaphore not empty")
+
+		return
+	}
+	for _, l := range waiters {
+		m.tellAcquirer(l, node.Aborted, "Semaphore destroyed", false)
+		m.removeLink(l)
+	}
+	for _, l := range owners {
+		m.removeLink(l)
+	}
+	m.removeSemaphore(sem)
+	answer(node.Success, "")
+}
+
+func (m *model) describe(r node.Describe) { // S4, S5
+	refuse := func(status node.Status, issue string) {
+		m.say(r.Stream, node.Described{Result: result(r.Req, status, issue)})
+	}
+	if len(r.Semaphore) > longestName {
+		refuse(node.BadRequest, tooLongName)
+
+		return
+	}
+	if status, issue := m.stranger(r.From); status != node.Success {
+		refuse(status, issue)
+
+		return
+	}
+	sem := m.semaphore(r.Semaphore)
+	if sem == nil {
+		refuse(node.NotFound, "Semaphore not found")
+
+		return
+	}
+	watch := r.WatchData || r.WatchOwners
+	if watch {
+		for _, w := range m.watches {
+			if w.session == r.Session && w.semaphore == sem.id {
+				m.say(r.Stream, node.Changed{Req: w.req})
+			}
+		}
+		m.watches = slices.DeleteFunc(m.watches, func(w modelWatch) bool {
+			return w.session == r.Session && w.semaphore == sem.id
+		})
+		m.watches = append(m.watches, modelWatch{
+			session: r.Session, semaphore: sem.id, req: r.Req, data: r.WatchData, owners: r.WatchOwners,
+		})
+	}
+	d := m.description(sem)
+	if !r.IncludeOwners {
+		d.Owners = nil
+	}
+	if !r.IncludeWaiters {
+		d.Waiters = nil
+	}
+	m.say(r.Stream, node.Described{Result: result(r.Req, node.Success, ""), Semaphore: d, WatchAdded: watch})
+}
+
+func (m *model) description(sem *modelSemaphore) *node.Description {
+	d := &node.Description{Name: sem.name, Data: sem.data, Limit: sem.limit, Ephemeral: sem.ephemeral}
+	owners, waiters := m.queue(sem)
+	for _, l := range owners {
+		d.Count += l.count
+		d.Owners = append(d.Owners, node.Holder{
+			OrderID: l.order, Session: l.session, Count: l.count, Data: l.data,
+		})
+	}
+	for _, l := range waiters {
+		d.Waiters = append(d.Waiters, node.Holder{
+			OrderID: l.order, Session: l.session, Count: l.count, TimeoutMillis: l.timeout, Data: l.data,
+		})
+	}
+
+	return d
+}
+
+// operate runs what changes one semaphore and answers the requester, and afterwards tells everybody else: those who own
+// now and had not been answered, then the watchers (Q12).
+func (m *model) operate(sem *modelSemaphore, change func()) {
+	before := m.description(sem)
+	change()
+	owners, waiters := m.queue(sem)
+	for _, l := range owners {
+		if !l.answered {
+			m.tellAcquirer(l, node.Success, "", true)
+			l.answered = true
+		}
+	}
+	if sem.ephemeral && len(owners)+len(waiters) == 0 { // Q11
+		m.removeSemaphore(sem)
+
+		return
+	}
+	now := m.description(sem)
+	m.notify(sem, !bytes.Equal(before.Data, now.Data), !slices.EqualFunc(before.Owners, now.Owners,
+		func(a, b node.Holder) bool {
+			return a.OrderID == b.OrderID && a.Count == b.Count && bytes.Equal(a.Data, b.Data)
+		}))
+}
+
+// notify fires the watches that wait for one of the two changes (S6).
+func (m *model) notify(sem *modelSemaphore, data, owners bool) {
+	var left []modelWatch
+	for _, w := range m.watches {
+		if w.semaphore == sem.id && (w.data && data || w.owners && owners) {
+			m.say(m.session(w.session).stream, node.Changed{Req: w.req, DataChanged: data, OwnersChanged: owners})
+		} else {
+			left = append(left, w)
+		}
+	}
+	m.watches = left
+}
+
+func (m *model) makeSemaphore(name string, limit uint64, ephemeral bool, data []byte) *modelSemaphore {
+	m.lastIDs.semaphore++
+	sem := &modelSemaphore{id: m.lastIDs.semaphore, name: name, limit: limit, ephemeral: ephemeral, data: data}
+	m.semaphores = append(m.semaphores, sem)
+
+	return sem
+}
+
+// removeSemaphore fires every watch there is (Q11, S3, S6).
+func (m *model) removeSemaphore(sem *modelSemaphore) {
+	m.notify(sem, true, true)
+	m.semaphores = slices.DeleteFunc(m.semaphores, func(x *modelSemaphore) bool { return x == sem })
+}
+
+// queue returns the semaphore's links, told apart by Q9 and Q10.
+func (m *model) queue(sem *modelSemaphore) (owners, waiters []*modelLink) {
+	left := sem.limit
+	for _, l := range m.links {
+		switch {
+		case l.semaphore != sem.id:
+		case len(waiters) == 0 && l.count <= left:
+			left -= l.count
+			owners = append(owners, l)
+		default:
+			waiters = append(waiters, l)
+		}
+	}
+
+	return owners, waiters
+}
+
+func (m *model) owns(l *modelLink) bool {
+	owners, _ := m.queue(m.semaphoreOf(l))
+
+	return slices.Contains(owners, l)
+}
+
+// stranger is Q2.
+func (m *model) stranger(f node.From) (node.Status, string) {
+	switch s := m.session(f.Session); {
+	case s == nil:
+		return node.SessionExpired, missingSession
+	case s.stream != f.Stream:
+		return node.BadSession, "Session not attached"
+	default:
+		return node.Success, ""
+	}
+}
+
+// tellAcquirer answers the acquire that made or renewed the link, if the stream that it came over is still there (A8).
+func (m *model) tellAcquirer(l *modelLink, status node.Status, issue string, acquired bool) {
+	if s := m.session(l.session); l.stream != 0 && s.stream == l.stream {
+		m.say(l.stream, node.Acquired{Result: result(l.req, status, issue), Acquired: acquired})
+	}
+}
+
+func (m *model) say(to node.StreamID, message node.Message) {
+	m.replies = append(m.replies, node.Reply{Stream: to, Message: message})
+}
+
+func (m *model) session(id uint64) *modelSession {
+	for _, s := range m.sessions {
+		if s.id == id {
+			return s
+		}
+	}
+
+	return nil
+}
+
+func (m *model) semaphore(name string) *modelSemaphore {
+	for _, sem := range m.semaphores {
+		if sem.name == name {
+			return sem
+		}
+	}
+
+	return nil
+}
+
+func (m *model) semaphoreOf(l *modelLink) *modelSemaphore {
+	for _, sem := range m.semaphores {
+		if sem.id == l.semaphore {
+			return sem
+		}
+	}
+
+	return nil
+}
+
+func (m *model) link(session uint64, sem *modelSemaphore) *modelLink {
+	for _, l := range m.links {
+		if l.session == session && l.semaphore == sem.id {
+			return l
+		}
+	}
+
+	return nil
+}
+
+func (m *model) removeLink(l *modelLink) {
+	m.links = slices.DeleteFunc(m.links, func(x *modelLink) bool { return x == l })
+}
+
+func (m *model) forgetWatches(s *modelSession) {
+	m.watches = slices.DeleteFunc(m.watches, func(w modelWatch) bool { return w.session == s.id })
+}
+
+// deadline is when an acquire's timeout that starts now is over; 0: never.
+func (m *model) deadline(timeout uint64) clock.Instant {
+	if timeout == forever {
+		return 0
+	}
+
+	return m.now + after(timeout)
+}
+
+func after(ms uint64) clock.Instant { return clock.Instant(ms) * clock.Instant(time.Millisecond) }
+
+func result(req uint64, status node.Status, issue string) node.Result {
+	return node.Result{Req: req, Status: status, Issue: issue}
+}
+
+// state is what the model expects to be durable.
+func (m *model) state() state {
+	st := state{counters: m.lastIDs}
+	for _, s := range m.sessions {
+		st.sessions = append(st.sessions, sessionRecord{
+			id: s.id, timeout: s.timeout, description: s.description, key: string(s.key),
+		})
+	}
+	for _, sem := range m.semaphores {
+		st.semaphores = append(st.semaphores, semaphoreRecord{
+			id: sem.id, name: sem.name, limit: sem.limit, ephemeral: sem.ephemeral, data: string(sem.data),
+		})
+		owners, waiters := m.queue(sem)
+		for _, l := range slices.Concat(owners, waiters) {
+			st.links = append(st.links, linkRecord{
+				session: l.session, semaphore: l.semaphore,
+				order: l.order, count: l.count, timeout: l.timeout, data: string(l.data),
+			})
+		}
+	}
+	st.sort()
+
+	return st
+}

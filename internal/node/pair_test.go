@@ -1,0 +1,140 @@
+package node_test
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/clock"
+	"tenure/internal/node"
+)
+
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	FailNow()
+}
+
+// pair is a node and its model side by side. Each request goes to both, and whatever they say differently fails the
+// test.
+type pair struct {
+	t       tester
+	config  node.Config
+	node    *node.Node
+	model   *model
+	durable records
+	now     clock.Instant
+}
+
+// same makes nil equal to empty, and keeps cmp from looking at each of a million bytes by itself.
+var same = cmp.Options{
+	cmp.AllowUnexported(state{}, countersRecord{}, sessionRecord{}, semaphoreRecord{}, linkRecord{}),
+	cmp.Comparer(bytes.Equal),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().Type() != reflect.TypeFor[[]byte]() }, cmpopts.EquateEmpty()),
+}
+
+func newPair(t tester) *pair {
+	return &pair{t: t, node: node.New(), model: &model{}, durable: records{}, now: 1}
+}
+
+// apply sends the requests as one batch at the pair's now, and commits what they changed.
+func (p *pair) apply(requests ...node.Request) node.Effects {
+	p.t.Helper()
+	var fx node.Effects
+	var want []node.Reply
+	for _, r := range requests {
+		replies, wake := p.model.apply(p.now, r)
+		want = append(want, replies...)
+		p.node.Apply(p.now, r, &fx)
+		if diff := cmp.Diff(want, fx.Replies, same); diff != "" {
+			p.t.Fatalf("after %T%+v: replies of the model (-) and the node (+):\n%s", r, r, diff)
+		}
+		if wake != fx.Wake {
+			p.t.Fatalf("after %T%+v: wake at %d by the model, at %d by the node, now %d", r, r, wake, fx.Wake, p.model.now)
+		}
+	}
+	p.durable.commit(fx.Changes)
+
+	return fx
+}
+
+// restart loads the node anew from what is durable; it was lost now.
+func (p *pair) restart(config node.Config) {
+	p.t.Helper()
+	p.config = config
+	p.node = p.load()
+	p.model.config = config
+	p.model.restart(p.now)
+}
+
+func (p *pair) load() *node.Node {
+	p.t.Helper()
+	n, err := node.Load(p.now, p.config, p.durable.all())
+	require.NoError(p.t, err, "load what the node itself has written")
+
+	return n
+}
+
+// requireSameState compares what is durable, what a load makes of it, and what the node would describe, with the model.
+func (p *pair) requireSameState() {
+	p.t.Helper()
+	got, err := p.durable.state()
+	require.NoError(p.t, err)
+	want := p.model.state()
+	p.forgetOwnersTimeouts(&got)
+	p.forgetOwnersTimeouts(&want)
+	if diff := cmp.Diff(want, got, same); diff != "" {
+		p.t.Fatalf("durable state of the model (-) and the node (+):\n%s", diff)
+	}
+
+	loaded := p.load()
+	loaded.Check()
+	var fx node.Effects
+	loaded.Apply(p.now, node.Attach{Stream: 1}, &fx)
+	require.Len(p.t, fx.Replies, 1)
+	attached, ok := fx.Replies[0].Message.(node.Attached)
+	require.True(p.t, ok, "attach to the loaded node: %+v", fx.Replies[0])
+	p.requireSameDescriptions("loaded", loaded, node.From{Stream: 1, Session: attached.Session})
+
+	p.node.Check()
+	for _, s := range p.model.sessions {
+		if s.stream != 0 {
+			p.requireSameDescriptions("running", p.node, node.From{Stream: s.stream, Session: s.id})
+
+			break
+		}
+	}
+}
+
+func (p *pair) requireSameDescriptions(which string, n *node.Node, from node.From) {
+	p.t.Helper()
+	for _, sem := range p.model.semaphores {
+		var fx node.Effects
+		n.Apply(p.model.now, node.Describe{
+			From: from, Req: 7, Semaphore: sem.name, IncludeOwners: true, IncludeWaiters: true,
+		}, &fx)
+		want := []node.Reply{{Stream: from.Stream, Message: node.Described{
+			Result: result(7, node.Success, ""), Semaphore: p.model.description(sem),
+		}}}
+		if diff := cmp.Diff(want, fx.Replies, same); diff != "" {
+			p.t.Fatalf("description by the model (-) and the %s node (+):\n%s", which, diff)
+		}
+		require.Empty(p.t, fx.Changes, "changes by a describe")
+	}
+}
+
+// forgetOwnersTimeouts: the protocol gives no meaning to the timeout of a link that owns.
+func (p *pair) forgetOwnersTimeouts(s *state) {
+	for i, l := range s.links {
+		owned := slices.ContainsFunc(p.model.links, func(x *modelLink) bool { return x.order == l.order && p.model.owns(x) })
+		if owned {
+			s.links[i].timeout = 0
+		}
+	}
+}

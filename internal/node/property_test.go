@@ -1,0 +1,234 @@
+package node_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"tenure/internal/clock"
+	"tenure/internal/node"
+)
+
+// TestNode_MatchesModel applies random operations, restarts among them, to the node and to its slow twin.
+// -rapid.checks and -rapid.steps make it longer.
+func TestNode_MatchesModel(t *testing.T) { rapid.Check(t, matchModel) }
+
+// FuzzModel is the same with the fuzzer's guidance: go test -run '^$' -fuzz FuzzModel ./internal/node.
+func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(matchModel)) }
+
+func matchModel(t *rapid.T) {
+	d := &drawer{pair: newPair(t)}
+	t.Repeat(map[string]func(*rapid.T){
+		"attach":  func(t *rapid.T) { d.apply(d.attach(t)) },
+		"end":     func(t *rapid.T) { d.apply(d.end(t)) },
+		"one":     func(t *rapid.T) { d.apply(d.request(t)) },
+		"batch":   d.batch,
+		"queue":   d.batch, // more often than time passes, so that queues grow
+		"advance": d.advance,
+		"restart": d.lose,
+		"":        func(*rapid.T) { d.requireSameState() },
+	})
+}
+
+// drawer draws requests that a server may send, the late ones of streams that have ended included.
+type drawer struct {
+	*pair
+	last  node.StreamID
+	froms []node.From // every stream that was ever attached
+	req   uint64
+}
+
+var (
+	tooLongString = string(bytes.Repeat([]byte("n"), longestName+1))
+	tooLargeData  = make([]byte, largestData+1)
+)
+
+// seldom is true once in 32.
+func seldom(t *rapid.T, label string) bool { return rapid.IntRange(0, 31).Draw(t, label) == 31 }
+
+func pick[T any](t *rapid.T, label string, of ...T) T { return rapid.SampledFrom(of).Draw(t, label) }
+
+func (d *drawer) batch(t *rapid.T) {
+	requests := make([]node.Request, rapid.IntRange(1, 8).Draw(t, "size"))
+	for i := range requests {
+		requests[i] = d.request(t)
+	}
+	d.apply(requests...)
+}
+
+func (d *drawer) request(t *rapid.T) node.Request {
+	switch pick(t, "request", "acquire", "acquire", "acquire", "release", "release", "create", "create", "update",
+		"delete", "describe", "describe", "tick") {
+	case "acquire":
+		return d.acquire(t)
+	case "release":
+		return node.Release{From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t)}
+	case "create":
+		return node.Create{
+			From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t), Data: d.data(t),
+			Limit: pick[uint64](t, "limit", 0, 1, 1, 2, 3, 5, 8, 1<<64-1),
+		}
+	case "update":
+		return node.Update{From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t), Data: d.data(t)}
+	case "delete":
+		return node.Delete{
+			From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t), Force: rapid.Bool().Draw(t, "force"),
+		}
+	case "describe":
+		return node.Describe{
+			From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t),
+			IncludeOwners: rapid.Bool().Draw(t, "owners"), IncludeWaiters: rapid.Bool().Draw(t, "waiters"),
+			WatchData: rapid.Bool().Draw(t, "watch data"), WatchOwners: rapid.Bool().Draw(t, "watch owners"),
+		}
+	default:
+		return node.Tick{}
+	}
+}
+
+func (d *drawer) acquire(t *rapid.T) node.Request {
+	r := node.Acquire{
+		From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t), Data: d.data(t),
+		Count:         pick[uint64](t, "count", 1, 1, 1, 1, 2, 2, 3, 5, 1<<63, 1<<64-1),
+		TimeoutMillis: pick[uint64](t, "timeout", 0, 1, 2, 5, 10, 86_400_000, forever, forever),
+	}
+	r.Ephemeral = r.Semaphore == "e" || r.Semaphore == ""
+	if seldom(t, "odd") {
+		switch rapid.IntRange(0, 2).Draw(t, "oddity") {
+		case 0:
+			r.Count = 0
+		case 1:
+			r.TimeoutMillis = 86_400_001
+		default:
+			r.Ephemeral = !r.Ephemeral
+		}
+	}
+
+	return r
+}
+
+func (d *drawer) attach(t *rapid.T) node.Request {
+	d.last++
+	r := node.Attach{
+		Stream:        d.last,
+		Session:       rapid.Uint64Range(0, d.model.lastIDs.session+1).Draw(t, "session"),
+		Seq:           rapid.Uint64Range(0, 3).Draw(t, "seq"),
+		TimeoutMillis: pick[uint64](t, "timeout", 0, 1, 5, 10, 1000, 1_800_000),
+		Description:   pick(t, "description", "", "d"),
+	}
+	if rapid.IntRange(0, 3).Draw(t, "keyed") == 3 {
+		r.ProtectionKey = pick(t, "key", []byte("k"), []byte("0123456789abcdef"))
+	}
+	if len(d.model.sessions) < 4 && rapid.Bool().Draw(t, "new") {
+		r.Session = 0
+	}
+	if s := d.model.session(r.Session); s != nil && rapid.IntRange(0, 3).Draw(t, "right") > 0 {
+		r.Seq, r.ProtectionKey = s.seq, s.key
+	}
+	if seldom(t, "odd") {
+		switch rapid.IntRange(0, 2).Draw(t, "oddity") {
+		case 0:
+			r.TimeoutMillis = 1_800_001
+		case 1:
+			r.Description = tooLongString
+		default:
+			r.ProtectionKey = []byte("0123456789abcdefg")
+		}
+	}
+	session := r.Session
+	if session == 0 {
+		session = d.model.lastIDs.session + 1
+	}
+	d.froms = append(d.froms, node.From{Stream: r.Stream, Session: session})
+
+	return r
+}
+
+// end is the end of a stream, or of its session; once in a while of a stream that ended long ago.
+func (d *drawer) end(t *rapid.T) node.Request {
+	from := d.from(t)
+	switch pick(t, "end", "detach", "detach", "abandon", "stop") {
+	case "detach":
+		return node.Detach{Stream: from.Stream}
+	case "abandon":
+		return node.Abandon{Stream: from.Stream}
+	default:
+		return node.Stop{From: from}
+	}
+}
+
+// from is mostly a stream that is attached.
+func (d *drawer) from(t *rapid.T) node.From {
+	if seldom(t, "stale") {
+		if len(d.froms) > 0 {
+			f := rapid.SampledFrom(d.froms).Draw(t, "from")
+			if seldom(t, "mixed up") {
+				f.Session = rapid.SampledFrom(d.froms).Draw(t, "other").Session
+			}
+
+			return f
+		}
+	}
+	var attached []node.From
+	for _, s := range d.model.sessions {
+		if s.stream != 0 {
+			attached = append(attached, node.From{Stream: s.stream, Session: s.id})
+		}
+	}
+	if len(attached) == 0 {
+		return node.From{Stream: d.last, Session: 1}
+	}
+
+	return rapid.SampledFrom(attached).Draw(t, "from")
+}
+
+func (d *drawer) nextReq() uint64 { d.req++; return d.req }
+
+func (d *drawer) semaphore(t *rapid.T) string {
+	if seldom(t, "long") {
+		return tooLongString
+	}
+
+	return pick(t, "semaphore", "a", "a", "b", "c", "e", "")
+}
+
+func (d *drawer) data(t *rapid.T) []byte {
+	if seldom(t, "large") {
+		return tooLargeData
+	}
+
+	return pick(t, "data", nil, []byte{}, []byte("x"), []byte("y"))
+}
+
+// advance lets time pass: to what is due next, to just before it, beyond it, or a bit back, which counts as not at all.
+func (d *drawer) advance(t *rapid.T) {
+	wake := d.model.wake()
+	switch pick(t, "to", "wake", "wake", "before", "beyond", "far", "back") {
+	case "wake":
+		d.now = max(d.now, wake)
+	case "before":
+		d.now = max(d.now, wake-1)
+	case "beyond":
+		d.now = d.now.Add(time.Duration(rapid.IntRange(0, 10).Draw(t, "ms")) * time.Millisecond)
+	case "far":
+		d.now = d.now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "s")) * time.Second)
+	default:
+		now := d.now
+		defer func() { d.now = now }()
+		d.now = max(1, d.now-clock.Instant(rapid.IntRange(0, 10).Draw(t, "ms"))*clock.Instant(time.Millisecond))
+	}
+	d.apply(pick[node.Request](t, "with", node.Tick{}, d.request(t)))
+}
+
+// lose restarts the node, now and then after a long time, with another clock and other settings.
+func (d *drawer) lose(t *rapid.T) {
+	if rapid.Bool().Draw(t, "another clock") {
+		d.now = clock.Instant(rapid.IntRange(1, 1_000_000_000).Draw(t, "origin"))
+	}
+	d.restart(node.Config{
+		SelfCheckPeriodMillis:    pick[uint32](t, "self check", 0, 1, 500, 5_000, 20_000),
+		SessionGracePeriodMillis: pick[uint32](t, "grace", 0, 1, 2_000, 20_000, 40_000),
+	})
+	d.apply(node.Tick{})
+}
