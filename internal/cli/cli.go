@@ -96,7 +96,7 @@ func Run(ctx context.Context, build func(*Env) *cobra.Command, env *Env) int {
 
 // Complain prints err as one line, "name: text", on env.Stderr.
 func Complain(env *Env, name string, err error) {
-	_, _ = io.WriteString(env.Stderr, name+": "+oneLine(Reason(err))+"\n")
+	_, _ = io.WriteString(env.Stderr, name+": "+oneLine(err.Error())+"\n")
 }
 
 // prepare gives a command and its subcommands the manners that all of them share.

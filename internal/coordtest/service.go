@@ -1,0 +1,287 @@
+// Package coordtest is a coordination service in memory, with a client, for the tests of recipes in virtual time.
+//
+// It obeys the rules of the protocol about sessions and ephemeral semaphores. Messages take time and stay in order. The
+// client is as unhelpful as the interface allows, and as ydb-go-sdk's is: it asks for ever for a session on a missing
+// node, drops the status of answers, leaves an acquire waiting when its session ends, gives up acquires in the
+// background, and closes abruptly. One thing it does better: it stops to believe in a lease before the service does.
+package coordtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
+)
+
+// A StatusError is an answer of the service that is not SUCCESS.
+type StatusError struct {
+	Status Ydb.StatusIds_StatusCode
+	Text   string
+}
+
+func (e *StatusError) Error() string { return e.Status.String() + ": " + e.Text }
+
+// Code returns the status as errors of ydb-go-sdk do.
+func (e *StatusError) Code() int32 { return int32(e.Status) }
+
+// Issues returns the text as errors of ydb-go-sdk do.
+func (e *StatusError) Issues() []*Ydb_Issue.IssueMessage {
+	return []*Ydb_Issue.IssueMessage{{Message: e.Text}}
+}
+
+// A Service is the service and its client at once. It may be used by several goroutines, like a client.
+type Service struct {
+	// Reveal has statuses within sessions returned as StatusErrors instead of dropped.
+	Reveal bool
+	// Late has an acquire whose ctx ends while its grant is on its way return the lease all the same.
+	Late bool
+
+	mu       sync.Mutex // guards all below
+	travel   func() time.Duration
+	nodes    map[string]*node
+	sessions map[uint64]*Session // attached to the service, or not yet timed out
+	lastID   uint64
+	fault    func(call string) error
+	calls    map[string]int
+	changed  chan struct{} // closed and replaced when nodes or fault change
+}
+
+// A node is a coordination node. Its path is the key in Service.nodes.
+type node struct {
+	semaphores map[string]*semaphore
+}
+
+// A semaphore has an owner and a queue of waiters. An ephemeral one is gone when it has neither (Q11).
+type semaphore struct {
+	persistent bool
+	links      []*link // links[0] is the owner; the others wait in this order
+}
+
+// A link is what a session has on a semaphore.
+type link struct {
+	session *Session
+	request *request
+}
+
+// NewService returns a service without nodes, with messages that take a millisecond.
+func NewService() *Service {
+	return &Service{
+		travel:   func() time.Duration { return time.Millisecond },
+		nodes:    map[string]*node{},
+		sessions: map[uint64]*Session{},
+		fault:    func(string) error { return nil },
+		calls:    map[string]int{},
+		changed:  make(chan struct{}),
+	}
+}
+
+// SetFault has fault decide which calls go wrong, and how: CreateNode, DescribeNode, Session, AcquireSemaphore. A fault
+// of Session makes it wait, one of AcquireSemaphore is answered by the service.
+func (s *Service) SetFault(fault func(call string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
+	s.wake()
+}
+
+// SetDelay has delay return how long a message is on its way.
+func (s *Service) SetDelay(delay func() time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.travel = delay
+}
+
+// Calls returns how often the method has been called.
+func (s *Service) Calls(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.calls[method]
+}
+
+// CreatePersistent creates a semaphore that is not ephemeral.
+func (s *Service) CreatePersistent(path, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes[path].semaphores[name] = &semaphore{persistent: true}
+}
+
+// Owner returns the session that owns the semaphore, 0 for none.
+func (s *Service) Owner(path, name string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.nodes[path]; n != nil {
+		if sem := n.semaphores[name]; sem != nil && len(sem.links) > 0 {
+			return sem.links[0].session.id
+		}
+	}
+
+	return 0
+}
+
+// Waiting returns how many places in queues of the node the session has.
+func (s *Service) Waiting(path string, session uint64) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	places := 0
+	if n := s.nodes[path]; n != nil {
+		for _, sem := range n.semaphores {
+			if slices.IndexFunc(sem.links, func(l *link) bool { return l.session.id == session }) > 0 {
+				places++
+			}
+		}
+	}
+
+	return places
+}
+
+// Sessions returns the ids of the sessions that have not ended, those of dead clients included.
+func (s *Service) Sessions() []uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []uint64
+	for id := range s.sessions {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+
+	return ids
+}
+
+// Break cuts a session's client off for good: it stops to believe in the session at once, with the cause given; the
+// service ends the session after its timeout. It reports whether there was such a session.
+func (s *Service) Break(id uint64, cause error) bool {
+	s.mu.Lock()
+	session := s.sessions[id]
+	s.mu.Unlock()
+	if session == nil {
+		return false
+	}
+	session.detach(cause)
+
+	return true
+}
+
+// CreateNode implements coordination.Client; N1.
+func (s *Service) CreateNode(ctx context.Context, path string, _ coordination.NodeConfig) error {
+	return s.call(ctx, "CreateNode", func() error {
+		if s.nodes[path] == nil {
+			s.nodes[path] = &node{semaphores: map[string]*semaphore{}}
+			s.wake()
+		}
+
+		return nil
+	})
+}
+
+// DescribeNode implements coordination.Client; N4.
+func (s *Service) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
+	err := s.call(ctx, "DescribeNode", func() error {
+		if s.nodes[path] == nil {
+			return &StatusError{Ydb.StatusIds_SCHEME_ERROR, "Path not found"}
+		}
+
+		return nil
+	})
+
+	return &scheme.Entry{Name: path}, &coordination.NodeConfig{}, err
+}
+
+// AlterNode is not needed by recipes.
+func (s *Service) AlterNode(context.Context, string, coordination.NodeConfig) error {
+	panic("coordtest: no AlterNode")
+}
+
+// DropNode is not needed by recipes.
+func (s *Service) DropNode(context.Context, string) error { panic("coordtest: no DropNode") }
+
+// Session implements coordination.Client. It waits for the node, as long as ctx lets it.
+func (s *Service) Session(
+	ctx context.Context, path string, opts ...options.SessionOption,
+) (coordination.Session, error) {
+	var o options.CreateSessionOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.SessionTimeout <= 0 {
+		return nil, fmt.Errorf("session timeout is %v", o.SessionTimeout)
+	}
+	s.count("Session")
+	for {
+		s.mu.Lock()
+		changed, ready := s.changed, s.nodes[path] != nil && s.fault("Session") == nil
+		if ready && ctx.Err() == nil {
+			session := newSession(s, s.nodes[path], o.SessionTimeout)
+			s.mu.Unlock()
+			if sleep(ctx, 2*s.delay()) != nil {
+				session.detach(coordination.ErrSessionClosed)
+
+				return nil, ctx.Err()
+			}
+
+			return session, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// call answers a unary call: the way there, do, the way back.
+func (s *Service) call(ctx context.Context, method string, do func() error) error {
+	s.count(method)
+	if err := sleep(ctx, s.delay()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	err := s.fault(method)
+	if err == nil {
+		err = do()
+	}
+	s.mu.Unlock()
+	if lost := sleep(ctx, s.delay()); lost != nil {
+		return lost
+	}
+
+	return err
+}
+
+func (s *Service) count(method string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[method]++
+}
+
+func (s *Service) delay() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.travel()
+}
+
+// wake lets calls that wait for a change look again; s.mu is held.
+func (s *Service) wake() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

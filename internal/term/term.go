@@ -1,0 +1,271 @@
+// Package term is a coordination session's life as the recipes see it: it begins with a node that exists and a session,
+// leases are taken in it, and it ends with the session.
+//
+// It knows what ydb-go-sdk's own client does beyond its interface, so that the recipes run on that client and on any
+// other alike.
+package term
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure/internal/ydberr"
+)
+
+// ErrLost is the cause of the end of a lease that was not given back.
+var ErrLost = errors.New("lease lost")
+
+const (
+	// DefaultTimeout is that of a session when none is asked for.
+	DefaultTimeout = 10 * time.Second
+
+	// MinTimeout leaves room for a few round trips.
+	MinTimeout = 100 * time.Millisecond
+
+	// MaxTimeout is the protocol's, A4.
+	MaxTimeout = 30 * time.Minute
+
+	// Limits of the protocol, in bytes: A4, Q1, Q4.
+	maxDescription = 1 << 10
+	maxData        = 1 << 20
+	maxName        = 1 << 10
+
+	// openLimit bounds one attempt to get a session. The SDK's client asks for ever for a session on a node that does
+	// not exist, or that it has no rights on, and says nothing.
+	openLimit = 10 * time.Second
+
+	// closeLimit bounds the farewell to a server that may be gone; after it the session times out on its own.
+	closeLimit = 5 * time.Second
+
+	// refusals is how often an acquire may be refused for no reason that can be seen before it counts as permanent.
+	refusals = 3
+)
+
+// Config says where and how sessions are opened. Client and Path are needed.
+type Config struct {
+	Client      coordination.Client
+	Path        string
+	Timeout     time.Duration // 0: DefaultTimeout
+	Description string
+	NoCreate    bool // a missing node is an error
+}
+
+// Check reports what the protocol would refuse, or would not notice.
+func (c *Config) Check() error {
+	switch {
+	case c.Client == nil:
+		return errors.New("the coordination client is nil")
+	case c.Path == "" || c.Path[0] != '/':
+		return fmt.Errorf("node path %q is not absolute: begin it with the database, e.g. /local/tenure", c.Path)
+	case c.Timeout != 0 && (c.Timeout < MinTimeout || c.Timeout > MaxTimeout):
+		return fmt.Errorf("timeout %v is not within %v and %v", c.Timeout, MinTimeout, MaxTimeout)
+	case len(c.Description) > maxDescription:
+		return fmt.Errorf("description of %d bytes is over %d", len(c.Description), maxDescription)
+	}
+
+	return nil
+}
+
+// CheckName reports whether a semaphore may have the name. The protocol allows an empty one; it is a mistake, though.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("semaphore name is empty")
+	case len(name) > maxName:
+		return fmt.Errorf("semaphore name of %d bytes is over %d", len(name), maxName)
+	}
+
+	return nil
+}
+
+// CheckData reports whether an acquire may carry the data.
+func CheckData(data []byte) error {
+	if len(data) > maxData {
+		return fmt.Errorf("data of %d bytes are over %d", len(data), maxData)
+	}
+
+	return nil
+}
+
+// A Term is a session. Its methods may be called from several goroutines.
+type Term struct {
+	session coordination.Session
+	path    string
+}
+
+// Open makes sure of the node and opens a session. An error that another attempt cannot mend is marked by
+// [backoff.Permanent].
+func Open(ctx context.Context, c Config) (*Term, error) {
+	limited, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	session, err := open(limited, c)
+	switch {
+	case err == nil:
+		return &Term{session: session, path: c.Path}, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case limited.Err() != nil:
+		return nil, fmt.Errorf("open session on node %q: no answer within %v: %w", c.Path, openLimit, err)
+	}
+
+	return nil, err
+}
+
+func open(ctx context.Context, c Config) (coordination.Session, error) {
+	if err := ensureNode(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	session, err := c.Client.Session(ctx, c.Path,
+		options.WithSessionTimeout(c.Timeout),
+		// Pings come every third of the timeout, every 5 s at least (P1). The SDK's default, 10 s, would notice a dead
+		// stream when the session is long gone.
+		options.WithSessionKeepAliveTimeout(min(c.Timeout/2, 10*time.Second)),
+		options.WithSessionReconnectDelay(min(c.Timeout/10, 500*time.Millisecond)),
+		options.WithDescription(c.Description),
+	)
+	if err != nil {
+		doing := fmt.Sprintf("open session on node %q", c.Path)
+		// A node just dropped (A3) and too many sessions (A5) are not for ever.
+		if ydberr.Denied(err) || ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST) {
+			return nil, backoff.Permanent(ydberr.Wrap(doing, err))
+		}
+
+		return nil, ydberr.Wrap(doing, err)
+	}
+
+	return session, nil
+}
+
+// ensureNode looks before it creates: who may use a node need not have the right to create one. Unlike the start of a
+// session, these calls show what is wrong.
+func ensureNode(ctx context.Context, c Config) error {
+	_, _, err := c.Client.DescribeNode(ctx, c.Path)
+	if err == nil {
+		return nil
+	}
+	doing := "look up node"
+	if ydberr.Is(err, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_NOT_FOUND) { // N4
+		if c.NoCreate {
+			return backoff.Permanent(ydberr.Wrap(
+				fmt.Sprintf("node %q does not exist: create it, or allow it to be created", c.Path), err))
+		}
+		if err = c.Client.CreateNode(ctx, c.Path, coordination.NodeConfig{}); err == nil {
+			return nil
+		}
+		doing = "create node"
+	}
+	wrapped := ydberr.Wrap(fmt.Sprintf("%s %q", doing, c.Path), err)
+	if ydberr.Permanent(err) {
+		return backoff.Permanent(wrapped)
+	}
+
+	return wrapped
+}
+
+// SessionID returns the session's id.
+func (t *Term) SessionID() uint64 { return t.session.SessionID() }
+
+// Context ends with the session.
+func (t *Term) Context() context.Context { return t.session.Context() }
+
+// Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has it, when ctx ends, or when the
+// session does; a lease may come even though ctx has ended. An error that another attempt cannot mend is marked by
+// [backoff.Permanent].
+func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordination.Lease, error) {
+	// The SDK's client leaves an acquire waiting for ever when its session ends in the wrong moment.
+	bound, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.lost()) })
+	defer stop()
+
+	pauses := newPauses()
+	for try := 1; ; try++ {
+		lease, err := t.session.AcquireSemaphore(bound, name, coordination.Exclusive,
+			options.WithEphemeral(true), options.WithAcquireData(data))
+		switch {
+		case err == nil:
+			return lease, nil
+		case bound.Err() != nil:
+			return nil, context.Cause(bound)
+		case errors.Is(err, coordination.ErrAcquireTimeout):
+			err = t.refused(bound, name)
+		case ydberr.Permanent(err):
+			err = backoff.Permanent(ydberr.Wrap(t.acquiring(name), err))
+		default:
+			return nil, ydberr.Wrap(t.acquiring(name), err)
+		}
+		if try == refusals {
+			err = backoff.Permanent(err)
+		}
+		if _, permanent := errors.AsType[*backoff.PermanentError](err); permanent {
+			return nil, err
+		}
+		pause(bound, pauses.NextBackOff())
+	}
+}
+
+func (t *Term) acquiring(name string) string {
+	return fmt.Sprintf("acquire semaphore %q on node %q", name, t.path)
+}
+
+// refused finds out why an acquire without a time limit was answered with "not acquired". The SDK's client drops the
+// status of the answer, and all that is left to see is the semaphore.
+func (t *Term) refused(ctx context.Context, name string) error {
+	found, err := t.session.DescribeSemaphore(ctx, name)
+	if err == nil && found.Name == name && !found.Ephemeral { // Q3
+		return backoff.Permanent(fmt.Errorf("%s: it is a persistent semaphore, and an ephemeral one is wanted: "+
+			"choose another name, or delete it", t.acquiring(name)))
+	}
+
+	return fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(name))
+}
+
+// lost says that the session has ended, and why, if its context tells.
+func (t *Term) lost() error { return lost(t.session.Context()) }
+
+// lost words the cause of a context that is the session's or a lease's.
+func lost(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("%w: %w", ErrLost, cause)
+	}
+
+	return fmt.Errorf("%w: the session has ended", ErrLost)
+}
+
+// Release gives a lease back and returns when the server has answered. If ctx ends before that, the session is closed:
+// there is no other way to end a release.
+func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
+	stop := context.AfterFunc(ctx, func() { _ = t.session.Close(ctx) })
+	defer stop()
+
+	return lease.Release()
+}
+
+// Close ends the session, having made sure that the server knows of every acquire that was given up; after it nothing
+// of the term is left, or will be once the session's timeout has passed.
+//
+// The SDK's client gives up an acquire in the background, and its Close ends the stream so fast that neither that nor
+// the session's end reach the server: the dead session would be granted what it waited for, and keep it for its whole
+// timeout. Requests are answered in order, so an answer to anything shows that what went before has arrived.
+func (t *Term) Close(ctx context.Context, name string) error {
+	if t.session.Context().Err() == nil {
+		_, _ = t.session.DescribeSemaphore(ctx, name)
+	}
+
+	return t.session.Close(ctx)
+}
+
+// Farewell returns a context for Release and Close at the end of a term: it outlives ctx, for a limited time.
+func Farewell(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+}

@@ -1,0 +1,117 @@
+// Package ydberr reads the errors of coordination clients: what the server said, and whether asking again can help.
+//
+// The errors of ydb-go-sdk are of types that it keeps to itself, so they are asked for what they can do; an error of
+// another client that has the same methods is read the same way.
+package ydberr
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+type (
+	// An operationError says how the server answered.
+	operationError interface {
+		error
+		Code() int32 // a Ydb.StatusIds_StatusCode
+		Issues() []*Ydb_Issue.IssueMessage
+	}
+	// A transportError says why there was no answer.
+	transportError interface {
+		error
+		GRPCStatus() *status.Status
+	}
+)
+
+// Is reports whether err is a server's answer with one of the codes.
+func Is(err error, of ...Ydb.StatusIds_StatusCode) bool {
+	operation, ok := errors.AsType[operationError](err)
+
+	return ok && slices.Contains(of, Ydb.StatusIds_StatusCode(operation.Code()))
+}
+
+// Denied reports whether err says that the caller may not do what it asked for.
+func Denied(err error) bool {
+	return Is(err, Ydb.StatusIds_UNAUTHORIZED) || isTransport(err, codes.Unauthenticated, codes.PermissionDenied)
+}
+
+// Permanent reports whether the same request can only get the same answer, until people change something.
+func Permanent(err error) bool {
+	return Denied(err) ||
+		Is(err, Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_PRECONDITION_FAILED,
+			Ydb.StatusIds_UNSUPPORTED) ||
+		isTransport(err, codes.InvalidArgument, codes.Unimplemented)
+}
+
+func isTransport(err error, of ...codes.Code) bool {
+	transport, ok := errors.AsType[transportError](err)
+
+	return ok && slices.Contains(of, transport.GRPCStatus().Code())
+}
+
+// Wrap returns an error that reads "doing: " and the [Text] of err, and unwraps to err.
+func Wrap(doing string, err error) error { return &wrapped{text: doing + ": " + Text(err), err: err} }
+
+type wrapped struct {
+	text string
+	err  error
+}
+
+func (w *wrapped) Error() string { return w.text }
+func (w *wrapped) Unwrap() error { return w.err }
+
+// Text returns what err says, in words for people: of the server's answer the status and the issues, of a transport's
+// error its message, of any other error of ydb-go-sdk all but the places in source files.
+func Text(err error) string {
+	if operation, ok := errors.AsType[operationError](err); ok {
+		return operationText(operation)
+	}
+	if transport, ok := errors.AsType[transportError](err); ok {
+		return transportText(transport)
+	}
+	text, _, _ := strings.Cut(err.Error(), " at `")
+
+	return text
+}
+
+func operationText(err operationError) string {
+	text := Ydb.StatusIds_StatusCode(err.Code()).String()
+	if said := issueTexts(err.Issues()); said != "" {
+		text += " (" + said + ")"
+	}
+	if Denied(err) {
+		text += ": check the credentials and their rights"
+	}
+
+	return text
+}
+
+// transportText takes the innermost error's message: each of the outer ones repeats it with more around it.
+func transportText(err transportError) string {
+	for {
+		inner, ok := errors.AsType[transportError](errors.Unwrap(err))
+		if !ok {
+			return err.GRPCStatus().Message()
+		}
+		err = inner
+	}
+}
+
+func issueTexts(issues []*Ydb_Issue.IssueMessage) string {
+	var texts []string
+	for _, issue := range issues {
+		text := issue.GetMessage()
+		if below := issueTexts(issue.GetIssues()); below != "" {
+			text += ": " + below
+		}
+		texts = append(texts, text)
+	}
+
+	return strings.Join(texts, "; ")
+}

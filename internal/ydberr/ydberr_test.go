@@ -1,0 +1,83 @@
+package ydberr_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/ydberr"
+)
+
+// answer is an error as ydb-go-sdk returns them.
+type answer struct {
+	code   Ydb.StatusIds_StatusCode
+	issues []*Ydb_Issue.IssueMessage
+}
+
+func (a *answer) Error() string                     { return "operation/" + a.code.String() + " (code = 1)" }
+func (a *answer) Code() int32                       { return int32(a.code) }
+func (a *answer) Issues() []*Ydb_Issue.IssueMessage { return a.issues }
+
+// where is an error with a place in a source file.
+func where(err error) error { return fmt.Errorf("%w at `open.go:12`", err) }
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	issues := []*Ydb_Issue.IssueMessage{
+		{Message: "Access denied", Issues: []*Ydb_Issue.IssueMessage{{Message: "no rights"}}},
+		{Message: "twice"},
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"an answer", where(&answer{code: Ydb.StatusIds_SCHEME_ERROR}), "SCHEME_ERROR"},
+		{
+			"an answer with issues", where(&answer{Ydb.StatusIds_BAD_REQUEST, issues}),
+			"BAD_REQUEST (Access denied: no rights; twice)",
+		},
+		{
+			"a denial", where(&answer{code: Ydb.StatusIds_UNAUTHORIZED}),
+			"UNAUTHORIZED: check the credentials and their rights",
+		},
+		{"no answer", where(where(status.Error(codes.Unavailable, "connection refused"))), "connection refused"},
+		{"something else", where(errors.New("empty database")), "empty database"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, test.want, ydberr.Text(test.err))
+			wrapped := ydberr.Wrap("open", test.err)
+			require.EqualError(t, wrapped, "open: "+test.want)
+			require.ErrorIs(t, wrapped, test.err)
+		})
+	}
+}
+
+func TestPermanent(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		&answer{code: Ydb.StatusIds_UNAUTHORIZED},
+		&answer{code: Ydb.StatusIds_BAD_REQUEST},
+		status.Error(codes.PermissionDenied, ""),
+		status.Error(codes.Unimplemented, ""),
+	} {
+		require.True(t, ydberr.Permanent(where(err)), err)
+	}
+	for _, err := range []error{
+		&answer{code: Ydb.StatusIds_OVERLOADED},
+		&answer{code: Ydb.StatusIds_NOT_FOUND},
+		status.Error(codes.Unavailable, ""),
+		errors.New("no route to host"),
+	} {
+		require.False(t, ydberr.Permanent(where(err)), err)
+	}
+	require.True(t, ydberr.Denied(where(status.Error(codes.Unauthenticated, ""))))
+	require.False(t, ydberr.Denied(&answer{code: Ydb.StatusIds_BAD_REQUEST}))
+}

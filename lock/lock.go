@@ -1,0 +1,127 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+
+	"tenure/internal/term"
+)
+
+// ErrLost is wrapped by the cause of the context of work whose lock was lost: its session has ended, or could not be
+// kept alive. See [context.Cause].
+var ErrLost = term.ErrLost
+
+// Run calls work while it holds the lock: the ephemeral semaphore of this name on the coordination node at path, taken
+// as a whole. The node is created if it is missing. Until the lock is held, Run waits; there is no limit but ctx.
+//
+// The context of work is ctx, ended also when the lock is lost. Then Run waits for work to return, whatever that
+// returns, and begins anew: it opens a new session, waits for the lock and calls work again. When work returns and the
+// lock is still held, Run gives the lock back and returns what work returned. So work may run several times, never
+// twice at once, and its last run was under the lock from beginning to end.
+//
+// When ctx ends while work runs, Run waits for work to return and gives the lock back, so that the next in the queue
+// has it at once; its result is that of work even so. When ctx ends at any other time, Run returns the cause of that
+// ([context.Cause]).
+//
+// What can pass is tried again, after a pause that grows to some seconds: no connection, an overloaded server, a
+// session that does not start. What cannot is returned at once: wrong arguments, missing rights, a path that is no
+// node, a semaphore of this name that is not ephemeral. The errors of the client can be read with [errors.As].
+//
+// If work panics, the lock is given back and the panic goes on.
+func Run(
+	ctx context.Context, client coordination.Client, path, semaphore string,
+	work func(ctx context.Context) error, opts ...Option,
+) error {
+	l := &locker{
+		config:    config{observe: func(Event) {}, term: term.Config{Client: client, Path: path}},
+		semaphore: semaphore,
+		work:      work,
+	}
+	for _, opt := range opts {
+		opt(&l.config)
+	}
+	if err := l.check(); err != nil {
+		return fmt.Errorf("lock %q: %w", semaphore, err)
+	}
+
+	if err := term.Repeat(ctx, func() error { return l.once(ctx) }, l.retry); err != nil {
+		return err
+	}
+
+	return l.result
+}
+
+// A locker is one call of Run. All is done on the goroutine of the caller.
+type locker struct {
+	config
+
+	semaphore string
+	work      func(context.Context) error
+	result    error // of work that has returned under the lock
+}
+
+func (l *locker) check() error {
+	if l.work == nil {
+		return errors.New("the work is nil")
+	}
+	if err := term.CheckName(l.semaphore); err != nil {
+		return err
+	}
+	if err := term.CheckData(l.data); err != nil {
+		return err
+	}
+
+	return l.term.Check()
+}
+
+// once opens a session, waits for the lock and works. It returns nil if work has returned under the lock.
+func (l *locker) once(ctx context.Context) error {
+	t, err := term.Open(ctx, l.term)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		farewell, cancel := term.Farewell(ctx)
+		defer cancel()
+		_ = t.Close(farewell, l.semaphore) // if it fails, the session times out
+	}()
+
+	l.observe(Waiting{Session: t.SessionID()})
+	lease, err := t.Acquire(ctx, l.semaphore, l.data)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // the grant has crossed the end of ctx
+		l.release(ctx, t, lease)
+
+		return context.Cause(ctx)
+	}
+	l.observe(Acquired{Session: t.SessionID()})
+
+	return l.hold(ctx, t, lease)
+}
+
+// hold works under the lease. It gives the lease back also if work does not return but panics.
+func (l *locker) hold(ctx context.Context, t *term.Term, lease coordination.Lease) (err error) {
+	work, end := term.Under(ctx, lease, func(cause error) { l.observe(Lost{Cause: cause}) })
+	defer func() {
+		if !end() {
+			err = context.Cause(work)
+
+			return
+		}
+		l.release(ctx, t, lease)
+	}()
+	l.result = l.work(work)
+
+	return nil
+}
+
+func (l *locker) release(ctx context.Context, t *term.Term, lease coordination.Lease) {
+	farewell, cancel := term.Farewell(ctx)
+	defer cancel()
+	l.observe(Released{Err: t.Release(farewell, lease)})
+}

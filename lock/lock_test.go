@@ -1,0 +1,582 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+
+	"tenure/internal/coordtest"
+	"tenure/lock"
+)
+
+const (
+	path    = "/local/test"
+	name    = "lock"
+	timeout = 10 * time.Second
+)
+
+// soon is longer than any exchange of messages takes, and much shorter than a session's timeout.
+const soon = 50 * time.Millisecond
+
+// A runner is a call of lock.Run.
+type runner struct {
+	stop   context.CancelCauseFunc
+	done   chan error    // the result of Run
+	linger time.Duration // how long work goes on after its context has ended
+
+	mu     sync.Mutex
+	events []lock.Event
+	began  []time.Time // when work was called
+	ended  []error     // with which cause the context of work ended
+}
+
+// start runs the lock with work that goes on until its context ends, and then for linger.
+func start(t *testing.T, service *coordtest.Service, linger time.Duration, opts ...lock.Option) *runner {
+	t.Helper()
+	r := &runner{linger: linger}
+	r.run(t, service, func(ctx context.Context) error {
+		<-ctx.Done()
+		r.mu.Lock()
+		r.ended = append(r.ended, context.Cause(ctx))
+		r.mu.Unlock()
+		time.Sleep(linger)
+
+		return nil
+	}, opts...)
+
+	return r
+}
+
+// run runs the lock with the work given.
+func (r *runner) run(
+	t *testing.T, service *coordtest.Service, work func(context.Context) error, opts ...lock.Option,
+) {
+	t.Helper()
+	ctx, stop := context.WithCancelCause(t.Context())
+	r.stop, r.done = stop, make(chan error, 1)
+	opts = append(opts, lock.WithObserver(func(e lock.Event) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.events = append(r.events, e)
+	}))
+	go func() {
+		r.done <- lock.Run(ctx, service, path, name, func(ctx context.Context) error {
+			r.mu.Lock()
+			r.began = append(r.began, time.Now())
+			r.mu.Unlock()
+
+			return work(ctx)
+		}, opts...)
+	}()
+}
+
+// working returns how often work has been called, once everything has come to rest.
+func (r *runner) working() int {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return len(r.began)
+}
+
+// session returns the id of the runner's newest session.
+func (r *runner) session() uint64 {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var id uint64
+	for _, e := range r.events {
+		if e, ok := e.(lock.Waiting); ok {
+			id = e.Session
+		}
+	}
+
+	return id
+}
+
+// story returns the kinds of the events so far.
+func (r *runner) story() string {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var words []string
+	for _, e := range r.events {
+		switch e.(type) {
+		case lock.Waiting:
+			words = append(words, "waiting")
+		case lock.Acquired:
+			words = append(words, "acquired")
+		case lock.Lost:
+			words = append(words, "lost")
+		case lock.Released:
+			words = append(words, "released")
+		case lock.Retry:
+			words = append(words, "retry")
+		}
+	}
+
+	return strings.Join(words, " ")
+}
+
+// end stops the runner and returns the result of Run, which must come soon.
+func (r *runner) end(t *testing.T) error {
+	t.Helper()
+	r.stop(errStopped)
+	time.Sleep(r.linger + soon)
+	synctest.Wait()
+	select {
+	case err := <-r.done:
+		return err
+	default:
+		require.FailNow(t, "Run has not returned")
+
+		return nil
+	}
+}
+
+var errStopped = errors.New("stopped by the test")
+
+func TestRun_TheNextHasItAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		first := start(t, service, 0)
+		time.Sleep(soon)
+		second := start(t, service, 0)
+		time.Sleep(time.Hour)
+		require.Equal(t, 1, first.working())
+		require.Zero(t, second.working())
+
+		require.NoError(t, first.end(t), "the result is that of work")
+		require.Equal(t, []error{errStopped}, first.ended)
+		require.Equal(t, "waiting acquired released", first.story())
+		require.Equal(t, 1, second.working())
+		require.NoError(t, second.end(t))
+		require.Zero(t, service.Owner(path, name))
+	})
+}
+
+func TestRun_ReturnsWhatWorkReturns(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for _, want := range []error{nil, broken} {
+		synctest.Test(t, func(t *testing.T) {
+			service := coordtest.NewService()
+			var r runner
+			r.run(t, service, func(context.Context) error { return want })
+			require.Equal(t, want, <-r.done)
+			require.Equal(t, "waiting acquired released", r.story())
+			require.Zero(t, service.Owner(path, name), "Run has given it back before it returned")
+		})
+	}
+}
+
+func TestRun_WorkThatFailsAtTheEndIsNotHidden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		var r runner
+		r.run(t, coordtest.NewService(), func(ctx context.Context) error { <-ctx.Done(); return broken })
+		time.Sleep(soon)
+		require.Equal(t, broken, r.end(t))
+	})
+}
+
+func TestRun_LostWhileWorking(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		unplugged := errors.New("unplugged")
+		first := start(t, service, 3*time.Second)
+		time.Sleep(soon)
+		second := start(t, service, 0)
+		time.Sleep(time.Minute)
+
+		lostAt := time.Now()
+		require.True(t, service.Break(first.session(), unplugged))
+		synctest.Wait()
+		require.Equal(t, "waiting acquired lost", first.story(), "said at once, though work goes on")
+		require.Len(t, first.ended, 1)
+		require.ErrorIs(t, first.ended[0], lock.ErrLost)
+		require.ErrorIs(t, first.ended[0], unplugged)
+
+		time.Sleep(2 * time.Second)
+		require.Equal(t, "waiting acquired lost", first.story(), "Run waits for work to return")
+		time.Sleep(2 * time.Second)
+		require.Equal(t, "waiting acquired lost retry waiting", first.story())
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, second.working())
+		require.Equal(t, timeout, second.began[0].Sub(lostAt).Round(soon), "when the session has timed out, not before")
+
+		require.NoError(t, second.end(t))
+		require.Equal(t, 2, first.working(), "it has queued again")
+		require.NoError(t, first.end(t))
+	})
+}
+
+func TestRun_LostThenWorkReturnsAnyhow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		var r runner
+		runs := 0
+		r.run(t, service, func(context.Context) error {
+			runs++
+			if runs == 1 {
+				service.Break(r.events[0].(lock.Waiting).Session, errors.New("unplugged"))
+				time.Sleep(time.Second)
+
+				return errors.New("of no account: it was not under the lock to its end")
+			}
+
+			return nil
+		})
+		require.NoError(t, <-r.done)
+		require.Equal(t, 2, runs)
+	})
+}
+
+func TestRun_LostWhileWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		first := start(t, service, 0)
+		time.Sleep(soon)
+		second := start(t, service, 0)
+		time.Sleep(soon)
+		require.True(t, service.Break(second.session(), errors.New("unplugged")))
+		time.Sleep(soon)
+		require.Equal(t, "waiting retry waiting", second.story())
+
+		time.Sleep(timeout) // the dead session leaves the queue
+		require.True(t, service.Break(second.session(), errors.New("unplugged")))
+		time.Sleep(soon)
+		require.Equal(t, "waiting retry waiting retry waiting", second.story(), "again at once: it was good for a while")
+		time.Sleep(timeout)
+		require.NoError(t, first.end(t))
+		require.Equal(t, 1, second.working())
+		require.NoError(t, second.end(t))
+	})
+}
+
+func TestRun_StoppedWhileWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		first := start(t, service, 0)
+		time.Sleep(soon)
+		second := start(t, service, 0)
+		time.Sleep(soon)
+		third := start(t, service, 0)
+		time.Sleep(soon)
+
+		require.Equal(t, errStopped, second.end(t))
+		require.Equal(t, "waiting", second.story())
+		require.NoError(t, first.end(t))
+		require.Equal(t, 1, third.working(), "nobody waits for the session of the one that left the queue")
+		require.NoError(t, third.end(t))
+	})
+}
+
+// The end of ctx is tried at every moment around the grant: whatever crosses, Run leaves the lock free.
+func TestRun_StoppedAroundTheGrant(t *testing.T) {
+	t.Parallel()
+	for step := range 200 {
+		after := time.Duration(step/2) * 100 * time.Microsecond
+		synctest.Test(t, func(t *testing.T) {
+			service := coordtest.NewService()
+			service.Late = step%2 == 1
+			r := start(t, service, 0)
+			time.Sleep(after)
+			if err := r.end(t); err != nil {
+				require.Equal(t, errStopped, err)
+			}
+			require.Zero(t, service.Owner(path, name))
+			next := start(t, service, 0)
+			time.Sleep(soon)
+			require.Equal(t, 1, next.working())
+			require.NoError(t, next.end(t))
+		})
+	}
+}
+
+func TestRun_StoppedWithoutAServer(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{"DescribeNode", "Session"} {
+		synctest.Test(t, func(t *testing.T) {
+			service := coordtest.NewService()
+			service.SetFault(failing(call, errors.New("no route to host")))
+			r := start(t, service, 0)
+			time.Sleep(time.Minute)
+			require.Equal(t, errStopped, r.end(t))
+			require.Zero(t, r.working())
+		})
+	}
+}
+
+func TestRun_ReleaseWithoutAServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		r := start(t, service, 0)
+		time.Sleep(soon)
+		service.SetDelay(func() time.Duration { return time.Hour })
+		r.stop(errStopped)
+		began := time.Now()
+		require.NoError(t, <-r.done)
+		require.LessOrEqual(t, time.Since(began), 10*time.Second)
+		require.Equal(t, "waiting acquired released", r.story())
+		require.Error(t, r.events[2].(lock.Released).Err)
+	})
+}
+
+func TestRun_TriesAgainAtOnceThenPauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		down := errors.New("no route to host")
+		service.SetFault(failing("DescribeNode", down))
+		r := start(t, service, 0)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		var pauses []time.Duration
+		for _, e := range r.events {
+			retry := e.(lock.Retry)
+			require.ErrorIs(t, retry.Err, down)
+			pauses = append(pauses, retry.After)
+		}
+		require.Zero(t, pauses[0])
+		require.Greater(t, len(pauses), 5)
+		for _, p := range pauses[1:] {
+			require.Greater(t, p, 10*time.Millisecond)
+			require.Less(t, p, 10*time.Second)
+		}
+		require.Greater(t, pauses[5], 4*pauses[1]/3, "pauses grow")
+
+		service.SetFault(func(string) error { return nil })
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, r.working())
+		require.NoError(t, r.end(t))
+	})
+}
+
+func TestRun_SessionThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		service.SetFault(failing("Session", errors.New("no route to host")))
+		r := start(t, service, 0)
+		time.Sleep(11 * time.Second)
+		require.Equal(t, "retry", r.story())
+		require.ErrorContains(t, r.events[0].(lock.Retry).Err, `open session on node "/local/test": no answer within 10s`)
+		service.SetFault(func(string) error { return nil })
+		time.Sleep(soon)
+		require.Equal(t, 1, r.working())
+		require.NoError(t, r.end(t))
+	})
+}
+
+func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
+	t.Parallel()
+	answer := func(status Ydb.StatusIds_StatusCode) error { return &coordtest.StatusError{Status: status, Text: "no"} }
+	for _, test := range []struct {
+		name, call string
+		answer     error
+		reveal     bool
+		opts       []lock.Option
+		want       string
+	}{
+		{
+			name: "no right to look", call: "DescribeNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			want: `look up node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`,
+		},
+		{
+			name: "no right to create", call: "CreateNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			want: `create node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`,
+		},
+		{
+			name: "another kind of entry", call: "CreateNode", answer: answer(Ydb.StatusIds_SCHEME_ERROR),
+			want: `create node "/local/test": SCHEME_ERROR (no)`,
+		},
+		{
+			name: "outside the database", call: "DescribeNode", answer: answer(Ydb.StatusIds_BAD_REQUEST),
+			want: `look up node "/local/test": BAD_REQUEST (no)`,
+		},
+		{
+			name: "no node, and none to be created", opts: []lock.Option{lock.WithoutCreate()},
+			want: `node "/local/test" does not exist: create it, or allow it to be created: SCHEME_ERROR (Path not found)`,
+		},
+		{
+			name: "refused", call: "AcquireSemaphore", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			want: `acquire semaphore "lock" on node "/local/test": the server refuses: ` +
+				`check the right to write to the node`,
+		},
+		{
+			name: "refused by a client that tells", call: "AcquireSemaphore", reveal: true,
+			answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			want: `acquire semaphore "lock" on node "/local/test": UNAUTHORIZED (no): ` +
+				`check the credentials and their rights`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				service := coordtest.NewService()
+				service.Reveal = test.reveal
+				service.SetFault(failing(test.call, test.answer))
+				r := start(t, service, 0, test.opts...)
+				require.EqualError(t, <-r.done, test.want)
+				require.Zero(t, r.working())
+				require.NotContains(t, r.story(), "retry")
+				require.LessOrEqual(t, service.Calls("Session"), 1)
+			})
+		})
+	}
+}
+
+func TestRun_SemaphoreOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	for _, reveal := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			service := coordtest.NewService()
+			service.Reveal = reveal
+			first := start(t, service, 0)
+			time.Sleep(soon)
+			require.NoError(t, first.end(t))
+			service.CreatePersistent(path, name)
+
+			second := start(t, service, 0)
+			err := <-second.done
+			require.ErrorContains(t, err, `acquire semaphore "lock" on node "/local/test": `)
+			if reveal {
+				require.ErrorContains(t, err, "PRECONDITION_FAILED (Semaphore ephemeral mode mismatch)")
+				_, ok := errors.AsType[*coordtest.StatusError](err)
+				require.True(t, ok, "the client's error can be had")
+			} else {
+				require.ErrorContains(t, err, "it is a persistent semaphore, and an ephemeral one is wanted")
+			}
+			require.Equal(t, 1, service.Calls("AcquireSemaphore")-1)
+		})
+	}
+}
+
+func TestRun_RefusedForAMoment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		refused := 0
+		service.SetFault(func(call string) error {
+			if call == "AcquireSemaphore" && refused < 2 {
+				refused++
+
+				return &coordtest.StatusError{Status: Ydb.StatusIds_OVERLOADED, Text: "not now"}
+			}
+
+			return nil
+		})
+		r := start(t, service, 0)
+		time.Sleep(time.Second)
+		require.Equal(t, 1, r.working())
+		require.Equal(t, 2, refused)
+		require.NoError(t, r.end(t))
+	})
+}
+
+func TestRun_EventsComeOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		ctx, stop := context.WithCancel(t.Context())
+		busy, story := false, 0
+		err := lock.Run(ctx, service, path, name, func(ctx context.Context) error {
+			<-ctx.Done()
+
+			return nil
+		}, lock.WithObserver(func(e lock.Event) {
+			require.False(t, busy)
+			busy = true
+			time.Sleep(time.Second)
+			busy = false
+			story++
+			switch e := e.(type) {
+			case lock.Acquired:
+				time.AfterFunc(time.Second, func() { service.Break(e.Session, errors.New("unplugged")) })
+			case lock.Retry:
+				stop()
+			}
+		}))
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 4, story, "waiting acquired lost retry")
+	})
+}
+
+func TestRun_PanicGivesTheLockBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		require.PanicsWithValue(t, "oh", func() {
+			_ = lock.Run(t.Context(), service, path, name, func(context.Context) error { panic("oh") })
+		})
+		require.Zero(t, service.Owner(path, name))
+	})
+}
+
+func TestRun_Arguments(t *testing.T) {
+	t.Parallel()
+	work := func(context.Context) error { return nil }
+	long := strings.Repeat("x", 1<<20+1)
+	for _, test := range []struct {
+		name, path, semaphore string
+		work                  func(context.Context) error
+		opt                   lock.Option
+		want                  string
+	}{
+		{"no work", path, name, nil, nil, `lock "lock": the work is nil`},
+		{"no name", path, "", work, nil, `lock "": semaphore name is empty`},
+		{"relative path", "test", name, work, nil, `lock "lock": node path "test" is not absolute: ` +
+			`begin it with the database, e.g. /local/tenure`},
+		{
+			"short timeout", path, name, work, lock.WithTimeout(time.Millisecond),
+			`lock "lock": timeout 1ms is not within 100ms and 30m0s`,
+		},
+		{
+			"long timeout", path, name, work, lock.WithTimeout(time.Hour),
+			`lock "lock": timeout 1h0m0s is not within 100ms and 30m0s`,
+		},
+		{
+			"long description", path, name, work, lock.WithDescription(long),
+			`lock "lock": description of 1048577 bytes is over 1024`,
+		},
+		{"long data", path, name, work, lock.WithData([]byte(long)), `lock "lock": data of 1048577 bytes are over 1048576`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			opts := []lock.Option{lock.WithoutCreate()}
+			if test.opt != nil {
+				opts = append(opts, test.opt)
+			}
+			service := coordtest.NewService()
+			require.EqualError(t, lock.Run(t.Context(), service, test.path, test.semaphore, test.work, opts...), test.want)
+			require.Zero(t, service.Calls("DescribeNode"))
+		})
+	}
+	require.EqualError(t, lock.Run(t.Context(), nil, path, name, work), `lock "lock": the coordination client is nil`)
+}
+
+// failing returns a fault of one method.
+func failing(call string, err error) func(string) error {
+	return func(called string) error {
+		if called == call {
+			return err
+		}
+
+		return nil
+	}
+}
