@@ -5,31 +5,39 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"math"
+	"slices"
 
 	"tenure/internal/node"
 )
 
-// Space is a set of records that is loaded as a whole: Catalog, or a coordination node's, by its id.
+// Space is a set of records that is loaded as a whole: Catalog, or a coordination node's, by its id. The largest
+// Space, 1<<64-1, is none: a store may need it as a bound.
 type Space uint64
 
 // Catalog is the space of the tree of directories and nodes.
 const Catalog Space = 0
 
-// Errors of Open. Implementations wrap them with the store's name and what to do.
+// Errors of Open. Implementations wrap them with the store's name and what to do. Load and Commit return ErrDamaged
+// too, if they come across damage.
 var (
-	// ErrLocked: another process has the store open.
+	// ErrLocked: the store is open already, here or in another process.
 	ErrLocked = errors.New("store is in use")
 	// ErrNewer: the store was written in a format that this version does not read.
 	ErrNewer = errors.New("store has a newer format")
-	// ErrDamaged: what is stored is not what was written. Nothing has been changed.
+	// ErrDamaged: what is stored is not what was written. Open has changed nothing.
 	ErrDamaged = errors.New("store is damaged")
 )
+
+// ErrClosed is the error of calls after Close.
+var ErrClosed = errors.New("store is closed")
 
 // Batch is what one Commit writes, all of it or nothing.
 type Batch struct {
 	Space   Space
-	Changes []node.Record // in order; a nil Value deletes
+	Changes []node.Record // in order; a nil Value deletes, an empty one is kept
 	Drop    []Space       // spaces whose records all go; none of them is Space
 }
 
@@ -37,14 +45,30 @@ type Batch struct {
 // one after another.
 type Store interface {
 	// Load yields every record of a space in the order of the keys' bytes, then ends; or an error, as its last pair.
-	// A space in which nothing was ever written is empty. The slices are valid until the next pair.
+	// A space in which nothing was ever written is empty. The slices are valid until the next pair, and only to be read.
 	Load(ctx context.Context, space Space) iter.Seq2[node.Record, error]
 
 	// Commit applies the batch atomically; when it returns nil, the batch survives a crash of process and machine.
-	// After an error the outcome is unknown, and the store may refuse all further calls with that error: its owner
-	// closes it, opens it again and loads what is there. It does not keep the batch's slices.
+	// It does not keep the batch's slices.
+	//
+	// If ctx has ended before, or the batch breaks a rule, nothing is written and the store goes on. After any other
+	// error the outcome is unknown, and the store may refuse all further calls with that error: its owner closes it,
+	// opens it again and loads what is there. A Commit that has begun does not heed ctx.
 	Commit(ctx context.Context, b Batch) error
 
-	// Close ends the use of the store. Calls under way finish first; later ones give an error. Twice is fine.
+	// Close ends the use of the store. Calls under way finish first; later ones return ErrClosed. Twice is fine. Not
+	// to be called from a loop over Load.
 	Close() error
+}
+
+// Check says which rule the batch breaks, if any. Implementations call it first.
+func (b Batch) Check() error {
+	if b.Space == math.MaxUint64 || slices.Contains(b.Drop, math.MaxUint64) {
+		return fmt.Errorf("commit: space %d is out of range", uint64(math.MaxUint64))
+	}
+	if slices.Contains(b.Drop, b.Space) {
+		return fmt.Errorf("commit to space %d: the batch drops the space that it writes to", b.Space)
+	}
+
+	return nil
 }

@@ -1,0 +1,121 @@
+// Package memstore keeps records in memory, for tests and for servers that need not outlive their process.
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"sync"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// Disk is what survives a Close: it stands for the directory of a store on a disk. The zero Disk is empty. Its stores
+// are opened one after another. Not to be copied.
+type Disk struct {
+	mu     sync.Mutex // guards all that follows
+	open   bool
+	spaces map[store.Space]map[string][]byte // values are never changed in place
+}
+
+// Open returns a store on what the disk holds, or store.ErrLocked while another one is open.
+func (d *Disk) Open() (*Store, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open {
+		return nil, store.ErrLocked
+	}
+	d.open = true
+
+	return &Store{disk: d}, nil
+}
+
+// New returns a store on a disk of its own, gone when the store is closed.
+func New() *Store { return &Store{disk: &Disk{open: true}} }
+
+// Store is a store.Store on a Disk.
+type Store struct {
+	disk   *Disk
+	closed bool // guarded by disk.mu
+}
+
+// Load implements store.Store. It yields the records as they were when the loop began.
+func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
+	return func(yield func(node.Record, error) bool) {
+		records, err := s.records(space)
+		for ; err == nil && len(records) > 0; records = records[1:] {
+			if err = ctx.Err(); err == nil && !yield(records[0], nil) {
+				return
+			}
+		}
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			yield(node.Record{}, err)
+		}
+	}
+}
+
+func (s *Store) records(space store.Space) ([]node.Record, error) {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	records := make([]node.Record, 0, len(s.disk.spaces[space]))
+	for key, value := range s.disk.spaces[space] {
+		records = append(records, node.Record{Key: []byte(key), Value: value})
+	}
+	slices.SortFunc(records, func(a, b node.Record) int { return cmp.Compare(string(a.Key), string(b.Key)) })
+
+	return records, nil
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b store.Batch) error {
+	if err := cmp.Or(ctx.Err(), b.Check()); err != nil {
+		return err
+	}
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	s.disk.apply(b)
+
+	return nil
+}
+
+func (d *Disk) apply(b store.Batch) {
+	for _, space := range b.Drop {
+		delete(d.spaces, space)
+	}
+	records := d.spaces[b.Space]
+	if records == nil {
+		records = make(map[string][]byte)
+	}
+	for _, r := range b.Changes {
+		if r.Value == nil {
+			delete(records, string(r.Key))
+		} else {
+			records[string(r.Key)] = slices.Clone(r.Value)
+		}
+	}
+	if d.spaces == nil {
+		d.spaces = make(map[store.Space]map[string][]byte)
+	}
+	d.spaces[b.Space] = records
+}
+
+// Close implements store.Store. The disk keeps what was committed and can be opened again.
+func (s *Store) Close() error {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	if !s.closed {
+		s.closed, s.disk.open = true, false
+	}
+
+	return nil
+}
+
+var _ store.Store = (*Store)(nil)

@@ -1,0 +1,119 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// Model is a store that is too simple to be wrong: what a real one holds after the same batches. The zero Model is
+// not usable; NewModel and Clone make one.
+type Model map[store.Space]map[string]string
+
+// NewModel returns the model of an empty store.
+func NewModel() Model { return make(Model) }
+
+// Apply applies a batch.
+func (m Model) Apply(b store.Batch) {
+	for _, space := range b.Drop {
+		delete(m, space)
+	}
+	if m[b.Space] == nil {
+		m[b.Space] = make(map[string]string)
+	}
+	for _, r := range b.Changes {
+		if r.Value == nil {
+			delete(m[b.Space], string(r.Key))
+		} else {
+			m[b.Space][string(r.Key)] = string(r.Value)
+		}
+	}
+}
+
+// Clone returns a copy.
+func (m Model) Clone() Model {
+	c := NewModel()
+	for space, records := range m {
+		c[space] = maps.Clone(records)
+	}
+
+	return c
+}
+
+// Records returns a space's records in the form and the order of the function Records.
+func (m Model) Records(space store.Space) []string {
+	all := []string{}
+	for _, key := range slices.Sorted(maps.Keys(m[space])) {
+		all = append(all, fmt.Sprintf("%q=%q", key, m[space][key]))
+	}
+
+	return all
+}
+
+// The model test uses few spaces and keys, so that batches meet.
+var (
+	modelSpaces = []store.Space{0, 1, 2, 255, 256}
+	modelKeys   = []string{"", "\x00", "a", "b", "b\x00", "\xff"}
+	modelValues = []string{"", "1", "2", "\x00\xff"}
+)
+
+func drawBatch(t *rapid.T) store.Batch {
+	b := store.Batch{Space: rapid.SampledFrom(modelSpaces).Draw(t, "space")}
+	for range rapid.IntRange(0, 5).Draw(t, "changes") {
+		key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+		if rapid.Bool().Draw(t, "delete") {
+			b.Changes = append(b.Changes, Del(key))
+		} else {
+			b.Changes = append(b.Changes, Put(key, rapid.SampledFrom(modelValues).Draw(t, "value")))
+		}
+	}
+	for _, space := range modelSpaces {
+		if space != b.Space && rapid.IntRange(0, 9).Draw(t, "drop") == 0 {
+			b.Drop = append(b.Drop, space)
+		}
+	}
+
+	return b
+}
+
+func (t suite) matchesModel() {
+	rapid.Check(t, func(rt *rapid.T) {
+		open := t.disk(t.T)
+		s, err := open()
+		require.NoError(rt, err)
+		defer func() { require.NoError(rt, s.Close()) }()
+
+		model := NewModel()
+		rt.Repeat(map[string]func(*rapid.T){
+			"commit": func(rt *rapid.T) {
+				b := drawBatch(rt)
+				require.NoError(rt, s.Commit(t.Context(), b))
+				model.Apply(b)
+			},
+			"refused": func(rt *rapid.T) {
+				b := drawBatch(rt)
+				b.Changes = append(b.Changes, node.Record{Key: []byte("refused"), Value: []byte("v")})
+				b.Drop = append(b.Drop, b.Space)
+				require.Error(rt, s.Commit(t.Context(), b))
+			},
+			"reopen": func(rt *rapid.T) {
+				require.NoError(rt, s.Close())
+				s, err = open()
+				require.NoError(rt, err)
+			},
+			"": func(rt *rapid.T) {
+				space := rapid.SampledFrom(modelSpaces).Draw(rt, "look at")
+				require.Equal(rt, model.Records(space), Records(t.T, s, space))
+			},
+		})
+		for _, space := range modelSpaces {
+			require.Equal(rt, model.Records(space), Records(t.T, s, space))
+		}
+	})
+}
