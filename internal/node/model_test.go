@@ -222,6 +222,13 @@ func (m *model) attach(r node.Attach) {
 	refuse := func(status node.Status, issue string) {
 		m.say(r.Stream, node.Failure{Status: status, Issue: issue})
 	}
+	for _, s := range m.sessions { // P5
+		if s.stream == r.Stream {
+			refuse(node.BadRequest, "Session cannot be started twice")
+
+			return
+		}
+	}
 	switch { // A4
 	case r.TimeoutMillis > 30*60*second:
 		refuse(node.BadRequest, "Session timeout is out of range")
@@ -764,6 +771,29 @@ func after(ms uint64) clock.Instant { return clock.Instant(ms) * clock.Instant(t
 
 func result(req uint64, status node.Status, issue string) node.Result {
 	return node.Result{Req: req, Status: status, Issue: issue}
+}
+
+// modelOf returns the model of a node with these records; it is to be restarted.
+func modelOf(st state) *model {
+	m := &model{lastIDs: st.counters}
+	for _, s := range st.sessions {
+		m.sessions = append(m.sessions, &modelSession{
+			id: s.id, timeout: s.timeout, description: s.description, key: []byte(s.key),
+		})
+	}
+	for _, s := range st.semaphores {
+		m.semaphores = append(m.semaphores, &modelSemaphore{
+			id: s.id, name: s.name, limit: s.limit, ephemeral: s.ephemeral, data: []byte(s.data),
+		})
+	}
+	for _, l := range st.links {
+		m.links = append(m.links, &modelLink{
+			session: l.session, semaphore: l.semaphore,
+			order: l.order, count: l.count, timeout: l.timeout, data: []byte(l.data),
+		})
+	}
+
+	return m
 }
 
 // state is what the model expects to be durable.

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"iter"
 	"reflect"
 	"slices"
 
@@ -22,11 +23,13 @@ type tester interface {
 }
 
 // pair is a node and its model side by side. Each request goes to both, and whatever they say differently fails the
-// test.
+// test. So does whatever a second node with the same inputs does differently, be it the order of two deletions: the
+// order of a map's keys must reach nothing.
 type pair struct {
 	t       tester
 	config  node.Config
 	node    *node.Node
+	twin    *node.Node // gets the same, and must do the same to the byte
 	model   *model
 	durable records
 	now     clock.Instant
@@ -40,24 +43,28 @@ var same = cmp.Options{
 }
 
 func newPair(t tester) *pair {
-	return &pair{t: t, node: node.New(), model: &model{}, durable: records{}, now: 1}
+	return &pair{t: t, node: node.New(), twin: node.New(), model: &model{}, durable: records{}, now: 1}
 }
 
 // apply sends the requests as one batch at the pair's now, and commits what they changed.
 func (p *pair) apply(requests ...node.Request) node.Effects {
 	p.t.Helper()
-	var fx node.Effects
+	var fx, twinFX node.Effects
 	var want []node.Reply
 	for _, r := range requests {
 		replies, wake := p.model.apply(p.now, r)
 		want = append(want, replies...)
 		p.node.Apply(p.now, r, &fx)
+		p.twin.Apply(p.now, r, &twinFX)
 		if diff := cmp.Diff(want, fx.Replies, same); diff != "" {
 			p.t.Fatalf("after %T%+v: replies of the model (-) and the node (+):\n%s", r, r, diff)
 		}
 		if wake != fx.Wake {
 			p.t.Fatalf("after %T%+v: wake at %d by the model, at %d by the node, now %d", r, r, wake, fx.Wake, p.model.now)
 		}
+	}
+	if !reflect.DeepEqual(fx, twinFX) {
+		p.t.Fatalf("two nodes with the same inputs do not do the same: %+v and %+v", fx, twinFX)
 	}
 	p.durable.commit(fx.Changes)
 
@@ -68,14 +75,15 @@ func (p *pair) apply(requests ...node.Request) node.Effects {
 func (p *pair) restart(config node.Config) {
 	p.t.Helper()
 	p.config = config
-	p.node = p.load()
+	p.node = p.load(p.durable.all())
+	p.twin = p.load(p.durable.backwards())
 	p.model.config = config
 	p.model.restart(p.now)
 }
 
-func (p *pair) load() *node.Node {
+func (p *pair) load(stored iter.Seq2[node.Record, error]) *node.Node {
 	p.t.Helper()
-	n, err := node.Load(p.now, p.config, p.durable.all())
+	n, err := node.Load(p.now, p.config, stored)
 	require.NoError(p.t, err, "load what the node itself has written")
 
 	return n
@@ -93,7 +101,7 @@ func (p *pair) requireSameState() {
 		p.t.Fatalf("durable state of the model (-) and the node (+):\n%s", diff)
 	}
 
-	loaded := p.load()
+	loaded := p.load(p.durable.all())
 	loaded.Check()
 	var fx node.Effects
 	loaded.Apply(p.now, node.Attach{Stream: 1}, &fx)

@@ -136,6 +136,11 @@ func (d *drawer) attach(t *rapid.T) node.Request {
 			r.ProtectionKey = []byte("0123456789abcdefg")
 		}
 	}
+	if seldom(t, "twice") { // a stream that started a session already
+		r.Stream = d.from(t).Stream
+
+		return r
+	}
 	session := r.Session
 	if session == 0 {
 		session = d.model.lastIDs.session + 1

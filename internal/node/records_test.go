@@ -144,10 +144,20 @@ func (rs records) commit(changes []node.Record) {
 }
 
 // all yields the records as a store does: in the order of the keys' bytes, in slices that it uses again.
-func (rs records) all() iter.Seq2[node.Record, error] {
+func (rs records) all() iter.Seq2[node.Record, error] { return rs.in(slices.Sorted(maps.Keys(rs))) }
+
+// backwards yields them in an order that a node need not expect.
+func (rs records) backwards() iter.Seq2[node.Record, error] {
+	keys := slices.Sorted(maps.Keys(rs))
+	slices.Reverse(keys)
+
+	return rs.in(keys)
+}
+
+func (rs records) in(order []string) iter.Seq2[node.Record, error] {
 	return func(yield func(node.Record, error) bool) {
 		var r node.Record
-		for _, key := range slices.Sorted(maps.Keys(rs)) {
+		for _, key := range order {
 			r.Key = append(r.Key[:0], key...)
 			r.Value = append(r.Value[:0], rs[key]...)
 			if !yield(r, nil) {

@@ -25,8 +25,8 @@ import (
 // is refused or not granted; one that opens with batch is one Effects.
 //
 // Sessions are named by their id, s1. Streams are named after the session's attaches: s1 is the first stream of
-// session 1, s1.2 the one of its second attach; a refused one does not count. Requests of a session are numbered from 1; #3 is the answer to its
-// third, pending #3 says that the third waits. A value x*5 is xxxxx.
+// session 1, s1.2 the one of its second attach; a refused one does not count. Requests of a session are numbered from
+// 1; acquired #3 answers its third, pending #3 says that the third waits. A value x*5 is xxxxx.
 //
 //	attach s1 timeout=5s seq=1 key=k description=d     a new session, by default with timeout=10s
 //	reattach s1 ...                                    the same for a session that exists

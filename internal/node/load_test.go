@@ -1,0 +1,188 @@
+package node_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/node"
+)
+
+// sound is a state that a node can have written; the cases of TestLoad_Damaged break it.
+func sound() state {
+	return state{
+		counters: countersRecord{session: 3, semaphore: 2, order: 4},
+		sessions: []sessionRecord{
+			{id: 1, timeout: 5_000, description: "one", key: "secret"}, {id: 3, timeout: 5_000},
+		},
+		semaphores: []semaphoreRecord{
+			{id: 1, name: "job", limit: 1, data: "what"},
+			{id: 2, name: "lock", limit: 1<<64 - 1, ephemeral: true},
+		},
+		links: []linkRecord{
+			{session: 1, semaphore: 1, order: 1, count: 1, timeout: 0},
+			{session: 3, semaphore: 1, order: 2, count: 1, timeout: 5_000},
+			{session: 3, semaphore: 2, order: 4, count: 2, timeout: forever},
+		},
+	}
+}
+
+func load(rs records) (*node.Node, error) { return node.Load(1, node.Config{}, rs.all()) }
+
+func TestLoad_Damaged(t *testing.T) {
+	t.Parallel()
+	_, err := load(written(sound()))
+	require.NoError(t, err, "what the cases break must be sound")
+
+	for name, damage := range map[string]func(*state){
+		"session of a link is missing":        func(s *state) { s.sessions = s.sessions[:1] },
+		"semaphore of a link is missing":      func(s *state) { s.semaphores = s.semaphores[1:] },
+		"counters are missing":                func(s *state) { s.counters = countersRecord{} },
+		"session id above its counter":        func(s *state) { s.counters.session = 2 },
+		"semaphore id above its counter":      func(s *state) { s.counters.semaphore = 1 },
+		"order id above its counter":          func(s *state) { s.counters.order = 3 },
+		"two semaphores of one name":          func(s *state) { s.semaphores[1].name = "job" },
+		"two links of one order id":           func(s *state) { s.links[1].order = 1 },
+		"order id 0":                          func(s *state) { s.links[0].order = 0 },
+		"count 0":                             func(s *state) { s.links[0].count = 0 },
+		"count above the limit":               func(s *state) { s.links[1].count = 2 },
+		"limit 0":                             func(s *state) { s.semaphores[0].limit = 0; s.links = s.links[2:] },
+		"session id 0":                        func(s *state) { s.sessions[0].id = 0; s.links[0].session = 0 },
+		"semaphore id 0":                      func(s *state) { s.semaphores[1].id = 0; s.links[2].semaphore = 0 },
+		"session timeout above 30 min":        func(s *state) { s.sessions[0].timeout = 1_800_001 },
+		"description of 1,025 bytes":          func(s *state) { s.sessions[0].description = tooLongString },
+		"key of 17 bytes":                     func(s *state) { s.sessions[0].key = "0123456789abcdefg" },
+		"name of 1,025 bytes":                 func(s *state) { s.semaphores[0].name = tooLongString },
+		"semaphore data above 1 MiB":          func(s *state) { s.semaphores[0].data = string(tooLargeData) },
+		"link data above 1 MiB":               func(s *state) { s.links[0].data = string(tooLargeData) },
+		"acquire timeout above a day":         func(s *state) { s.links[1].timeout = 86_400_001 },
+		"acquire timeout just below for ever": func(s *state) { s.links[1].timeout = forever - 1 },
+		"waiter with timeout 0":               func(s *state) { s.links[1].timeout = 0 },
+		"ephemeral semaphore without links":   func(s *state) { s.links = s.links[:2] },
+		"ephemeral semaphore with a limit":    func(s *state) { s.semaphores[1].limit = 5 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := sound()
+			damage(&s)
+			n, err := load(written(s))
+			require.ErrorIs(t, err, node.ErrDamaged)
+			require.Nil(t, n)
+		})
+	}
+}
+
+func TestLoad_DamagedBytes(t *testing.T) {
+	t.Parallel()
+	sealed := func(key string, fields ...byte) node.Record {
+		return node.Record{Key: []byte(key), Value: append(fields, checksum([]byte(key), fields)...)}
+	}
+	id := string(binary.BigEndian.AppendUint64(nil, 1))
+	for name, r := range map[string]node.Record{
+		"empty key":                    sealed(""),
+		"unknown kind":                 sealed("x"+id, 0, 0, 0),
+		"kind without its id":          sealed("s", 0, 0, 0),
+		"id too short":                 sealed("s"+id[1:], 0, 0, 0),
+		"id too long":                  sealed("s"+id+"x", 0, 0, 0),
+		"counters with an id":          sealed("c"+id, 1, 0, 0),
+		"link with one id":             sealed("l"+id, 1, 1, 1, 0),
+		"no value":                     {Key: []byte("s" + id)},
+		"value shorter than its sum":   {Key: []byte("s" + id), Value: []byte{1, 2, 3}},
+		"no fields":                    sealed("s" + id),
+		"a field is missing":           sealed("s"+id, 0, 0),
+		"a field too many":             sealed("s"+id, 0, 0, 0, 0),
+		"text longer than the value":   sealed("s"+id, 0, 9, 'x', 0),
+		"number longer than needed":    sealed("s"+id, 0x80, 0x00, 0, 0),
+		"number without end":           sealed("s"+id, 0x80),
+		"number above 2^64-1":          sealed("c", 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0),
+		"neither ephemeral nor not":    sealed("m"+id, 0, 1, 2, 0),
+		"sum of another record's key":  {Key: []byte("s" + id), Value: sealed("s"+id+id, 0, 0, 0).Value},
+		"sum in the other byte order":  {Key: []byte("c"), Value: backwards(sealed("c", 1, 1, 1).Value)},
+		"counters without their bytes": sealed("c"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rs := []node.Record{r}
+			if string(r.Key) != "c" {
+				rs = append(rs, sealed("c", 9, 9, 9))
+			}
+			n, err := node.Load(1, node.Config{}, yield(rs))
+			require.ErrorIs(t, err, node.ErrDamaged)
+			require.Nil(t, n)
+		})
+	}
+}
+
+// backwards turns the last four bytes round.
+func backwards(value []byte) []byte {
+	slices.Reverse(value[len(value)-4:])
+
+	return value
+}
+
+// TestLoad_AnyFlippedBit: no record survives a change of one bit, be it in its key or its value.
+func TestLoad_AnyFlippedBit(t *testing.T) {
+	t.Parallel()
+	count := len(goldenRecords(t))
+	for i := range count {
+		r := goldenRecords(t)[i]
+		for bit := range 8 * (len(r.Key) + len(r.Value)) {
+			rs := goldenRecords(t)
+			if at := bit / 8; at < len(r.Key) {
+				rs[i].Key[at] ^= 1 << (bit % 8)
+			} else {
+				rs[i].Value[at-len(r.Key)] ^= 1 << (bit % 8)
+			}
+			_, err := node.Load(1, node.Config{}, yield(rs))
+			require.ErrorIs(t, err, node.ErrDamaged, "record %d, bit %d", i, bit)
+		}
+	}
+}
+
+func TestLoad_TwiceTheSameRecord(t *testing.T) {
+	t.Parallel()
+	for _, r := range goldenRecords(t) {
+		_, err := node.Load(1, node.Config{}, yield(append(goldenRecords(t), r)))
+		require.ErrorIs(t, err, node.ErrDamaged, "%x", r.Key)
+	}
+}
+
+// TestLoad_TakesTheStoresError: a store that can't read is not a damaged node.
+func TestLoad_TakesTheStoresError(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("disk is gone")
+	n, err := node.Load(1, node.Config{}, func(yield func(node.Record, error) bool) {
+		yield(node.Record{}, broken)
+	})
+	require.ErrorIs(t, err, broken)
+	require.NotErrorIs(t, err, node.ErrDamaged)
+	require.Nil(t, n)
+}
+
+func TestLoad_NothingIsANewNode(t *testing.T) {
+	t.Parallel()
+	n, err := load(records{})
+	require.NoError(t, err)
+	var fx node.Effects
+	n.Apply(1, node.Attach{Stream: 1, TimeoutMillis: 1}, &fx)
+	require.Equal(t, []node.Reply{{Stream: 1, Message: node.Attached{Session: 1, TimeoutMillis: 1}}}, fx.Replies)
+}
+
+// TestLoad_KeepsNoSlice: the store's slices are gone when Load has returned.
+func TestLoad_KeepsNoSlice(t *testing.T) {
+	t.Parallel()
+	rs := goldenRecords(t)
+	n, err := node.Load(1, node.Config{}, yield(rs))
+	require.NoError(t, err)
+	for _, r := range rs {
+		clear(r.Key)
+		clear(r.Value)
+	}
+	var fx node.Effects
+	n.Apply(1, node.Attach{Stream: 2, Session: 1, ProtectionKey: []byte("0123456789abcdef")}, &fx)
+	require.Equal(t, []byte{0, 0xff, '\n'}, describe(t, n, "job").Data)
+	require.Equal(t, []byte("first"), describe(t, n, "job").Owners[0].Data)
+}
