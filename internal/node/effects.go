@@ -10,13 +10,18 @@ type Effects struct {
 	Replies []Reply
 	Wake    clock.Instant // zero: nothing is due
 
+	size     int // of the values in Changes, in bytes; superseded ones count too
 	counters int // 1 + the index in Changes of the counters' record; 0: none yet
 }
 
 // Empty reports whether the batch has nothing to commit and nothing to say.
 func (fx *Effects) Empty() bool { return len(fx.Changes) == 0 && len(fx.Replies) == 0 }
 
+// Size is about how many bytes the changes take.
+func (fx *Effects) Size() int { return fx.size }
+
 func (fx *Effects) put(key, value []byte) {
+	fx.size += len(value)
 	fx.Changes = append(fx.Changes, Record{key, value})
 }
 
