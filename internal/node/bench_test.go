@@ -80,8 +80,8 @@ func BenchmarkNode_HandOver(b *testing.B) {
 	}
 }
 
-// BenchmarkNode_Expiry is the end of one owner among many detached ones: its stream ends, its time passes, another takes
-// its place.
+// BenchmarkNode_Expiry is the end of one owner among many detached ones: its stream ends, its time passes, another
+// takes its place.
 func BenchmarkNode_Expiry(b *testing.B) {
 	for _, sessions := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {

@@ -18,10 +18,23 @@ import (
 //	go test -run '^$' -fuzz FuzzRequests ./internal/node
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte{})
-	// Two sessions, a semaphore; one acquires, the other waits; the first one stops.
-	f.Add([]byte{0, 1, 0, 0, 7, 0, 0, 0, 2, 0, 0, 7, 0, 0, 5, 1, 1, 1, 1, 0, 3, 1, 1, 1, 1, 9, 0, 0, 3, 2, 2, 1, 1, 9, 0, 0, 2, 1, 1})
-	// An ephemeral semaphore, a watch, the end of the stream, time, a restart.
-	f.Add([]byte{0, 1, 0, 0, 5, 0, 0, 3, 1, 1, 3, 2, 9, 0, 1, 8, 1, 1, 3, 15, 1, 1, 10, 4, 11, 10, 5})
+	f.Add([]byte{ // two sessions and a semaphore; one acquires, the other waits; the first one stops
+		0, 1, 0, 0, 7, 0, 0,
+		0, 2, 0, 0, 7, 0, 0,
+		5, 1, 1, 1, 1, 0, 0,
+		3, 1, 1, 1, 1, 1, 9, 0, 1,
+		3, 2, 2, 1, 1, 1, 9, 0, 1,
+		2, 1, 1,
+	})
+	f.Add([]byte{ // an ephemeral semaphore, a watch, the end of the stream, time, a restart, more time
+		0, 1, 0, 0, 5, 0, 0,
+		3, 1, 1, 3, 2, 1, 9, 0, 0,
+		8, 1, 1, 3, 15, 1,
+		1, 1, 0,
+		10, 4, 1,
+		11, 0, 0,
+		10, 20, 2,
+	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := newPair(t)
 		in := source{rest: data}
@@ -159,9 +172,9 @@ func (s *source) request(op byte) node.Request {
 	}
 }
 
-// FuzzLoad takes bytes for records in any order, with checksums that are right or wrong. Either they are called damaged,
-// or they are what a node can have written: then the node that comes of them is sound, behaves as the model of the same
-// records until nothing is due any more, and each record is the only way to write what it says.
+// FuzzLoad takes bytes for records in any order, with checksums that are right or wrong. Either they are called
+// damaged, or they are what a node can have written: then the node that comes of them is sound, behaves as the model of
+// the same records until nothing is due any more, and each record is the only way to write what it says.
 //
 //	go test -run '^$' -fuzz FuzzLoad ./internal/node
 func FuzzLoad(f *testing.F) {
@@ -263,7 +276,8 @@ func written(st state) records {
 		put(id([]byte("m"), s.id), text(number(number(text(nil, s.name), s.limit), ephemeral), s.data))
 	}
 	for _, l := range st.links {
-		put(id(id([]byte("l"), l.session), l.semaphore), text(number(number(number(nil, l.order), l.count), l.timeout), l.data))
+		fields := number(number(number(nil, l.order), l.count), l.timeout)
+		put(id(id([]byte("l"), l.session), l.semaphore), text(fields, l.data))
 	}
 
 	return rs

@@ -20,10 +20,10 @@ import (
 // every later version loads it. A format 2 gets a file of its own.
 const golden = "testdata/golden/format-1.txt"
 
-func goldenRecords(t testing.TB) []node.Record {
-	t.Helper()
+func goldenRecords(tb testing.TB) []node.Record {
+	tb.Helper()
 	text, err := os.ReadFile(golden)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var rs []node.Record
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")
@@ -31,14 +31,14 @@ func goldenRecords(t testing.TB) []node.Record {
 		if len(parts) == 0 {
 			continue
 		}
-		require.Len(t, parts, 2, "%s", line)
+		require.Len(tb, parts, 2, "%s", line)
 		key, err := hex.DecodeString(parts[0])
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		value, err := hex.DecodeString(parts[1])
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		rs = append(rs, node.Record{Key: key, Value: value})
 	}
-	require.NotEmpty(t, rs)
+	require.NotEmpty(tb, rs)
 
 	return rs
 }

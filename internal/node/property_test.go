@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,7 +14,15 @@ import (
 
 // TestNode_MatchesModel applies random operations, restarts among them, to the node and to its slow twin.
 // -rapid.checks and -rapid.steps make it longer.
-func TestNode_MatchesModel(t *testing.T) { rapid.Check(t, matchModel) }
+func TestNode_MatchesModel(t *testing.T) {
+	t.Parallel()
+	for i := range 4 { // times -rapid.checks
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, matchModel)
+		})
+	}
+}
 
 // FuzzModel is the same with the fuzzer's guidance: go test -run '^$' -fuzz FuzzModel ./internal/node.
 func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(matchModel)) }
