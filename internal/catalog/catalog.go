@@ -119,11 +119,8 @@ func (c *Catalog) entry(rel string) Entry {
 	return Entry{Path: c.absolute(rel), Kind: i.kind, Space: i.space, Config: i.config}
 }
 
-// put adds an item to the tree, or replaces it. Its parent is there.
+// put adds an item to the tree, or replaces a node. Its parent is there.
 func (c *Catalog) put(rel string, i item) {
-	if old := c.tree[rel]; old != nil {
-		i.children = old.children
-	}
 	c.tree[rel] = &i
 	parent, name := splitLast(rel)
 	p := c.tree[parent]
