@@ -185,7 +185,7 @@ func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordinat
 	// The SDK's client leaves an acquire waiting for ever when its session ends in the wrong moment.
 	bound, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.lost()) })
+	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.Lost()) })
 	defer stop()
 
 	pauses := newPauses()
@@ -230,8 +230,8 @@ func (t *Term) refused(ctx context.Context, name string) error {
 	return fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(name))
 }
 
-// lost says that the session has ended, and why, if its context tells.
-func (t *Term) lost() error { return lost(t.session.Context()) }
+// Lost says that the session has ended, and why, if its context tells.
+func (t *Term) Lost() error { return lost(t.session.Context()) }
 
 // lost words the cause of a context that is the session's or a lease's.
 func lost(ctx context.Context) error {

@@ -1,0 +1,611 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+
+	"tenure/internal/coordtest"
+	"tenure/workers"
+)
+
+const (
+	path    = "/local/test"
+	timeout = 10 * time.Second
+)
+
+// soon is longer than any exchange of messages takes, and much shorter than a session's timeout.
+const soon = 50 * time.Millisecond
+
+var errStopped = errors.New("stopped by the test")
+
+// names returns the names of n tasks.
+func names(n int) []string {
+	var tasks []string
+	for i := range n {
+		tasks = append(tasks, fmt.Sprintf("job-%d", i))
+	}
+
+	return tasks
+}
+
+// A hall is a service and the workers on it. It sees to it that no task runs twice.
+type hall struct {
+	*coordtest.Service
+
+	tasks []string
+	dwell time.Duration // how long workers observe each event
+
+	mu      sync.Mutex
+	running map[string]int // how many run each task now
+	runs    map[string]int // how often each task has been run
+	twice   []string       // tasks that have been run by two at once
+}
+
+func newHall(tasks int) *hall {
+	return &hall{
+		Service: coordtest.NewService(), tasks: names(tasks), running: map[string]int{}, runs: map[string]int{},
+	}
+}
+
+// A worker is a call of workers.Run.
+type worker struct {
+	hall *hall
+	stop context.CancelCauseFunc
+	done chan error // the result of Run
+
+	mu     sync.Mutex
+	mine   map[string]bool // tasks that run now
+	causes []error         // with which causes tasks have been stopped
+	events []workers.Event
+}
+
+// enter starts a worker whose tasks run until their contexts end.
+func (h *hall) enter(t *testing.T, capacity int, opts ...workers.Option) *worker {
+	t.Helper()
+
+	return h.enterWith(t.Context(), capacity, func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+
+		return nil
+	}, opts...)
+}
+
+// enterWith starts a worker with the work given.
+func (h *hall) enterWith(
+	ctx context.Context, capacity int, work func(context.Context, string) error, opts ...workers.Option,
+) *worker {
+	ctx, stop := context.WithCancelCause(ctx)
+	w := &worker{hall: h, stop: stop, done: make(chan error, 1), mine: map[string]bool{}}
+	dwell := h.dwell
+	opts = append(opts, workers.WithObserver(func(e workers.Event) {
+		time.Sleep(dwell)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.events = append(w.events, e)
+	}))
+	go func() {
+		w.done <- workers.Run(ctx, h, path, h.tasks, capacity, func(ctx context.Context, task string) error {
+			w.begin(task)
+			defer w.finish(ctx, task)
+
+			return work(ctx, task)
+		}, opts...)
+	}()
+
+	return w
+}
+
+func (w *worker) begin(task string) {
+	w.mu.Lock()
+	w.mine[task] = true
+	w.mu.Unlock()
+	w.hall.mu.Lock()
+	defer w.hall.mu.Unlock()
+	w.hall.runs[task]++
+	w.hall.running[task]++
+	if w.hall.running[task] > 1 {
+		w.hall.twice = append(w.hall.twice, task)
+	}
+}
+
+func (w *worker) finish(ctx context.Context, task string) {
+	w.mu.Lock()
+	delete(w.mine, task)
+	if ctx.Err() != nil {
+		w.causes = append(w.causes, context.Cause(ctx))
+	}
+	w.mu.Unlock()
+	w.hall.mu.Lock()
+	defer w.hall.mu.Unlock()
+	w.hall.running[task]--
+}
+
+// has returns the tasks that the worker runs, once everything has come to rest.
+func (w *worker) has() []string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var tasks []string
+	for task := range w.mine {
+		tasks = append(tasks, task)
+	}
+	slices.Sort(tasks)
+
+	return tasks
+}
+
+// session returns the id of the worker's newest session.
+func (w *worker) session() uint64 {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var id uint64
+	for _, e := range w.events {
+		if e, ok := e.(workers.Asking); ok {
+			id = e.Session
+		}
+	}
+
+	return id
+}
+
+// places returns how many places in queues the worker has.
+func (w *worker) places() int { return w.hall.Waiting(path, w.session()) }
+
+// end stops the worker and returns the result of Run, which must come soon.
+func (w *worker) end(t *testing.T) error {
+	t.Helper()
+	w.stop(errStopped)
+	time.Sleep(soon)
+	synctest.Wait()
+	select {
+	case err := <-w.done:
+		return err
+	default:
+		require.FailNow(t, "Run has not returned")
+
+		return nil
+	}
+}
+
+// story returns the events of the worker as lines.
+func (w *worker) story() string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var lines []string
+	for _, e := range w.events {
+		lines = append(lines, strings.TrimPrefix(fmt.Sprintf("%T%v", e, e), "workers."))
+	}
+
+	return strings.Join(lines, "\n")
+}
+
+// ran returns how often the task has been run.
+func (h *hall) ran(task string) int {
+	synctest.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	return h.runs[task]
+}
+
+// requireOnce checks that no task has ever been run twice at once.
+func (h *hall) requireOnce(t require.TestingT) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	require.Empty(t, h.twice)
+}
+
+func TestRun_AllTasksRunOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(10)
+		first, second, third := h.enter(t, 4), h.enter(t, 4), h.enter(t, 4)
+		time.Sleep(soon)
+		ws := []*worker{first, second, third}
+		all := slices.Concat(first.has(), second.has(), third.has())
+		slices.Sort(all)
+		require.Equal(t, h.tasks, all)
+		for _, w := range ws {
+			if len(w.has()) == 4 {
+				require.Zero(t, w.places(), "a full worker waits for nothing")
+			} else {
+				require.Equal(t, 10-len(w.has()), w.places(), "one with room waits for all others")
+			}
+		}
+		before := fmt.Sprint(first.has(), second.has(), third.has())
+		time.Sleep(time.Hour)
+		require.Equal(t, before, fmt.Sprint(first.has(), second.has(), third.has()), "they keep what they have")
+
+		require.Equal(t, errStopped, first.end(t))
+		require.Len(t, second.has(), 4)
+		require.Len(t, third.has(), 4, "what fits goes to the others at once")
+		first = h.enter(t, 4)
+		time.Sleep(soon)
+		require.Len(t, first.has(), 2, "and all run when it is back")
+
+		for _, w := range []*worker{first, second, third} {
+			require.Equal(t, errStopped, w.end(t))
+		}
+		h.requireOnce(t)
+		for _, task := range h.tasks {
+			require.Zero(t, h.Owner(path, task))
+		}
+	})
+}
+
+func TestRun_GivesTheSurplusBack(t *testing.T) {
+	t.Parallel()
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHall(10)
+			h.Late = late
+			w := h.enter(t, 4)
+			time.Sleep(soon)
+			require.Len(t, w.has(), 4)
+			for _, task := range h.tasks {
+				if !slices.Contains(w.has(), task) {
+					require.Zero(t, h.Owner(path, task))
+				}
+			}
+			require.Equal(t, 10, h.Calls("AcquireSemaphore"))
+			require.Equal(t, errStopped, w.end(t))
+		})
+	}
+}
+
+func TestRun_Events(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(2)
+		w := h.enter(t, 3)
+		time.Sleep(soon)
+		require.True(t, h.Break(w.session(), errors.New("unplugged")))
+		time.Sleep(timeout + soon)
+		require.Equal(t, errStopped, w.end(t))
+		require.Equal(t, []string{
+			"Asking{1}",
+			"Started{job}",
+			"Started{job}",
+			"Full{2}",
+			"Lost{lease lost: unplugged}",
+			"Ended{job <nil> true}",
+			"Ended{job <nil> true}",
+			"Retry{lease lost: unplugged 0s}",
+			"Asking{2}",
+			"Started{job}",
+			"Started{job}",
+			"Full{2}",
+			"Ended{job <nil> false}",
+			"Ended{job <nil> false}",
+		}, strings.Split(strings.NewReplacer("job-0", "job", "job-1", "job").Replace(w.story()), "\n"))
+	})
+}
+
+func TestRun_LostSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(4)
+		unplugged := errors.New("unplugged")
+		first := h.enter(t, 3)
+		time.Sleep(soon)
+		second := h.enter(t, 2)
+		time.Sleep(soon)
+		require.Len(t, first.has(), 3)
+		require.Len(t, second.has(), 1)
+
+		require.True(t, h.Break(first.session(), unplugged))
+		require.Empty(t, first.has())
+		require.Len(t, first.causes, 3)
+		for _, cause := range first.causes {
+			require.ErrorIs(t, cause, workers.ErrLost)
+			require.ErrorIs(t, cause, unplugged)
+		}
+		time.Sleep(timeout - soon)
+		require.Len(t, second.has(), 1, "the session has not timed out yet")
+		time.Sleep(2 * soon)
+		require.Len(t, second.has(), 2)
+		require.Len(t, first.has(), 2, "it has queued with a new session")
+		require.Equal(t, errStopped, first.end(t))
+		require.Equal(t, errStopped, second.end(t))
+		h.requireOnce(t)
+	})
+}
+
+func TestRun_AfterALostSessionItAsksForAllAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 20 { // what is noticed first is left to chance
+		synctest.Test(t, func(t *testing.T) {
+			h := newHall(6)
+			first := h.enter(t, 4)
+			time.Sleep(soon)
+			h.dwell = 10 * time.Millisecond
+			second := h.enter(t, 6)
+			time.Sleep(3 * h.dwell)
+			require.True(t, h.Break(second.session(), errors.New("unplugged")))
+			time.Sleep(2 * soon)
+			require.Empty(t, second.has())
+			require.Equal(t, 6, second.places())
+			require.Equal(t, errStopped, second.end(t))
+			require.Equal(t, errStopped, first.end(t))
+		})
+	}
+}
+
+func TestRun_ATaskThatReturnsGoesToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(3)
+		broken := errors.New("broken")
+		fail := make(chan struct{})
+		first := h.enterWith(t.Context(), 2, func(ctx context.Context, _ string) error {
+			select {
+			case <-fail:
+				return broken
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		time.Sleep(soon)
+		second := h.enter(t, 2)
+		time.Sleep(soon)
+		had := first.has()
+		require.Len(t, had, 2)
+		require.Len(t, second.has(), 1)
+
+		fail <- struct{}{}
+		time.Sleep(soon)
+		require.Len(t, first.has(), 1, "what it had rests there")
+		require.Len(t, second.has(), 2, "and has gone to the other")
+		require.Equal(t, 1, first.places(), "it waits for what does not rest")
+		require.Contains(t, first.story(), "broken false}")
+
+		require.Equal(t, errStopped, second.end(t))
+		time.Sleep(2 * time.Second)
+		require.Len(t, first.has(), 2, "which takes another, or the same again after its rest")
+		require.Equal(t, errStopped, first.end(t))
+		h.requireOnce(t)
+	})
+}
+
+func TestRun_ATaskThatReturnsAtOnceRests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(1)
+		w := h.enterWith(t.Context(), 1, func(context.Context, string) error { return nil })
+		time.Sleep(500 * time.Millisecond)
+		require.Equal(t, 1, h.ran("job-0"))
+		time.Sleep(10 * time.Second)
+		require.InDelta(t, 4, h.ran("job-0"), 1, "after rests of some 1, 2 and 4 s")
+		time.Sleep(time.Hour)
+		require.InDelta(t, 60, h.ran("job-0"), 15, "of a minute at most")
+		require.Equal(t, errStopped, w.end(t))
+	})
+}
+
+func TestRun_ATaskThatHasRunForLongRestsShortly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(1)
+		end := make(chan struct{})
+		w := h.enterWith(t.Context(), 1, func(ctx context.Context, _ string) error {
+			select {
+			case <-end:
+			case <-ctx.Done():
+			}
+
+			return nil
+		})
+		for range 10 {
+			time.Sleep(2 * time.Second)
+			end <- struct{}{}
+		}
+		time.Sleep(3 * time.Minute)
+		require.Equal(t, []string{"job-0"}, w.has())
+		end <- struct{}{}
+		require.Empty(t, w.has())
+		time.Sleep(2 * time.Second)
+		require.Equal(t, []string{"job-0"}, w.has())
+		require.Equal(t, errStopped, w.end(t))
+	})
+}
+
+func TestRun_RestsOutliveTheSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(2)
+		w := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
+			if task == "job-1" {
+				return nil
+			}
+			<-ctx.Done()
+
+			return nil
+		})
+		time.Sleep(time.Hour)
+		before := h.ran("job-1")
+		for range 3 {
+			require.True(t, h.Break(w.session(), errors.New("unplugged")))
+			time.Sleep(timeout + soon)
+		}
+		require.Equal(t, []string{"job-0"}, w.has())
+		require.LessOrEqual(t, h.ran("job-1"), before+1)
+		require.Equal(t, errStopped, w.end(t))
+	})
+}
+
+func TestRun_WaitsForTasks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(2)
+		const slow = time.Minute // longer than any limit
+		first := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
+			<-ctx.Done()
+			if task == "job-0" {
+				time.Sleep(slow)
+			}
+
+			return nil
+		})
+		time.Sleep(soon)
+		second := h.enter(t, 2)
+		time.Sleep(soon)
+		first.stop(errStopped)
+		time.Sleep(soon)
+		require.Equal(t, []string{"job-1"}, second.has(), "a task that has returned is given back at once")
+		time.Sleep(slow - soon)
+		require.Equal(t, []string{"job-1"}, second.has(), "one that has not is not")
+		time.Sleep(2 * soon)
+		require.Equal(t, errStopped, <-first.done)
+		require.Equal(t, h.tasks, second.has())
+		require.Equal(t, errStopped, second.end(t))
+		h.requireOnce(t)
+	})
+}
+
+// The end of ctx is tried at every moment around the grants: whatever crosses, Run leaves all tasks free.
+func TestRun_StoppedAroundTheGrants(t *testing.T) {
+	t.Parallel()
+	for step := range 200 {
+		after := time.Duration(step/2) * 100 * time.Microsecond
+		synctest.Test(t, func(t *testing.T) {
+			h := newHall(5)
+			h.Late = step%2 == 1
+			w := h.enter(t, 2)
+			time.Sleep(after)
+			require.Equal(t, errStopped, w.end(t))
+			next := h.enter(t, 5)
+			time.Sleep(soon)
+			require.Len(t, next.has(), 5)
+			require.Equal(t, errStopped, next.end(t))
+			h.requireOnce(t)
+		})
+	}
+}
+
+func TestRun_StoppedWithoutAServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(3)
+		h.SetFault(failing("Session", errors.New("no route to host")))
+		w := h.enter(t, 2)
+		time.Sleep(time.Minute)
+		require.Equal(t, errStopped, w.end(t))
+		require.Empty(t, w.has())
+	})
+}
+
+func TestRun_ReleaseWithoutAServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(3)
+		w := h.enter(t, 2)
+		time.Sleep(soon)
+		h.SetDelay(func() time.Duration { return time.Hour })
+		began := time.Now()
+		w.stop(errStopped)
+		require.Equal(t, errStopped, <-w.done)
+		require.LessOrEqual(t, time.Since(began), 10*time.Second)
+	})
+}
+
+func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
+	t.Parallel()
+	denied := &coordtest.StatusError{Status: Ydb.StatusIds_UNAUTHORIZED, Text: "no"}
+	for _, test := range []struct{ call, want string }{
+		{"DescribeNode", `look up node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`},
+		{"AcquireSemaphore", `on node "/local/test": the server refuses: check the right to write to the node`},
+	} {
+		t.Run(test.call, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(3)
+				h.SetFault(failing(test.call, denied))
+				w := h.enter(t, 2)
+				require.ErrorContains(t, <-w.done, test.want)
+				require.Empty(t, h.runs)
+			})
+		})
+	}
+}
+
+func TestRun_ASemaphoreOfAnotherKindStopsTheWorker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(3)
+		require.NoError(t, h.CreateNode(t.Context(), path, coordination.NodeConfig{}))
+		h.CreatePersistent(path, "job-2")
+		w := h.enter(t, 3)
+		err := <-w.done
+		require.ErrorContains(t, err, `acquire semaphore "job-2" on node "/local/test": it is a persistent semaphore`)
+		require.LessOrEqual(t, len(h.runs), 2)
+		require.Empty(t, w.has(), "Run has stopped the others")
+		require.Zero(t, h.Owner(path, "job-0"))
+	})
+}
+
+func TestRun_Arguments(t *testing.T) {
+	t.Parallel()
+	work := func(context.Context, string) error { return nil }
+	for _, test := range []struct {
+		name     string
+		tasks    []string
+		capacity int
+		work     func(context.Context, string) error
+		opt      workers.Option
+		want     string
+	}{
+		{"no work", names(1), 1, nil, nil, "workers: the work is nil"},
+		{"no tasks", nil, 1, work, nil, "workers: there are no tasks"},
+		{"no capacity", names(1), 0, work, nil, "workers: capacity is 0: it must be 1 or more"},
+		{"a nameless task", []string{""}, 1, work, nil, `workers: task "": semaphore name is empty`},
+		{"a task twice", []string{"a", "b", "a"}, 1, work, nil, `workers: task "a" is there twice`},
+		{
+			"long data", names(1), 1, work, workers.WithData(make([]byte, 1<<20+1)),
+			"workers: data of 1048577 bytes are over 1048576",
+		},
+		{
+			"timeout", names(1), 1, work, workers.WithTimeout(time.Hour),
+			"workers: timeout 1h0m0s is not within 100ms and 30m0s",
+		},
+		{
+			"description", names(1), 1, work, workers.WithDescription(strings.Repeat("x", 1025)),
+			"workers: description of 1025 bytes is over 1024",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			opts := []workers.Option{workers.WithoutCreate()}
+			if test.opt != nil {
+				opts = append(opts, test.opt)
+			}
+			service := coordtest.NewService()
+			err := workers.Run(t.Context(), service, path, test.tasks, test.capacity, test.work, opts...)
+			require.EqualError(t, err, test.want)
+			require.Zero(t, service.Calls("DescribeNode"))
+		})
+	}
+}
+
+// failing returns a fault of one method.
+func failing(call string, err error) func(string) error {
+	return func(called string) error {
+		if called == call {
+			return err
+		}
+
+		return nil
+	}
+}
