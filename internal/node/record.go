@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 )
 
 // Record is what a store keeps: one key, unique within the node, and its value. In [Effects.Changes] a nil Value says
@@ -137,7 +136,7 @@ func (d *decoder) bytes() []byte {
 	b := d.rest[:n]
 	d.rest = d.rest[n:]
 
-	return slices.Clone(b[:len(b):len(b)])
+	return append([]byte(nil), b...)
 }
 
 func (d *decoder) string() string { return string(d.bytes()) }

@@ -45,7 +45,7 @@ func (n *Node) fire(sem *semaphore, ev event, fx *Effects) {
 	}
 	if ev.owners {
 		for _, w := range sem.ownerWatches {
-			if !(ev.data && w.data) { // not twice
+			if !ev.data || !w.data { // else it is there already
 				fired = append(fired, w)
 			}
 		}

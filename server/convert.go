@@ -1,0 +1,204 @@
+package server
+
+import (
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+
+	"tenure/internal/node"
+)
+
+// What a stream says besides the node's messages (P1, P4).
+type (
+	ping struct{ opaque uint64 }
+	pong struct{ opaque uint64 }
+)
+
+// attachRequest is what the first message of a stream asks.
+func attachRequest(stream node.StreamID, m *Ydb_Coordination.SessionRequest_SessionStart) node.Attach {
+	return node.Attach{
+		Stream:        stream,
+		Session:       m.GetSessionId(),
+		Seq:           m.GetSeqNo(),
+		TimeoutMillis: m.GetTimeoutMillis(),
+		Description:   m.GetDescription(),
+		ProtectionKey: m.GetProtectionKey(),
+	}
+}
+
+// nodeRequest is what a message asks of the node; nil if it asks nothing of it.
+func nodeRequest(from node.From, m *Ydb_Coordination.SessionRequest) node.Request {
+	switch m := m.GetRequest().(type) {
+	case *Ydb_Coordination.SessionRequest_AcquireSemaphore_:
+		r := m.AcquireSemaphore
+
+		return node.Acquire{
+			From: from, Req: r.GetReqId(), Semaphore: r.GetName(), Count: r.GetCount(),
+			TimeoutMillis: r.GetTimeoutMillis(), Data: r.GetData(), Ephemeral: r.GetEphemeral(),
+		}
+	case *Ydb_Coordination.SessionRequest_ReleaseSemaphore_:
+		r := m.ReleaseSemaphore
+
+		return node.Release{From: from, Req: r.GetReqId(), Semaphore: r.GetName()}
+	case *Ydb_Coordination.SessionRequest_DescribeSemaphore_:
+		r := m.DescribeSemaphore
+
+		return node.Describe{
+			From: from, Req: r.GetReqId(), Semaphore: r.GetName(),
+			IncludeOwners: r.GetIncludeOwners(), IncludeWaiters: r.GetIncludeWaiters(),
+			WatchData: r.GetWatchData(), WatchOwners: r.GetWatchOwners(),
+		}
+	case *Ydb_Coordination.SessionRequest_CreateSemaphore_:
+		r := m.CreateSemaphore
+
+		return node.Create{From: from, Req: r.GetReqId(), Semaphore: r.GetName(), Limit: r.GetLimit(), Data: r.GetData()}
+	case *Ydb_Coordination.SessionRequest_UpdateSemaphore_:
+		r := m.UpdateSemaphore
+
+		return node.Update{From: from, Req: r.GetReqId(), Semaphore: r.GetName(), Data: r.GetData()}
+	case *Ydb_Coordination.SessionRequest_DeleteSemaphore_:
+		r := m.DeleteSemaphore
+
+		return node.Delete{From: from, Req: r.GetReqId(), Semaphore: r.GetName(), Force: r.GetForce()}
+	case *Ydb_Coordination.SessionRequest_SessionStop_:
+		return node.Stop{From: from}
+	default:
+		return nil
+	}
+}
+
+// sessionResponse is a message of a stream as the wire has it.
+func sessionResponse(m any) *Ydb_Coordination.SessionResponse {
+	switch m := m.(type) {
+	case ping:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_Ping{
+			Ping: &Ydb_Coordination.SessionResponse_PingPong{Opaque: m.opaque},
+		}}
+	case pong:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_Pong{
+			Pong: &Ydb_Coordination.SessionResponse_PingPong{Opaque: m.opaque},
+		}}
+	case node.Attached:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_SessionStarted_{
+			SessionStarted: &Ydb_Coordination.SessionResponse_SessionStarted{
+				SessionId: m.Session, TimeoutMillis: m.TimeoutMillis,
+			},
+		}}
+	case node.Failure:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_Failure_{
+			Failure: &Ydb_Coordination.SessionResponse_Failure{Status: code(m.Status), Issues: issues(m.Issue)},
+		}}
+	case node.Stopped:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_SessionStopped_{
+			SessionStopped: &Ydb_Coordination.SessionResponse_SessionStopped{SessionId: m.Session},
+		}}
+	case node.Acquired:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_AcquireSemaphoreResult_{
+			AcquireSemaphoreResult: &Ydb_Coordination.SessionResponse_AcquireSemaphoreResult{
+				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue), Acquired: m.Acquired,
+			},
+		}}
+	case node.AcquirePending:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_AcquireSemaphorePending_{
+			AcquireSemaphorePending: &Ydb_Coordination.SessionResponse_AcquireSemaphorePending{ReqId: m.Req},
+		}}
+	case node.Released:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_ReleaseSemaphoreResult_{
+			ReleaseSemaphoreResult: &Ydb_Coordination.SessionResponse_ReleaseSemaphoreResult{
+				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue), Released: m.Released,
+			},
+		}}
+	default:
+		return semaphoreResponse(m)
+	}
+}
+
+// semaphoreResponse is sessionResponse for the answers about semaphores themselves.
+func semaphoreResponse(m any) *Ydb_Coordination.SessionResponse {
+	switch m := m.(type) {
+	case node.Created:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_CreateSemaphoreResult_{
+			CreateSemaphoreResult: &Ydb_Coordination.SessionResponse_CreateSemaphoreResult{
+				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+			},
+		}}
+	case node.Updated:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_UpdateSemaphoreResult_{
+			UpdateSemaphoreResult: &Ydb_Coordination.SessionResponse_UpdateSemaphoreResult{
+				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+			},
+		}}
+	case node.Deleted:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_DeleteSemaphoreResult_{
+			DeleteSemaphoreResult: &Ydb_Coordination.SessionResponse_DeleteSemaphoreResult{
+				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+			},
+		}}
+	case node.Described:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_DescribeSemaphoreResult_{
+			DescribeSemaphoreResult: &Ydb_Coordination.SessionResponse_DescribeSemaphoreResult{
+				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+				SemaphoreDescription: description(m.Semaphore), WatchAdded: m.WatchAdded,
+			},
+		}}
+	case node.Changed:
+		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_DescribeSemaphoreChanged_{
+			DescribeSemaphoreChanged: &Ydb_Coordination.SessionResponse_DescribeSemaphoreChanged{
+				ReqId: m.Req, DataChanged: m.DataChanged, OwnersChanged: m.OwnersChanged,
+			},
+		}}
+	default:
+		return nil
+	}
+}
+
+func description(d *node.Description) *Ydb_Coordination.SemaphoreDescription {
+	if d == nil {
+		return nil
+	}
+
+	return &Ydb_Coordination.SemaphoreDescription{
+		Name: d.Name, Data: d.Data, Count: d.Count, Limit: d.Limit, Ephemeral: d.Ephemeral,
+		Owners: holders(d.Owners), Waiters: holders(d.Waiters),
+	}
+}
+
+func holders(hs []node.Holder) []*Ydb_Coordination.SemaphoreSession {
+	out := make([]*Ydb_Coordination.SemaphoreSession, 0, len(hs))
+	for _, h := range hs {
+		out = append(out, &Ydb_Coordination.SemaphoreSession{
+			OrderId: h.OrderID, SessionId: h.Session, TimeoutMillis: h.TimeoutMillis, Count: h.Count, Data: h.Data,
+		})
+	}
+
+	return out
+}
+
+func code(s node.Status) Ydb.StatusIds_StatusCode { return Ydb.StatusIds_StatusCode(s) }
+
+// issues is the list of one error, or of none.
+func issues(text string) []*Ydb_Issue.IssueMessage {
+	const severityError = 1
+	if text == "" {
+		return nil
+	}
+
+	return []*Ydb_Issue.IssueMessage{{Message: text, Severity: severityError}}
+}
+
+// size is about how many bytes a message takes while it is queued.
+func size(m any) int {
+	const small, holder = 64, 64
+	d, ok := m.(node.Described)
+	if !ok || d.Semaphore == nil {
+		return small
+	}
+	n := small + len(d.Semaphore.Name) + len(d.Semaphore.Data)
+	for _, hs := range [][]node.Holder{d.Semaphore.Owners, d.Semaphore.Waiters} {
+		for _, h := range hs {
+			n += holder + len(h.Data)
+		}
+	}
+
+	return n
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strconv"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Discovery_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Discovery"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
+)
+
+// location is that of the only endpoint, and of whoever asks: SDKs prefer endpoints of their own location.
+const location = "local"
+
+// discoveryService serves Ydb.Discovery.V1.DiscoveryService, without which SDKs do not start (D1).
+type discoveryService struct {
+	Ydb_Discovery_V1.UnimplementedDiscoveryServiceServer
+
+	server *Server
+}
+
+// ListEndpoints answers with the address that the client has reached the server by: whatever stands between the two,
+// that one works.
+func (d *discoveryService) ListEndpoints(
+	ctx context.Context, r *Ydb_Discovery.ListEndpointsRequest,
+) (*Ydb_Discovery.ListEndpointsResponse, error) {
+	op := d.server.answer(ctx, func() (proto.Message, error) {
+		if err := d.server.checkDatabaseName(r.GetDatabase()); err != nil {
+			return nil, err
+		}
+
+		return &Ydb_Discovery.ListEndpointsResult{
+			Endpoints:    []*Ydb_Discovery.EndpointInfo{endpoint(ctx)},
+			SelfLocation: location,
+		}, nil
+	})
+
+	return &Ydb_Discovery.ListEndpointsResponse{Operation: op}, nil
+}
+
+func (d *discoveryService) WhoAmI(
+	ctx context.Context, _ *Ydb_Discovery.WhoAmIRequest,
+) (*Ydb_Discovery.WhoAmIResponse, error) {
+	op := d.server.answer(ctx, func() (proto.Message, error) {
+		return &Ydb_Discovery.WhoAmIResult{User: anonymous}, nil
+	})
+
+	return &Ydb_Discovery.WhoAmIResponse{Operation: op}, nil
+}
+
+func endpoint(ctx context.Context) *Ydb_Discovery.EndpointInfo {
+	e := &Ydb_Discovery.EndpointInfo{
+		Service:  []string{"coordination", "discovery", "scheme"},
+		Location: location,
+		NodeId:   1,
+	}
+	p, ok := peer.FromContext(ctx)
+	if ok {
+		_, e.Ssl = p.AuthInfo.(credentials.TLSInfo)
+	}
+	for _, authority := range metadata.ValueFromIncomingContext(ctx, ":authority") {
+		if e.Address, e.Port, ok = splitAddress(authority); ok {
+			return e
+		}
+	}
+	// The client named none, or a name without a port, as over a Unix socket or where a port is implied.
+	if p != nil && p.LocalAddr != nil {
+		e.Address, e.Port, _ = splitAddress(p.LocalAddr.String())
+	}
+
+	return e
+}
+
+// splitAddress splits "host:port"; an IPv6 host is without brackets in the result, as EndpointInfo has it.
+func splitAddress(address string) (host string, port uint32, ok bool) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(service, 10, 16)
+
+	return host, uint32(n), err == nil && host != "" && n > 0
+}

@@ -1,0 +1,268 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"tenure/internal/clock"
+	"tenure/internal/store"
+	"tenure/internal/store/memstore"
+	"tenure/server"
+)
+
+const forever = math.MaxUint64
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// harness is a server with one node and a client's connection to it; it works inside a synctest bubble too.
+type harness struct {
+	node   string
+	server *server.Server
+	conn   *grpc.ClientConn
+	client Ydb_Coordination_V1.CoordinationServiceClient
+	served chan error
+}
+
+// serve starts a server on a connection in memory, by the clock of package time, and makes the node.
+func serve(t *testing.T, opts ...server.Option) *harness {
+	t.Helper()
+	srv, err := server.New(append([]server.Option{server.WithClock(clock.Go())}, opts...)...)
+	require.NoError(t, err)
+	lis := bufconn.Listen(1 << 16)
+	conn, err := grpc.NewClient("passthrough:server",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+	require.NoError(t, err)
+	h := &harness{
+		node: "/local/test", server: srv, conn: conn, served: make(chan error, 1),
+		client: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
+	}
+	go func() { h.served <- srv.Serve(lis) }()
+	t.Cleanup(func() { h.stop(t) })
+	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: h.node, Config: &pb.Config{}})
+	require.NoError(t, err)
+	require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+
+	return h
+}
+
+// stop stops client and server; twice is fine.
+func (h *harness) stop(t *testing.T) {
+	t.Helper()
+	h.conn.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
+	defer cancel()
+	_ = h.server.Stop(ctx) // tests of its error call it themselves
+}
+
+// session is a client's stream, and once attached its session.
+type session struct {
+	t         *testing.T
+	grpc      Ydb_Coordination_V1.CoordinationService_SessionClient
+	cancel    context.CancelFunc
+	id        uint64
+	keepPings bool // recv returns pings instead of answering them
+}
+
+func (h *harness) open(t *testing.T) *session {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	stream, err := h.client.Session(ctx)
+	require.NoError(t, err)
+
+	return &session{t: t, grpc: stream, cancel: cancel}
+}
+
+// attach opens a stream and attaches it to the session, 0 for a new one.
+func (h *harness) attach(t *testing.T, id uint64, timeout time.Duration) *session {
+	t.Helper()
+	s := h.open(t)
+	s.send(startMessage(h.node, id, timeout))
+	s.id = s.recv().GetSessionStarted().GetSessionId()
+	require.NotZero(t, s.id)
+
+	return s
+}
+
+func (s *session) send(m *pb.SessionRequest) {
+	s.t.Helper()
+	require.NoError(s.t, s.trySend(m))
+}
+
+func (s *session) trySend(m *pb.SessionRequest) error { return s.grpc.Send(m) }
+
+// recv returns the next message. Pings are answered on the way.
+func (s *session) recv() *pb.SessionResponse {
+	s.t.Helper()
+	for {
+		m, err := s.grpc.Recv()
+		require.NoError(s.t, err)
+		if m.GetPing() == nil || s.keepPings {
+			return m
+		}
+		_ = s.trySend(pongMessage(m.GetPing().GetOpaque())) // the stream may be at its end, behind messages still to read
+	}
+}
+
+// requireFailure takes messages up to a Failure, which must be the last one.
+func (s *session) requireFailure(status Ydb.StatusIds_StatusCode, text string) {
+	s.t.Helper()
+	for {
+		m, err := s.grpc.Recv()
+		require.NoError(s.t, err)
+		if f := m.GetFailure(); f != nil {
+			require.Equal(s.t, status, f.GetStatus())
+			require.Len(s.t, f.GetIssues(), 1)
+			require.Equal(s.t, text, f.GetIssues()[0].GetMessage())
+			s.requireEnd()
+
+			return
+		}
+	}
+}
+
+// requireEnd takes the end of the stream, with gRPC's OK.
+func (s *session) requireEnd() {
+	s.t.Helper()
+	_, err := s.grpc.Recv()
+	require.ErrorIs(s.t, err, io.EOF)
+}
+
+func (s *session) requireAcquired(name string) {
+	s.t.Helper()
+	s.send(acquireMessage(1, name, forever))
+	require.True(s.t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
+}
+
+func (s *session) requirePending(name string) {
+	s.t.Helper()
+	s.send(acquireMessage(1, name, forever))
+	require.NotNil(s.t, s.recv().GetAcquireSemaphorePending())
+}
+
+func (s *session) requireReleased(name string) {
+	s.t.Helper()
+	require.True(s.t, s.releases(name))
+}
+
+// releases reports what a release answers.
+func (s *session) releases(name string) bool {
+	s.t.Helper()
+	s.send(&pb.SessionRequest{Request: &pb.SessionRequest_ReleaseSemaphore_{
+		ReleaseSemaphore: &pb.SessionRequest_ReleaseSemaphore{Name: name},
+	}})
+
+	return s.recv().GetReleaseSemaphoreResult().GetReleased()
+}
+
+func (s *session) create(name, data string) {
+	s.t.Helper()
+	s.send(&pb.SessionRequest{Request: &pb.SessionRequest_CreateSemaphore_{
+		CreateSemaphore: &pb.SessionRequest_CreateSemaphore{Name: name, Limit: 1, Data: []byte(data)},
+	}})
+	require.Equal(s.t, Ydb.StatusIds_SUCCESS, s.recv().GetCreateSemaphoreResult().GetStatus())
+}
+
+func startMessage(path string, id uint64, timeout time.Duration) *pb.SessionRequest {
+	return &pb.SessionRequest{Request: &pb.SessionRequest_SessionStart_{SessionStart: &pb.SessionRequest_SessionStart{
+		Path: path, SessionId: id, TimeoutMillis: uint64(timeout.Milliseconds()),
+	}}}
+}
+
+func acquireMessage(req uint64, name string, timeoutMillis uint64) *pb.SessionRequest {
+	return &pb.SessionRequest{Request: &pb.SessionRequest_AcquireSemaphore_{
+		AcquireSemaphore: &pb.SessionRequest_AcquireSemaphore{
+			ReqId: req, Name: name, Count: math.MaxUint64, TimeoutMillis: timeoutMillis, Ephemeral: true,
+		},
+	}}
+}
+
+func describeMessage(req uint64, name string) *pb.SessionRequest {
+	return &pb.SessionRequest{Request: &pb.SessionRequest_DescribeSemaphore_{
+		DescribeSemaphore: &pb.SessionRequest_DescribeSemaphore{ReqId: req, Name: name},
+	}}
+}
+
+func pingMessage(opaque uint64) *pb.SessionRequest {
+	return &pb.SessionRequest{Request: &pb.SessionRequest_Ping{Ping: &pb.SessionRequest_PingPong{Opaque: opaque}}}
+}
+
+func pongMessage(opaque uint64) *pb.SessionRequest {
+	return &pb.SessionRequest{Request: &pb.SessionRequest_Pong{Pong: &pb.SessionRequest_PingPong{Opaque: opaque}}}
+}
+
+// gate is a memory store whose commits can be held back, and made to fail.
+type gate struct {
+	store.Store
+	arrived chan struct{} // gets a value for each commit that finds the gate shut; capacity 1
+
+	mu   sync.Mutex    // guards the rest
+	free chan struct{} // closed while the gate is open
+	err  error
+}
+
+var errDisk = errors.New("no space left on device")
+
+func newGate(t *testing.T) *gate {
+	t.Helper()
+	g := &gate{Store: memstore.New(), arrived: make(chan struct{}, 1), free: make(chan struct{})}
+	close(g.free)
+
+	return g
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.free = make(chan struct{})
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.free)
+}
+
+// fail makes every commit from now on fail, without effect.
+func (g *gate) fail() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = errDisk
+}
+
+// awaitCommit returns when a commit waits at the gate.
+func (g *gate) awaitCommit() { <-g.arrived }
+
+func (g *gate) Commit(ctx context.Context, b store.Batch) error {
+	g.mu.Lock()
+	free, err := g.free, g.err
+	g.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-free:
+	default:
+		g.arrived <- struct{}{}
+		<-free
+	}
+
+	return g.Store.Commit(ctx, b)
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Operations"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"tenure/internal/catalog"
+	"tenure/internal/node"
+)
+
+// answer makes a unary call for the database that the request names, and answers with its result or its error.
+func (s *Server) answer(ctx context.Context, call func() (proto.Message, error)) *Ydb_Operations.Operation {
+	if err := s.checkDatabase(ctx); err != nil {
+		return operation(nil, err)
+	}
+	result, err := call()
+	if refused, ok := errors.AsType[*catalog.Error](err); ok && refused.Status == node.Undetermined {
+		s.fail(err)
+	}
+
+	return operation(result, err)
+}
+
+// checkDatabase refuses a request whose header names another database than ours (N6). No name is ours: YDB takes
+// that for its own, too.
+func (s *Server) checkDatabase(ctx context.Context) error {
+	for _, name := range metadata.ValueFromIncomingContext(ctx, "x-ydb-database") {
+		if err := s.checkDatabaseName(name); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+func (s *Server) checkDatabaseName(name string) error {
+	if name == "" {
+		return nil
+	}
+	if path, err := catalog.Clean(name); err != nil || path != s.catalog.Database() {
+		return &catalog.Error{
+			Status: node.NotFound,
+			Issue:  fmt.Sprintf("database %.300q is not served here: use %q", name, s.catalog.Database()),
+		}
+	}
+
+	return nil
+}
+
+// operation is the answer to a unary call. It is always over: there is nothing that a client would have to ask for
+// later, so it has no id.
+func operation(result proto.Message, err error) *Ydb_Operations.Operation {
+	if err != nil {
+		status := node.Unavailable // the context's end: nothing was done
+		if refused, ok := errors.AsType[*catalog.Error](err); ok {
+			status = refused.Status
+		}
+
+		return &Ydb_Operations.Operation{Ready: true, Status: code(status), Issues: issues(err.Error())}
+	}
+	op := &Ydb_Operations.Operation{Ready: true, Status: code(node.Success)}
+	if result != nil {
+		if op.Result, err = anypb.New(result); err != nil {
+			return operation(nil, fmt.Errorf("encode the result: %w", err))
+		}
+	}
+
+	return op
+}

@@ -1,0 +1,68 @@
+package server
+
+import "sync"
+
+// maxQueued bounds what waits for a reader, in bytes as size estimates them. A single larger message passes.
+const maxQueued = 4 << 20
+
+// outbox is a stream's bounded queue of messages: many put, one goroutine takes.
+type outbox struct {
+	// wake has capacity 1 and carries a value when there may be something to take, or after close; nobody closes it.
+	wake chan struct{}
+
+	mu     sync.Mutex // guards the rest
+	queue  []any
+	bytes  int
+	closed bool
+}
+
+func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
+
+// put queues a message and never blocks. It reports false if the queue is full: the reader is too slow, its stream is
+// to be cut. After close it does nothing.
+func (o *outbox) put(m any) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	if o.closed {
+		return true
+	}
+	n := size(m)
+	if o.bytes > 0 && o.bytes+n > maxQueued {
+		return false
+	}
+	o.queue = append(o.queue, m)
+	o.bytes += n
+	o.signal()
+
+	return true
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take moves what is queued into the given slice, whose contents are dropped. It reports false after close.
+func (o *outbox) take(into []any) ([]any, bool) {
+	clear(into)
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	taken := o.queue
+	o.queue, o.bytes = into[:0], 0
+
+	return taken, !o.closed
+}
+
+// close drops what is queued and what will be put. Twice is fine.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	o.queue, o.bytes, o.closed = nil, 0, true
+	o.signal()
+}

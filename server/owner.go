@@ -1,0 +1,281 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime/debug"
+
+	"tenure/internal/clock"
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+const (
+	inboxSize       = 256     // requests that wait for an owner; then streams wait
+	maxBatchReplies = 4_096   // a batch with more takes no more requests
+	maxBatchBytes   = 4 << 20 // of records, likewise
+)
+
+// owner owns one coordination node: only its goroutine touches the state machine. Requests come in through submit.
+// A batch of them is applied, then committed in one durable write, and only then are its replies released; while it
+// commits, the next batch is applied.
+type owner struct {
+	path  string // for people
+	space store.Space
+	env   *ownerEnv
+
+	inbox   chan input
+	pending chan batch // to the commit goroutine: one batch at a time; closed when no more come
+	durable chan batch // back from it; capacity 1, so that it never blocks
+
+	// done is closed when the owner has ended; err and ended are set before.
+	done  chan struct{}
+	err   error
+	ended clock.Instant
+
+	// What follows is the run goroutine's own.
+	node    *node.Node
+	timer   clock.Timer
+	wakeAt  clock.Instant // what timer is set to; zero: it is not
+	streams map[node.StreamID]*stream
+	next    batch // applied, not yet handed on: nothing of it may be said, reads included
+	spare   batch
+	chunk   []input
+}
+
+// ownerEnv is what owners need of the server.
+type ownerEnv struct {
+	store store.Store
+	clock clock.Clock
+	log   *slog.Logger
+}
+
+// input is a request and the stream that it concerns; nil for Tick.
+type input struct {
+	req    node.Request
+	stream *stream
+}
+
+type batch struct {
+	fx  node.Effects
+	err error // of the commit
+}
+
+func (b *batch) full() bool {
+	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes
+}
+
+func newOwner(path string, space store.Space, env *ownerEnv) *owner {
+	return &owner{
+		path: path, space: space, env: env,
+		inbox:   make(chan input, inboxSize),
+		pending: make(chan batch),
+		durable: make(chan batch, 1),
+		done:    make(chan struct{}),
+		timer:   env.clock.NewTimer(),
+		streams: make(map[node.StreamID]*stream),
+	}
+}
+
+// submit hands the owner a request. It blocks while the owner has too much to do. False says that the owner has ended
+// and the request is void; true says nothing of that.
+func (o *owner) submit(in input) bool {
+	select { // the usual case, at the cost of a plain send
+	case o.inbox <- in:
+		return true
+	default:
+	}
+	select {
+	case o.inbox <- in:
+		return true
+	case <-o.done:
+		return false
+	}
+}
+
+// run loads the node and serves it until the context ends or something fails, and returns why. The caller then calls
+// end.
+func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) error {
+	committed := make(chan struct{})
+	go func() { // ends when pending is closed
+		defer close(committed)
+		o.commit()
+	}()
+
+	err := guard(func() error {
+		defer close(o.pending)
+		n, err := node.Load(lost, cfg, o.records(ctx))
+		if err != nil {
+			return fmt.Errorf("load node %q: %w", o.path, err)
+		}
+		o.node = n
+
+		return o.serve(ctx)
+	})
+	<-committed
+	o.timer.Stop()
+
+	return err
+}
+
+// end lets everybody see that the owner has ended: streams end by themselves.
+func (o *owner) end(err error) {
+	o.err, o.ended = err, o.env.clock.Now()
+	close(o.done)
+}
+
+func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
+	return o.env.store.Load(ctx, o.space)
+}
+
+// serve returns the cause of the context's end, or the first fault.
+func (o *owner) serve(ctx context.Context) error {
+	o.apply(input{req: node.Tick{}}) // what is overdue since the node was lost
+	flying := false
+	for {
+		if !flying && len(o.next.fx.Changes) == 0 { // nothing to wait for
+			o.release(&o.next)
+			o.next.reset()
+		}
+		in, out := o.inbox, o.pending
+		if o.next.full() {
+			in = nil // back-pressure: streams wait, memory does not grow
+		}
+		if flying || o.next.fx.Empty() {
+			out = nil
+		}
+		select {
+		case first := <-in:
+			o.apply(o.arrived(first)...)
+		case <-o.timer.C():
+			o.wakeAt = 0 // if it rang early, it is set again
+			o.apply(input{req: node.Tick{}})
+		case out <- o.next:
+			o.next, flying = o.spare, true
+		case b := <-o.durable:
+			if b.err != nil {
+				return b.err
+			}
+			o.release(&b)
+			b.reset()
+			o.spare, flying = b, false
+		case <-ctx.Done():
+			if flying { // what was decided and is durable may as well be said
+				if b := <-o.durable; b.err == nil {
+					o.release(&b)
+				}
+			}
+
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// arrived takes what else is in the inbox.
+func (o *owner) arrived(first input) []input {
+	o.chunk = append(o.chunk[:0], first)
+	for len(o.chunk) < inboxSize {
+		select {
+		case in := <-o.inbox:
+			o.chunk = append(o.chunk, in)
+		default:
+			return o.chunk
+		}
+	}
+
+	return o.chunk
+}
+
+// apply reads the clock after the requests have arrived: a timeout that one of them starts must not run from before
+// another was heard (C1).
+func (o *owner) apply(chunk ...input) {
+	now := o.env.clock.Now()
+	for _, in := range chunk {
+		switch r := in.req.(type) {
+		case node.Attach:
+			o.streams[r.Stream] = in.stream
+		case node.Detach:
+			delete(o.streams, r.Stream)
+			if !in.stream.started {
+				in.req = node.Abandon(r)
+			}
+		}
+		o.node.Apply(now, in.req, &o.next.fx)
+	}
+	clear(chunk) // do not keep what was sent
+	o.wake(now, o.next.fx.Wake)
+}
+
+func (o *owner) wake(now, at clock.Instant) {
+	if at == o.wakeAt {
+		return
+	}
+	if o.wakeAt = at; at != 0 {
+		o.timer.Set(now, at)
+	} else {
+		o.timer.Stop()
+	}
+}
+
+// release sends the replies of a batch that is durable. It never blocks: a stream that is full is cut.
+func (o *owner) release(b *batch) {
+	for _, r := range b.fx.Replies {
+		s := o.streams[r.Stream]
+		if s == nil {
+			continue // it has ended
+		}
+		if m, ok := r.Message.(node.Attached); ok {
+			s.started, s.session, s.timeoutMillis = true, m.Session, m.TimeoutMillis
+		}
+		s.send(r.Message)
+	}
+}
+
+// commit makes batches durable, one after another, until no more come. After a failure it says so for each.
+func (o *owner) commit() {
+	var failed error
+	for b := range o.pending {
+		if failed == nil {
+			failed = guard(func() error {
+				return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: b.fx.Changes})
+			})
+		}
+		if b.err = failed; failed != nil {
+			b.err = &storeError{fmt.Errorf("commit to node %q: %w", o.path, failed)}
+		}
+		o.durable <- b
+	}
+}
+
+// reset empties the batch and keeps its room.
+func (b *batch) reset() {
+	clear(b.fx.Changes)
+	clear(b.fx.Replies)
+	b.fx = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0]}
+}
+
+// storeError is the failure of a commit: what the store holds now is unknown until it is opened again.
+type storeError struct{ error }
+
+func (e *storeError) Unwrap() error { return e.error }
+
+// panicError is a panic as an error, with the stack at which it happened.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// guard runs f and turns its panic into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack()}
+		}
+	}()
+
+	return f()
+}

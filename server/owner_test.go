@@ -1,0 +1,313 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+
+	"tenure/internal/clock"
+	"tenure/internal/store"
+	"tenure/internal/store/memstore"
+	"tenure/server"
+)
+
+// A reply says nothing that is not durable, and the next batch is applied while the last one commits: what arrives
+// during a commit is committed together.
+func TestOwner_BatchesWhileCommitting(t *testing.T) {
+	const sessions = 20
+	st := newGate(t)
+	counting := &commitCounter{Store: st}
+	h := serve(t, server.WithStore(counting))
+	first := h.attach(t, 0, time.Minute)
+	var others []*session
+	for range sessions {
+		others = append(others, h.attach(t, 0, time.Minute))
+	}
+
+	st.shut()
+	first.send(acquireMessage(1, "first", forever))
+	st.awaitCommit()
+	before := counting.n.Load()
+	for i, s := range others {
+		s.send(acquireMessage(1, fmt.Sprint("job-", i), forever))
+		s.send(pingMessage(1)) // its pong says that the server has read the acquire
+		require.NotNil(t, s.recv().GetPong(), "nothing but the pong may be said")
+	}
+	st.open()
+	require.True(t, first.recv().GetAcquireSemaphoreResult().GetAcquired())
+	for _, s := range others {
+		require.True(t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
+	}
+	require.LessOrEqual(t, counting.n.Load()-before, int64(2))
+}
+
+// Reads wait as well: what they see may not be durable yet.
+func TestOwner_ReadsWaitForWhatTheySee(t *testing.T) {
+	st := newGate(t)
+	h := serve(t, server.WithStore(st))
+	writer, reader := h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
+
+	st.shut()
+	writer.send(acquireMessage(1, "job", forever))
+	st.awaitCommit()
+	reader.send(describeMessage(1, "job"))
+	reader.send(pingMessage(1))
+	require.NotNil(t, reader.recv().GetPong(), "the description must wait")
+	st.open()
+	seen := reader.recv().GetDescribeSemaphoreResult().GetSemaphoreDescription()
+	require.Equal(t, uint64(math.MaxUint64), seen.GetCount())
+}
+
+// A failed commit is never acknowledged and ends the server with the cause; sessions are there again on a new one.
+func TestOwner_FailedCommitStopsServer(t *testing.T) {
+	data := &memstore.Disk{}
+	st := newGate(t)
+	st.Store = open(t, data)
+	h := serve(t, server.WithStore(st))
+	s := h.attach(t, 0, time.Minute)
+	s.requireAcquired("kept")
+
+	st.fail()
+	s.send(acquireMessage(2, "lost", forever))
+	for { // pings may come before the end, an answer must not
+		m, err := s.grpc.Recv()
+		if err != nil {
+			break
+		}
+		require.Nil(t, m.GetAcquireSemaphoreResult())
+		if m.GetFailure() != nil {
+			require.Equal(t, Ydb.StatusIds_UNAVAILABLE, m.GetFailure().GetStatus())
+		}
+	}
+	err := <-h.served
+	require.ErrorIs(t, err, errDisk)
+	require.ErrorContains(t, err, `commit to node "/local/test"`)
+	require.ErrorIs(t, h.server.Stop(t.Context()), errDisk)
+
+	again := serve(t, server.WithStore(open(t, data)))
+	back := again.attach(t, s.id, time.Minute)
+	back.requireReleased("kept")
+	require.False(t, back.releases("lost"))
+}
+
+// A panic in a node's goroutine fails that node: its streams end, it is loaded anew from its records, and the others
+// do not notice.
+func TestOwner_PanicFailsOneNode(t *testing.T) {
+	var log lockedBuffer
+	clk := &panicky{Clock: clock.Go()}
+	h := serve(t, server.WithClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	createNode(t, h, "/local/other")
+	victim := h.attach(t, 0, time.Minute)
+	victim.requireAcquired("job")
+	node := h.node
+	h.node = "/local/other"
+	other := h.attach(t, 0, time.Minute)
+	h.node = node
+
+	trigger := h.attach(t, 0, time.Minute)
+	clk.armed.Store(true)
+	trigger.cancel() // its timeout is to start
+	victim.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node failed and is loaded anew")
+	require.Contains(t, log.String(), "the timer is broken")
+	require.Contains(t, log.String(), "owner.go", "the stack")
+
+	other.requireAcquired("job")
+	back := h.attach(t, victim.id, time.Minute)
+	require.Equal(t, victim.id, back.id)
+	back.requireReleased("job")
+}
+
+// N3: a drop ends the node's streams with UNAVAILABLE; a node made anew at the path is empty.
+func TestOwner_Drop(t *testing.T) {
+	h := serve(t)
+	s := h.attach(t, 0, time.Minute)
+	s.requireAcquired("job")
+	r, err := h.client.DropNode(t.Context(), &pb.DropNodeRequest{Path: h.node})
+	require.NoError(t, err)
+	require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+	s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node was dropped")
+	gone := h.open(t)
+	gone.send(startMessage(h.node, 0, time.Minute))
+	gone.requireFailure(Ydb.StatusIds_NOT_FOUND, "Kesus not found")
+
+	createNode(t, h, h.node)
+	require.EqualValues(t, 1, h.attach(t, 0, time.Minute).id)
+}
+
+// Attaches that race with a drop never bring the node back.
+func TestOwner_DropRacesWithAttach(t *testing.T) {
+	h := serve(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				s := h.open(t)
+				_ = s.trySend(startMessage(h.node, 0, time.Minute))
+				if m, err := s.grpc.Recv(); err == nil && m.GetFailure() == nil {
+					_ = s.trySend(acquireMessage(1, "job", 0))
+				}
+				s.cancel()
+			}
+		})
+	}
+	for range 50 {
+		r, err := h.client.DropNode(t.Context(), &pb.DropNodeRequest{Path: h.node})
+		require.NoError(t, err)
+		require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+		createNode(t, h, h.node)
+	}
+	wg.Wait()
+}
+
+// A graceful stop tells streams UNAVAILABLE; sessions stay, by timeout and grace (A13, N5), and keep what they own.
+func TestOwner_StopKeepsSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := &memstore.Disk{}
+		h := serve(t, server.WithStore(open(t, data)))
+		keeper, loser := h.attach(t, 0, 2*time.Second), h.attach(t, 0, 2*time.Second)
+		keeper.requireAcquired("kept")
+		loser.requireAcquired("lost")
+		stopped := make(chan error, 1)
+		go func() { stopped <- h.server.Stop(t.Context()) }()
+		keeper.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the server is stopping")
+		loser.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the server is stopping")
+		require.NoError(t, <-h.served)
+		require.NoError(t, <-stopped)
+
+		time.Sleep(time.Hour) // while nobody serves, no timeout runs
+		again := serve(t, server.WithStore(open(t, data)))
+		back := again.attach(t, keeper.id, 2*time.Second)
+		waiter := again.attach(t, 0, time.Minute)
+		waiter.requirePending("lost")
+		began := time.Now()
+		go func() { // answers pings while the waiter waits
+			for back.grpc.Context().Err() == nil {
+				m, err := back.grpc.Recv()
+				if err != nil {
+					return
+				}
+				_ = back.trySend(pongMessage(m.GetPing().GetOpaque()))
+			}
+		}()
+		require.True(t, waiter.recv().GetAcquireSemaphoreResult().GetAcquired())
+		require.Equal(t, 12*time.Second, time.Since(began), "2 s timeout and 10 s grace")
+	})
+}
+
+// The grace runs from the server's start, not from a node's first use: nobody waits for a holder that is long gone.
+func TestOwner_GraceRunsFromStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := &memstore.Disk{}
+		h := serve(t, server.WithStore(open(t, data)))
+		h.attach(t, 0, 2*time.Second).requireAcquired("job")
+		h.stop(t)
+
+		again := serve(t, server.WithStore(open(t, data)))
+		time.Sleep(12 * time.Second)
+		again.attach(t, 0, time.Minute).requireAcquired("job")
+	})
+}
+
+// Many nodes work side by side.
+func TestNodes_ServeSideBySide(t *testing.T) {
+	h := serve(t)
+	var wg sync.WaitGroup
+	for i := range 10 {
+		path := fmt.Sprint("/local/node-", i)
+		createNode(t, h, path)
+		s := h.open(t)
+		s.send(startMessage(path, 0, time.Minute))
+		require.EqualValues(t, 1, s.recv().GetSessionStarted().GetSessionId())
+		wg.Go(func() {
+			for range 100 {
+				s.requireAcquired("job")
+				s.requireReleased("job")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func open(t *testing.T, disk *memstore.Disk) store.Store {
+	t.Helper()
+	s, err := disk.Open()
+	require.NoError(t, err)
+
+	return s
+}
+
+func createNode(t *testing.T, h *harness, path string) {
+	t.Helper()
+	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: path, Config: &pb.Config{}})
+	require.NoError(t, err)
+	require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+}
+
+type commitCounter struct {
+	store.Store
+	n atomic.Int64
+}
+
+func (c *commitCounter) Commit(ctx context.Context, b store.Batch) error {
+	c.n.Add(1)
+
+	return c.Store.Commit(ctx, b)
+}
+
+// panicky is a clock whose first timer, that of the first node that is used, panics once it is armed.
+type panicky struct {
+	clock.Clock
+	timers atomic.Int64
+	armed  atomic.Bool
+}
+
+func (p *panicky) NewTimer() clock.Timer {
+	t := p.Clock.NewTimer()
+	if p.timers.Add(1) == 1 {
+		return &panickyTimer{t, &p.armed}
+	}
+
+	return t
+}
+
+type panickyTimer struct {
+	clock.Timer
+	armed *atomic.Bool
+}
+
+func (p *panickyTimer) Set(now, at clock.Instant) {
+	if p.armed.Load() {
+		panic("the timer is broken")
+	}
+	p.Timer.Set(now, at)
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.b.String()
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Scheme_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
+	"google.golang.org/protobuf/proto"
+
+	"tenure/internal/catalog"
+)
+
+// Who may do what is the same everywhere: all may do all (Z3). The names are YDB's, for tools that know them.
+const (
+	anonymous = "anonymous"            // who asks, and who owns everything
+	everybody = "all-users@well-known" // the group of all users
+	allRights = "ydb.generic.full"
+)
+
+// schemeService serves Ydb.Scheme.V1.SchemeService (D2).
+type schemeService struct {
+	Ydb_Scheme_V1.UnimplementedSchemeServiceServer
+
+	server *Server
+}
+
+func (s *schemeService) MakeDirectory(
+	ctx context.Context, r *Ydb_Scheme.MakeDirectoryRequest,
+) (*Ydb_Scheme.MakeDirectoryResponse, error) {
+	op := s.server.answer(ctx, func() (proto.Message, error) {
+		return nil, s.server.catalog.MakeDirectory(ctx, r.GetPath())
+	})
+
+	return &Ydb_Scheme.MakeDirectoryResponse{Operation: op}, nil
+}
+
+func (s *schemeService) RemoveDirectory(
+	ctx context.Context, r *Ydb_Scheme.RemoveDirectoryRequest,
+) (*Ydb_Scheme.RemoveDirectoryResponse, error) {
+	op := s.server.answer(ctx, func() (proto.Message, error) {
+		return nil, s.server.catalog.RemoveDirectory(ctx, r.GetPath())
+	})
+
+	return &Ydb_Scheme.RemoveDirectoryResponse{Operation: op}, nil
+}
+
+// ListDirectory lists a node as an empty directory, as YDB does.
+func (s *schemeService) ListDirectory(
+	ctx context.Context, r *Ydb_Scheme.ListDirectoryRequest,
+) (*Ydb_Scheme.ListDirectoryResponse, error) {
+	op := s.server.answer(ctx, func() (proto.Message, error) {
+		self, children, err := s.server.catalog.List(r.GetPath())
+		if err != nil {
+			return nil, err
+		}
+		result := &Ydb_Scheme.ListDirectoryResult{Self: s.server.schemeEntry(self)}
+		for _, child := range children {
+			result.Children = append(result.Children, s.server.schemeEntry(child))
+		}
+
+		return result, nil
+	})
+
+	return &Ydb_Scheme.ListDirectoryResponse{Operation: op}, nil
+}
+
+func (s *schemeService) DescribePath(
+	ctx context.Context, r *Ydb_Scheme.DescribePathRequest,
+) (*Ydb_Scheme.DescribePathResponse, error) {
+	op := s.server.answer(ctx, func() (proto.Message, error) {
+		e, err := s.server.catalog.Lookup(r.GetPath())
+		if err != nil {
+			return nil, err
+		}
+
+		return &Ydb_Scheme.DescribePathResult{Self: s.server.schemeEntry(e)}, nil
+	})
+
+	return &Ydb_Scheme.DescribePathResponse{Operation: op}, nil
+}
+
+func (*schemeService) ModifyPermissions(
+	context.Context, *Ydb_Scheme.ModifyPermissionsRequest,
+) (*Ydb_Scheme.ModifyPermissionsResponse, error) {
+	return nil, notServed(Ydb_Scheme_V1.SchemeService_ModifyPermissions_FullMethodName)
+}
+
+func (s *Server) schemeEntry(e catalog.Entry) *Ydb_Scheme.Entry {
+	kind := Ydb_Scheme.Entry_DIRECTORY
+	switch {
+	case e.Kind == catalog.Node:
+		kind = Ydb_Scheme.Entry_COORDINATION_NODE
+	case e.Path == s.catalog.Database():
+		kind = Ydb_Scheme.Entry_DATABASE
+	}
+
+	return &Ydb_Scheme.Entry{
+		Name:  e.Name(),
+		Owner: anonymous,
+		Type:  kind,
+		EffectivePermissions: []*Ydb_Scheme.Permissions{
+			{Subject: everybody, PermissionNames: []string{allRights}},
+		},
+	}
+}

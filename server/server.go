@@ -1,0 +1,202 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Discovery_V1"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Scheme_V1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/catalog"
+	"tenure/internal/clock"
+	"tenure/internal/node"
+	"tenure/internal/store"
+	"tenure/internal/store/memstore"
+	"tenure/internal/store/pebblestore"
+)
+
+// DefaultDatabase is the database of a server that was not told another.
+const DefaultDatabase = "/local"
+
+// Server is a coordination server. Its methods may be called from several goroutines.
+type Server struct {
+	log     *slog.Logger
+	store   store.Store
+	catalog *catalog.Catalog
+	nodes   *nodes
+	grpc    *grpc.Server
+	health  *health.Server
+
+	streams    sync.WaitGroup // goroutines of streams
+	lastStream atomic.Uint64
+
+	stopping sync.Once
+	stopped  chan struct{} // closed when Stop has done everything; err is set before
+	err      error
+
+	failing sync.Once
+	failed  chan struct{} // closed when the store has failed; failure is set before
+	failure error
+}
+
+// New opens the server's store and loads the tree of nodes. A server that is never served is to be stopped all the
+// same. The error says what to do when the data directory is in use, damaged or of a newer version.
+func New(opts ...Option) (*Server, error) {
+	c := config{database: DefaultDatabase, log: slog.New(slog.DiscardHandler), clock: clock.System()}
+	for _, opt := range opts {
+		opt(&c)
+	}
+	if err := c.openStore(); err != nil {
+		return nil, err
+	}
+	tree, err := catalog.Open(context.Background(), c.store, c.database)
+	if err != nil {
+		return nil, errors.Join(err, c.store.Close())
+	}
+
+	s := &Server{
+		log: c.log, store: c.store, catalog: tree, health: health.NewServer(),
+		stopped: make(chan struct{}), failed: make(chan struct{}),
+	}
+	s.nodes = newNodes(tree, &ownerEnv{store: c.store, clock: c.clock, log: c.log}, s.fail)
+	s.grpc = s.newGRPC()
+
+	return s, nil
+}
+
+func (c *config) openStore() (err error) {
+	switch {
+	case c.store != nil && c.dataDir != "":
+		return errors.New("server: WithStore and WithDataDir exclude each other")
+	case c.store != nil:
+		return nil
+	case c.dataDir == "":
+		c.store = memstore.New()
+
+		return nil
+	}
+	c.store, err = pebblestore.Open(c.dataDir, pebblestore.Options{Logger: c.log})
+
+	return err
+}
+
+func (s *Server) newGRPC() *grpc.Server {
+	g := grpc.NewServer(
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+		grpc.ChainUnaryInterceptor(s.recoverUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream),
+		grpc.UnknownServiceHandler(unknownService),
+		grpc.WaitForHandlers(true),
+	)
+	Ydb_Coordination_V1.RegisterCoordinationServiceServer(g, &coordinationService{server: s})
+	Ydb_Scheme_V1.RegisterSchemeServiceServer(g, &schemeService{server: s})
+	Ydb_Discovery_V1.RegisterDiscoveryServiceServer(g, &discoveryService{server: s})
+	grpc_health_v1.RegisterHealthServer(g, s.health)
+	reflection.Register(g)
+
+	return g
+}
+
+// Serve answers on the listener, which it closes, until Stop is called or the store fails. It returns nil after Stop.
+// It may be called for several listeners.
+func (s *Server) Serve(lis net.Listener) error {
+	err := s.grpc.Serve(lis)
+	select {
+	case <-s.failed:
+		return s.failure
+	case <-s.nodes.ctx.Done():
+		return nil
+	default:
+		return fmt.Errorf("serve on %s: %w", lis.Addr(), err)
+	}
+}
+
+// fail stops serving after a failed commit: what the store holds is then known only to who opens it anew.
+func (s *Server) fail(err error) {
+	s.failing.Do(func() {
+		s.log.ErrorContext(s.nodes.ctx, "store failed, the server stops", "error", err)
+		s.failure = err
+		close(s.failed)
+		go s.grpc.Stop() // not awaited here: this is an owner's goroutine, for which Stop waits
+	})
+}
+
+// Stop ends all streams with Failure UNAVAILABLE, so that clients attach at once elsewhere, lets unary calls end, and
+// closes the store; sessions stay. What has not ended by the context's end is cut. The error is the store's: of its
+// failure, or of its closing. All calls return when everything is done, with the same error.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stopping.Do(func() {
+		defer close(s.stopped)
+
+		s.health.Shutdown()
+		s.nodes.stop()
+		cut := context.AfterFunc(ctx, s.grpc.Stop)
+		s.grpc.GracefulStop()
+		cut()
+		s.streams.Wait()
+		s.err = s.store.Close()
+		select {
+		case <-s.failed:
+			s.err = s.failure
+		default:
+		}
+	})
+	<-s.stopped
+
+	return s.err
+}
+
+// Session serves one stream.
+func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_SessionServer) error {
+	if err := c.server.checkDatabase(g.Context()); err != nil {
+		return g.Send(sessionResponse(node.Failure{Status: node.NotFound, Issue: err.Error()})) // A2, N6
+	}
+	id := node.StreamID(c.server.lastStream.Add(1))
+
+	return serveSession(g, c.server.nodes, id, &c.server.streams)
+}
+
+func (s *Server) recoverUnary(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (resp any, err error) {
+	err = s.recovered(ctx, info.FullMethod, func() (err error) {
+		resp, err = handler(ctx, req)
+
+		return err
+	})
+
+	return resp, err
+}
+
+func (s *Server) recoverStream(
+	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	return s.recovered(g.Context(), info.FullMethod, func() error { return handler(srv, g) })
+}
+
+// recovered turns a panic of a call into its error; the process goes on.
+func (s *Server) recovered(ctx context.Context, method string, call func() error) error {
+	err := guard(call)
+	if p, ok := errors.AsType[*panicError](err); ok {
+		s.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", p.value, "stack", string(p.stack))
+
+		return status.Error(codes.Internal, "internal error")
+	}
+
+	return err
+}

@@ -1,0 +1,256 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/clock"
+	"tenure/internal/node"
+)
+
+// lastWord is how long a stream that is to end gets to deliver its last message.
+const lastWord = time.Second
+
+// stream is one call of CoordinationService/Session that has asked to attach. Three goroutines work for it: watch,
+// the call's own, which pings and returns when the stream has ended; read; and write, the only one that sends. Whoever
+// sees the end first calls end.
+type stream struct {
+	id     node.StreamID
+	grpc   Ydb_Coordination_V1.CoordinationService_SessionServer
+	owner  *owner
+	clock  clock.Clock
+	log    *slog.Logger
+	outbox outbox
+	pinger pinger
+
+	// Set by the owner's goroutine when it releases Attached, which happens before attached is closed.
+	session       uint64
+	timeoutMillis uint64
+	started       bool
+
+	attached chan struct{} // closed by write when SessionStarted is sent
+
+	once  sync.Once
+	ended chan struct{} // closed by end
+	err   error         // of the call; set before ended is closed
+}
+
+// serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns;
+// running counts them.
+func serveSession(
+	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
+) error {
+	first, err := g.Recv()
+	if err != nil {
+		return err
+	}
+	start := first.GetSessionStart()
+	if start == nil {
+		return status.Error(codes.InvalidArgument, "First message must be a SessionStart") // A1
+	}
+	o, refusal := nodes.owner(start.GetPath())
+	if o == nil {
+		return g.Send(sessionResponse(refusal)) // A2, A3
+	}
+
+	s := &stream{
+		id: id, grpc: g, owner: o, clock: nodes.env.clock,
+		log:    nodes.env.log.With("node", o.path, "stream", uint64(id)),
+		outbox: newOutbox(), attached: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if o.submit(input{attachRequest(id, start), s}) {
+		defer o.submit(input{node.Detach{Stream: id}, s}) // A10
+	}
+	running.Go(func() { s.guarded(s.read) })
+	running.Go(func() { s.guarded(s.write) })
+	s.guarded(s.watch)
+	s.outbox.close()
+
+	return s.err
+}
+
+// end ends the stream with the error as the call's status, nil for OK. The first call counts.
+func (s *stream) end(err error) {
+	s.once.Do(func() {
+		s.err = err
+		close(s.ended)
+	})
+}
+
+// send queues a message for the client; if that does not read, the stream is cut. It never blocks.
+func (s *stream) send(m any) {
+	if !s.outbox.put(m) {
+		s.log.WarnContext(s.grpc.Context(), "stream cut: its client does not read")
+		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
+	}
+}
+
+// fail sends a Failure, behind which the stream ends (A2).
+func (s *stream) fail(code node.Status, issue string) {
+	s.send(node.Failure{Status: code, Issue: issue})
+}
+
+// guarded runs a goroutine of the stream. Its error ends the stream; so does a panic, and ends nothing else.
+func (s *stream) guarded(f func() error) {
+	err := guard(f)
+	if p, ok := errors.AsType[*panicError](err); ok {
+		s.log.ErrorContext(s.grpc.Context(), "panic while serving a stream", "panic", p.value, "stack", string(p.stack))
+		err = status.Error(codes.Internal, "internal error")
+	}
+	if err != nil {
+		s.end(err)
+	}
+}
+
+// watch pings until the stream has ended, or is to end because a pong is missing or the node is gone.
+func (s *stream) watch() error {
+	timer := s.clock.NewTimer()
+	defer timer.Stop()
+
+	attached := s.attached
+	for {
+		select {
+		case <-attached:
+			attached = nil
+			s.setPing(timer)
+		case <-timer.C():
+			if !s.ping() {
+				s.fail(node.Timeout, "Ping timeout") // P2
+
+				return s.awaitEnd(timer)
+			}
+			s.setPing(timer)
+		case <-s.owner.done:
+			s.fail(node.Unavailable, s.owner.reason())
+
+			return s.awaitEnd(timer)
+		case <-s.grpc.Context().Done(): // read sees that too, but not before the attach has answered
+			return status.FromContextError(s.grpc.Context().Err()).Err()
+		case <-s.ended:
+			return nil
+		}
+	}
+}
+
+func (s *stream) setPing(timer clock.Timer) {
+	now := s.clock.Now()
+	timer.Set(now, now.Add(pingPeriod(s.timeoutMillis)))
+}
+
+// ping sends the next ping, unless the one before is not answered.
+func (s *stream) ping() bool {
+	opaque, ok := s.pinger.ping()
+	if ok {
+		s.send(ping{opaque})
+	}
+
+	return ok
+}
+
+// awaitEnd gives write a moment to deliver the last message.
+func (s *stream) awaitEnd(timer clock.Timer) error {
+	now := s.clock.Now()
+	timer.Set(now, now.Add(lastWord))
+	select {
+	case <-timer.C():
+		return status.Error(codes.Unavailable, "the client does not read what it is sent")
+	case <-s.ended:
+		return nil
+	}
+}
+
+// write sends what is queued, and ends the stream behind a Failure or Stopped.
+func (s *stream) write() error {
+	var messages []any
+	for range s.outbox.wake {
+		var open bool
+		if messages, open = s.outbox.take(messages); !open {
+			return nil
+		}
+		for _, m := range messages {
+			if err := s.grpc.Send(sessionResponse(m)); err != nil {
+				return err
+			}
+			switch m.(type) {
+			case node.Attached: // A7: the ping comes right behind, before any other reply
+				s.ping()
+				close(s.attached)
+			case node.Failure, node.Stopped:
+				s.end(nil)
+
+				return nil
+			}
+		}
+	}
+
+	return nil
+}
+
+// read hands the node what the client asks, once the attach has answered (A1).
+func (s *stream) read() error {
+	select {
+	case <-s.attached:
+	case <-s.ended:
+		return nil
+	}
+
+	from := node.From{Stream: s.id, Session: s.session}
+	for {
+		m, err := s.grpc.Recv()
+		if errors.Is(err, io.EOF) {
+			s.end(nil) // the client closed the stream
+
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !s.handle(from, m) {
+			return nil
+		}
+	}
+}
+
+// handle takes one message and reports whether to read on.
+func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool {
+	switch m := m.GetRequest().(type) {
+	case nil:
+		s.fail(node.BadRequest, "Empty request") // P5
+
+		return false
+	case *Ydb_Coordination.SessionRequest_Ping:
+		s.send(pong{m.Ping.GetOpaque()}) // P4
+
+		return true
+	case *Ydb_Coordination.SessionRequest_Pong:
+		if !s.pinger.pong(m.Pong.GetOpaque()) {
+			s.fail(node.BadRequest, "Pong data mismatch") // P3
+
+			return false
+		}
+
+		return true
+	case *Ydb_Coordination.SessionRequest_SessionStart_:
+		s.fail(node.BadRequest, "Session cannot be started twice") // P5
+
+		return false
+	}
+
+	req := nodeRequest(from, m)
+	if req == nil {
+		s.fail(node.BadRequest, "Unimplemented request") // P5
+
+		return false
+	}
+	_, stop := req.(node.Stop)
+
+	return s.owner.submit(input{req, s}) && !stop // A14: nothing behind SessionStop is served
+}

@@ -1,0 +1,265 @@
+package server_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"tenure/server"
+)
+
+// A1: the first message must be SessionStart.
+func TestStream_FirstMessageMustStart(t *testing.T) {
+	h := serve(t)
+	for name, m := range map[string]*pb.SessionRequest{
+		"ping":  pingMessage(1),
+		"empty": {},
+	} {
+		s := h.open(t)
+		s.send(m)
+		_, err := s.grpc.Recv()
+		require.Equal(t, codes.InvalidArgument, status.Code(err), name)
+		require.ErrorContains(t, err, "First message must be a SessionStart", name)
+	}
+}
+
+// A1: requests behind SessionStart wait for it. A7: SessionStarted, then the first ping.
+func TestStream_RequestsBehindStartWait(t *testing.T) {
+	h := serve(t)
+	s := h.open(t)
+	s.keepPings = true
+	s.send(startMessage(h.node, 0, time.Minute))
+	s.send(acquireMessage(1, "job", forever))
+
+	started := s.recv().GetSessionStarted()
+	require.NotZero(t, started.GetSessionId())
+	require.EqualValues(t, 60_000, started.GetTimeoutMillis())
+	require.NotZero(t, s.recv().GetPing().GetOpaque())
+	require.True(t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
+}
+
+// A2, A3: a failure is a message, behind which the stream ends with OK.
+func TestStream_AttachFailures(t *testing.T) {
+	h := serve(t)
+	tests := map[string]struct {
+		path   string
+		status Ydb.StatusIds_StatusCode
+		text   string
+	}{
+		"empty path":   {"", Ydb.StatusIds_BAD_REQUEST, "KesusPath cannot be empty"},
+		"unknown path": {"/local/none", Ydb.StatusIds_NOT_FOUND, "Kesus not found"},
+		"directory":    {"/local", Ydb.StatusIds_NOT_FOUND, "Kesus not found"},
+		"too long":     {h.node, Ydb.StatusIds_BAD_REQUEST, "Session timeout is out of range"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := h.open(t)
+			s.send(startMessage(test.path, 0, 31*time.Minute))
+			s.requireFailure(test.status, test.text)
+		})
+	}
+}
+
+// N6: paths are cleaned everywhere, in a SessionStart too.
+func TestStream_PathIsCleaned(t *testing.T) {
+	h := serve(t)
+	h.attach(t, 0, time.Minute)
+	s := h.open(t)
+	s.send(startMessage("/local//test/", 0, time.Minute))
+	require.EqualValues(t, 2, s.recv().GetSessionStarted().GetSessionId())
+}
+
+// A8: attach takes the session over; the stream that had it is told and ends.
+func TestStream_TakeOver(t *testing.T) {
+	h := serve(t)
+	first := h.attach(t, 0, time.Minute)
+	second := h.attach(t, first.id, time.Minute)
+	require.Equal(t, first.id, second.id)
+	first.requireFailure(Ydb.StatusIds_BAD_SESSION, "Session stolen by another local client")
+	second.requireAcquired("job")
+}
+
+// A10: the session of a stream that ended expires its timeout later, and not before.
+func TestStream_EndStartsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t)
+		holder, waiter := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
+		holder.requireAcquired("job")
+		waiter.requirePending("job")
+
+		holder.cancel()
+		began := time.Now()
+		require.True(t, waiter.recv().GetAcquireSemaphoreResult().GetAcquired())
+		require.Equal(t, 3*time.Second, time.Since(began))
+	})
+}
+
+// A14: SessionStopped, the end, and nothing behind it is served.
+func TestStream_Stop(t *testing.T) {
+	h := serve(t)
+	s := h.attach(t, 0, time.Minute)
+	other := h.attach(t, 0, time.Minute)
+	s.send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}})
+	_ = s.trySend(acquireMessage(1, "job", forever)) // the stream may be at its end
+
+	require.Equal(t, s.id, s.recv().GetSessionStopped().GetSessionId())
+	s.requireEnd()
+	other.requireAcquired("job")
+	late := h.open(t)
+	late.send(startMessage(h.node, s.id, time.Minute))
+	late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+}
+
+// P1: a ping at once, then one each third of the timeout, within 10 ms..5 s.
+func TestStream_PingPeriod(t *testing.T) {
+	tests := map[string]struct{ timeout, period time.Duration }{
+		"a third":       {3 * time.Second, time.Second},
+		"at most 5 s":   {time.Minute, 5 * time.Second},
+		"at least 10ms": {3 * time.Millisecond, 10 * time.Millisecond},
+		"timeout zero":  {0, 10 * time.Millisecond},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := serve(t)
+				s := h.open(t)
+				s.keepPings = true
+				s.send(startMessage(h.node, 0, test.timeout))
+				require.NotNil(t, s.recv().GetSessionStarted())
+				s.send(pongMessage(s.recv().GetPing().GetOpaque()))
+				last := time.Now()
+				for range 10 {
+					opaque := s.recv().GetPing().GetOpaque()
+					require.NotZero(t, opaque)
+					require.Equal(t, test.period, time.Since(last))
+					last = time.Now()
+					s.send(pongMessage(opaque))
+				}
+			})
+		})
+	}
+}
+
+// P2: a client that does not answer a ping loses its stream at the next tick; its session's timeout runs from there.
+func TestStream_SilentClientLosesStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t)
+		s := h.open(t)
+		s.keepPings = true
+		s.send(startMessage(h.node, 0, 3*time.Second))
+		id := s.recv().GetSessionStarted().GetSessionId()
+		require.NotZero(t, s.recv().GetPing().GetOpaque())
+		began := time.Now()
+		s.requireFailure(Ydb.StatusIds_TIMEOUT, "Ping timeout")
+		require.Equal(t, time.Second, time.Since(began))
+
+		time.Sleep(3*time.Second - time.Millisecond)
+		require.Equal(t, id, h.attach(t, id, 3*time.Second).id)
+	})
+}
+
+// P3: a pong must be the one that is due; opaque 0 passes when none is.
+func TestStream_PongMismatch(t *testing.T) {
+	h := serve(t)
+	s := h.open(t)
+	s.keepPings = true
+	s.send(startMessage(h.node, 0, time.Minute))
+	require.NotNil(t, s.recv().GetSessionStarted())
+	s.send(pongMessage(s.recv().GetPing().GetOpaque()))
+	s.send(pongMessage(0))
+	s.send(pingMessage(7))
+	require.EqualValues(t, 7, s.recv().GetPong().GetOpaque(), "opaque 0 passed")
+	s.send(pongMessage(1))
+	s.requireFailure(Ydb.StatusIds_BAD_REQUEST, "Pong data mismatch")
+}
+
+// P4: pongs do not wait for commits. Nothing else is said before it is durable.
+func TestStream_PongPassesCommit(t *testing.T) {
+	st := newGate(t)
+	h := serve(t, server.WithStore(st))
+	s := h.attach(t, 0, time.Minute)
+
+	st.shut()
+	s.send(acquireMessage(1, "job", forever))
+	st.awaitCommit()
+	s.send(pingMessage(42))
+	require.EqualValues(t, 42, s.recv().GetPong().GetOpaque())
+	st.open()
+	require.True(t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
+}
+
+// P5: what is no request ends the stream.
+func TestStream_BadRequests(t *testing.T) {
+	h := serve(t)
+	tests := map[string]struct {
+		m    *pb.SessionRequest
+		text string
+	}{
+		"empty": {&pb.SessionRequest{}, "Empty request"},
+		"start": {startMessage(h.node, 0, time.Second), "Session cannot be started twice"},
+		"unsupported": {
+			&pb.SessionRequest{Request: &pb.SessionRequest_Unsupported_13{Unsupported_13: &pb.Unsupported{}}},
+			"Unimplemented request",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := h.attach(t, 0, time.Minute)
+			s.send(test.m)
+			s.requireFailure(Ydb.StatusIds_BAD_REQUEST, test.text)
+		})
+	}
+}
+
+// Whoever does not read loses the stream, and nobody else waits for that.
+func TestStream_SlowReaderIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		h := serve(t, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		slow, other := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
+		slow.requireAcquired("held")
+		slow.create("big", strings.Repeat("x", 1<<20))
+		for range 20 { // answers of 20 MiB, of which nothing is read
+			_ = slow.trySend(describeMessage(1, "big")) // an error once it is cut
+			other.requireAcquired("job")
+			other.requireReleased("job")
+		}
+		synctest.Wait()
+		require.Contains(t, log.String(), "stream cut: its client does not read")
+
+		began := time.Now()
+		other.requirePending("held")
+		require.True(t, other.recv().GetAcquireSemaphoreResult().GetAcquired())
+		require.Equal(t, 3*time.Second, time.Since(began), "the session was detached at once")
+	})
+}
+
+// A11: a stream that ends before its SessionStarted is durable leaves no session.
+func TestStream_AbandonedAttachLeavesNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newGate(t)
+		h := serve(t, server.WithStore(st))
+		first := h.attach(t, 0, time.Minute)
+
+		st.shut()
+		abandoned := h.open(t)
+		abandoned.send(startMessage(h.node, 0, time.Minute))
+		st.awaitCommit()
+		abandoned.cancel()
+		synctest.Wait()
+		st.open()
+		synctest.Wait()
+
+		late := h.open(t)
+		late.send(startMessage(h.node, first.id+1, time.Minute))
+		late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+	})
+}
