@@ -1,0 +1,87 @@
+package tenuretest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"go.uber.org/goleak"
+
+	"tenure/tenuretest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const path = "/local/test"
+
+// client opens a driver on the server and makes the node.
+func client(t *testing.T, srv *tenuretest.Server) coordination.Client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	db, err := ydb.Open(ctx, srv.DSN(), ydb.WithAnonymousCredentials())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close(context.WithoutCancel(t.Context())) })
+	require.NoError(t, db.Coordination().CreateNode(ctx, path, coordination.NodeConfig{}))
+
+	return db.Coordination()
+}
+
+func acquire(t *testing.T, c coordination.Client) (coordination.Session, coordination.Lease) {
+	t.Helper()
+	s, err := c.Session(t.Context(), path, options.WithSessionTimeout(30*time.Second),
+		options.WithSessionReconnectDelay(10*time.Millisecond))
+	require.NoError(t, err)
+	lease, err := s.AcquireSemaphore(t.Context(), "job", coordination.Exclusive, options.WithEphemeral(true))
+	require.NoError(t, err)
+
+	return s, lease
+}
+
+// A lease outlives cut connections, a restart in order and one after a crash: the session is the same one.
+func TestServer_FaultsKeepLeases(t *testing.T) {
+	faults := map[string]func(*tenuretest.Server){
+		"streams dropped": (*tenuretest.Server).DropStreams,
+		"restart":         (*tenuretest.Server).Restart,
+		"crash":           func(s *tenuretest.Server) { s.Kill(); s.Restart() },
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			srv := tenuretest.NewServer(t)
+			s, lease := acquire(t, client(t, srv))
+			id, dsn := s.SessionID(), srv.DSN()
+			fault(srv)
+			require.Equal(t, dsn, srv.DSN())
+
+			d, err := s.DescribeSemaphore(t.Context(), "job", options.WithDescribeOwners(true))
+			require.NoError(t, err)
+			require.Len(t, d.Owners, 1)
+			require.Equal(t, id, d.Owners[0].SessionID)
+			require.NoError(t, lease.Context().Err())
+			require.NoError(t, lease.Release())
+			require.NoError(t, s.Close(t.Context()))
+		})
+	}
+}
+
+// Stop, Kill and Restart may come in any order and twice.
+func TestServer_StopsTwice(t *testing.T) {
+	srv := tenuretest.NewServer(t)
+	srv.Stop()
+	srv.Stop()
+	srv.Kill()
+	srv.Restart()
+	srv.Restart()
+	client(t, srv)
+}
+
+// BenchmarkNewServer shows how long a test waits for a server: start and stop.
+func BenchmarkNewServer(b *testing.B) {
+	for b.Loop() {
+		tenuretest.NewServer(b).Stop()
+	}
+}
