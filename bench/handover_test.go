@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func waiterCounts() []int {
+	if testing.Short() {
+		return []int{2}
+	}
+
+	return []int{2, 128, 1_000}
+}
+
+// BenchmarkHandover measures from the holder's call of release to the return of the next holder's acquire, on one
+// semaphore with so many sessions waiting. The old holder has queued again before the next hand-over starts.
+func BenchmarkHandover(b *testing.B) {
+	for _, k := range []kind{memory, pebble} {
+		for _, n := range waiterCounts() {
+			b.Run(fmt.Sprintf("store=%s/waiting=%d", k, n), func(b *testing.B) {
+				h := startHost(b, k, b.TempDir())
+				defer h.stop(b)
+				benchmarkHandover(b, dial(b, h.addr), n)
+			})
+		}
+	}
+}
+
+// benchmarkHandover is one goroutine: it answers a session's pings when the session's turn comes, which is sooner than
+// the second ping as long as a round takes less than 5 s (P1, P2).
+func benchmarkHandover(b *testing.B, c *client, n int) {
+	b.Helper()
+	const semaphore = "handed"
+	queue := make([]*session, n+1) // the holder, then who waits, in order
+	for i := range queue {
+		s, err := c.attach(0, time.Minute)
+		require.NoError(b, err)
+		queue[i] = s
+	}
+	require.NoError(b, queue[0].acquire(semaphore))
+	for _, s := range queue[1:] {
+		require.NoError(b, s.sendAcquire(semaphore))
+		require.NoError(b, s.awaitPending())
+	}
+	var samples []time.Duration
+	for i := 0; b.Loop(); i++ {
+		holder, next := queue[i%len(queue)], queue[(i+1)%len(queue)]
+		start := time.Now()
+		require.NoError(b, holder.sendRelease(semaphore))
+		require.NoError(b, next.awaitAcquired())
+		samples = append(samples, time.Since(start))
+		require.NoError(b, holder.awaitReleased())
+		require.NoError(b, holder.sendAcquire(semaphore))
+		require.NoError(b, holder.awaitPending())
+	}
+	b.ReportMetric(0, "ns/op") // it would count the queueing too
+	reportLatency(b, samples)
+}

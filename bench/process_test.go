@@ -1,0 +1,173 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+var profiles = flag.String("serverprofile", "", "directory for CPU profiles of the server")
+
+// What a server process is told by its environment.
+const (
+	envKind    = "TENURE_BENCH_KIND" // of the server; unset: this process is the load
+	envDir     = "TENURE_BENCH_DIR"  // of the store
+	envProfile = "TENURE_BENCH_PROFILE"
+)
+
+// kind is what a server process serves.
+type kind string
+
+const (
+	bare   kind = "bare"   // answers every request at once: no node, no queue, no disk
+	memory kind = "memory" // package server on a memory store
+	pebble kind = "pebble" // package server on a directory
+)
+
+func TestMain(m *testing.M) {
+	if k := kind(os.Getenv(envKind)); k != "" {
+		if err := hostMain(k, os.Getenv(envDir), os.Getenv(envProfile)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// hostMain serves until its standard input ends. It prints its address when it is ready and, for each line of input,
+// its usage.
+func hostMain(k kind, dir, profile string) error {
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	addr, stop, err := serve(k, dir)
+	if err != nil {
+		return err
+	}
+	fmt.Println(addr)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		if err := json.NewEncoder(os.Stdout).Encode(measure()); err != nil {
+			return err
+		}
+	}
+
+	return stop()
+}
+
+// usage is what a process uses: memory in bytes, after a collection, and the processor time since its start.
+type usage struct {
+	Resident   int64 // as the system counts it
+	Heap       int64 // live objects
+	Stacks     int64
+	Goroutines int
+	CPU        time.Duration
+}
+
+func measure() usage {
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+
+	return usage{
+		Resident: resident(), Heap: int64(m.HeapAlloc), Stacks: int64(m.StackInuse), Goroutines: runtime.NumGoroutine(),
+		CPU: processorTime(),
+	}
+}
+
+func processorTime() time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		panic(err) // only a wrong argument can be the cause
+	}
+
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// resident is 0 where the system does not tell it as Linux does.
+func resident() int64 {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
+		return 0
+	}
+
+	return pages * int64(os.Getpagesize())
+}
+
+// host is a server process.
+type host struct {
+	addr string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+}
+
+// startHost starts a server of a kind. It returns when the server listens.
+func startHost(tb testing.TB, k kind, dir string) *host {
+	tb.Helper()
+	self, err := os.Executable()
+	require.NoError(tb, err)
+	h := &host{cmd: exec.Command(self)}
+	h.cmd.Env = append(os.Environ(), envKind+"="+string(k), envDir+"="+dir)
+	if *profiles != "" {
+		name := strings.NewReplacer("/", "-", "=", "-").Replace(tb.Name()) + ".prof"
+		h.cmd.Env = append(h.cmd.Env, envProfile+"="+filepath.Join(*profiles, name))
+	}
+	h.cmd.Stderr = os.Stderr
+	h.in, err = h.cmd.StdinPipe()
+	require.NoError(tb, err)
+	out, err := h.cmd.StdoutPipe()
+	require.NoError(tb, err)
+	h.out = bufio.NewReader(out)
+	require.NoError(tb, h.cmd.Start())
+	addr, err := h.out.ReadString('\n')
+	require.NoError(tb, err, "the server did not come up")
+	h.addr = strings.TrimSpace(addr)
+
+	return h
+}
+
+func (h *host) usage(tb testing.TB) usage {
+	tb.Helper()
+	_, err := io.WriteString(h.in, "\n")
+	require.NoError(tb, err)
+	line, err := h.out.ReadBytes('\n')
+	require.NoError(tb, err)
+	var u usage
+	require.NoError(tb, json.Unmarshal(line, &u))
+
+	return u
+}
+
+// stop ends the process in order.
+func (h *host) stop(tb testing.TB) {
+	tb.Helper()
+	require.NoError(tb, h.in.Close())
+	require.NoError(tb, h.cmd.Wait())
+}

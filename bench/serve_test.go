@@ -1,0 +1,47 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"tenure/server"
+)
+
+// serve serves a kind on a free port until stop.
+func serve(k kind, dir string) (addr string, stop func() error, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	switch k {
+	case bare:
+		stop = serveBare(l)
+	case memory:
+		stop, err = serveTenure(l)
+	case pebble:
+		stop, err = serveTenure(l, server.WithDataDir(dir))
+	default:
+		err = fmt.Errorf("unknown kind %q", k)
+	}
+
+	return l.Addr().String(), stop, err
+}
+
+func serveTenure(l net.Listener, opts ...server.Option) (stop func() error, err error) {
+	s, err := server.New(append(opts, server.WithDatabase(database))...)
+	if err != nil {
+		return nil, err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+
+		return errors.Join(s.Stop(ctx), <-served)
+	}, nil
+}

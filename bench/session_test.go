@@ -1,0 +1,190 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+)
+
+const (
+	database = "/local"
+	nodePath = database + "/bench"
+	forever  = 1<<64 - 1
+)
+
+// client is one connection, for any number of sessions.
+type client struct {
+	ctx  context.Context
+	stub Ydb_Coordination_V1.CoordinationServiceClient
+}
+
+// dial connects to a server and makes the node; cleanup closes the connection.
+func dial(tb testing.TB, addr string) *client {
+	tb.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = conn.Close() })
+	c := &client{
+		ctx:  metadata.AppendToOutgoingContext(tb.Context(), "x-ydb-database", database),
+		stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
+	}
+	made, err := c.stub.CreateNode(c.ctx, &Ydb_Coordination.CreateNodeRequest{Path: nodePath})
+	require.NoError(tb, err)
+	require.Equal(tb, Ydb.StatusIds_SUCCESS, made.GetOperation().GetStatus(), "%v", made)
+
+	return c
+}
+
+// session is an attached session. One goroutine at a time may use it.
+type session struct {
+	stream Ydb_Coordination_V1.CoordinationService_SessionClient
+	cancel context.CancelFunc
+	id     uint64
+	req    uint64
+}
+
+// attach makes a session, or attaches to the one with the id.
+func (c *client) attach(id uint64, timeout time.Duration) (*session, error) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	stream, err := c.stub.Session(ctx)
+	if err != nil {
+		cancel()
+
+		return nil, err
+	}
+	s := &session{stream: stream, cancel: cancel}
+	err = stream.Send(&Ydb_Coordination.SessionRequest{
+		Request: &Ydb_Coordination.SessionRequest_SessionStart_{
+			SessionStart: &Ydb_Coordination.SessionRequest_SessionStart{
+				Path: nodePath, SessionId: id, TimeoutMillis: uint64(timeout.Milliseconds()),
+			},
+		},
+	})
+	if err != nil {
+		cancel()
+
+		return nil, err
+	}
+	m, err := s.next()
+	if err != nil {
+		cancel()
+
+		return nil, err
+	}
+	s.id = m.GetSessionStarted().GetSessionId()
+	if s.id == 0 {
+		cancel()
+
+		return nil, fmt.Errorf("attach: got %v", m)
+	}
+
+	return s, nil
+}
+
+// next returns the next message that is no ping; pings are answered.
+func (s *session) next() (*Ydb_Coordination.SessionResponse, error) {
+	for {
+		m, err := s.stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		ping := m.GetPing()
+		if ping == nil {
+			return m, nil
+		}
+		err = s.stream.Send(&Ydb_Coordination.SessionRequest{
+			Request: &Ydb_Coordination.SessionRequest_Pong{
+				Pong: &Ydb_Coordination.SessionRequest_PingPong{Opaque: ping.GetOpaque()},
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sendAcquire asks for an ephemeral semaphore as a whole, to wait for it without limit.
+func (s *session) sendAcquire(semaphore string) error {
+	s.req++
+
+	return s.stream.Send(&Ydb_Coordination.SessionRequest{
+		Request: &Ydb_Coordination.SessionRequest_AcquireSemaphore_{
+			AcquireSemaphore: &Ydb_Coordination.SessionRequest_AcquireSemaphore{
+				ReqId: s.req, Name: semaphore, Count: forever, TimeoutMillis: forever, Ephemeral: true,
+			},
+		},
+	})
+}
+
+func (s *session) awaitPending() error {
+	m, err := s.next()
+	if err == nil && m.GetAcquireSemaphorePending() == nil {
+		err = fmt.Errorf("acquire: got %v instead of pending", m)
+	}
+
+	return err
+}
+
+// awaitAcquired waits for the grant, whether or not the server says first that the acquire waits.
+func (s *session) awaitAcquired() error {
+	for {
+		m, err := s.next()
+		switch {
+		case err != nil:
+			return err
+		case m.GetAcquireSemaphorePending() != nil:
+			continue
+		case !m.GetAcquireSemaphoreResult().GetAcquired():
+			return fmt.Errorf("acquire: got %v", m)
+		default:
+			return nil
+		}
+	}
+}
+
+func (s *session) acquire(semaphore string) error {
+	if err := s.sendAcquire(semaphore); err != nil {
+		return err
+	}
+
+	return s.awaitAcquired()
+}
+
+func (s *session) sendRelease(semaphore string) error {
+	s.req++
+
+	return s.stream.Send(&Ydb_Coordination.SessionRequest{
+		Request: &Ydb_Coordination.SessionRequest_ReleaseSemaphore_{
+			ReleaseSemaphore: &Ydb_Coordination.SessionRequest_ReleaseSemaphore{ReqId: s.req, Name: semaphore},
+		},
+	})
+}
+
+func (s *session) awaitReleased() error {
+	m, err := s.next()
+	if err != nil {
+		return err
+	}
+	if !m.GetReleaseSemaphoreResult().GetReleased() {
+		return fmt.Errorf("release: got %v", m)
+	}
+
+	return nil
+}
+
+func (s *session) release(semaphore string) error {
+	if err := s.sendRelease(semaphore); err != nil {
+		return err
+	}
+
+	return s.awaitReleased()
+}
