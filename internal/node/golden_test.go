@@ -68,11 +68,11 @@ func TestRecords_GoldenAreRead(t *testing.T) {
 	require.Equal(t, &node.Description{
 		Name: "job", Data: []byte{0, 0xff, '\n'}, Count: 300, Limit: 300,
 		Owners:  []node.Holder{{OrderID: 1, Session: 1, Count: 300, Data: []byte("first")}},
-		Waiters: []node.Holder{{OrderID: 202, Session: 2, Count: 1, TimeoutMillis: node.Forever, Data: []byte{}}},
+		Waiters: []node.Holder{{OrderID: 202, Session: 2, Count: 1, TimeoutMillis: node.Forever}},
 	}, describe(t, n, "job"))
 	require.Equal(t, &node.Description{
-		Name: "", Data: []byte{}, Count: 1<<64 - 1, Limit: 1<<64 - 1, Ephemeral: true,
-		Owners:  []node.Holder{{OrderID: 203, Session: 2, Count: 1<<64 - 1, Data: []byte{}}},
+		Name: "", Count: 1<<64 - 1, Limit: 1<<64 - 1, Ephemeral: true,
+		Owners:  []node.Holder{{OrderID: 203, Session: 2, Count: 1<<64 - 1}},
 		Waiters: []node.Holder{{OrderID: 204, Session: 3, Count: 5, TimeoutMillis: 86_400_000, Data: []byte("x")}},
 	}, describe(t, n, ""))
 }
