@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 
 	"tenure/internal/node"
 )
@@ -61,13 +60,27 @@ type Store interface {
 	Close() error
 }
 
-// Check says which rule the batch breaks, if any. Implementations call it first.
-func (b Batch) Check() error {
-	if b.Space == math.MaxUint64 || slices.Contains(b.Drop, math.MaxUint64) {
-		return fmt.Errorf("commit: space %d is out of range", uint64(math.MaxUint64))
+// Check says whether the space is none. Implementations of Load call it first.
+func (s Space) Check() error {
+	if s == math.MaxUint64 {
+		return fmt.Errorf("space %d is out of range", uint64(s))
 	}
-	if slices.Contains(b.Drop, b.Space) {
-		return fmt.Errorf("commit to space %d: the batch drops the space that it writes to", b.Space)
+
+	return nil
+}
+
+// Check says which rule the batch breaks, if any. Implementations of Commit call it first.
+func (b Batch) Check() error {
+	if err := b.Space.Check(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, space := range b.Drop {
+		if err := space.Check(); err != nil {
+			return fmt.Errorf("commit: drop: %w", err)
+		}
+		if space == b.Space {
+			return fmt.Errorf("commit to space %d: the batch drops the space that it writes to", space)
+		}
 	}
 
 	return nil

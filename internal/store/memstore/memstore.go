@@ -4,6 +4,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -57,6 +58,9 @@ func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 }
 
 func (s *Store) records(space store.Space) ([]node.Record, error) {
+	if err := space.Check(); err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
 	s.disk.mu.Lock()
 	defer s.disk.mu.Unlock()
 	if s.closed {

@@ -13,11 +13,13 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(*testing.T) func() (store.Store, error) {
+	disk := func(*testing.T) func() (store.Store, error) {
 		var disk memstore.Disk
 
 		return func() (store.Store, error) { return disk.Open() }
-	})
+	}
+	storetest.Run(t, disk)
+	storetest.RunModel(t, disk)
 }
 
 func TestNew_StoresAreApart(t *testing.T) {

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"tenure/internal/node"
 	"tenure/internal/store"
 )
 
@@ -82,9 +82,11 @@ func drawBatch(t *rapid.T) store.Batch {
 	return b
 }
 
-func (t suite) matchesModel() {
+// RunModel tests stores on such disks with random batches and reopens, against a Model. It makes some hundred stores.
+func RunModel(t *testing.T, disk Disk) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
-		open := t.disk(t.T)
+		open := disk(t)
 		s, err := open()
 		require.NoError(rt, err)
 		defer func() { require.NoError(rt, s.Close()) }()
@@ -98,7 +100,7 @@ func (t suite) matchesModel() {
 			},
 			"refused": func(rt *rapid.T) {
 				b := drawBatch(rt)
-				b.Changes = append(b.Changes, node.Record{Key: []byte("refused"), Value: []byte("v")})
+				b.Changes = append(b.Changes, Put("refused", "v"))
 				b.Drop = append(b.Drop, b.Space)
 				require.Error(rt, s.Commit(t.Context(), b))
 			},
@@ -109,11 +111,11 @@ func (t suite) matchesModel() {
 			},
 			"": func(rt *rapid.T) {
 				space := rapid.SampledFrom(modelSpaces).Draw(rt, "look at")
-				require.Equal(rt, model.Records(space), Records(t.T, s, space))
+				require.Equal(rt, model.Records(space), Records(t, s, space))
 			},
 		})
 		for _, space := range modelSpaces {
-			require.Equal(rt, model.Records(space), Records(t.T, s, space))
+			require.Equal(rt, model.Records(space), Records(t, s, space))
 		}
 	})
 }

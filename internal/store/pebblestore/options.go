@@ -1,0 +1,105 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"tenure/internal/store"
+)
+
+// Options of Open. The zero value works.
+type Options struct {
+	Logger *slog.Logger // what Pebble says: at debug, its errors at error; nil: silent
+
+	disk         vfs.FS // nil: the operating system's
+	memTableSize uint64 // 0: memTableSize
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.disk == nil {
+		o.disk = osFS{vfs.Default}
+	}
+	if o.memTableSize == 0 {
+		o.memTableSize = memTableSize
+	}
+
+	return o
+}
+
+const (
+	// pebbleFormat has checksums of every part of a table, and log records that tell what was synced before them. A
+	// later one is never written without raising formatVersion.
+	pebbleFormat = pebble.FormatTableFormatV6
+
+	// memTableSize bounds the log that Open replays. Records are some 100 bytes; a value of 1 MiB still fits.
+	memTableSize = 4 << 20
+
+	// cacheSize is small: a space is read once, when its node is loaded.
+	cacheSize = 4 << 20
+)
+
+// pebble returns the options for a database on the file system. Fatal gets what Pebble would end the process for, and
+// what its background work can't get over.
+func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
+	return &pebble.Options{
+		ErrorIfNotExists:   true,
+		FS:                 disk,
+		FormatMajorVersion: pebbleFormat,
+		CacheSize:          cacheSize,
+		MemTableSize:       o.memTableSize,
+		MaxOpenFiles:       128,
+		Logger:             logger{o.Logger, fatal},
+
+		// Nodes are small and writes are few: what piles up is soon gone, and a commit never waits for it.
+		MemTableStopWritesThreshold: 8,
+		L0StopWritesThreshold:       1 << 10,
+
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { fatal(explain(err)) },
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				fatal(fmt.Errorf("%w: %q: %v", store.ErrDamaged, info.Path, info.Details))
+			},
+		},
+	}
+}
+
+// explain makes damage of what Pebble knows to be damage.
+func explain(err error) error {
+	if pebble.IsCorruptionError(err) && !errors.Is(err, store.ErrDamaged) {
+		return fmt.Errorf("%w: %v", store.ErrDamaged, err)
+	}
+
+	return err
+}
+
+// logger passes on what Pebble says.
+type logger struct {
+	log   *slog.Logger
+	fatal func(error)
+}
+
+func (l logger) Infof(format string, args ...any) { l.say(slog.LevelDebug, format, args) }
+
+func (l logger) Errorf(format string, args ...any) { l.say(slog.LevelError, format, args) }
+
+// Fatalf returns, which Pebble does not expect: by then fatal has seen to it that nothing reaches the disk any more and
+// that nothing is acknowledged.
+func (l logger) Fatalf(format string, args ...any) {
+	l.fatal(fmt.Errorf(format, args...))
+	l.say(slog.LevelError, format, args)
+}
+
+func (l logger) say(level slog.Level, format string, args []any) {
+	ctx := context.Background()
+	if l.log.Enabled(ctx, level) {
+		l.log.LogAttrs(ctx, level, "pebble", slog.String("text", fmt.Sprintf(format, args...)))
+	}
+}

@@ -1,0 +1,267 @@
+// Package pebblestore keeps records on one machine's disk, in a Pebble database.
+//
+// A commit is one batch of Pebble's, written to its log and synced; commits that come together share a sync. The first
+// write that fails stops the store as a power cut would (see failstop): every call returns that error until the store
+// is closed and opened again. What Pebble would not notice to have lost, a ledger does (see ledger).
+//
+// Not noticed is, after a power cut and not merely the death of the process, damage to the end of Pebble's log that
+// reaches back less than 1,024 commits and looks as if the cut had torn it.
+package pebblestore
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// A record's key is its space, 8 bytes, big endian, and then the key within the space. The store's own keys are zero
+// bytes, fewer than 8, so that they come before every space. Their values are numbers of 8 bytes, big endian.
+var (
+	formatKey  = []byte{0}
+	commitsKey = []byte{0, 0} // how many commits there were
+)
+
+const spaceSize = 8
+
+func spaceKey(space store.Space) []byte { return binary.BigEndian.AppendUint64(nil, uint64(space)) }
+
+// Store is a store.Store on a directory.
+type Store struct {
+	dir    string
+	opts   Options
+	held   io.Closer // the directory's lock
+	disk   *failstop
+	db     *pebble.DB
+	ledger *ledger
+
+	order   sync.Mutex // held while a batch gets its number and its place in Pebble's log, which agree
+	commits uint64     // numbers given out; guarded by order
+
+	mu      sync.Mutex // guards refusal, and calls against it
+	refusal error      // what calls return instead of beginning; nil: none
+	calls   sync.WaitGroup
+
+	endDB     func() error // closes db, once
+	closing   chan struct{}
+	watched   chan struct{} // closed when watch has returned
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// open opens a database that inspect has found to be whole.
+func open(dir string, opts Options, held io.Closer, commits uint64) (*Store, error) {
+	disk := newFailstop(opts.disk)
+	db, err := pebble.Open(disk.PathJoin(dir, dbName), opts.pebble(disk, disk.stop))
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, cmp.Or(disk.failure(), err))
+	}
+	l, err := openLedger(disk, disk.PathJoin(dir, ledgerName), commits)
+	if err = errors.Join(err, syncDir(disk, dir)); err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, errors.Join(err, db.Close()))
+	}
+	if err := disk.failure(); err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, errors.Join(err, l.close(), db.Close()))
+	}
+	s := &Store{
+		dir: dir, opts: opts, held: held, disk: disk, db: db, ledger: l, commits: commits,
+		endDB: sync.OnceValue(db.Close), closing: make(chan struct{}), watched: make(chan struct{}),
+	}
+	go s.watch()
+
+	return s, nil
+}
+
+// watch ends the use of the database when the disk has failed: Pebble's background work would only try again and
+// again. It returns when the store is closed at the latest, and Close waits for it.
+func (s *Store) watch() {
+	defer close(s.watched)
+	select {
+	case <-s.disk.set:
+		s.refuse(s.failure())
+		s.calls.Wait()
+		_ = s.endDB() // the failure says it all
+	case <-s.closing:
+	}
+}
+
+// failure returns what calls return since the disk has failed, nil if it has not.
+func (s *Store) failure() error {
+	cause := s.disk.failure()
+	switch {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, store.ErrDamaged):
+		return fmt.Errorf("store %q has stopped: %w: restore a backup", s.dir, cause)
+	default:
+		return fmt.Errorf("store %q has stopped: %w: mend the disk, then open the store again", s.dir, cause)
+	}
+}
+
+// begin begins a call, unless calls are refused.
+func (s *Store) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := cmp.Or(s.refusal, s.failure()); err != nil {
+		return err
+	}
+	s.calls.Add(1)
+
+	return nil
+}
+
+// refuse makes calls return err from now on; the first err stays.
+func (s *Store) refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = cmp.Or(s.refusal, err)
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
+	return func(yield func(node.Record, error) bool) {
+		if err := s.load(ctx, space, yield); err != nil {
+			yield(node.Record{}, err)
+		}
+	}
+}
+
+// load yields the records; when it returns nil, it has yielded all, or yield wants no more.
+func (s *Store) load(ctx context.Context, space store.Space, yield func(node.Record, error) bool) (err error) {
+	if err := space.Check(); err != nil {
+		return fmt.Errorf("store %q: load: %w", s.dir, err)
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{
+		LowerBound: spaceKey(space), UpperBound: spaceKey(space + 1),
+	})
+	if err != nil {
+		return s.loadError(space, err)
+	}
+	defer func() { err = cmp.Or(err, s.loadError(space, it.Close())) }()
+
+	for it.First(); it.Valid(); it.Next() {
+		value, err := it.ValueAndErr()
+		if err = cmp.Or(ctx.Err(), err); err != nil {
+			return s.loadError(space, err)
+		}
+		if !yield(node.Record{Key: it.Key()[spaceSize:], Value: value}, nil) {
+			return nil
+		}
+	}
+
+	return cmp.Or(s.loadError(space, it.Error()), ctx.Err())
+}
+
+func (s *Store) loadError(space store.Space, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("store %q: load space %d: %w: %v: restore a backup", s.dir, space, store.ErrDamaged, err)
+	default:
+		return fmt.Errorf("store %q: load space %d: %w", s.dir, space, err)
+	}
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b store.Batch) error {
+	if err := cmp.Or(ctx.Err(), b.Check()); err != nil {
+		return err
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if len(b.Changes)+len(b.Drop) == 0 {
+		return nil
+	}
+	batch := s.db.NewBatch()
+	if err := fill(batch, b); err != nil {
+		return fmt.Errorf("store %q: commit to space %d: %w", s.dir, b.Space, errors.Join(err, batch.Close()))
+	}
+	number, err := s.write(batch)
+	if err = errors.Join(err, batch.Close()); err == nil {
+		err = s.ledger.ack(number)
+	}
+	if failure := s.failure(); failure != nil { // Pebble never hears of it
+		return failure
+	}
+	if err != nil {
+		return fmt.Errorf("store %q: commit to space %d: %w", s.dir, b.Space, err)
+	}
+
+	return nil
+}
+
+// write writes the batch to Pebble's log and waits until it is synced. It returns the batch's number.
+func (s *Store) write(batch *pebble.Batch) (number uint64, err error) {
+	s.order.Lock()
+	number = s.commits + 1
+	err = batch.Set(commitsKey, binary.BigEndian.AppendUint64(make([]byte, 0, 8), number), nil)
+	if err == nil {
+		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
+	}
+	if err == nil {
+		s.commits = number
+	}
+	s.order.Unlock()
+	if err != nil {
+		return 0, err
+	}
+
+	return number, batch.SyncWait()
+}
+
+// fill puts the changes into Pebble's batch.
+func fill(batch *pebble.Batch, b store.Batch) error {
+	for _, space := range b.Drop {
+		if err := batch.DeleteRange(spaceKey(space), spaceKey(space+1), nil); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.Changes {
+		var op *pebble.DeferredBatchOp
+		if r.Value == nil {
+			op = batch.DeleteDeferred(spaceSize + len(r.Key))
+		} else {
+			op = batch.SetDeferred(spaceSize+len(r.Key), len(r.Value))
+			copy(op.Value, r.Value)
+		}
+		binary.BigEndian.PutUint64(op.Key, uint64(b.Space))
+		copy(op.Key[spaceSize:], r.Key)
+		if err := op.Finish(); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.refuse(store.ErrClosed)
+		s.calls.Wait()
+		close(s.closing)
+		<-s.watched
+		s.closeErr = errors.Join(s.endDB(), s.ledger.close(), unlock(s.opts.disk, s.dir, s.held))
+	})
+
+	return s.closeErr
+}
+
+var _ store.Store = (*Store)(nil)
