@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net"
 	"testing"
 
@@ -69,5 +68,5 @@ func insecureInfo(t *testing.T) credentials.AuthInfo {
 
 func TestEndpoint_NothingKnown(t *testing.T) {
 	t.Parallel()
-	require.Zero(t, endpoint(context.WithoutCancel(t.Context())).GetPort())
+	require.Zero(t, endpoint(t.Context()).GetPort())
 }
