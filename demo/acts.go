@@ -13,15 +13,20 @@ const (
 	timeout  = 3 * time.Second // of the sessions
 	tasks    = 10
 	capacity = 4
+
+	scene = 2500 * time.Millisecond // between what happens
 )
 
 // shareLock has five processes share the lock: the holder is stopped twice, then killed.
 func (p *play) shareLock(ctx context.Context) error {
 	p.narrate("five processes want one lock")
 	for i := range 5 {
-		_, err := p.begin("lock-"+strconv.Itoa(i+1), "lock", "-ydb", "grpc://"+p.listen+"/local", "-path", "/local/demo",
+		l, err := p.begin("lock-"+strconv.Itoa(i+1), "lock", "-ydb", "grpc://"+p.listen+"/local", "-path", "/local/demo",
 			"-semaphore", "lock", "-timeout", timeout.String())
 		if err != nil {
+			return err
+		}
+		if _, err := l.firstLine(ctx); err != nil {
 			return err
 		}
 	}
@@ -30,6 +35,9 @@ func (p *play) shareLock(ctx context.Context) error {
 		return err
 	}
 	for range 2 {
+		if err := p.pause(ctx, scene); err != nil {
+			return err
+		}
 		p.narrate("stop the holder, %s, in order (SIGTERM): the next starts at once", holder.who)
 		if err := p.running[holder.who].stop(); err != nil {
 			return err
@@ -39,6 +47,9 @@ func (p *play) shareLock(ctx context.Context) error {
 		}
 	}
 
+	if err := p.pause(ctx, scene); err != nil {
+		return err
+	}
 	p.narrate("kill the holder, %s (SIGKILL): the next starts when its timeout of %v is over", holder.who, timeout)
 	killed := p.clock.Now()
 	p.running[holder.who].kill()
@@ -69,19 +80,16 @@ func (p *play) restartServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.pause(ctx, scene); err != nil {
+		return err
+	}
 	p.narrate("kill the server and start it again: %s keeps the lock", before.who)
 	p.running["server"].kill()
 	if err := p.serve(ctx); err != nil {
 		return err
 	}
-	limit := p.clock.NewTimer()
-	now := p.clock.Now()
-	limit.Set(now, now.Add(timeout))
-	defer limit.Stop()
-	select {
-	case <-limit.C(): // had it not come back, it would have given up by now
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := p.pause(ctx, timeout+scene); err != nil { // had it not come back, it would have given up by then
+		return err
 	}
 	if after := p.ledger.now(); !slices.Contains(after, before) {
 		return fmt.Errorf("%s lost the lock when the server was started again; now: %v", before.who, after)
@@ -104,27 +112,28 @@ func (p *play) restartServer(ctx context.Context) error {
 func (p *play) shareTasks(ctx context.Context) error {
 	p.narrate("three processes share %d tasks, each takes up to %d", tasks, capacity)
 	for i := range 3 {
-		if err := p.worker(i + 1); err != nil {
+		if err := p.worker("workers-" + strconv.Itoa(i+1)); err != nil {
 			return err
 		}
 	}
-	if err := p.share(ctx, tasks); err != nil {
+	busiest, err := p.share(ctx, tasks)
+	if err != nil {
 		return err
 	}
 
-	p.narrate("stop workers-1: the others take what they have room for")
-	if err := p.running["workers-1"].stop(); err != nil {
+	p.narrate("stop %s: the others take what they have room for", busiest)
+	if err := p.running[busiest].stop(); err != nil {
 		return err
 	}
-	if err := p.share(ctx, 2*capacity); err != nil {
+	if _, err := p.share(ctx, 2*capacity); err != nil {
 		return err
 	}
 
 	p.narrate("start it again: it takes the rest")
-	if err := p.worker(1); err != nil {
+	if err := p.worker(busiest); err != nil {
 		return err
 	}
-	if err := p.share(ctx, tasks); err != nil {
+	if _, err := p.share(ctx, tasks); err != nil {
 		return err
 	}
 
@@ -138,19 +147,19 @@ func (p *play) shareTasks(ctx context.Context) error {
 	return p.running["server"].stop()
 }
 
-func (p *play) worker(i int) error {
-	_, err := p.begin("workers-"+strconv.Itoa(i), "workers", "-ydb", "grpc://"+p.listen+"/local", "-path", "/local/demo",
+func (p *play) worker(name string) error {
+	_, err := p.begin(name, "workers", "-ydb", "grpc://"+p.listen+"/local", "-path", "/local/demo",
 		"-semaphore-prefix", "job-", "-tasks", strconv.Itoa(tasks), "-capacity", strconv.Itoa(capacity),
 		"-timeout", timeout.String())
 
 	return err
 }
 
-// share waits until so many tasks run, and shows who runs which.
-func (p *play) share(ctx context.Context, n int) error {
+// share waits until so many tasks run, shows who runs which, and lets that be seen. It returns who runs the most.
+func (p *play) share(ctx context.Context, n int) (busiest string, err error) {
 	holds, err := p.ledger.await(ctx, fmt.Sprintf("%d running tasks", n), func(h []hold) bool { return len(h) == n })
 	if err != nil {
-		return err
+		return "", err
 	}
 	by := map[string][]string{}
 	for _, h := range holds {
@@ -159,7 +168,10 @@ func (p *play) share(ctx context.Context, n int) error {
 	p.narrate("%d of %d tasks run:", n, tasks)
 	for _, who := range slices.Sorted(maps.Keys(by)) {
 		p.say(p.clock.Now(), who, fmt.Sprint("runs ", by[who]))
+		if len(by[who]) > len(by[busiest]) {
+			busiest = who
+		}
 	}
 
-	return nil
+	return busiest, p.pause(ctx, scene)
 }

@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// limit is for the whole story, which takes half a minute.
+const limit = 2 * time.Minute
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -40,7 +43,7 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 		return fmt.Errorf("build the commands: %w", err)
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not over after %v", limit))
 	defer cancel()
 	p := &play{
 		stage: newStage(dir, out), data: dir + "/data", listen: "127.0.0.1:0", running: make(map[string]*process),
@@ -54,6 +57,20 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	p.narrate("the lock was taken %d times and a task %d times, nothing by two at once", locks, runs)
 
 	return nil
+}
+
+// pause lets the audience look.
+func (p *play) pause(ctx context.Context, d time.Duration) error {
+	timer := p.clock.NewTimer()
+	defer timer.Stop()
+	now := p.clock.Now()
+	timer.Set(now, now.Add(d))
+	select {
+	case <-timer.C():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // play is the story: its steps, and the processes that run.
@@ -98,16 +115,12 @@ func (p *play) end() {
 var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
 // serve starts the server and waits until it is ready.
-func (p *play) serve(context.Context) error {
+func (p *play) serve(ctx context.Context) error {
 	s, err := p.begin("server", "tenure", "serve", "--listen", p.listen, "--data", p.data)
 	if err != nil {
 		return err
 	}
-	limit := p.clock.NewTimer()
-	now := p.clock.Now()
-	limit.Set(now, now.Add(10*time.Second))
-	defer limit.Stop()
-	line, err := s.firstLine(limit.C())
+	line, err := s.firstLine(ctx)
 	if err != nil {
 		return err
 	}

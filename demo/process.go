@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"tenure/internal/clock"
 )
@@ -143,13 +143,13 @@ func (p *process) kill() {
 }
 
 // firstLine waits for the line by which a process says that it is ready.
-func (p *process) firstLine(limit <-chan time.Time) (string, error) {
+func (p *process) firstLine(ctx context.Context) (string, error) {
 	select {
 	case line := <-p.ready:
 		return line, nil
 	case <-p.ended:
-		return "", fmt.Errorf("%s has ended: %w", p.name, p.err)
-	case <-limit:
-		return "", fmt.Errorf("%s is not ready", p.name)
+		return "", fmt.Errorf("%s has ended instead of getting ready: %v", p.name, p.err)
+	case <-ctx.Done():
+		return "", fmt.Errorf("await %s: %w", p.name, context.Cause(ctx))
 	}
 }

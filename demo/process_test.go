@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,7 +32,7 @@ func TestStage_ProcessEndsItsHolds(t *testing.T) {
 	s := newStage("/bin", io.Discard)
 	p, err := s.run("a", "sh", "-c", "echo starting work; exit 3")
 	require.NoError(t, err)
-	line, err := p.firstLine(time.After(time.Minute))
+	line, err := p.firstLine(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "starting work", line)
 	<-p.ended
