@@ -83,11 +83,12 @@ type play struct {
 
 func (p *play) run(ctx context.Context) error {
 	for _, act := range []func(context.Context) error{p.serve, p.shareLock, p.restartServer, p.shareTasks} {
-		if err := act(ctx); err != nil {
-			return err
-		}
-		if a, b, ok := p.ledger.contested(); ok {
+		err := act(ctx)
+		if a, b, ok := p.ledger.contested(); ok { // explains any other error
 			return fmt.Errorf("%s was held by %s and by %s at once", a.what, a.who, b.who)
+		}
+		if err != nil {
+			return err
 		}
 	}
 
