@@ -111,8 +111,8 @@ func Open(ctx context.Context, c Config) (*Term, error) {
 		return &Term{session: session, path: c.Path}, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case limited.Err() != nil:
-		return nil, fmt.Errorf("open session on node %q: no answer within %v: %w", c.Path, openLimit, err)
+	case limited.Err() != nil && !ydberr.Unreachable(err):
+		return nil, fmt.Errorf("open session on node %q: no answer within %v", c.Path, openLimit)
 	}
 
 	return nil, err
@@ -247,8 +247,15 @@ func lost(ctx context.Context) error {
 func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.session.Close(ctx) })
 	defer stop()
+	err := lease.Release()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("release on node %q: no answer in time", t.path)
+	}
 
-	return lease.Release()
+	return ydberr.Wrap(fmt.Sprintf("release on node %q", t.path), err)
 }
 
 // Close ends the session, having made sure that the server knows of every acquire that was given up; after it nothing

@@ -41,6 +41,9 @@ func Denied(err error) bool {
 	return Is(err, Ydb.StatusIds_UNAUTHORIZED) || isTransport(err, codes.Unauthenticated, codes.PermissionDenied)
 }
 
+// Unreachable reports whether err says that there is no connection to the server.
+func Unreachable(err error) bool { return isTransport(err, codes.Unavailable) }
+
 // Permanent reports whether the same request can only get the same answer, until people change something.
 func Permanent(err error) bool {
 	return Denied(err) ||
@@ -92,15 +95,22 @@ func operationText(err operationError) string {
 	return text
 }
 
-// transportText takes the innermost error's message: each of the outer ones repeats it with more around it.
+// transportText takes the innermost error's message, since each of the outer ones repeats it with more around it, and
+// of that what gRPC has found and not how it came to it.
 func transportText(err transportError) string {
 	for {
 		inner, ok := errors.AsType[transportError](errors.Unwrap(err))
 		if !ok {
-			return err.GRPCStatus().Message()
+			break
 		}
 		err = inner
 	}
+	text := err.GRPCStatus().Message()
+	if _, found, ok := strings.Cut(text, `connection error: desc = "transport: `); ok {
+		text = strings.TrimSuffix(found, `"`)
+	}
+
+	return text
 }
 
 func issueTexts(issues []*Ydb_Issue.IssueMessage) string {

@@ -48,6 +48,11 @@ func TestText(t *testing.T) {
 			"UNAUTHORIZED: check the credentials and their rights",
 		},
 		{"no answer", where(where(status.Error(codes.Unavailable, "connection refused"))), "connection refused"},
+		{
+			"no connection", status.Error(codes.Unavailable, `connection error: desc = "transport: `+
+				`dial tcp 127.0.0.1:2136: connect: connection refused"`),
+			"dial tcp 127.0.0.1:2136: connect: connection refused",
+		},
 		{"something else", where(errors.New("empty database")), "empty database"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
