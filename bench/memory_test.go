@@ -21,76 +21,88 @@ func size(n int) int {
 }
 
 // BenchmarkMemory measures what the server's process grows by, for each session or semaphore: its resident set, as the
-// system counts it, and the part of its heap and stacks. Time is not measured.
+// system counts it, and the part of its heap and stacks. Detached sessions are those that a server finds when it
+// starts: what it keeps of their streams, for the next ones, is no cost of theirs. Time is not measured.
 func BenchmarkMemory(b *testing.B) {
 	for _, k := range []kind{memory, pebble} {
-		b.Run(fmt.Sprintf("store=%s/sessions=%d", k, size(10_000)), func(b *testing.B) {
-			var attached, detached growth
-			for range b.N {
-				a, d := measureSessions(b, k, size(10_000))
-				attached, detached = attached.add(a), detached.add(d)
-			}
-			b.ReportMetric(0, "ns/op")
-			attached.report(b, "attached")
-			detached.report(b, "detached")
-		})
-		b.Run(fmt.Sprintf("store=%s/held=%d", k, size(100_000)), func(b *testing.B) {
-			var held growth
-			for range b.N {
-				held = held.add(measureHeld(b, k, size(100_000)))
-			}
-			b.ReportMetric(0, "ns/op")
-			held.report(b, "held")
-		})
+		benchmarkMemory(b, k, "attached", size(10_000), measureAttached)
+		benchmarkMemory(b, k, "held", size(100_000), measureHeld)
+	}
+	benchmarkMemory(b, pebble, "detached", size(10_000), measureDetached)
+}
+
+func benchmarkMemory(b *testing.B, k kind, what string, n int, measure func(*testing.B, kind, int) growth) {
+	b.Helper()
+	b.Run(fmt.Sprintf("store=%s/%s=%d", k, what, n), func(b *testing.B) {
+		var sum growth
+		for range b.N {
+			g := measure(b, k, n)
+			sum.resident += g.resident
+			sum.live += g.live
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(sum.resident/float64(b.N*n), "resident-B/each")
+		b.ReportMetric(sum.live/float64(b.N*n), "live-B/each")
+	})
+}
+
+// growth is what a process grew by, in bytes.
+type growth struct{ resident, live float64 }
+
+func (u usage) since(before usage) growth {
+	return growth{
+		resident: float64(u.Resident - before.Resident),
+		live:     float64(u.Heap + u.Stacks - before.Heap - before.Stacks),
 	}
 }
 
-// growth is in bytes for each session or semaphore, summed over the runs of a benchmark.
-type growth struct{ resident, live float64 }
-
-func (g growth) add(o growth) growth { return growth{g.resident + o.resident, g.live + o.live} }
-
-func (g growth) report(b *testing.B, what string) {
-	b.Helper()
-	b.ReportMetric(g.resident/float64(b.N), "resident-B/"+what)
-	b.ReportMetric(g.live/float64(b.N), "live-B/"+what)
-}
-
-func (u usage) since(before usage, n int) growth {
-	live := u.Heap + u.Stacks - before.Heap - before.Stacks
-
-	return growth{float64(u.Resident-before.Resident) / float64(n), float64(live) / float64(n)}
-}
-
-func measureSessions(b *testing.B, k kind, n int) (attached, detached growth) {
+func measureAttached(b *testing.B, k kind, n int) growth {
 	b.Helper()
 	h := startHost(b, k, b.TempDir())
 	defer h.stop(b)
 	c := dial(b, h.addr)
 	first, err := c.attach(0, time.Hour/2)
 	require.NoError(b, err)
-	idle := new(errgroup.Group)
-	idle.Go(first.idle)
 	before := h.usage(b)
 
 	sessions, err := c.attachMany(n)
 	require.NoError(b, err)
-	for _, s := range sessions {
+	var idle errgroup.Group
+	for _, s := range append(sessions, first) {
 		idle.Go(s.idle)
 	}
-	attached = h.usage(b).since(before, n)
-
-	for _, s := range sessions {
+	after := h.usage(b)
+	for _, s := range append(sessions, first) {
 		s.cancel()
 	}
-	for h.usage(b).Goroutines > before.Goroutines { // the server has not noticed all of it
-		time.Sleep(10 * time.Millisecond)
-	}
-	detached = h.usage(b).since(before, n)
-	first.cancel()
 	_ = idle.Wait() // they end with the error of their cancelled stream
 
-	return attached, detached
+	return after.since(before)
+}
+
+// measureDetached compares servers that have loaded a node, one with the sessions and one without.
+func measureDetached(b *testing.B, k kind, n int) growth {
+	b.Helper()
+
+	return loaded(b, k, n).since(loaded(b, k, 0))
+}
+
+// loaded returns the usage of a server that has found one session more than n in its store.
+func loaded(b *testing.B, k kind, n int) usage {
+	b.Helper()
+	dir := b.TempDir()
+	h := startHost(b, k, dir)
+	_, err := dial(b, h.addr).attachMany(n + 1)
+	require.NoError(b, err)
+	h.stop(b)
+
+	h = startHost(b, k, dir)
+	defer h.stop(b)
+	s, err := dial(b, h.addr).attach(1, time.Hour/2)
+	require.NoError(b, err)
+	defer s.cancel()
+
+	return h.usage(b)
 }
 
 // idle answers pings until the stream ends.
@@ -127,7 +139,7 @@ func measureHeld(b *testing.B, k kind, n int) growth {
 	before := h.usage(b)
 	require.NoError(b, s.hold(0, n))
 
-	return h.usage(b).since(before, n)
+	return h.usage(b).since(before)
 }
 
 // hold acquires n semaphores, named by numbers from the first, without waiting for one before it asks for the next.
