@@ -288,7 +288,7 @@ func (m *model) attach(r node.Attach) {
 
 func (m *model) detach(stream node.StreamID) { // A10
 	for _, s := range m.sessions {
-		if s.stream == stream {
+		if s.stream != 0 && s.stream == stream {
 			m.forgetWatches(s)
 			s.stream, s.made = 0, false
 			s.deadline = m.now + after(s.timeout)
@@ -692,7 +692,7 @@ func (m *model) stranger(f node.From) (node.Status, string) {
 	switch s := m.session(f.Session); {
 	case s == nil:
 		return node.SessionExpired, missingSession
-	case s.stream != f.Stream:
+	case s.stream == 0 || s.stream != f.Stream:
 		return node.BadSession, "Session not attached"
 	default:
 		return node.Success, ""

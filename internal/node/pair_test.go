@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"reflect"
 	"slices"
@@ -57,18 +58,25 @@ func (p *pair) apply(requests ...node.Request) node.Effects {
 		p.node.Apply(p.now, r, &fx)
 		p.twin.Apply(p.now, r, &twinFX)
 		if diff := cmp.Diff(want, fx.Replies, same); diff != "" {
-			p.t.Fatalf("after %T%+v: replies of the model (-) and the node (+):\n%s", r, r, diff)
+			p.t.Fatalf("after %s: replies of the model (-) and the node (+):\n%s", shown(r), diff)
 		}
 		if wake != fx.Wake {
-			p.t.Fatalf("after %T%+v: wake at %d by the model, at %d by the node, now %d", r, r, wake, fx.Wake, p.model.now)
+			p.t.Fatalf("after %s: wake at %d by the model, at %d by the node, now %d", shown(r), wake, fx.Wake, p.model.now)
 		}
 	}
 	if !reflect.DeepEqual(fx, twinFX) {
-		p.t.Fatalf("two nodes with the same inputs do not do the same: %+v and %+v", fx, twinFX)
+		p.t.Fatalf("two nodes with the same inputs do not do the same: %s and %s", shown(fx), shown(twinFX))
 	}
 	p.durable.commit(fx.Changes)
 
 	return fx
+}
+
+// shown is for a failure's text: without the megabyte that a request may carry.
+func shown(x any) string {
+	s := fmt.Sprintf("%T%+v", x, x)
+
+	return s[:min(len(s), 500)]
 }
 
 // restart loads the node anew from what is durable; it was lost now.

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -29,14 +30,15 @@ func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(matchModel)) }
 
 func matchModel(t *rapid.T) {
 	d := &drawer{pair: newPair(t)}
+	d.begin(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"attach":  func(t *rapid.T) { d.apply(d.attach(t)) },
-		"end":     func(t *rapid.T) { d.apply(d.end(t)) },
-		"one":     func(t *rapid.T) { d.apply(d.request(t)) },
-		"batch":   d.batch,
-		"queue":   d.batch, // more often than time passes, so that queues grow
+		"end":     d.end,
 		"advance": d.advance,
 		"restart": d.lose,
+		"batch":   d.batch,
+		"queue":   d.batch, // more often than the rest, so that queues grow
+		"crowd":   d.batch,
 		"":        func(*rapid.T) { d.requireSameState() },
 	})
 }
@@ -53,6 +55,18 @@ var (
 	tooLongString = string(bytes.Repeat([]byte("n"), longestName+1))
 	tooLargeData  = make([]byte, largestData+1)
 )
+
+// begin makes what most operations need to mean something: sessions and semaphores.
+func (d *drawer) begin(t *rapid.T) {
+	for range 3 {
+		d.last++
+		d.froms = append(d.froms, node.From{Stream: d.last, Session: uint64(d.last)})
+		d.apply(node.Attach{Stream: d.last, TimeoutMillis: pick[uint64](t, "timeout", 5, 1000)})
+	}
+	for _, name := range []string{"a", "b"} {
+		d.apply(node.Create{From: d.froms[0], Semaphore: name, Limit: pick[uint64](t, "limit", 1, 2, 5)})
+	}
+}
 
 // seldom is true once in 32.
 func seldom(t *rapid.T, label string) bool { return rapid.IntRange(0, 31).Draw(t, label) == 31 }
@@ -100,7 +114,7 @@ func (d *drawer) acquire(t *rapid.T) node.Request {
 	r := node.Acquire{
 		From: d.from(t), Req: d.nextReq(), Semaphore: d.semaphore(t), Data: d.data(t),
 		Count:         pick[uint64](t, "count", 1, 1, 1, 1, 2, 2, 3, 5, 1<<63, 1<<64-1),
-		TimeoutMillis: pick[uint64](t, "timeout", 0, 1, 2, 5, 10, 86_400_000, forever, forever),
+		TimeoutMillis: pick[uint64](t, "timeout", 0, 0, 1, 5, 5, 5, 86_400_000, forever, forever),
 	}
 	r.Ephemeral = r.Semaphore == "e" || r.Semaphore == ""
 	if seldom(t, "odd") {
@@ -123,7 +137,7 @@ func (d *drawer) attach(t *rapid.T) node.Request {
 		Stream:        d.last,
 		Session:       rapid.Uint64Range(0, d.model.lastIDs.session+1).Draw(t, "session"),
 		Seq:           rapid.Uint64Range(0, 3).Draw(t, "seq"),
-		TimeoutMillis: pick[uint64](t, "timeout", 0, 1, 5, 10, 1000, 1_800_000),
+		TimeoutMillis: pick[uint64](t, "timeout", 0, 1, 5, 5, 5, 1000, 1000, 1_800_000),
 		Description:   pick(t, "description", "", "d"),
 	}
 	if rapid.IntRange(0, 3).Draw(t, "keyed") == 3 {
@@ -159,17 +173,21 @@ func (d *drawer) attach(t *rapid.T) node.Request {
 	return r
 }
 
-// end is the end of a stream, or of its session; once in a while of a stream that ended long ago.
-func (d *drawer) end(t *rapid.T) node.Request {
-	from := d.from(t)
-	switch pick(t, "end", "detach", "detach", "abandon", "stop") {
-	case "detach":
-		return node.Detach{Stream: from.Stream}
-	case "abandon":
-		return node.Abandon{Stream: from.Stream}
-	default:
-		return node.Stop{From: from}
+// end ends some streams at one instant.
+func (d *drawer) end(t *rapid.T) {
+	ends := make([]node.Request, rapid.IntRange(1, 3).Draw(t, "ends"))
+	for i := range ends {
+		from := d.from(t)
+		switch pick(t, "end", "detach", "detach", "abandon", "stop") {
+		case "detach":
+			ends[i] = node.Detach{Stream: from.Stream}
+		case "abandon":
+			ends[i] = node.Abandon{Stream: from.Stream}
+		default:
+			ends[i] = node.Stop{From: from}
+		}
 	}
+	d.apply(ends...)
 }
 
 // from is mostly a stream that is attached.
@@ -204,7 +222,7 @@ func (d *drawer) semaphore(t *rapid.T) string {
 		return tooLongString
 	}
 
-	return pick(t, "semaphore", "a", "a", "b", "c", "e", "")
+	return pick(t, "semaphore", "a", "a", "a", "b", "b", "c", "e", "e", "")
 }
 
 func (d *drawer) data(t *rapid.T) []byte {
@@ -218,7 +236,7 @@ func (d *drawer) data(t *rapid.T) []byte {
 // advance lets time pass: to what is due next, to just before it, beyond it, or a bit back, which counts as not at all.
 func (d *drawer) advance(t *rapid.T) {
 	wake := d.model.wake()
-	switch pick(t, "to", "wake", "wake", "before", "beyond", "far", "back") {
+	switch pick(t, "to", "wake", "wake", "wake", "before", "beyond", "far", "back") {
 	case "wake":
 		d.now = max(d.now, wake)
 	case "before":
@@ -235,7 +253,7 @@ func (d *drawer) advance(t *rapid.T) {
 	d.apply(pick[node.Request](t, "with", node.Tick{}, d.request(t)))
 }
 
-// lose restarts the node, now and then after a long time, with another clock and other settings.
+// lose restarts the node, now and then with another clock and other settings; some sessions come back at once.
 func (d *drawer) lose(t *rapid.T) {
 	if rapid.Bool().Draw(t, "another clock") {
 		d.now = clock.Instant(rapid.IntRange(1, 1_000_000_000).Draw(t, "origin"))
@@ -245,4 +263,11 @@ func (d *drawer) lose(t *rapid.T) {
 		SessionGracePeriodMillis: pick[uint32](t, "grace", 0, 1, 2_000, 20_000, 40_000),
 	})
 	d.apply(node.Tick{})
+	for _, s := range slices.Clone(d.model.sessions) {
+		if rapid.IntRange(0, 3).Draw(t, "comes back") > 0 {
+			d.last++
+			d.froms = append(d.froms, node.From{Stream: d.last, Session: s.id})
+			d.apply(node.Attach{Stream: d.last, Session: s.id, ProtectionKey: s.key, TimeoutMillis: s.timeout})
+		}
+	}
 }
