@@ -1,0 +1,118 @@
+package conformance_test
+
+import (
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/tenuretest"
+)
+
+// relay is a network between clients and a server, which can fail. Discovery leads clients through it, since the
+// server names the address by which it was reached (D1).
+type relay struct {
+	lis    net.Listener
+	server string
+	silent chan struct{} // closed by silence
+	ending chan struct{} // closed at the end of the test
+	work   sync.WaitGroup
+
+	mu    sync.Mutex // guards the rest
+	conns []net.Conn
+	ended bool
+}
+
+func newRelay(t *testing.T, srv *tenuretest.Server) *relay {
+	t.Helper()
+	dsn, err := url.Parse(srv.DSN())
+	require.NoError(t, err)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	r := &relay{lis: lis, server: dsn.Host, silent: make(chan struct{}), ending: make(chan struct{})}
+	r.work.Go(r.accept)
+	t.Cleanup(func() {
+		close(r.ending)
+		r.cut()
+		r.work.Wait()
+	})
+
+	return r
+}
+
+func (r *relay) dsn() string { return "grpc://" + r.lis.Addr().String() + "/local" }
+
+// cut breaks all connections and refuses new ones.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.ended = true
+	r.lis.Close()
+	for _, c := range r.conns {
+		c.Close()
+	}
+}
+
+// silence lets nothing through any more, in either direction, and tells nobody.
+func (r *relay) silence() { close(r.silent) }
+
+func (r *relay) accept() {
+	for {
+		client, err := r.lis.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", r.server)
+		if err != nil {
+			client.Close()
+
+			continue
+		}
+		if !r.add(client, server) {
+			return
+		}
+		r.work.Go(func() { r.pass(client, server) })
+		r.work.Go(func() { r.pass(server, client) })
+	}
+}
+
+// add keeps both ends for cut, and reports false if it has come already.
+func (r *relay) add(ends ...net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.conns = append(r.conns, ends...)
+	if r.ended {
+		for _, c := range ends {
+			c.Close()
+		}
+	}
+
+	return !r.ended
+}
+
+func (r *relay) pass(from, to net.Conn) {
+	defer from.Close()
+	defer to.Close()
+
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		select {
+		case <-r.silent:
+			<-r.ending
+
+			return
+		default:
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"tenure/tenuretest"
+)
+
+// Requests of a stream.
+type (
+	start     = pb.SessionRequest_SessionStart
+	stop      = pb.SessionRequest_SessionStop
+	ping      struct{ opaque uint64 }
+	pong      struct{ opaque uint64 }
+	acquire   = pb.SessionRequest_AcquireSemaphore
+	release   = pb.SessionRequest_ReleaseSemaphore
+	describe  = pb.SessionRequest_DescribeSemaphore
+	create    = pb.SessionRequest_CreateSemaphore
+	update    = pb.SessionRequest_UpdateSemaphore
+	deletion  = pb.SessionRequest_DeleteSemaphore
+	nothing   struct{}
+	unlisted  = pb.Unsupported
+	semaphore = pb.SemaphoreDescription
+)
+
+// wire is a server with a node, and a connection to it.
+type wire struct {
+	*testing.T
+	server *tenuretest.Server
+	client Ydb_Coordination_V1.CoordinationServiceClient
+}
+
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	w := &wire{T: t, server: tenuretest.NewServer(t)}
+	dsn, err := url.Parse(w.server.DSN())
+	require.NoError(t, err)
+	conn, err := grpc.NewClient(dsn.Host, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	w.client = Ydb_Coordination_V1.NewCoordinationServiceClient(conn)
+	r, err := w.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: node})
+	require.NoError(t, err)
+	require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+
+	return w
+}
+
+// stream is one stream of the wire.
+type stream struct {
+	*testing.T
+	grpc   Ydb_Coordination_V1.CoordinationService_SessionClient
+	hangUp context.CancelFunc
+	id     uint64              // of the session
+	mute   bool                // pings are read over, but not answered
+	last   *pb.SessionResponse // what next has returned
+}
+
+func (w *wire) open() *stream {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), limit)
+	w.Cleanup(cancel)
+	g, err := w.client.Session(ctx, grpc.WaitForReady(true))
+	require.NoError(w, err)
+
+	return &stream{T: w.T, grpc: g, hangUp: cancel}
+}
+
+// attach attaches a new stream to a new session, or to one that there is.
+func (w *wire) attach(session uint64) *stream {
+	w.Helper()
+	s, answer := w.start(&start{Path: node, SessionId: session, TimeoutMillis: uint64(outliving.Milliseconds())})
+	require.Equal(w, "started", answer)
+
+	return s
+}
+
+// start opens a stream with the message and returns what that is answered. It opens another one if the connection
+// turns out to be broken, which nobody knows after a fault until it is used.
+func (w *wire) start(m *start) (s *stream, answer string) {
+	w.Helper()
+	for answer == "" || strings.HasPrefix(answer, "end: Unavailable") {
+		s = w.open()
+		_ = s.grpc.Send(request(m)) // the answer tells
+		answer = s.next()
+	}
+	s.id = s.last.GetSessionStarted().GetSessionId()
+
+	return s, answer
+}
+
+func (s *stream) send(requests ...any) {
+	s.Helper()
+	for _, r := range requests {
+		require.NoError(s, s.grpc.Send(request(r)))
+	}
+}
+
+func request(r any) *pb.SessionRequest {
+	m := &pb.SessionRequest{}
+	switch r := r.(type) {
+	case nothing:
+	case ping:
+		m.Request = &pb.SessionRequest_Ping{Ping: &pb.SessionRequest_PingPong{Opaque: r.opaque}}
+	case pong:
+		m.Request = &pb.SessionRequest_Pong{Pong: &pb.SessionRequest_PingPong{Opaque: r.opaque}}
+	case *start:
+		m.Request = &pb.SessionRequest_SessionStart_{SessionStart: r}
+	case *stop:
+		m.Request = &pb.SessionRequest_SessionStop_{SessionStop: r}
+	case *acquire:
+		m.Request = &pb.SessionRequest_AcquireSemaphore_{AcquireSemaphore: r}
+	case *release:
+		m.Request = &pb.SessionRequest_ReleaseSemaphore_{ReleaseSemaphore: r}
+	case *describe:
+		m.Request = &pb.SessionRequest_DescribeSemaphore_{DescribeSemaphore: r}
+	case *create:
+		m.Request = &pb.SessionRequest_CreateSemaphore_{CreateSemaphore: r}
+	case *update:
+		m.Request = &pb.SessionRequest_UpdateSemaphore_{UpdateSemaphore: r}
+	case *deletion:
+		m.Request = &pb.SessionRequest_DeleteSemaphore_{DeleteSemaphore: r}
+	case *unlisted:
+		m.Request = &pb.SessionRequest_Unsupported_13{Unsupported_13: r}
+	default:
+		panic(fmt.Sprintf("no request: %T", r))
+	}
+
+	return m
+}
+
+// expect requires the next messages to be these, as response renders them, and the end of the stream as "end" followed
+// by its status if that is not OK.
+func (s *stream) expect(messages ...string) {
+	s.Helper()
+	for i, want := range messages {
+		require.Equal(s, want, s.next(), "message %d", i)
+	}
+}
+
+// next takes the next message or the end. Pings are answered.
+func (s *stream) next() string {
+	s.Helper()
+	for {
+		m, err := s.grpc.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return "end"
+		case err != nil:
+			return fmt.Sprintf("end: %s: %s", status.Code(err), status.Convert(err).Message())
+		case m.GetPing() == nil:
+			s.last = m
+
+			return response(m)
+		case !s.mute:
+			_ = s.grpc.Send(request(pong{m.GetPing().GetOpaque()})) // the stream may be at its end
+		}
+	}
+}
+
+// response renders a message: what it answers, with its req_id, and what it says.
+func response(m *pb.SessionResponse) string {
+	switch r := m.GetResponse().(type) {
+	case *pb.SessionResponse_SessionStarted_:
+		return "started"
+	case *pb.SessionResponse_SessionStopped_:
+		return "stopped"
+	case *pb.SessionResponse_Pong:
+		return fmt.Sprint("pong ", r.Pong.GetOpaque())
+	case *pb.SessionResponse_Failure_:
+		return fmt.Sprintf("failure: %s: %s", r.Failure.GetStatus(), issue(r.Failure.GetIssues()))
+	case *pb.SessionResponse_AcquireSemaphorePending_:
+		return fmt.Sprintf("acquire %d: pending", r.AcquireSemaphorePending.GetReqId())
+	case *pb.SessionResponse_AcquireSemaphoreResult_:
+		return result("acquire", r.AcquireSemaphoreResult, r.AcquireSemaphoreResult.GetAcquired())
+	case *pb.SessionResponse_ReleaseSemaphoreResult_:
+		return result("release", r.ReleaseSemaphoreResult, r.ReleaseSemaphoreResult.GetReleased())
+	case *pb.SessionResponse_DescribeSemaphoreResult_:
+		return result("describe", r.DescribeSemaphoreResult, r.DescribeSemaphoreResult.GetWatchAdded())
+	case *pb.SessionResponse_DescribeSemaphoreChanged_:
+		c := r.DescribeSemaphoreChanged
+
+		return fmt.Sprintf("changed %d: data=%t owners=%t", c.GetReqId(), c.GetDataChanged(), c.GetOwnersChanged())
+	case *pb.SessionResponse_CreateSemaphoreResult_:
+		return result("create", r.CreateSemaphoreResult, true)
+	case *pb.SessionResponse_UpdateSemaphoreResult_:
+		return result("update", r.UpdateSemaphoreResult, true)
+	case *pb.SessionResponse_DeleteSemaphoreResult_:
+		return result("delete", r.DeleteSemaphoreResult, true)
+	default:
+		return m.String()
+	}
+}
+
+// result renders a result by its status, and on success by whether it did what was asked.
+func result(of string, r interface {
+	GetReqId() uint64
+	GetStatus() Ydb.StatusIds_StatusCode
+	GetIssues() []*Ydb_Issue.IssueMessage
+}, done bool,
+) string {
+	if r.GetStatus() == Ydb.StatusIds_SUCCESS && len(r.GetIssues()) == 0 {
+		return fmt.Sprintf("%s %d: %t", of, r.GetReqId(), done)
+	}
+
+	return fmt.Sprintf("%s %d: %s: %s", of, r.GetReqId(), r.GetStatus(), issue(r.GetIssues()))
+}
+
+func issue(issues []*Ydb_Issue.IssueMessage) string {
+	if len(issues) != 1 {
+		return fmt.Sprint(issues)
+	}
+
+	return issues[0].GetMessage()
+}
+
+// description asks for all that there is to know of a semaphore.
+func (s *stream) description(name string) *semaphore {
+	s.Helper()
+	s.send(&describe{ReqId: 999, Name: name, IncludeOwners: true, IncludeWaiters: true})
+	s.expect("describe 999: false")
+
+	return s.last.GetDescribeSemaphoreResult().GetSemaphoreDescription()
+}

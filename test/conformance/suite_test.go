@@ -1,0 +1,270 @@
+package conformance_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"go.uber.org/goleak"
+
+	"tenure/tenuretest"
+)
+
+const (
+	node = "/local/test"
+
+	// limit bounds each test. Nothing that a test awaits takes nearly as long.
+	limit = 20 * time.Second
+
+	// outliving is the timeout of sessions that are not to expire in a test.
+	outliving = 2 * limit
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestClients(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]opener{
+		"ydb-go-sdk": func(t *testing.T, dsn string) coordination.Client {
+			t.Helper()
+
+			return openDriver(t, dsn).Coordination()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, open)
+		})
+	}
+}
+
+// An opener returns a client of the server at the DSN. The test's end closes it.
+type opener func(t *testing.T, dsn string) coordination.Client
+
+// run runs the suite on an implementation of coordination.Client.
+func run(t *testing.T, open opener) {
+	t.Helper()
+	for name, test := range map[string]func(*suite){
+		"node: described as given":       (*suite).nodeDescribedAsGiven,
+		"node: altered where set":        (*suite).nodeAlteredWhereSet,
+		"node: refusals":                 (*suite).nodeRefusals,
+		"node: drop takes all":           (*suite).nodeDropTakesAll,
+		"session: options":               (*suite).sessionOptions,
+		"session: outlives the call":     (*suite).sessionOutlivesCall,
+		"session: missing node":          (*suite).sessionOnMissingNode,
+		"session: close":                 (*suite).sessionClose,
+		"session: reconnect":             (*suite).sessionReconnect,
+		"session: expires when cut off":  func(s *suite) { s.sessionExpires((*relay).cut) },
+		"session: expires in silence":    func(s *suite) { s.sessionExpires((*relay).silence) },
+		"session: survives a cut":        func(s *suite) { s.sessionSurvives((*tenuretest.Server).DropStreams) },
+		"session: survives a restart":    func(s *suite) { s.sessionSurvives((*tenuretest.Server).Restart) },
+		"session: survives a crash":      func(s *suite) { s.sessionSurvives(crash) },
+		"session: grace after a restart": (*suite).sessionGrace,
+		"acquire: exclusive":             (*suite).acquireExclusive,
+		"acquire: shared":                (*suite).acquireShared,
+		"acquire: counts":                (*suite).acquireCounts,
+		"acquire: timeout":               (*suite).acquireTimeout,
+		"acquire: context ends":          (*suite).acquireContextEnds,
+		"acquire: again as owner":        (*suite).acquireAgainAsOwner,
+		"acquire: again while waiting":   (*suite).acquireAgainWhileWaiting,
+		"acquire: ephemeral":             (*suite).acquireEphemeral,
+		"acquire: refusals":              (*suite).acquireRefusals,
+		"acquire: one at a time":         (*suite).acquireOneAtATime,
+		"semaphore: life":                (*suite).semaphoreLife,
+		"semaphore: create twice":        (*suite).semaphoreCreateTwice,
+		"semaphore: delete in use":       (*suite).semaphoreDeleteInUse,
+		"semaphore: big description":     (*suite).semaphoreBigDescription,
+		"watch: data":                    (*suite).watchData,
+		"watch: owners":                  (*suite).watchOwners,
+		"watch: deleted":                 (*suite).watchDeleted,
+		"watch: replaced":                (*suite).watchReplaced,
+		"watch: lost":                    (*suite).watchLost,
+		"watch: from its handler":        (*suite).watchFromHandler,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(newSuite(t, open))
+		})
+	}
+}
+
+// suite is one test of the suite.
+type suite struct {
+	*testing.T
+	ctx    context.Context // of all calls; ends at the limit
+	server *tenuretest.Server
+	open   opener
+	client coordination.Client // of the server, which has a node
+}
+
+func newSuite(t *testing.T, open opener) *suite {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	s := &suite{T: t, ctx: ctx, server: tenuretest.NewServer(t), open: open}
+	s.client = open(t, s.server.DSN())
+	require.NoError(t, s.client.CreateNode(ctx, node, coordination.NodeConfig{}))
+
+	return s
+}
+
+// openDriver opens ydb-go-sdk's driver. Its Close waits for a dial of discovery that may be under way.
+func openDriver(t *testing.T, dsn string, opts ...ydb.Option) *ydb.Driver {
+	t.Helper()
+	opts = append([]ydb.Option{ydb.WithAnonymousCredentials(), ydb.WithDialTimeout(time.Second)}, opts...)
+	db, err := ydb.Open(t.Context(), dsn, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) })
+
+	return db
+}
+
+func crash(srv *tenuretest.Server) {
+	srv.Kill()
+	srv.Restart()
+}
+
+// session starts a session that outlives the test, unless options say otherwise.
+func (s *suite) session(opts ...options.SessionOption) coordination.Session {
+	s.Helper()
+
+	return s.sessionOf(s.client, opts...)
+}
+
+func (s *suite) sessionOf(c coordination.Client, opts ...options.SessionOption) coordination.Session {
+	s.Helper()
+	opts = append([]options.SessionOption{
+		options.WithSessionTimeout(outliving), options.WithSessionReconnectDelay(10 * time.Millisecond),
+	}, opts...)
+	session, err := c.Session(s.ctx, node, opts...)
+	require.NoError(s, err)
+
+	return session
+}
+
+// semaphore makes a semaphore.
+func (s *suite) semaphore(by coordination.Session, name string, limit uint64) {
+	s.Helper()
+	require.NoError(s, by.CreateSemaphore(s.ctx, name, limit))
+}
+
+// acquire acquires what can be had at once.
+func (s *suite) acquire(
+	by coordination.Session, name string, count uint64, opts ...options.AcquireSemaphoreOption,
+) coordination.Lease {
+	s.Helper()
+	lease, err := by.AcquireSemaphore(s.ctx, name, count, append(opts, options.WithAcquireTimeout(0))...)
+	require.NoError(s, err)
+	require.NoError(s, lease.Context().Err())
+
+	return lease
+}
+
+func (s *suite) release(lease coordination.Lease) {
+	s.Helper()
+	require.NoError(s, lease.Release())
+	require.Error(s, lease.Context().Err())
+}
+
+// acquired is what an acquire returns.
+type acquired struct {
+	lease coordination.Lease
+	err   error
+}
+
+// queue starts an acquire that has to wait, and returns when it does. The channel gets what it returns.
+func (s *suite) queue(
+	by coordination.Session, name string, count uint64, opts ...options.AcquireSemaphoreOption,
+) <-chan acquired {
+	s.Helper()
+
+	return s.queueUnder(s.ctx, by, name, count, opts...)
+}
+
+func (s *suite) queueUnder(
+	ctx context.Context, by coordination.Session, name string, count uint64, opts ...options.AcquireSemaphoreOption,
+) <-chan acquired {
+	s.Helper()
+	done := make(chan acquired, 1)
+	go func() { // ends with ctx at the latest
+		lease, err := by.AcquireSemaphore(ctx, name, count, opts...)
+		done <- acquired{lease, err}
+	}()
+	s.until(func() bool { return s.waits(by, name) })
+
+	return done
+}
+
+// waits reports whether the session stands in the semaphore's queue.
+func (s *suite) waits(session coordination.Session, name string) bool {
+	s.Helper()
+	for _, w := range s.describe(session, name).Waiters {
+		if w.SessionID == session.SessionID() {
+			return true
+		}
+	}
+
+	return false
+}
+
+// granted awaits the lease of an acquire that has waited.
+func (s *suite) granted(done <-chan acquired) coordination.Lease {
+	s.Helper()
+	got := <-done
+	require.NoError(s, got.err)
+	require.NoError(s, got.lease.Context().Err())
+
+	return got.lease
+}
+
+// describe returns all that there is to know of a semaphore.
+func (s *suite) describe(by coordination.Session, name string) *coordination.SemaphoreDescription {
+	s.Helper()
+	d, err := by.DescribeSemaphore(s.ctx, name, options.WithDescribeOwners(true), options.WithDescribeWaiters(true))
+	require.NoError(s, err)
+
+	return d
+}
+
+// until awaits what only a look can tell.
+func (s *suite) until(condition func() bool) {
+	s.Helper()
+	for !condition() {
+		require.NoError(s, s.ctx.Err(), "the condition was not met in time")
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ends awaits the end of a session or lease.
+func (s *suite) ends(ctx context.Context) {
+	s.Helper()
+	select {
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+		require.NoError(s, s.ctx.Err(), "the context has not ended in time")
+	}
+}
+
+// idsOf returns the ids of sessions.
+func idsOf(sessions ...coordination.Session) []uint64 {
+	var ids []uint64
+	for _, s := range sessions {
+		ids = append(ids, s.SessionID())
+	}
+
+	return ids
+}
+
+// linked returns the ids of the sessions of owners or waiters.
+func linked(links []*coordination.SemaphoreSession) []uint64 {
+	var ids []uint64
+	for _, l := range links {
+		ids = append(ids, l.SessionID)
+	}
+
+	return ids
+}

@@ -1,0 +1,167 @@
+package conformance_test
+
+import (
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+)
+
+const everything = options.WatchData | options.WatchOwners
+
+// watch sets a watch; the channel gets its event.
+func (s *suite) watch(
+	by coordination.Session, name string, flags options.SemaphoreWatchFlag,
+) <-chan options.SemaphoreWatchEvent {
+	s.Helper()
+	events := make(chan options.SemaphoreWatchEvent, 2)
+	_, err := by.DescribeSemaphore(s.ctx, name, options.WithSemaphoreWatch(flags,
+		func(e options.SemaphoreWatchEvent) { events <- e }))
+	require.NoError(s, err)
+
+	return events
+}
+
+// event awaits the event of a watch.
+func (s *suite) event(events <-chan options.SemaphoreWatchEvent) options.SemaphoreWatchEvent {
+	s.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-s.ctx.Done():
+		require.NoError(s, s.ctx.Err(), "the watch has not fired in time")
+
+		return options.SemaphoreWatchEvent{}
+	}
+}
+
+// S5, S6: a watch of the data fires when they change, once, and for nothing else.
+func (s *suite) watchData() {
+	watcher, other := s.session(), s.session()
+	s.semaphore(other, "slots", 5)
+	watch := s.watch(watcher, "slots", options.WatchData)
+	s.release(s.acquire(other, "slots", 1))
+	require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte("new"))))
+	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, s.event(watch))
+
+	again := s.watch(watcher, "slots", everything)
+	require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte("newer"))))
+	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, s.event(again))
+	require.Empty(s, watch, "it has fired already")
+}
+
+// S6: what changes owners: a grant, a release, a shrink, new data of an owner, an owner's expiry. A waiter does not.
+func (s *suite) watchOwners() {
+	watcher, other, late := s.session(), s.session(), s.session()
+	passing := s.session(options.WithSessionTimeout(time.Second))
+	s.semaphore(watcher, "slots", 5)
+	var lease coordination.Lease
+	var waiting <-chan acquired
+	for _, step := range []struct {
+		name string
+		does func()
+	}{
+		{"grant", func() { lease = s.acquire(other, "slots", 4) }},
+		{"shrink", func() { lease = s.acquire(other, "slots", 3) }},
+		{"data", func() { lease = s.acquire(other, "slots", 3, options.WithAcquireData([]byte("new"))) }},
+		{"waiter, then data", func() {
+			waiting = s.queue(late, "slots", 3)
+			require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte("new"))))
+			s.acquire(passing, "another", 1, options.WithEphemeral(true))
+			lease = s.acquire(other, "slots", 2)
+			s.granted(waiting)
+		}},
+		{"release", func() { s.release(lease) }},
+		{"grant beside another", func() { s.acquire(passing, "slots", 1) }},
+		{"expiry", func() { require.NoError(s, passing.Close(s.ctx)) }},
+	} {
+		watch := s.watch(watcher, "slots", options.WatchOwners)
+		step.does()
+		require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(watch), step.name)
+	}
+}
+
+// S3, Q11: a watch fires when the semaphore goes, whatever was watched.
+func (s *suite) watchDeleted() {
+	one, two, three, other := s.session(), s.session(), s.session(), s.session()
+	watchAll := func(name string) {
+		s.Helper()
+		data := s.watch(one, name, options.WatchData)
+		owners := s.watch(two, name, options.WatchOwners)
+		both := s.watch(three, name, everything)
+		if name == "ephemeral" {
+			s.release(s.acquire(other, name, 1, options.WithEphemeral(true)))
+		} else {
+			require.NoError(s, other.DeleteSemaphore(s.ctx, name, options.WithForceDelete(true)))
+		}
+		require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, s.event(data))
+		require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(owners))
+		require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true, OwnersChanged: true}, s.event(both))
+	}
+	s.semaphore(other, "unused", 1)
+	watchAll("unused")
+	s.semaphore(other, "held", 1)
+	s.acquire(other, "held", 1)
+	watchAll("held")
+	s.acquire(other, "ephemeral", 1, options.WithEphemeral(true))
+	watchAll("ephemeral")
+}
+
+// S5: a session has one watch of a semaphore; a describe without one leaves it alone.
+func (s *suite) watchReplaced() {
+	watcher, other := s.session(), s.session()
+	s.semaphore(other, "slots", 5)
+	first := s.watch(watcher, "slots", options.WatchData)
+	s.describe(watcher, "slots")
+	second := s.watch(watcher, "slots", options.WatchOwners)
+	require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, s.event(first))
+
+	stranger := s.watch(s.session(), "slots", options.WatchOwners)
+	s.acquire(other, "slots", 1)
+	require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(second))
+	require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(stranger))
+}
+
+// A8: a watch ends with its stream, and with its session.
+func (s *suite) watchLost() {
+	watcher := s.session()
+	s.semaphore(watcher, "slots", 5)
+	for _, end := range []func(){
+		watcher.Reconnect,
+		s.server.DropStreams,
+		func() { require.NoError(s, watcher.Close(s.ctx)) },
+	} {
+		watch := s.watch(watcher, "slots", everything)
+		end()
+		require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, s.event(watch))
+	}
+}
+
+// A handler can set the next watch, and so see every change.
+func (s *suite) watchFromHandler() {
+	watcher, other := s.session(), s.session()
+	s.semaphore(other, "slots", 5)
+	seen := make(chan string) // the data after each change
+	var handle func(options.SemaphoreWatchEvent)
+	look := func() {
+		d, err := watcher.DescribeSemaphore(s.ctx, "slots", options.WithSemaphoreWatch(options.WatchData, handle))
+		if err == nil {
+			select {
+			case seen <- string(d.Data):
+			case <-s.ctx.Done():
+			}
+		}
+	}
+	handle = func(e options.SemaphoreWatchEvent) {
+		if e.DataChanged {
+			look()
+		}
+	}
+	go look()
+	require.Empty(s, <-seen)
+	for _, data := range []string{"one", "two", "three"} {
+		require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte(data))))
+		require.Equal(s, data, <-seen)
+	}
+}
