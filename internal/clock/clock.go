@@ -28,6 +28,9 @@ type Clock interface {
 	// Now returns the current instant; it never goes back and is never zero.
 	Now() Instant
 
+	// Time returns the date of an instant, by the machine's clock for people as it is set now.
+	Time(i Instant) time.Time
+
 	// NewTimer returns a timer that has not been set.
 	NewTimer() Timer
 }
@@ -52,6 +55,10 @@ type goClock struct{ origin time.Time }
 
 func (c *goClock) Now() Instant    { return Instant(time.Since(c.origin)) + 1 }
 func (c *goClock) NewTimer() Timer { return newTimer() }
+
+func (c *goClock) Time(i Instant) time.Time { return date(c, i) }
+
+func date(c Clock, i Instant) time.Time { return time.Now().Add(i.Sub(c.Now())) }
 
 type timer struct{ t *time.Timer }
 

@@ -1,6 +1,10 @@
 package clock
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // System returns the machine's lease clock: CLOCK_BOOTTIME, which runs on while the machine sleeps and which no
 // administrator and no NTP step can set.
@@ -18,3 +22,5 @@ func (bootClock) Now() Instant {
 }
 
 func (bootClock) NewTimer() Timer { return newTimer() }
+
+func (c bootClock) Time(i Instant) time.Time { return date(c, i) }

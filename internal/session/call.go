@@ -1,0 +1,207 @@
+package session
+
+import (
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+
+	"tenure/internal/clock"
+)
+
+// Kind is what a call asks for.
+type Kind uint8
+
+// The kinds of calls.
+const (
+	Acquire Kind = iota
+	Release
+	Create
+	Update
+	Delete
+	Describe
+)
+
+// Call is one request of a user, from Begin until a Finished effect; it is not to be used twice.
+type Call struct {
+	Kind  Kind
+	Owner any    // the caller's own; the core does not look at it
+	Watch *Watch // of a Describe that watches
+
+	name     string
+	req      uint64
+	message  *pb.SessionRequest
+	sentAt   clock.Instant // over the current stream; 0: not yet
+	everSent bool          // over any stream: the server may have done it
+
+	lease     *Lease // of a Release
+	renewal   bool   // the core's own
+	abandoned bool   // nobody waits for it any more
+	revoked   bool   // of an abandoned Acquire: a Release is behind it
+
+	before, after *Call // neighbours among the outstanding, in the order of Begin
+}
+
+// NewAcquire returns a call for the message, of which the core sets req_id.
+func NewAcquire(m *pb.SessionRequest_AcquireSemaphore) *Call {
+	return &Call{Kind: Acquire, name: m.GetName(), message: &pb.SessionRequest{
+		Request: &pb.SessionRequest_AcquireSemaphore_{AcquireSemaphore: m},
+	}}
+}
+
+// NewCreate is like NewAcquire.
+func NewCreate(m *pb.SessionRequest_CreateSemaphore) *Call {
+	return &Call{Kind: Create, name: m.GetName(), message: &pb.SessionRequest{
+		Request: &pb.SessionRequest_CreateSemaphore_{CreateSemaphore: m},
+	}}
+}
+
+// NewUpdate is like NewAcquire.
+func NewUpdate(m *pb.SessionRequest_UpdateSemaphore) *Call {
+	return &Call{Kind: Update, name: m.GetName(), message: &pb.SessionRequest{
+		Request: &pb.SessionRequest_UpdateSemaphore_{UpdateSemaphore: m},
+	}}
+}
+
+// NewDelete is like NewAcquire.
+func NewDelete(m *pb.SessionRequest_DeleteSemaphore) *Call {
+	return &Call{Kind: Delete, name: m.GetName(), message: &pb.SessionRequest{
+		Request: &pb.SessionRequest_DeleteSemaphore_{DeleteSemaphore: m},
+	}}
+}
+
+// NewDescribe is like NewAcquire.
+func NewDescribe(m *pb.SessionRequest_DescribeSemaphore) *Call {
+	return &Call{Kind: Describe, name: m.GetName(), message: &pb.SessionRequest{
+		Request: &pb.SessionRequest_DescribeSemaphore_{DescribeSemaphore: m},
+	}}
+}
+
+// NewRelease returns a call that gives the lease back.
+func NewRelease(l *Lease) *Call {
+	c := release(l.Name)
+	c.lease = l
+
+	return c
+}
+
+func release(name string) *Call {
+	return &Call{Kind: Release, name: name, message: &pb.SessionRequest{
+		Request: &pb.SessionRequest_ReleaseSemaphore_{
+			ReleaseSemaphore: &pb.SessionRequest_ReleaseSemaphore{Name: name},
+		},
+	}}
+}
+
+// number gives the call its req_id.
+func (c *Call) number(req uint64) {
+	c.req = req
+	switch m := c.message.GetRequest().(type) {
+	case *pb.SessionRequest_AcquireSemaphore_:
+		m.AcquireSemaphore.ReqId = req
+	case *pb.SessionRequest_ReleaseSemaphore_:
+		m.ReleaseSemaphore.ReqId = req
+	case *pb.SessionRequest_CreateSemaphore_:
+		m.CreateSemaphore.ReqId = req
+	case *pb.SessionRequest_UpdateSemaphore_:
+		m.UpdateSemaphore.ReqId = req
+	case *pb.SessionRequest_DeleteSemaphore_:
+		m.DeleteSemaphore.ReqId = req
+	case *pb.SessionRequest_DescribeSemaphore_:
+		m.DescribeSemaphore.ReqId = req
+	}
+}
+
+// repeatable says whether the server may get the call twice (C3).
+func (c *Call) repeatable() bool { return c.Kind != Create && c.Kind != Delete }
+
+// changes says whether the call changes a semaphore itself, so that its unknown outcome is worth an error of its own.
+func (c *Call) changes() bool { return c.Kind == Create || c.Kind == Update || c.Kind == Delete }
+
+// outstanding is the calls that have not been answered, in the order in which they were begun.
+type outstanding struct {
+	first, last *Call
+	byReq       map[uint64]*Call
+}
+
+func (o *outstanding) push(c *Call) {
+	o.byReq[c.req] = c
+	if c.before = o.last; c.before == nil {
+		o.first = c
+	} else {
+		c.before.after = c
+	}
+	o.last = c
+}
+
+func (o *outstanding) remove(c *Call) {
+	delete(o.byReq, c.req)
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		o.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		o.last = c.before
+	}
+	c.before, c.after = nil, nil
+}
+
+// answer is what the results of all kinds have in common.
+type answer struct {
+	req    uint64
+	status Ydb.StatusIds_StatusCode
+	issues []*Ydb_Issue.IssueMessage
+
+	acquired    bool
+	description *pb.SemaphoreDescription
+	watchAdded  bool
+}
+
+// answerOf returns the answer in a message, false if it has none.
+func answerOf(m *pb.SessionResponse) (answer, bool) {
+	switch m := m.GetResponse().(type) {
+	case *pb.SessionResponse_AcquireSemaphoreResult_:
+		r := m.AcquireSemaphoreResult
+
+		return answer{req: r.GetReqId(), status: r.GetStatus(), issues: r.GetIssues(), acquired: r.GetAcquired()}, true
+	case *pb.SessionResponse_ReleaseSemaphoreResult_:
+		r := m.ReleaseSemaphoreResult
+
+		return answer{req: r.GetReqId(), status: r.GetStatus(), issues: r.GetIssues()}, true
+	case *pb.SessionResponse_DescribeSemaphoreResult_:
+		r := m.DescribeSemaphoreResult
+
+		return answer{
+			req: r.GetReqId(), status: r.GetStatus(), issues: r.GetIssues(),
+			description: r.GetSemaphoreDescription(), watchAdded: r.GetWatchAdded(),
+		}, true
+	case *pb.SessionResponse_CreateSemaphoreResult_:
+		r := m.CreateSemaphoreResult
+
+		return answer{req: r.GetReqId(), status: r.GetStatus(), issues: r.GetIssues()}, true
+	case *pb.SessionResponse_UpdateSemaphoreResult_:
+		r := m.UpdateSemaphoreResult
+
+		return answer{req: r.GetReqId(), status: r.GetStatus(), issues: r.GetIssues()}, true
+	case *pb.SessionResponse_DeleteSemaphoreResult_:
+		r := m.DeleteSemaphoreResult
+
+		return answer{req: r.GetReqId(), status: r.GetStatus(), issues: r.GetIssues()}, true
+	default:
+		return answer{}, false
+	}
+}
+
+// fromNode says whether only the node itself gives the status, never a front server on the way to it: the checks of a
+// request's form (BAD_REQUEST), of rights and of reachability may be a front's.
+func (a answer) fromNode() bool {
+	switch a.status {
+	case Ydb.StatusIds_SUCCESS, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_ALREADY_EXISTS,
+		Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_ABORTED:
+		return true
+	default:
+		return false
+	}
+}

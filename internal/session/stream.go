@@ -1,0 +1,197 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/clock"
+)
+
+const (
+	// minSpacing keeps streams apart: less than 20 are opened in a second, whatever the server does.
+	minSpacing = 60 * time.Millisecond
+
+	// stable is how long a stream must have been attached for the next attempt to come at once.
+	stable = time.Second
+)
+
+var (
+	errSilent  = errors.New("the node does not answer")
+	errNoStart = errors.New("the attach is not answered")
+	errNoStop  = errors.New("the stop is not answered")
+
+	errReconnect = errors.New("a reconnect was asked for")
+)
+
+func (c *Core) quarter() time.Duration { return c.cfg.Timeout / tries }
+
+// startLimit is how long an attach may take. Before there is a session, nothing is lost by waiting.
+func (c *Core) startLimit() time.Duration {
+	if c.id == 0 {
+		return c.cfg.StartTimeout
+	}
+
+	return min(c.cfg.StartTimeout, c.quarter())
+}
+
+func (c *Core) silence() time.Duration { return min(c.cfg.Silence, c.quarter()) }
+
+// open opens a stream and asks to attach.
+func (c *Core) open(fx *Effects) {
+	c.stream++
+	c.seq++
+	c.phase, c.opened, c.asked = attaching, c.now, c.now
+	fx.do(Open{c.stream})
+	fx.do(Send{c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_SessionStart_{
+		SessionStart: &pb.SessionRequest_SessionStart{
+			Path: c.cfg.Path, SessionId: c.id, TimeoutMillis: uint64(c.cfg.Timeout.Milliseconds()),
+			Description: c.cfg.Description, SeqNo: c.seq, ProtectionKey: c.cfg.Key,
+		},
+	}}})
+}
+
+// Received takes a message from a stream.
+func (c *Core) Received(now clock.Instant, stream StreamID, m *pb.SessionResponse, fx *Effects) {
+	defer c.wake(fx)
+	if !c.enter(now, fx) || stream != c.stream || c.phase == apart {
+		return
+	}
+	switch r := m.GetResponse().(type) {
+	case *pb.SessionResponse_Ping:
+		fx.do(Send{c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_Pong{
+			Pong: &pb.SessionRequest_PingPong{Opaque: r.Ping.GetOpaque()},
+		}}})
+	case *pb.SessionResponse_SessionStarted_:
+		if c.phase == attaching {
+			c.started(r.SessionStarted, fx)
+		}
+	case *pb.SessionResponse_SessionStopped_:
+		c.end(&StatusError{Status: Ydb.StatusIds_SESSION_EXPIRED}, fx) // if we asked for it, the cause is ErrClosed
+	case *pb.SessionResponse_Failure_:
+		c.failed(&StatusError{r.Failure.GetStatus(), r.Failure.GetIssues()}, fx)
+	case *pb.SessionResponse_DescribeSemaphoreChanged_:
+		c.changed(r.DescribeSemaphoreChanged, fx)
+	default:
+		if a, ok := answerOf(m); ok && c.phase == attached {
+			c.answered(a, fx)
+		}
+	}
+}
+
+// Ended says that a stream has ended or could not be opened; nil stands for an end without an error.
+func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects) {
+	defer c.wake(fx)
+	if !c.enter(now, fx) || stream != c.stream || c.phase == apart {
+		return
+	}
+	if c.phase == attaching && hopeless(status.Code(err)) {
+		c.end(err, fx)
+
+		return
+	}
+	c.disconnect(err, fx)
+}
+
+// hopeless says whether an attach that ended with the code will always end so.
+func hopeless(code codes.Code) bool {
+	switch code {
+	case codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.InvalidArgument:
+		return true
+	default:
+		return false
+	}
+}
+
+// started is the answer to an attach: the first proof on this stream.
+func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
+	again := c.id != 0
+	if again && m.GetSessionId() != c.id {
+		c.end(&StatusError{Status: Ydb.StatusIds_BAD_SESSION}, fx)
+
+		return
+	}
+	c.id = m.GetSessionId()
+	if ms := m.GetTimeoutMillis(); ms != 0 && ms < uint64(c.cfg.Timeout.Milliseconds()) { // A7: 0 is what was asked for
+		c.proof.timeout = time.Duration(ms) * time.Millisecond
+	}
+	c.proof.take(c.asked)
+	c.phase, c.since = attached, c.now
+	fx.do(Started{c.id, again})
+	if c.cause != nil {
+		c.stop(fx)
+
+		return
+	}
+	c.repeat(fx)
+}
+
+// stop asks the server to end the session.
+func (c *Core) stop(fx *Effects) {
+	c.phase, c.asked = stopping, c.now
+	fx.do(Send{c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{
+		SessionStop: &pb.SessionRequest_SessionStop{},
+	}}})
+}
+
+// failed is a Failure: the stream is over, and some say that the session is too (C2).
+func (c *Core) failed(err *StatusError, fx *Effects) {
+	switch err.Status {
+	case Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED,
+		Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR:
+		c.end(err, fx)
+	case Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED: // later, BAD_SESSION is a theft (A8)
+		if c.phase == attaching {
+			c.end(err, fx)
+
+			return
+		}
+		c.disconnect(err, fx)
+	default:
+		c.disconnect(err, fx)
+	}
+}
+
+// disconnect leaves the stream; another attempt follows.
+func (c *Core) disconnect(cause error, fx *Effects) {
+	fx.do(Drop{c.stream})
+	fx.do(Lost{cause})
+	if c.phase != attaching && c.now >= c.since.Add(stable) {
+		c.retries = 0
+	}
+	c.phase = apart
+	c.dropRenewal()
+	c.loseWatches(fx)
+	c.reopen = max(c.now.Add(c.pause()), c.opened.Add(minSpacing))
+	if c.reopen <= c.now {
+		c.open(fx)
+	}
+}
+
+// pause returns how long to wait before the next attempt: not at all before the first, then twice as long each time,
+// up to a quarter of the timeout, less up to half of it by chance.
+func (c *Core) pause() time.Duration {
+	c.retries++
+	if c.retries == 1 {
+		return 0
+	}
+	pause := c.cfg.ReconnectDelay
+	for range min(c.retries-2, 30) {
+		pause = min(2*pause, c.quarter())
+	}
+	pause = min(pause, c.quarter())
+
+	return pause - time.Duration(c.jitter.Int64N(int64(pause)/2+1))
+}
+
+// Reconnect leaves the stream for another one.
+func (c *Core) Reconnect(now clock.Instant, fx *Effects) {
+	defer c.wake(fx)
+	if c.enter(now, fx) && (c.phase == attaching || c.phase == attached) {
+		c.disconnect(errReconnect, fx)
+	}
+}
