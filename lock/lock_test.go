@@ -41,7 +41,7 @@ type runner struct {
 func start(t *testing.T, service *coordtest.Service, linger time.Duration, opts ...lock.Option) *runner {
 	t.Helper()
 	r := &runner{linger: linger}
-	r.run(t, service, func(ctx context.Context) error {
+	r.run(t.Context(), service, func(ctx context.Context) error {
 		<-ctx.Done()
 		r.mu.Lock()
 		r.ended = append(r.ended, context.Cause(ctx))
@@ -56,10 +56,9 @@ func start(t *testing.T, service *coordtest.Service, linger time.Duration, opts 
 
 // run runs the lock with the work given.
 func (r *runner) run(
-	t *testing.T, service *coordtest.Service, work func(context.Context) error, opts ...lock.Option,
+	ctx context.Context, service *coordtest.Service, work func(context.Context) error, opts ...lock.Option,
 ) {
-	t.Helper()
-	ctx, stop := context.WithCancelCause(t.Context())
+	ctx, stop := context.WithCancelCause(ctx)
 	r.stop, r.done = stop, make(chan error, 1)
 	opts = append(opts, lock.WithObserver(func(e lock.Event) {
 		r.mu.Lock()
@@ -170,7 +169,7 @@ func TestRun_ReturnsWhatWorkReturns(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			var r runner
-			r.run(t, service, func(context.Context) error { return want })
+			r.run(t.Context(), service, func(context.Context) error { return want })
 			require.Equal(t, want, <-r.done)
 			require.Equal(t, "waiting acquired released", r.story())
 			require.Zero(t, service.Owner(path, name), "Run has given it back before it returned")
@@ -183,7 +182,7 @@ func TestRun_WorkThatFailsAtTheEndIsNotHidden(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		var r runner
-		r.run(t, coordtest.NewService(), func(ctx context.Context) error { <-ctx.Done(); return broken })
+		r.run(t.Context(), coordtest.NewService(), func(ctx context.Context) error { <-ctx.Done(); return broken })
 		time.Sleep(soon)
 		require.Equal(t, broken, r.end(t))
 	})
@@ -227,7 +226,7 @@ func TestRun_LostThenWorkReturnsAnyhow(t *testing.T) {
 		service := coordtest.NewService()
 		var r runner
 		runs := 0
-		r.run(t, service, func(context.Context) error {
+		r.run(t.Context(), service, func(context.Context) error {
 			runs++
 			if runs == 1 {
 				service.Break(r.events[0].(lock.Waiting).Session, errors.New("unplugged"))

@@ -41,5 +41,9 @@ func WithoutCreate() Option {
 // WithObserver has observe called with each [Event], one after the other. Run waits for it; it must not block. A Lost
 // event comes while work may still be running, all others while it is not.
 func WithObserver(observe func(Event)) Option {
-	return func(c *config) { c.observe = observe }
+	return func(c *config) {
+		if observe != nil {
+			c.observe = observe
+		}
+	}
 }

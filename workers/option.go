@@ -40,5 +40,9 @@ func WithoutCreate() Option {
 
 // WithObserver has observe called with each [Event], one after the other. The worker waits for it; it must not block.
 func WithObserver(observe func(Event)) Option {
-	return func(c *config) { c.observe = observe }
+	return func(c *config) {
+		if observe != nil {
+			c.observe = observe
+		}
+	}
 }

@@ -97,8 +97,22 @@ func (f *failstop) open(op, name string, do func() (vfs.File, error)) (vfs.File,
 	return f.shadow.OpenReadWrite(f.shadowed(name), vfs.WriteCategoryUnspecified)
 }
 
+// Create makes a file. Pebble moves from one manifest to the next by a marker, an empty file named for the manifest: it
+// makes the marker, removes the old one, then syncs the directory. That counts on a directory that keeps the order of
+// its changes, which not all do; so the manifest is durable here before its marker is, and the marker before Create
+// returns.
 func (f *failstop) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.open("create", name, func() (vfs.File, error) { return f.FS.Create(name, c) })
+	create := func() (vfs.File, error) { return f.FS.Create(name, c) }
+	if !strings.HasPrefix(f.PathBase(name), "marker.") {
+		return f.open("create", name, create)
+	}
+	dir := f.PathDir(name)
+	if err := syncDir(f, dir); err != nil {
+		return nil, err
+	}
+	marker, err := f.open("create", name, create)
+
+	return marker, errors.Join(err, syncDir(f, dir))
 }
 
 func (f *failstop) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {

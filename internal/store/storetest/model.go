@@ -46,6 +46,19 @@ func (m Model) Clone() Model {
 	return c
 }
 
+// Equal says whether both hold the same records; a space without records is like one that was never written.
+func (m Model) Equal(other Model) bool {
+	for _, pair := range [][2]Model{{m, other}, {other, m}} {
+		for space, records := range pair[0] {
+			if !maps.Equal(records, pair[1][space]) {
+				return false
+			}
+		}
+	}
+
+	return true
+}
+
 // Records returns a space's records in the form and the order of the function Records.
 func (m Model) Records(space store.Space) []string {
 	all := []string{}

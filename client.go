@@ -1,0 +1,213 @@
+package tenure
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
+	"google.golang.org/grpc"
+
+	"tenure/internal/clock"
+	"tenure/internal/session"
+)
+
+// Defaults and bounds of the session options of ydb-go-sdk.
+const (
+	DefaultSessionTimeout = 5 * time.Second
+	MinSessionTimeout     = 100 * time.Millisecond
+	MaxSessionTimeout     = 30 * time.Minute // A4
+
+	defaultStartTimeout   = time.Second
+	defaultStopTimeout    = time.Second
+	defaultKeepAlive      = 10 * time.Second
+	defaultReconnectDelay = 50 * time.Millisecond
+)
+
+// Client opens sessions. Its methods may be called from several goroutines.
+type Client struct {
+	nodes  coordination.Client // the calls about nodes are the SDK's
+	stub   Ydb_Coordination_V1.CoordinationServiceClient
+	driver *ydb.Driver // to be closed with the client; nil: it is borrowed
+	clock  clock.Clock
+	log    *slog.Logger
+
+	mu       sync.Mutex // guards the rest
+	sessions map[*Session]struct{}
+	closed   bool
+}
+
+var _ coordination.Client = (*Client)(nil)
+
+// Option sets something about a client.
+type Option func(*Client)
+
+// WithLogger gives the client a log: sessions that start, attach again and end, with their causes. Without this option
+// it is silent.
+func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.log = log } }
+
+// Open opens a driver for the DSN, such as grpc://localhost:2136/local, with anonymous credentials, and a client on it
+// that closes the driver when it is closed. For other credentials and settings, open the driver with ydb.Open and
+// use New.
+func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
+	db, err := ydb.Open(ctx, dsn, ydb.WithAnonymousCredentials())
+	if err != nil {
+		return nil, err
+	}
+	c := New(db, opts...)
+	c.driver = db
+
+	return c, nil
+}
+
+// New returns a client that works over a driver, which stays the caller's and must outlive it.
+func New(db *ydb.Driver, opts ...Option) *Client {
+	return newClient(db.Coordination(), ydb.GRPCConn(db), clock.System(), opts...)
+}
+
+func newClient(
+	nodes coordination.Client, conn grpc.ClientConnInterface, clk clock.Clock, opts ...Option,
+) *Client {
+	c := &Client{
+		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn), clock: clk,
+		log: slog.New(slog.DiscardHandler), sessions: make(map[*Session]struct{}),
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+
+	return c
+}
+
+// CreateNode makes a coordination node and the directories above it; one that exists stays as it is (N1).
+func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
+	return c.nodes.CreateNode(ctx, path, config)
+}
+
+// AlterNode changes the settings of a node (N2).
+func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
+	return c.nodes.AlterNode(ctx, path, config)
+}
+
+// DropNode removes a node with everything in it (N3).
+func (c *Client) DropNode(ctx context.Context, path string) error { return c.nodes.DropNode(ctx, path) }
+
+// DescribeNode returns a node's settings (N4).
+func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
+	return c.nodes.DescribeNode(ctx, path)
+}
+
+// Session starts a session on the node at the path. It returns when the server has made it, or refuses it, which is an
+// error on which the SDK's checks work: a missing node, missing rights. What can pass is tried again until ctx ends.
+// The session goes on when ctx has ended: close it.
+//
+// The timeout is a whole number of milliseconds within MinSessionTimeout and MaxSessionTimeout, by default
+// DefaultSessionTimeout. The SDK's other session options bound single steps; the client takes less time where the
+// timeout calls for it.
+func (c *Client) Session(
+	ctx context.Context, path string, opts ...options.SessionOption,
+) (coordination.Session, error) {
+	o := options.CreateSessionOptions{
+		SessionTimeout:          DefaultSessionTimeout,
+		SessionStartTimeout:     defaultStartTimeout,
+		SessionStopTimeout:      defaultStopTimeout,
+		SessionKeepAliveTimeout: defaultKeepAlive,
+		SessionReconnectDelay:   defaultReconnectDelay,
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	cfg, err := config(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open session on node %q: %w", path, err)
+	}
+	s := newSession(ctx, c, cfg)
+	if !c.add(s) {
+		return nil, fmt.Errorf("open session on node %q: the client is closed", path)
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+
+	return s, nil
+}
+
+// config checks the options and makes them the core's.
+func config(path string, o options.CreateSessionOptions) (session.Config, error) {
+	if o.SessionTimeout < MinSessionTimeout || o.SessionTimeout > MaxSessionTimeout {
+		return session.Config{}, fmt.Errorf("session timeout %v is not within %v and %v", o.SessionTimeout,
+			MinSessionTimeout, MaxSessionTimeout)
+	}
+	for _, d := range []time.Duration{
+		o.SessionStartTimeout, o.SessionStopTimeout, o.SessionKeepAliveTimeout, o.SessionReconnectDelay,
+	} {
+		if d <= 0 {
+			return session.Config{}, errors.New("a session option has a duration that is not above zero")
+		}
+	}
+	random := make([]byte, 24)
+	rand.Read(random) // never fails
+
+	return session.Config{
+		Path: path, Description: o.Description, Key: random[:16], Seed: binary.LittleEndian.Uint64(random[16:]),
+		Timeout:      o.SessionTimeout.Truncate(time.Millisecond),
+		StartTimeout: o.SessionStartTimeout, StopTimeout: o.SessionStopTimeout,
+		Silence: o.SessionKeepAliveTimeout, ReconnectDelay: o.SessionReconnectDelay,
+	}, nil
+}
+
+func (c *Client) add(s *Session) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.sessions[s] = struct{}{}
+
+	return true
+}
+
+func (c *Client) remove(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, s)
+}
+
+// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. Later calls of
+// Session fail. Twice is fine.
+func (c *Client) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	var errs []error
+	var closing sync.WaitGroup
+	var mu sync.Mutex // guards errs
+	for s := range c.sessions {
+		closing.Go(func() {
+			err := s.Close(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	driver := c.driver
+	c.driver = nil
+	c.mu.Unlock()
+
+	closing.Wait()
+	if driver != nil {
+		errs = append(errs, driver.Close(ctx))
+	}
+
+	return errors.Join(errs...)
+}

@@ -1,0 +1,25 @@
+// Package tenure is a client of YDB's coordination service, and of tenure's own server, that believes in a lease
+// exactly as long as it is true.
+//
+// It implements the interfaces of ydb-go-sdk's package coordination ([coordination.Client], [coordination.Session],
+// [coordination.Lease]), so that it stands in for db.Coordination() wherever that is used. Connection, discovery,
+// credentials and TLS are the SDK's.
+//
+// # What it promises
+//
+//   - The context of a session, and of each of its leases, ends before the node can grant what was held to anybody
+//     else, if the rates of the two machines' clocks differ by less than 1 in 100. [context.Cause] tells why it ended.
+//   - That holds whatever the network, a front server on the way or the machine's sleep do: only answers of the node
+//     itself count, from the moment at which they were asked for.
+//   - What the server refuses is an error that says so; what can pass is tried again, gently.
+//
+// # What it does not promise
+//
+//   - That a goroutine stops when its context ends. Check [Lease.Valid] right before a side effect, and give
+//     [Lease.Token] to what you write to, to let that refuse older ones: between a check and a write a process can be
+//     suspended for any time.
+//
+// # What the caller must do
+//
+// Close sessions and clients. Watch the context of a lease while working under it.
+package tenure

@@ -1,0 +1,323 @@
+package tenure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure/internal/clock"
+	"tenure/internal/session"
+)
+
+// Session is a session of a node; see [coordination.Session] for its contract. Its methods may be called from several
+// goroutines.
+//
+// It is the shell of a [session.Core]: every event takes the lock, asks the core, and does what that says, none of
+// which blocks. So neither a user nor the network can hold up the deadline.
+type Session struct {
+	client *Client
+	path   string
+	base   context.Context // values for the streams
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+
+	deadline atomic.Int64 // a clock.Instant: until when the session is surely alive; 0: it is not
+
+	mu      sync.Mutex // guards core, streams, wakeAt, lost
+	core    *session.Core
+	streams map[session.StreamID]*stream
+	wakeAt  clock.Instant
+	lost    error // why the last stream ended
+
+	poke    chan struct{} // capacity 1: wakeAt has come nearer
+	started chan struct{} // closed by the first Started
+	closed  chan struct{} // closed by Closed
+	running sync.WaitGroup
+}
+
+var _ coordination.Session = (*Session)(nil)
+
+func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
+	s := &Session{
+		client: c, path: cfg.Path, base: context.WithoutCancel(ctx),
+		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
+		poke: make(chan struct{}, 1), started: make(chan struct{}), closed: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(s.base)
+
+	return s
+}
+
+// start returns when the server has made the session.
+func (s *Session) start(ctx context.Context) error {
+	s.do(s.core.Start)
+	s.running.Go(s.tick)
+	select {
+	case <-s.started:
+		return nil
+	case <-s.closed:
+		s.running.Wait()
+
+		return s.startError()
+	case <-ctx.Done():
+	}
+	s.do(s.core.Abort) // if the server has just made the session, that ends by its timeout
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost != nil {
+		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, ctx.Err(), s.lost)
+	}
+
+	return fmt.Errorf("open session on node %q: %w", s.path, ctx.Err())
+}
+
+// startError is why the server has refused the session.
+func (s *Session) startError() error {
+	err := context.Cause(s.ctx)
+	if refusal, ok := errors.AsType[*StatusError](err); ok {
+		return refusal
+	}
+
+	return err
+}
+
+// do lets the core deal with something, and does what it says.
+func (s *Session) do(f func(clock.Instant, *session.Effects)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	var fx session.Effects
+	f(s.client.clock.Now(), &fx)
+	s.deadline.Store(int64(s.core.Deadline()))
+	for _, a := range fx.Actions {
+		s.perform(a)
+	}
+	sooner := fx.Wake != 0 && (s.wakeAt == 0 || fx.Wake < s.wakeAt)
+	if s.wakeAt = fx.Wake; sooner {
+		select {
+		case s.poke <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// perform does one thing that the core says. It is called with mu held and does not block.
+func (s *Session) perform(a session.Action) {
+	log := s.client.log
+	switch a := a.(type) {
+	case session.Open:
+		s.streams[a.Stream] = s.open(a.Stream)
+	case session.Send:
+		s.streams[a.Stream].send(a.Message)
+	case session.Drop:
+		s.streams[a.Stream].cancel()
+		delete(s.streams, a.Stream)
+	case session.Started:
+		log.DebugContext(s.base, "session attached", "node", s.path, "session", a.Session, "again", a.Again)
+		if !a.Again {
+			close(s.started)
+		}
+	case session.Lost:
+		log.DebugContext(s.base, "stream lost", "node", s.path, "session", s.core.ID(), "cause", a.Cause)
+		s.lost = a.Cause
+	case session.Finished:
+		a.Call.Owner.(*pending).finish(s, a)
+	case session.EndLease:
+		s.leaseOf(a.Lease).cancel(cause(s.path, a.Cause))
+	case session.Fire:
+		go a.Watch.Owner.(func(options.SemaphoreWatchEvent))(options.SemaphoreWatchEvent{
+			DataChanged: a.DataChanged, OwnersChanged: a.OwnersChanged, Lost: !a.DataChanged && !a.OwnersChanged,
+		})
+	case session.Over:
+		why := cause(s.path, a.Cause)
+		if !errors.Is(why, ErrSessionClosed) {
+			log.WarnContext(s.base, "session over", "node", s.path, "session", s.core.ID(), "cause", why)
+		}
+		s.cancel(why)
+	case session.Closed:
+		close(s.closed)
+		s.client.remove(s)
+	}
+}
+
+// tick wakes the core when something is due. It returns when the session is closed.
+func (s *Session) tick() {
+	clk := s.client.clock
+	timer := clk.NewTimer()
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		at := s.wakeAt
+		s.mu.Unlock()
+		timer.Stop()
+		if at != 0 {
+			timer.Set(clk.Now(), at)
+		}
+		select {
+		case <-timer.C():
+			s.do(s.core.Tick)
+		case <-s.poke:
+		case <-s.closed:
+			return
+		}
+	}
+}
+
+// Close ends the session: its context and leases at once, then on the server, so that others need not wait. It returns
+// when the server has answered, when the session can't be alive there any more, or when ctx ends, which is then the
+// error. Twice is fine.
+func (s *Session) Close(ctx context.Context) error {
+	s.do(s.core.Close)
+	select {
+	case <-s.closed:
+		s.running.Wait()
+
+		return nil
+	case <-ctx.Done():
+		s.do(s.core.Abort)
+
+		return fmt.Errorf("close session on node %q: %w", s.path, ctx.Err())
+	}
+}
+
+// Context ends with the session; its cause is one of the errors of this package.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// SessionID returns the session's id, which is never 0.
+func (s *Session) SessionID() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.core.ID()
+}
+
+// Reconnect cuts the stream and opens another; for tests.
+func (s *Session) Reconnect() { s.do(s.core.Reconnect) }
+
+// alive reports whether the session is surely alive now.
+func (s *Session) alive() bool { return s.client.clock.Now() < clock.Instant(s.deadline.Load()) }
+
+// pending is a call that somebody waits for.
+type pending struct {
+	done     chan struct{} // closed when the rest is set
+	finished session.Finished
+}
+
+func (p *pending) finish(s *Session, f session.Finished) {
+	if f.Lease != nil {
+		s.leaseOf(f.Lease)
+	}
+	p.finished = f
+	close(p.done)
+}
+
+// call makes a call and waits for its end. Errors are those of this package, with the operation and the name in them.
+func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
+	if err := ctx.Err(); err != nil {
+		return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, err)
+	}
+	p := &pending{done: make(chan struct{})}
+	c.Owner = p
+	s.do(func(now clock.Instant, fx *session.Effects) { s.core.Begin(now, c, fx) })
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Cancel(now, c, fx) })
+		select {
+		case <-p.done: // it was faster
+		default:
+			return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, ctx.Err())
+		}
+	}
+
+	return p.finished, s.callError(op, name, p.finished.Err)
+}
+
+func (s *Session) callError(op, name string, err error) error {
+	refusal, refused := errors.AsType[*session.StatusError](err)
+	switch {
+	case err == nil:
+		return nil
+	case refused:
+		return newStatusError(op, name, refusal)
+	case errors.Is(err, session.ErrNotAcquired):
+		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrAcquireTimeout)
+	case errors.Is(err, session.ErrUnknown):
+		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrOperationStatusUnknown)
+	default: // the session is over
+		return fmt.Errorf("%s %q: %w: %w", op, name, coordination.ErrSessionClosed, context.Cause(s.ctx))
+	}
+}
+
+// CreateSemaphore makes a persistent semaphore (S1). If the answer gets lost, the error is
+// coordination.ErrOperationStatusUnknown.
+func (s *Session) CreateSemaphore(
+	ctx context.Context, name string, limit uint64, opts ...options.CreateSemaphoreOption,
+) error {
+	m := &pb.SessionRequest_CreateSemaphore{Name: name, Limit: limit}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(m)
+		}
+	}
+	_, err := s.call(ctx, "create semaphore", name, session.NewCreate(m))
+
+	return err
+}
+
+// UpdateSemaphore sets a semaphore's data (S2). It is repeated until it is answered.
+func (s *Session) UpdateSemaphore(ctx context.Context, name string, opts ...options.UpdateSemaphoreOption) error {
+	m := &pb.SessionRequest_UpdateSemaphore{Name: name}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(m)
+		}
+	}
+	_, err := s.call(ctx, "update semaphore", name, session.NewUpdate(m))
+
+	return err
+}
+
+// DeleteSemaphore removes a persistent semaphore (S3). If the answer gets lost, the error is
+// coordination.ErrOperationStatusUnknown.
+func (s *Session) DeleteSemaphore(ctx context.Context, name string, opts ...options.DeleteSemaphoreOption) error {
+	m := &pb.SessionRequest_DeleteSemaphore{Name: name}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(m)
+		}
+	}
+	_, err := s.call(ctx, "delete semaphore", name, session.NewDelete(m))
+
+	return err
+}
+
+// AcquireSemaphore takes count of a semaphore, or waits for it (Q5). A later acquire of the same name overrides an
+// earlier one that waits, which then returns ABORTED (Q7); when the session owns it, it can only give back some of it,
+// and the lease is the one that there was (Q6). When ctx ends, the place in the queue is given up. A refusal is a
+// [*StatusError]; coordination.ErrAcquireTimeout says that it could not be had in time.
+func (s *Session) AcquireSemaphore(
+	ctx context.Context, name string, count uint64, opts ...options.AcquireSemaphoreOption,
+) (coordination.Lease, error) {
+	m := &pb.SessionRequest_AcquireSemaphore{Name: name, Count: count, TimeoutMillis: math.MaxUint64}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(m)
+		}
+	}
+	f, err := s.call(ctx, "acquire semaphore", name, session.NewAcquire(m))
+	if err != nil {
+		return nil, err
+	}
+
+	return f.Lease.Owner.(*Lease), nil
+}
