@@ -1,0 +1,65 @@
+package node_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/node"
+)
+
+// TestEffects_TellAServerWhenToCommit: what is to be written or to be said makes a batch, and its size bounds it.
+func TestEffects_TellAServerWhenToCommit(t *testing.T) {
+	t.Parallel()
+	n := node.New()
+	var fx node.Effects
+	require.True(t, fx.Empty())
+	n.Apply(1, node.Tick{}, &fx)
+	require.True(t, fx.Empty(), "time alone is no reason to commit")
+
+	n.Apply(1, node.Attach{Stream: 1, TimeoutMillis: 1000}, &fx)
+	require.False(t, fx.Empty())
+
+	from := node.From{Stream: 1, Session: 1}
+	said := node.Effects{}
+	n.Apply(1, node.Release{From: from, Semaphore: "none"}, &said)
+	require.Empty(t, said.Changes)
+	require.False(t, said.Empty(), "an answer alone is something to say")
+	require.Zero(t, said.Size())
+
+	before := fx.Size()
+	n.Apply(1, node.Create{From: from, Semaphore: "job", Limit: 1, Data: make([]byte, largestData)}, &fx)
+	require.InDelta(t, largestData, fx.Size()-before, 100)
+
+	written := node.Effects{}
+	n.Apply(1, node.Detach{Stream: 1}, &written)
+	n.Apply(1+1e9, node.Tick{}, &written)
+	require.Empty(t, written.Replies)
+	require.False(t, written.Empty(), "a deletion alone is something to commit")
+}
+
+// TestEffects_Accumulate: a batch has one record of the counters, with their last values, and the latest wake-up.
+func TestEffects_Accumulate(t *testing.T) {
+	t.Parallel()
+	n := node.New()
+	var fx node.Effects
+	for stream := range node.StreamID(3) {
+		n.Apply(1, node.Attach{Stream: stream + 1, TimeoutMillis: 1000}, &fx)
+	}
+	n.Apply(1, node.Detach{Stream: 2}, &fx)
+	require.EqualValues(t, 1+1e9, fx.Wake)
+	n.Apply(2, node.Attach{Stream: 4, Session: 2, TimeoutMillis: 1000}, &fx)
+	require.Zero(t, fx.Wake, "a deadline that is gone wakes nobody")
+
+	var st state
+	counters := 0
+	for _, c := range fx.Changes {
+		_, err := st.read(c)
+		require.NoError(t, err)
+		if string(c.Key) == "c" {
+			counters++
+		}
+	}
+	require.Equal(t, 1, counters)
+	require.Equal(t, countersRecord{session: 3}, st.counters)
+}
