@@ -1,0 +1,97 @@
+// Package clitest runs commands in the process of a test.
+package clitest
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/cli"
+)
+
+// limit is how long a line may take to come: far longer than any does.
+const limit = 30 * time.Second
+
+// A Process is a command that runs.
+type Process struct {
+	Interrupt context.CancelFunc // as the first SIGINT
+
+	lines chan string // of stdout and stderr; closed when the command has ended
+	code  int         // set by then
+}
+
+// Start runs a command until it ends by itself or is interrupted, at the end of the test at the latest.
+func Start(t *testing.T, build func(*cli.Env) *cobra.Command, args ...string) *Process {
+	t.Helper()
+	ctx, interrupt := context.WithCancel(context.WithoutCancel(t.Context()))
+	p := &Process{Interrupt: interrupt, lines: make(chan string, 1000)}
+	out, in := io.Pipe()
+	go func() {
+		p.code = cli.Run(ctx, build, &cli.Env{
+			Args:      args,
+			LookupEnv: func(string) (string, bool) { return "", false },
+			Stdin:     strings.NewReader(""),
+			Stdout:    in,
+			Stderr:    in,
+		})
+		_ = in.Close()
+	}()
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer close(p.lines)
+		for scan := bufio.NewScanner(out); scan.Scan(); {
+			p.lines <- scan.Text()
+		}
+	})
+	t.Cleanup(func() {
+		interrupt()
+		reader.Wait()
+	})
+
+	return p
+}
+
+// Until returns the lines that come up to the one given, and this one.
+func (p *Process) Until(t *testing.T, line string) []string {
+	t.Helper()
+	var lines []string
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for {
+		select {
+		case got, ok := <-p.lines:
+			require.True(t, ok, "the command has ended without %q: %q", line, lines)
+			lines = append(lines, got)
+			if got == line {
+				return lines
+			}
+		case <-ctx.Done():
+			require.FailNow(t, "no such line", "%q, but %q", line, lines)
+		}
+	}
+}
+
+// Wait waits for the end of the command, and returns its last lines and its exit code.
+func (p *Process) Wait(t *testing.T) (lines []string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for {
+		select {
+		case got, ok := <-p.lines:
+			if !ok {
+				return lines, p.code
+			}
+			lines = append(lines, got)
+		case <-ctx.Done():
+			require.FailNow(t, "the command does not end", "%q", lines)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package lock_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+
+	"tenure/lock"
+	"tenure/server"
+)
+
+// Of all the processes that run this, one at a time backs up; the others wait for it.
+func ExampleRun() {
+	dsn, stop := serve() // grpc://localhost:2136/local is that of "tenure serve"
+	defer stop()
+
+	ctx := context.Background()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(ctx) }()
+
+	err = lock.Run(ctx, db.Coordination(), "/local/test", "backup", func(ctx context.Context) error {
+		for _, table := range []string{"users", "orders"} {
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // the lock is lost, or the program is to stop
+			}
+			fmt.Println("backing up", table)
+		}
+
+		return nil
+	})
+	fmt.Println("result:", err)
+	// Output:
+	// backing up users
+	// backing up orders
+	// result: <nil>
+}
+
+// An observer follows the lock, for logs or metrics.
+func ExampleWithObserver() {
+	dsn, stop := serve()
+	defer stop()
+
+	ctx := context.Background()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(ctx) }()
+
+	observe := func(e lock.Event) {
+		switch e := e.(type) {
+		case lock.Waiting:
+			fmt.Println("waiting")
+		case lock.Acquired:
+			fmt.Println("acquired")
+		case lock.Lost:
+			fmt.Println("lost:", e.Cause)
+		case lock.Released:
+			fmt.Println("released")
+		case lock.Retry:
+			fmt.Println("trying again after", e.After, "since", e.Err)
+		}
+	}
+	work := func(context.Context) error {
+		fmt.Println("working")
+
+		return nil
+	}
+	if err := lock.Run(ctx, db.Coordination(), "/local/test", "backup", work, lock.WithObserver(observe)); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// waiting
+	// acquired
+	// working
+	// released
+}
+
+// serve starts a server in memory.
+func serve() (dsn string, stop func()) {
+	s, err := server.New()
+	if err != nil {
+		panic(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		_ = s.Serve(listener)
+		close(served)
+	}()
+
+	return "grpc://" + listener.Addr().String() + server.DefaultDatabase, func() {
+		_ = s.Stop(context.Background())
+		<-served
+	}
+}
