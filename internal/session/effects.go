@@ -88,7 +88,7 @@ func (Closed) action()   {}
 
 // Watch is one subscription to changes of a semaphore.
 type Watch struct {
-	Owner any // the caller's own
+	Owner any    // the caller's own
 	req   uint64 // of the Describe that carries it
 	live  bool   // the server has it
 }
