@@ -21,9 +21,11 @@ func size(n int) int {
 }
 
 // BenchmarkMemory measures what the server's process grows by, for each session or semaphore: its resident set, as the
-// system counts it, and the part of its heap and stacks. Detached sessions are those that a server finds when it
-// starts: what it keeps of their streams, for the next ones, is no cost of theirs. Time is not measured.
+// system counts it, and the part of its heap and stacks. The bare server's sessions are streams and nothing else.
+// Detached sessions are those that a server finds when it starts: what it keeps of their streams, for the next ones,
+// is no cost of theirs. Time is not measured.
 func BenchmarkMemory(b *testing.B) {
+	benchmarkMemory(b, bare, "attached", size(10_000), measureAttached)
 	for _, k := range []kind{memory, pebble} {
 		benchmarkMemory(b, k, "attached", size(10_000), measureAttached)
 		benchmarkMemory(b, k, "held", size(100_000), measureHeld)
