@@ -3,9 +3,9 @@ package pebblestore
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -54,14 +54,19 @@ func readLedger(disk vfs.FS, name string) (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// openLedger opens the file, makes it if it is absent, and has it say count. The directory is the caller's to sync.
-func openLedger(disk vfs.FS, name string, count uint64) (*ledger, error) {
-	f, err := disk.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+// newLedger puts a new file, which says count, in the place of the one that was, if any.
+func newLedger(disk *failstop, dir string, count uint64) (*ledger, error) {
+	name := disk.PathJoin(dir, ledgerName)
+	if err := disk.Remove(name + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := disk.OpenReadWrite(name+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", name, err)
+		return nil, err
 	}
 	l := &ledger{file: f}
-	if err := errors.Join(l.write(count), l.sync()); err != nil {
+	err = errors.Join(l.write(count), l.sync(), disk.Rename(name+".new", name), syncDir(disk, dir))
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 

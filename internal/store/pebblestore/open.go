@@ -110,7 +110,7 @@ func create(dir string, opts Options) error {
 		b.Commit(pebble.Sync),
 		db.Close(),
 	)
-	l, ledgerErr := openLedger(disk, disk.PathJoin(dir, ledgerName), 0)
+	l, ledgerErr := newLedger(disk, dir, 0)
 	if err = errors.Join(err, ledgerErr); err == nil {
 		err = l.close()
 	}

@@ -66,8 +66,8 @@ func open(dir string, opts Options, held io.Closer, commits uint64) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, cmp.Or(disk.failure(), err))
 	}
-	l, err := openLedger(disk, disk.PathJoin(dir, ledgerName), commits)
-	if err = errors.Join(err, syncDir(disk, dir)); err != nil {
+	l, err := newLedger(disk, dir, commits)
+	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, errors.Join(err, db.Close()))
 	}
 	if err := disk.failure(); err != nil {

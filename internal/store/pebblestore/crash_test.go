@@ -1,0 +1,372 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+	"tenure/internal/store/storetest"
+)
+
+const testDir = "/var/lib/store" // missing parents are part of the test
+
+func testOptions(disk vfs.FS) Options { return Options{disk: disk, memTableSize: 16 << 10} }
+
+var testSpaces = []store.Space{0, 1, 2, 3}
+
+// testBatch is the i-th batch of a workload, from 0: small and large ones, deletes, drops; enough for tables to be
+// written and compacted.
+func testBatch(i int) store.Batch {
+	b := store.Batch{Space: store.Space(i % 3), Changes: []node.Record{
+		storetest.Put("last", fmt.Sprint(i)),
+		storetest.Put(fmt.Sprintf("%03d", i), strings.Repeat(string(rune('a'+i%26)), 100+i*37%900)),
+		storetest.Del(fmt.Sprintf("%03d", i-9)),
+	}}
+	switch i % 10 {
+	case 4:
+		b.Space = 3
+	case 5: // goes into a table of its own
+		b.Changes = append(b.Changes, storetest.Put("large", strings.Repeat("l", 9000+i)))
+	case 9:
+		b.Drop = []store.Space{3}
+	}
+
+	return b
+}
+
+// workload opens the store, commits and reopens. It counts what it has begun and what was acknowledged.
+type workload struct {
+	batches, reopenEvery int
+	begun, acked         atomic.Int64
+}
+
+// run ends at the first error. It closes whatever it has opened.
+func (w *workload) run(ctx context.Context, opts Options) (err error) {
+	for from := 0; from < w.batches && err == nil; from += w.reopenEvery {
+		var s *Store
+		if s, err = Open(testDir, opts); err == nil {
+			err = errors.Join(w.commit(ctx, s, from, min(from+w.reopenEvery, w.batches)), s.Close())
+		}
+	}
+
+	return err
+}
+
+func (w *workload) commit(ctx context.Context, s *Store, from, to int) error {
+	for i := from; i < to; i++ {
+		w.begun.Add(1)
+		if err := s.Commit(ctx, testBatch(i)); err != nil {
+			if again := s.Commit(ctx, testBatch(i)); again == nil || again.Error() != err.Error() {
+				return fmt.Errorf("a store that has failed with %w gave %v", err, again)
+			}
+
+			return err
+		}
+		w.acked.Add(1)
+	}
+
+	return nil
+}
+
+// history returns the models after 0, 1, 2 ... batches.
+func history(batches int) []storetest.Model {
+	all := []storetest.Model{storetest.NewModel()}
+	for i := range batches {
+		m := all[i].Clone()
+		m.Apply(testBatch(i))
+		all = append(all, m)
+	}
+
+	return all
+}
+
+// contents returns what is in the store.
+func contents(ctx context.Context, s store.Store) (storetest.Model, error) {
+	all := storetest.NewModel()
+	for _, space := range testSpaces {
+		b := store.Batch{Space: space}
+		for r, err := range s.Load(ctx, space) {
+			if err != nil {
+				return nil, err
+			}
+			b.Changes = append(b.Changes, storetest.Put(string(r.Key), string(r.Value)))
+		}
+		all.Apply(b)
+	}
+
+	return all, nil
+}
+
+// recovers opens the store on the disk and says whether it holds what it may, and works.
+func recovers(ctx context.Context, disk vfs.FS, check func(storetest.Model) error) (err error) {
+	s, err := Open(testDir, testOptions(disk))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	got, err := contents(ctx, s)
+	if err == nil {
+		err = check(got)
+	}
+	if err != nil {
+		return err
+	}
+
+	return s.Commit(ctx, store.Batch{Space: 9, Changes: []node.Record{storetest.Put("x", "y")}})
+}
+
+// oneOf says whether a store holds what one of the models does.
+func oneOf(models []storetest.Model) func(storetest.Model) error {
+	return func(got storetest.Model) error {
+		if slices.ContainsFunc(models, got.Equal) {
+			return nil
+		}
+
+		return fmt.Errorf("none of %d possible states, but %v, and not %v", len(models), got, models[0])
+	}
+}
+
+// cut is the disk after a power cut.
+type cut struct {
+	disk   *vfs.MemFS
+	before errorfs.Op // what was not done any more
+	nth    int64
+	rng    *rand.Rand
+	check  func(storetest.Model) error
+}
+
+// recovers says whether the store recovers from the cut, and from another one in the midst of that recovery.
+func (c cut) recovers(ctx context.Context) error {
+	var again *vfs.MemFS
+	var changes atomic.Int64
+	at := 1 + c.rng.Int64N(60)
+	disk := errorfs.Wrap(c.disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if isChange(op) && changes.Add(1) == at {
+			again = c.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: c.rng})
+		}
+
+		return nil
+	}))
+	if err := recovers(ctx, disk, c.check); err != nil {
+		return fmt.Errorf("power cut before change %d of the disk, kind %d, %s: %w",
+			c.nth, c.before.Kind, c.before.Path, err)
+	}
+	if again == nil {
+		return nil
+	}
+	if err := recovers(ctx, again, c.check); err != nil {
+		return fmt.Errorf("power cut before change %d of the disk, kind %d, %s, and before change %d of the recovery: %w",
+			c.nth, c.before.Kind, c.before.Path, at, err)
+	}
+
+	return nil
+}
+
+// cutter cuts the power before each change of the disk: it sends the disk after a cut at that moment, once without all
+// that was not synced, once with a random half of it.
+type cutter struct {
+	disk *vfs.MemFS
+	seed uint64
+	cuts chan cut
+
+	// may returns, in its second part, what the store may hold after a cut between the two parts.
+	may func() func() (check func(storetest.Model) error)
+
+	changes atomic.Int64
+	seen    sync.Map // kinds of changes and of files
+}
+
+func (p *cutter) String() string { return "power cuts" }
+
+// MaybeError implements errorfs.Injector.
+func (p *cutter) MaybeError(op errorfs.Op) error {
+	if !isChange(op) {
+		return nil
+	}
+	p.seen.Store(fmt.Sprint(op.Kind, filepath.Ext(op.Path)), true)
+	nth := p.changes.Add(1)
+	rng := func(use uint64) *rand.Rand { return rand.New(rand.NewPCG(p.seed+use, uint64(nth))) }
+	after := p.may()
+	half := p.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng(0)})
+	bare := p.disk.CrashClone(vfs.CrashCloneCfg{})
+	check := after()
+	p.cuts <- cut{half, op, nth, rng(1), check}
+	p.cuts <- cut{bare, op, nth, rng(2), check}
+
+	return nil
+}
+
+// run runs the workload on a disk whose power is cut at each change, and checks every cut.
+func (p *cutter) run(t *testing.T, workload func(Options) error) {
+	t.Helper()
+	p.disk, p.seed, p.cuts = vfs.NewCrashableMem(), rand.Uint64(), make(chan cut)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for c := range p.cuts {
+				if err := c.recovers(t.Context()); err != nil {
+					t.Errorf("seed %d: %v", p.seed, err)
+				}
+			}
+		})
+	}
+	err := workload(testOptions(errorfs.Wrap(p.disk, p)))
+	close(p.cuts)
+	wg.Wait()
+	require.NoError(t, err)
+	t.Logf("%d changes of the disk", p.changes.Load())
+}
+
+// isChange says whether the disk is another one after the operation.
+func isChange(op errorfs.Op) bool {
+	return op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose &&
+		op.Kind != errorfs.OpFilePreallocate
+}
+
+// TestStore_PowerCut cuts the power before each change of the disk: each write, sync, rename and so on, those of the
+// first Open, of flushes, compactions and reopens included. The recovery is cut off too, at a random change.
+func TestStore_PowerCut(t *testing.T) {
+	t.Parallel()
+	w := &workload{batches: 60, reopenEvery: 25}
+	models := history(w.batches)
+	p := &cutter{may: func() func() func(storetest.Model) error {
+		acked := w.acked.Load()
+
+		return func() func(storetest.Model) error { return oneOf(models[acked : w.begun.Load()+1]) }
+	}}
+	p.run(t, func(opts Options) error { return w.run(t.Context(), opts) })
+	for what, kind := range map[string]any{
+		"flush":           fmt.Sprint(errorfs.OpCreate, ".sst"),
+		"compaction":      fmt.Sprint(errorfs.OpRemove, ".sst"),
+		"reused log":      fmt.Sprint(errorfs.OpReuseForWrite, ".log"),
+		"sync of the log": fmt.Sprint(errorfs.OpFileSyncData, ".log"),
+	} {
+		_, ok := p.seen.Load(kind)
+		require.True(t, ok, "the workload has no %s", what)
+	}
+}
+
+// TestStore_PowerCutOfConcurrentCommits has three owners of spaces, whose batches share syncs.
+func TestStore_PowerCutOfConcurrentCommits(t *testing.T) {
+	t.Parallel()
+	const spaces, batches = 3, 12
+	batch := func(space, i int) store.Batch {
+		return store.Batch{Space: store.Space(space), Changes: []node.Record{
+			storetest.Put("first", fmt.Sprint(i)),
+			storetest.Put(fmt.Sprint(i), strings.Repeat("v", 400)),
+			storetest.Put("last", fmt.Sprint(i)),
+		}}
+	}
+	var models [spaces][]storetest.Model
+	for space := range spaces {
+		models[space] = []storetest.Model{storetest.NewModel()}
+		for i := range batches {
+			m := models[space][i].Clone()
+			m.Apply(batch(space, i))
+			models[space] = append(models[space], m)
+		}
+	}
+	var begun, acked [spaces]atomic.Int64
+	p := &cutter{may: func() func() func(storetest.Model) error {
+		var from, to [spaces]int64
+		for i := range spaces {
+			from[i] = acked[i].Load()
+		}
+
+		return func() func(storetest.Model) error {
+			for i := range spaces {
+				to[i] = begun[i].Load()
+			}
+
+			return func(got storetest.Model) error {
+				for i := range spaces {
+					space := store.Space(i)
+					if err := oneOf(models[i][from[i] : to[i]+1])(storetest.Model{space: got[space]}); err != nil {
+						return err
+					}
+				}
+
+				return nil
+			}
+		}
+	}}
+	p.run(t, func(opts Options) error {
+		s, err := Open(testDir, opts)
+		if err != nil {
+			return err
+		}
+		errs := make([]error, spaces)
+		var wg sync.WaitGroup
+		for space := range spaces {
+			wg.Go(func() {
+				for i := range batches {
+					begun[space].Add(1)
+					if errs[space] = s.Commit(t.Context(), batch(space, i)); errs[space] != nil {
+						return
+					}
+					acked[space].Add(1)
+				}
+			})
+		}
+		wg.Wait()
+
+		return errors.Join(append(errs, s.Close())...)
+	})
+}
+
+// TestStore_FullDisk lets each change of the disk fail, one in each run: from the first Open on, once or for good.
+func TestStore_FullDisk(t *testing.T) {
+	t.Parallel()
+	for _, forGood := range []bool{false, true} {
+		t.Run(fmt.Sprint("for good ", forGood), func(t *testing.T) {
+			t.Parallel()
+			models := history(15)
+			for nth := int64(1); ; nth++ {
+				w := &workload{batches: 15, reopenEvery: 8}
+				disk := vfs.NewMem()
+				var changes, hits atomic.Int64
+				var failed atomic.Value
+				err := w.run(t.Context(), testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if !isChange(op) {
+						return nil
+					}
+					if n := changes.Add(1); n == nth || forGood && n > nth {
+						if hits.Add(1) == 1 {
+							failed.Store(op)
+						}
+
+						return &os.PathError{Op: "change", Path: op.Path, Err: syscall.ENOSPC}
+					}
+
+					return nil
+				}))))
+				if hits.Load() == 0 {
+					require.NoError(t, err)
+					t.Logf("%d changes", nth-1)
+
+					break
+				}
+				what := fmt.Sprintf("change %d (%v)", nth, failed.Load())
+				if err != nil {
+					require.ErrorIs(t, err, syscall.ENOSPC, what)
+				}
+				require.NoError(t, recovers(t.Context(), disk, oneOf(models[w.acked.Load():w.begun.Load()+1])), what)
+			}
+		})
+	}
+}
