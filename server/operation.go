@@ -12,6 +12,7 @@ import (
 
 	"tenure/internal/catalog"
 	"tenure/internal/node"
+	"tenure/internal/wire"
 )
 
 // answer makes a unary call for the database that the request names, and answers with its result or its error.
@@ -62,9 +63,9 @@ func operation(result proto.Message, err error) *Ydb_Operations.Operation {
 			status = refused.Status
 		}
 
-		return &Ydb_Operations.Operation{Ready: true, Status: code(status), Issues: issues(err.Error())}
+		return &Ydb_Operations.Operation{Ready: true, Status: wire.Status(status), Issues: wire.Issues(err.Error())}
 	}
-	op := &Ydb_Operations.Operation{Ready: true, Status: code(node.Success)}
+	op := &Ydb_Operations.Operation{Ready: true, Status: wire.Status(node.Success)}
 	if result != nil {
 		if op.Result, err = anypb.New(result); err != nil {
 			return operation(nil, fmt.Errorf("encode the result: %w", err))

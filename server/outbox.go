@@ -1,6 +1,10 @@
 package server
 
-import "sync"
+import (
+	"sync"
+
+	"tenure/internal/node"
+)
 
 // maxQueued bounds what waits for a reader, in bytes as size estimates them. A single larger message passes.
 const maxQueued = 4 << 20
@@ -65,4 +69,21 @@ func (o *outbox) close() {
 
 	o.queue, o.bytes, o.closed = nil, 0, true
 	o.signal()
+}
+
+// size is about how many bytes a message takes while it is queued.
+func size(m any) int {
+	const small, holder = 64, 64
+	d, ok := m.(node.Described)
+	if !ok || d.Semaphore == nil {
+		return small
+	}
+	n := small + len(d.Semaphore.Name) + len(d.Semaphore.Data)
+	for _, hs := range [][]node.Holder{d.Semaphore.Owners, d.Semaphore.Waiters} {
+		for _, h := range hs {
+			n += holder + len(h.Data)
+		}
+	}
+
+	return n
 }

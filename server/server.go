@@ -27,6 +27,7 @@ import (
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/internal/store/pebblestore"
+	"tenure/internal/wire"
 )
 
 // DefaultDatabase is the database of a server that was not told another.
@@ -164,7 +165,7 @@ func (s *Server) Stop(ctx context.Context) error {
 // Session serves one stream.
 func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_SessionServer) error {
 	if err := c.server.checkDatabase(g.Context()); err != nil {
-		return g.Send(sessionResponse(node.Failure{Status: node.NotFound, Issue: err.Error()})) // A2, N6
+		return g.Send(wire.Response(node.Failure{Status: node.NotFound, Issue: err.Error()})) // A2, N6
 	}
 	id := node.StreamID(c.server.lastStream.Add(1))
 

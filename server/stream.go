@@ -14,6 +14,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/wire"
 )
 
 // lastWord is how long a stream that is to end gets to deliver its last message.
@@ -58,7 +59,7 @@ func serveSession(
 	}
 	o, refusal := nodes.owner(start.GetPath())
 	if o == nil {
-		return g.Send(sessionResponse(refusal)) // A2, A3
+		return g.Send(wire.Response(refusal)) // A2, A3
 	}
 
 	s := &stream{
@@ -66,7 +67,7 @@ func serveSession(
 		log:    nodes.env.log.With("node", o.path, "stream", uint64(id)),
 		outbox: newOutbox(), attached: make(chan struct{}), ended: make(chan struct{}),
 	}
-	if o.submit(input{attachRequest(id, start), s}) {
+	if o.submit(input{wire.Attach(id, start), s}) {
 		defer o.submit(input{node.Detach{Stream: id}, s}) // A10
 	}
 	running.Go(func() { s.guarded(s.read) })
@@ -149,7 +150,7 @@ func (s *stream) setPing(timer clock.Timer) {
 func (s *stream) ping() bool {
 	opaque, ok := s.pinger.ping()
 	if ok {
-		s.send(ping{opaque})
+		s.send(wire.Ping{Opaque: opaque})
 	}
 
 	return ok
@@ -176,7 +177,7 @@ func (s *stream) write() error {
 			return nil
 		}
 		for _, m := range messages {
-			if err := s.grpc.Send(sessionResponse(m)); err != nil {
+			if err := s.grpc.Send(wire.Response(m)); err != nil {
 				return err
 			}
 			switch m.(type) {
@@ -227,7 +228,7 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 
 		return false
 	case *Ydb_Coordination.SessionRequest_Ping:
-		s.send(pong{m.Ping.GetOpaque()}) // P4
+		s.send(wire.Pong{Opaque: m.Ping.GetOpaque()}) // P4
 
 		return true
 	case *Ydb_Coordination.SessionRequest_Pong:
@@ -244,7 +245,7 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 		return false
 	}
 
-	req := nodeRequest(from, m)
+	req := wire.Request(from, m)
 	if req == nil {
 		s.fail(node.BadRequest, "Unimplemented request") // P5
 

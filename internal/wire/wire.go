@@ -1,4 +1,5 @@
-package server
+// Package wire turns the messages of a session's stream into what a node is asked, and what it says into messages.
+package wire
 
 import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
@@ -8,14 +9,16 @@ import (
 	"tenure/internal/node"
 )
 
-// What a stream says besides the node's messages (P1, P4).
 type (
-	ping struct{ opaque uint64 }
-	pong struct{ opaque uint64 }
+	// Ping asks the client whether it is there (P1).
+	Ping struct{ Opaque uint64 }
+
+	// Pong answers a client's ping (P4).
+	Pong struct{ Opaque uint64 }
 )
 
-// attachRequest is what the first message of a stream asks.
-func attachRequest(stream node.StreamID, m *Ydb_Coordination.SessionRequest_SessionStart) node.Attach {
+// Attach is what the first message of a stream asks.
+func Attach(stream node.StreamID, m *Ydb_Coordination.SessionRequest_SessionStart) node.Attach {
 	return node.Attach{
 		Stream:        stream,
 		Session:       m.GetSessionId(),
@@ -26,8 +29,8 @@ func attachRequest(stream node.StreamID, m *Ydb_Coordination.SessionRequest_Sess
 	}
 }
 
-// nodeRequest is what a message asks of the node; nil if it asks nothing of it.
-func nodeRequest(from node.From, m *Ydb_Coordination.SessionRequest) node.Request {
+// Request is what a message asks of the node; nil if it asks nothing of it.
+func Request(from node.From, m *Ydb_Coordination.SessionRequest) node.Request {
 	switch m := m.GetRequest().(type) {
 	case *Ydb_Coordination.SessionRequest_AcquireSemaphore_:
 		r := m.AcquireSemaphore
@@ -67,16 +70,16 @@ func nodeRequest(from node.From, m *Ydb_Coordination.SessionRequest) node.Reques
 	}
 }
 
-// sessionResponse is a message of a stream as the wire has it.
-func sessionResponse(m any) *Ydb_Coordination.SessionResponse {
+// Response is a message of a stream, of the node or of this package, as the wire has it; nil for anything else.
+func Response(m any) *Ydb_Coordination.SessionResponse {
 	switch m := m.(type) {
-	case ping:
+	case Ping:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_Ping{
-			Ping: &Ydb_Coordination.SessionResponse_PingPong{Opaque: m.opaque},
+			Ping: &Ydb_Coordination.SessionResponse_PingPong{Opaque: m.Opaque},
 		}}
-	case pong:
+	case Pong:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_Pong{
-			Pong: &Ydb_Coordination.SessionResponse_PingPong{Opaque: m.opaque},
+			Pong: &Ydb_Coordination.SessionResponse_PingPong{Opaque: m.Opaque},
 		}}
 	case node.Attached:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_SessionStarted_{
@@ -86,7 +89,7 @@ func sessionResponse(m any) *Ydb_Coordination.SessionResponse {
 		}}
 	case node.Failure:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_Failure_{
-			Failure: &Ydb_Coordination.SessionResponse_Failure{Status: code(m.Status), Issues: issues(m.Issue)},
+			Failure: &Ydb_Coordination.SessionResponse_Failure{Status: Status(m.Status), Issues: Issues(m.Issue)},
 		}}
 	case node.Stopped:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_SessionStopped_{
@@ -95,7 +98,7 @@ func sessionResponse(m any) *Ydb_Coordination.SessionResponse {
 	case node.Acquired:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_AcquireSemaphoreResult_{
 			AcquireSemaphoreResult: &Ydb_Coordination.SessionResponse_AcquireSemaphoreResult{
-				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue), Acquired: m.Acquired,
+				ReqId: m.Req, Status: Status(m.Status), Issues: Issues(m.Issue), Acquired: m.Acquired,
 			},
 		}}
 	case node.AcquirePending:
@@ -105,7 +108,7 @@ func sessionResponse(m any) *Ydb_Coordination.SessionResponse {
 	case node.Released:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_ReleaseSemaphoreResult_{
 			ReleaseSemaphoreResult: &Ydb_Coordination.SessionResponse_ReleaseSemaphoreResult{
-				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue), Released: m.Released,
+				ReqId: m.Req, Status: Status(m.Status), Issues: Issues(m.Issue), Released: m.Released,
 			},
 		}}
 	default:
@@ -113,31 +116,31 @@ func sessionResponse(m any) *Ydb_Coordination.SessionResponse {
 	}
 }
 
-// semaphoreResponse is sessionResponse for the answers about semaphores themselves.
+// semaphoreResponse is Response for the answers about semaphores themselves.
 func semaphoreResponse(m any) *Ydb_Coordination.SessionResponse {
 	switch m := m.(type) {
 	case node.Created:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_CreateSemaphoreResult_{
 			CreateSemaphoreResult: &Ydb_Coordination.SessionResponse_CreateSemaphoreResult{
-				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+				ReqId: m.Req, Status: Status(m.Status), Issues: Issues(m.Issue),
 			},
 		}}
 	case node.Updated:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_UpdateSemaphoreResult_{
 			UpdateSemaphoreResult: &Ydb_Coordination.SessionResponse_UpdateSemaphoreResult{
-				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+				ReqId: m.Req, Status: Status(m.Status), Issues: Issues(m.Issue),
 			},
 		}}
 	case node.Deleted:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_DeleteSemaphoreResult_{
 			DeleteSemaphoreResult: &Ydb_Coordination.SessionResponse_DeleteSemaphoreResult{
-				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+				ReqId: m.Req, Status: Status(m.Status), Issues: Issues(m.Issue),
 			},
 		}}
 	case node.Described:
 		return &Ydb_Coordination.SessionResponse{Response: &Ydb_Coordination.SessionResponse_DescribeSemaphoreResult_{
 			DescribeSemaphoreResult: &Ydb_Coordination.SessionResponse_DescribeSemaphoreResult{
-				ReqId: m.Req, Status: code(m.Status), Issues: issues(m.Issue),
+				ReqId: m.Req, Status: Status(m.Status), Issues: Issues(m.Issue),
 				SemaphoreDescription: description(m.Semaphore), WatchAdded: m.WatchAdded,
 			},
 		}}
@@ -174,31 +177,15 @@ func holders(hs []node.Holder) []*Ydb_Coordination.SemaphoreSession {
 	return out
 }
 
-func code(s node.Status) Ydb.StatusIds_StatusCode { return Ydb.StatusIds_StatusCode(s) }
+// Status is a status as the wire has it.
+func Status(s node.Status) Ydb.StatusIds_StatusCode { return Ydb.StatusIds_StatusCode(s) }
 
-// issues is the list of one error, or of none.
-func issues(text string) []*Ydb_Issue.IssueMessage {
+// Issues is the list of one error, or of none.
+func Issues(text string) []*Ydb_Issue.IssueMessage {
 	const severityError = 1
 	if text == "" {
 		return nil
 	}
 
 	return []*Ydb_Issue.IssueMessage{{Message: text, Severity: severityError}}
-}
-
-// size is about how many bytes a message takes while it is queued.
-func size(m any) int {
-	const small, holder = 64, 64
-	d, ok := m.(node.Described)
-	if !ok || d.Semaphore == nil {
-		return small
-	}
-	n := small + len(d.Semaphore.Name) + len(d.Semaphore.Data)
-	for _, hs := range [][]node.Holder{d.Semaphore.Owners, d.Semaphore.Waiters} {
-		for _, h := range hs {
-			n += holder + len(h.Data)
-		}
-	}
-
-	return n
 }
