@@ -2,9 +2,11 @@ package node_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/clock"
 	"tenure/internal/node"
 )
 
@@ -33,7 +35,7 @@ func TestEffects_TellAServerWhenToCommit(t *testing.T) {
 
 	written := node.Effects{}
 	n.Apply(1, node.Detach{Stream: 1}, &written)
-	n.Apply(1+1e9, node.Tick{}, &written)
+	n.Apply(clock.Instant(1).Add(time.Second), node.Tick{}, &written)
 	require.Empty(t, written.Replies)
 	require.False(t, written.Empty(), "a deletion alone is something to commit")
 }
@@ -47,7 +49,7 @@ func TestEffects_Accumulate(t *testing.T) {
 		n.Apply(1, node.Attach{Stream: stream + 1, TimeoutMillis: 1000}, &fx)
 	}
 	n.Apply(1, node.Detach{Stream: 2}, &fx)
-	require.EqualValues(t, 1+1e9, fx.Wake)
+	require.Equal(t, clock.Instant(1).Add(time.Second), fx.Wake)
 	n.Apply(2, node.Attach{Stream: 4, Session: 2, TimeoutMillis: 1000}, &fx)
 	require.Zero(t, fx.Wake, "a deadline that is gone wakes nobody")
 
