@@ -9,13 +9,10 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
-	"go.uber.org/goleak"
 
 	"tenure"
 	"tenure/tenuretest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const path = "/local/test"
 

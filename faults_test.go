@@ -1,0 +1,270 @@
+package tenure_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"go.uber.org/goleak"
+
+	"tenure"
+	"tenure/internal/clock"
+	core "tenure/internal/session"
+)
+
+// Timeouts of sessions, and moments between two renewals, at which faults strike.
+var (
+	timeouts = []time.Duration{tenure.MinSessionTimeout, time.Second, tenure.DefaultSessionTimeout, 30 * time.Second}
+	moments  = []float64{0, 0.37, 0.93}
+)
+
+// scene is a session that holds a lease over a network, and a rival that waits for it.
+type scene struct {
+	*world
+	clock   *clockThatSleeps
+	client  *tenure.Client
+	network *network
+	session *tenure.Session
+	lease   *tenure.Lease
+	rival   <-chan *tenure.Lease
+	timeout time.Duration
+}
+
+// strike sets the scene for each timeout, and calls f at each moment.
+func strike(t *testing.T, f func(*scene)) {
+	t.Helper()
+	for _, timeout := range timeouts {
+		for _, moment := range moments {
+			t.Run(fmt.Sprintf("%v+%v", timeout, moment), func(t *testing.T) {
+				inWorld(t, func(w *world) {
+					s := &scene{world: w, clock: &clockThatSleeps{Clock: clock.Go()}, timeout: timeout}
+					s.client, s.network = w.far(s.clock)
+					s.session = w.session(s.client, timeout)
+					s.lease = w.hold(s.session)
+					s.rival = w.rival()
+					w.lives(s.lease, 2*timeout+time.Duration(moment*float64(timeout)/4))
+					f(s)
+				})
+			})
+		}
+	}
+}
+
+// requireEnd awaits the lease's end, which must come within the bound from now, and the rival's grant, which must come
+// after it.
+func (s *scene) requireEnd(within time.Duration, cause error) {
+	s.Helper()
+	took, why := s.ends(s.lease)
+	require.LessOrEqual(s, took, within)
+	require.ErrorIs(s, why, cause)
+	select {
+	case <-s.rival:
+		require.Fail(s, "the rival was granted at the instant at which the holder's lease ended")
+	default:
+	}
+	s.lives(s.granted(s.rival), time.Second)
+	require.Equal(s, why, context.Cause(s.session.Context()))
+}
+
+// requireLife requires that the session goes on, and that the rival gets the lease when it is given back.
+func (s *scene) requireLife() {
+	s.Helper()
+	s.lives(s.lease, 4*s.timeout)
+	id := s.session.SessionID()
+	token, err := s.lease.Token(s.Context())
+	require.NoError(s, err)
+	require.EqualValues(s, 1, token)
+	require.Equal(s, id, s.session.SessionID())
+	require.NoError(s, s.lease.Release())
+	s.granted(s.rival)
+	require.NoError(s, s.session.Close(s.Context()))
+}
+
+// clockThatSleeps is a lease clock on a machine that is suspended now and then, while its timers stand still.
+type clockThatSleeps struct {
+	clock.Clock
+	slept atomic.Int64
+}
+
+func (c *clockThatSleeps) Now() clock.Instant {
+	return c.Clock.Now().Add(time.Duration(c.slept.Load()))
+}
+
+func (c *clockThatSleeps) sleep(d time.Duration) { c.slept.Add(int64(d)) }
+
+var darkness = map[string]func(*network, func(*lane)){
+	"up":   func(n *network, do func(*lane)) { do(&n.up) },
+	"down": func(n *network, do func(*lane)) { do(&n.down) },
+	"both": func(n *network, do func(*lane)) { do(&n.up); do(&n.down) },
+}
+
+// When the network goes dark the lease ends within the bound, whichever direction is lost, and only then the rival's
+// begins.
+func TestFault_Dark(t *testing.T) {
+	for name, lanes := range darkness {
+		t.Run(name, func(t *testing.T) {
+			strike(t, func(s *scene) {
+				from := time.Now()
+				lanes(s.network, (*lane).darken)
+				s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+				require.Greater(s, time.Since(from), core.Believed(s.timeout)-s.timeout/4)
+				lanes(s.network, (*lane).lighten)
+			})
+		})
+	}
+}
+
+// A darkness of less than the timeout, less the two quarters of it that may pass before and after, costs nothing.
+func TestFault_ShortDark(t *testing.T) {
+	for name, lanes := range darkness {
+		t.Run(name, func(t *testing.T) {
+			strike(t, func(s *scene) {
+				lanes(s.network, (*lane).darken)
+				s.lives(s.lease, s.timeout*4/10)
+				lanes(s.network, (*lane).lighten)
+				s.requireLife()
+			})
+		})
+	}
+}
+
+// A cut of the connection, also one after the other, costs nothing while new ones can be made.
+func TestFault_Cut(t *testing.T) {
+	strike(t, func(s *scene) {
+		for range 5 {
+			s.network.cut()
+			s.lives(s.lease, 2*s.timeout)
+		}
+		s.requireLife()
+	})
+}
+
+// Answers that take longer than the session may live are no proof: they were asked for too early.
+func TestFault_LateAnswers(t *testing.T) {
+	for _, late := range []float64{0.99, 1.5, 2} {
+		t.Run(fmt.Sprint(late), func(t *testing.T) {
+			strike(t, func(s *scene) {
+				s.network.down.slow(time.Duration(late * float64(s.timeout)))
+				s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+			})
+		})
+	}
+}
+
+// Answers that are only slow cost nothing.
+func TestFault_SlowAnswers(t *testing.T) {
+	strike(t, func(s *scene) {
+		slow := min(s.timeout/10, 400*time.Millisecond) // an attach may take a second
+		s.network.down.slow(slow)
+		s.network.up.slow(slow)
+		s.requireLife()
+	})
+}
+
+// After a suspension beyond the deadline the lease is not valid from the first instant on, though no timer has rung
+// yet; its context ends when the next one does, within the quarter of the timeout between renewals.
+func TestFault_Suspension(t *testing.T) {
+	strike(t, func(s *scene) {
+		s.clock.sleep(core.Believed(s.timeout))
+		require.False(s, s.lease.Valid())
+		took, why := s.ends(s.lease)
+		require.LessOrEqual(s, took, s.timeout/4)
+		require.ErrorIs(s, why, tenure.ErrDeadlinePassed)
+	})
+}
+
+// A call right after the suspension ends the lease before it does anything else.
+func TestFault_SuspensionIsSeenByCalls(t *testing.T) {
+	strike(t, func(s *scene) {
+		s.clock.sleep(core.Believed(s.timeout))
+		_, err := s.session.DescribeSemaphore(s.Context(), "job")
+		require.ErrorIs(s, err, tenure.ErrDeadlinePassed)
+		require.ErrorIs(s, context.Cause(s.lease.Context()), tenure.ErrDeadlinePassed)
+	})
+}
+
+// A short suspension costs nothing.
+func TestFault_ShortSuspension(t *testing.T) {
+	strike(t, func(s *scene) {
+		s.clock.sleep(s.timeout / 2)
+		require.True(s, s.lease.Valid())
+		s.requireLife()
+	})
+}
+
+// A server that comes back with its records keeps the session.
+func TestFault_Restart(t *testing.T) {
+	strike(t, func(s *scene) {
+		s.stop()
+		s.start()
+		s.requireLife()
+	})
+}
+
+// A server that comes back without them says that the session is gone, which ends it at once.
+func TestFault_RestartWithoutRecords(t *testing.T) {
+	strike(t, func(s *scene) {
+		from := time.Now()
+		s.forget()
+		_, why := s.ends(s.lease)
+		require.LessOrEqual(s, time.Since(from), min(300*time.Millisecond, core.Believed(s.timeout)))
+		require.ErrorIs(s, why, tenure.ErrSessionExpired)
+		require.True(s, ydb.IsOperationError(why), "what the server said is in it: %v", why)
+		s.hold(s.world.session(s.client, time.Second))
+	})
+}
+
+// A user's handler that does not return holds up nothing.
+func TestFault_StuckHandler(t *testing.T) {
+	strike(t, func(s *scene) {
+		stuck, called := make(chan struct{}), make(chan struct{})
+		_, err := s.session.DescribeSemaphore(s.Context(), "job", options.WithSemaphoreWatch(options.WatchOwners,
+			func(options.SemaphoreWatchEvent) { close(called); <-stuck }))
+		require.NoError(s, err)
+		defer close(stuck)
+		s.session.Reconnect()
+		<-called
+		s.lives(s.lease, 3*s.timeout)
+		darkness["both"](s.network, (*lane).darken)
+		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+	})
+}
+
+// A Send that blocks, because nothing is taken from it, holds up neither calls nor the deadline.
+func TestFault_BlockedSend(t *testing.T) {
+	strike(t, func(s *scene) {
+		s.network.up.darken()
+		data := make([]byte, 1<<20) // more than gRPC sends before the other end has taken it
+		ended := make(chan error, 1)
+		from := time.Now()
+		go func() { ended <- s.session.CreateSemaphore(s.Context(), "large", 1, options.WithCreateData(data)) }()
+		synctest.Wait()
+		require.Zero(s, time.Since(from))
+		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+		require.Error(s, <-ended)
+	})
+}
+
+// Answers that come more slowly than they are asked for cost the session its streams, and in the end the lease; the
+// rival is not granted before that.
+func TestFault_SlowConsumer(t *testing.T) {
+	strike(t, func(s *scene) {
+		require.NoError(s, s.session.CreateSemaphore(s.Context(), "large", 1,
+			options.WithCreateData(make([]byte, 1<<16))))
+		s.network.down.throttle(s.timeout / 100)
+		for range 30 {
+			go func() { _, _ = s.session.DescribeSemaphore(s.session.Context(), "large") }()
+		}
+		_, why := s.ends(s.lease)
+		require.ErrorIs(s, why, tenure.ErrDeadlinePassed)
+		s.granted(s.rival)
+	})
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

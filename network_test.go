@@ -1,0 +1,181 @@
+package tenure_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// network is what lies between one client and its server. It does to bytes what TCP's does: they come in order or not
+// at all, late, and after an interruption those of before it too.
+type network struct {
+	up, down lane
+
+	mu    sync.Mutex // guards wires
+	wires map[net.Conn]struct{}
+
+	ended   chan struct{}
+	running sync.WaitGroup
+}
+
+// lane is one direction of a network.
+type lane struct {
+	mu    sync.Mutex    // guards the rest
+	light chan struct{} // closed while bytes pass
+	delay time.Duration // of each byte
+	pace  time.Duration // for each KiB
+}
+
+func newNetwork(t *testing.T) *network {
+	t.Helper()
+	n := &network{wires: make(map[net.Conn]struct{}), ended: make(chan struct{})}
+	n.up.light, n.down.light = make(chan struct{}), make(chan struct{})
+	close(n.up.light)
+	close(n.down.light)
+	t.Cleanup(func() {
+		close(n.ended)
+		n.cut()
+		n.running.Wait()
+	})
+
+	return n
+}
+
+// dial returns gRPC's end of a new connection to what accepts at the other end.
+func (n *network) dial(accept func(context.Context) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, _ string) (net.Conn, error) {
+		server, err := accept(ctx)
+		if err != nil {
+			return nil, err
+		}
+		client, wire := net.Pipe()
+		n.mu.Lock()
+		n.wires[server], n.wires[wire] = struct{}{}, struct{}{}
+		n.mu.Unlock()
+		n.running.Go(func() { n.carry(&n.up, server, wire) })
+		n.running.Go(func() { n.carry(&n.down, wire, server) })
+
+		return client, nil
+	}
+}
+
+// connect returns a client's connection over what dial returns.
+func connect(t *testing.T, dial func(context.Context, string) (net.Conn, error)) *grpc.ClientConn {
+	t.Helper()
+	quickly := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}
+	conn, err := grpc.NewClient("passthrough:server", grpc.WithContextDialer(dial),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quickly, MinConnectTimeout: time.Second}))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+
+	return conn
+}
+
+// cut breaks every connection, so that both ends see it; new ones can be made.
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for w := range n.wires {
+		w.Close()
+	}
+	clear(n.wires)
+}
+
+// chunk is what has been read at once; nil is the end.
+type chunk struct {
+	data []byte
+	due  time.Time
+}
+
+// carry takes bytes from src to dst until one of them is closed.
+func (n *network) carry(l *lane, dst, src net.Conn) {
+	chunks := make(chan chunk, 1<<10)
+	n.running.Go(func() {
+		defer close(chunks)
+		for {
+			data := make([]byte, 1<<12)
+			read, err := src.Read(data)
+			if err != nil {
+				return
+			}
+			select {
+			case chunks <- chunk{data[:read], time.Now().Add(l.latency())}:
+			case <-n.ended:
+				return
+			}
+		}
+	})
+	for c := range chunks {
+		time.Sleep(time.Until(c.due))
+		time.Sleep(l.passage(len(c.data)))
+		n.awaitLight(l)
+		if _, err := dst.Write(c.data); err != nil {
+			break
+		}
+	}
+	n.awaitLight(l)
+	dst.Close()
+	src.Close()
+	for range chunks { // what nobody reads any more
+	}
+}
+
+func (l *lane) latency() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.delay
+}
+
+// passage returns how long so many bytes keep those behind them waiting.
+func (l *lane) passage(bytes int) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.pace * time.Duration(bytes) / (1 << 10)
+}
+
+// awaitLight returns when bytes pass.
+func (n *network) awaitLight(l *lane) {
+	l.mu.Lock()
+	light := l.light
+	l.mu.Unlock()
+	select {
+	case <-light:
+	case <-n.ended:
+	}
+}
+
+// darken holds back all bytes of the lane until lighten.
+func (l *lane) darken() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.light = make(chan struct{})
+}
+
+func (l *lane) lighten() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.light)
+}
+
+func (l *lane) slow(delay time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delay = delay
+}
+
+// throttle makes the lane take so long for each KiB.
+func (l *lane) throttle(pace time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pace = pace
+}

@@ -1,0 +1,287 @@
+package tenure_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+
+	"tenure"
+	"tenure/internal/clock"
+	"tenure/internal/store/memstore"
+	"tenure/server"
+)
+
+// world is a server, what lies between it and its clients, and a witness of all leases, in virtual time.
+type world struct {
+	*testing.T
+	*witness
+	disk    *memstore.Disk
+	server  *server.Server
+	accepts atomic.Pointer[bufconn.Listener]
+	serving chan error
+}
+
+// inWorld runs a test in a world. When it returns, no goroutine is left, or the bubble fails.
+func inWorld(t *testing.T, f func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, witness: newWitness(t), disk: &memstore.Disk{}}
+		w.start()
+		t.Cleanup(w.stop)
+		w.createNode()
+		f(w)
+	})
+}
+
+func (w *world) start() {
+	records, err := w.disk.Open()
+	require.NoError(w, err)
+	w.server, err = server.New(server.WithClock(clock.Go()), server.WithStore(records))
+	require.NoError(w, err)
+	lis := bufconn.Listen(1 << 16)
+	w.accepts.Store(lis)
+	w.serving = make(chan error, 1)
+	go func(s *server.Server, serving chan<- error) { serving <- s.Serve(lis) }(w.server, w.serving)
+}
+
+// stop stops the server in order.
+func (w *world) stop() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.Context()), time.Second)
+	defer cancel()
+	require.NoError(w, w.server.Stop(ctx))
+	require.NoError(w, <-w.serving)
+}
+
+// forget puts an empty disk with the same node in the server's place.
+func (w *world) forget() {
+	w.stop()
+	w.disk = &memstore.Disk{}
+	w.start()
+	w.createNode()
+}
+
+// accept connects to the server that runs now.
+func (w *world) accept(ctx context.Context) (net.Conn, error) {
+	return w.accepts.Load().DialContext(ctx)
+}
+
+// direct is a connection to the server without a network between.
+func (w *world) direct() *grpc.ClientConn {
+	return connect(w.T, func(ctx context.Context, _ string) (net.Conn, error) { return w.accept(ctx) })
+}
+
+func (w *world) createNode() {
+	conn := w.direct()
+	r, err := Ydb_Coordination_V1.NewCoordinationServiceClient(conn).CreateNode(w.Context(),
+		&pb.CreateNodeRequest{Path: path, Config: &pb.Config{}})
+	require.NoError(w, err)
+	require.Equal(w, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+	require.NoError(w, conn.Close())
+}
+
+// client returns a client over a connection, by the clock of the bubble unless another is given. Its stream openings
+// are counted.
+func (w *world) client(conn grpc.ClientConnInterface, clocks ...clock.Clock) *tenure.Client {
+	clk := clock.Go()
+	if len(clocks) > 0 {
+		clk = clocks[0]
+	}
+	c := tenure.NewClient(nil, w.count(conn), clk)
+	w.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.Context()), time.Second)
+		defer cancel()
+		_ = c.Close(ctx) // of some sessions the server can't be reached
+	})
+
+	return c
+}
+
+// far returns a client behind a network of its own.
+func (w *world) far(clocks ...clock.Clock) (*tenure.Client, *network) {
+	n := newNetwork(w.T)
+
+	return w.client(connect(w.T, n.dial(w.accept)), clocks...), n
+}
+
+func (w *world) session(c *tenure.Client, timeout time.Duration, opts ...options.SessionOption) *tenure.Session {
+	w.Helper()
+	s, err := c.Session(w.Context(), path, append(opts, options.WithSessionTimeout(timeout))...)
+	require.NoError(w, err)
+
+	return s.(*tenure.Session)
+}
+
+// hold acquires job for the session, and lets the witness know.
+func (w *world) hold(s *tenure.Session) *tenure.Lease {
+	w.Helper()
+	l, err := s.AcquireSemaphore(w.Context(), "job", coordination.Exclusive, options.WithEphemeral(true))
+	require.NoError(w, err)
+
+	return w.saw(l)
+}
+
+// rival waits for job in a session on a healthy connection; its lease comes over the channel when it is granted.
+func (w *world) rival() <-chan *tenure.Lease {
+	w.Helper()
+	s := w.session(w.client(w.direct()), time.Second)
+	granted := make(chan *tenure.Lease, 1)
+	go func() {
+		defer close(granted)
+		l, err := s.AcquireSemaphore(s.Context(), "job", coordination.Exclusive, options.WithEphemeral(true))
+		if err == nil {
+			granted <- w.saw(l)
+		}
+	}()
+	synctest.Wait()
+
+	return granted
+}
+
+// lives requires that the lease is held for so long.
+func (w *world) lives(l *tenure.Lease, d time.Duration) {
+	w.Helper()
+	select {
+	case <-l.Context().Done():
+		require.NoError(w, context.Cause(l.Context()), "a lease that should live")
+	case <-time.After(d):
+	}
+	require.True(w, l.Valid())
+}
+
+// ends awaits the end of a lease and returns how long that took, and its cause.
+func (w *world) ends(l *tenure.Lease) (time.Duration, error) {
+	w.Helper()
+	from := time.Now()
+	select {
+	case <-l.Context().Done():
+	case <-time.After(patience):
+		require.FailNow(w, "a lease that does not end")
+	}
+	require.False(w, l.Valid())
+	require.Zero(w, l.Deadline())
+
+	return time.Since(from), context.Cause(l.Context())
+}
+
+// granted awaits a grant.
+func (w *world) granted(c <-chan *tenure.Lease) *tenure.Lease {
+	w.Helper()
+	select {
+	case l := <-c:
+		require.NotNil(w, l, "the session that waits is over")
+
+		return l
+	case <-time.After(patience):
+		require.FailNow(w, "a grant that does not come")
+
+		return nil
+	}
+}
+
+// patience bounds how long tests wait for what must come.
+const patience = 5 * time.Minute
+
+// witness watches all leases of job in a test: at no moment do two of them hold.
+type witness struct {
+	t *testing.T
+
+	mu       sync.Mutex // guards the rest
+	leases   []*tenure.Lease
+	openings map[grpc.ClientConnInterface][]time.Time
+}
+
+func newWitness(t *testing.T) *witness {
+	t.Helper()
+	w := &witness{t: t, openings: make(map[grpc.ClientConnInterface][]time.Time)}
+	ended := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-time.After(50 * time.Millisecond): // grants are looked at as they come, too
+				w.check()
+			case <-ended:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(ended)
+		w.checkOpenings()
+	})
+
+	return w
+}
+
+// saw adds a lease that was granted. Whoever held before holds no more: nobody is asked for grace.
+func (w *witness) saw(l coordination.Lease) *tenure.Lease {
+	w.mu.Lock()
+	w.leases = append(w.leases, l.(*tenure.Lease))
+	w.mu.Unlock()
+	w.check()
+
+	return l.(*tenure.Lease)
+}
+
+func (w *witness) check() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var holder *tenure.Lease
+	for _, l := range w.leases {
+		if l.Context().Err() != nil || !l.Valid() {
+			continue
+		}
+		if holder != nil && holder.Session() != l.Session() {
+			w.t.Errorf("sessions %d and %d both hold", holder.Session().SessionID(), l.Session().SessionID())
+		}
+		holder = l
+	}
+}
+
+// count returns the connection, with its stream openings counted.
+func (w *witness) count(conn grpc.ClientConnInterface) grpc.ClientConnInterface {
+	return &counted{conn, w}
+}
+
+type counted struct {
+	grpc.ClientConnInterface
+	witness *witness
+}
+
+func (c *counted) NewStream(
+	ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	c.witness.mu.Lock()
+	c.witness.openings[c] = append(c.witness.openings[c], time.Now())
+	c.witness.mu.Unlock()
+
+	return c.ClientConnInterface.NewStream(ctx, desc, method, opts...)
+}
+
+const maxOpenings = 20
+
+// checkOpenings requires that no second saw more than maxOpenings streams opened. Each test has one session at a time
+// on a connection.
+func (w *witness) checkOpenings() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, at := range w.openings {
+		for i := maxOpenings; i < len(at); i++ {
+			if at[i].Sub(at[i-maxOpenings]) <= time.Second {
+				w.t.Errorf("%d streams opened in %v", maxOpenings+1, at[i].Sub(at[i-maxOpenings]))
+			}
+		}
+	}
+}
