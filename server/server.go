@@ -40,6 +40,7 @@ type Server struct {
 	catalog *catalog.Catalog
 	nodes   *nodes
 	grpc    *grpc.Server
+	conns   conns
 	health  *health.Server
 
 	streams    sync.WaitGroup // goroutines of streams
@@ -71,6 +72,7 @@ func New(opts ...Option) (*Server, error) {
 
 	s := &Server{
 		log: c.log, store: c.store, catalog: tree, health: health.NewServer(),
+		conns:   conns{open: make(map[net.Conn]struct{})},
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.nodes = newNodes(tree, &ownerEnv{store: c.store, clock: c.clock, log: c.log}, s.fail)
@@ -116,7 +118,7 @@ func (s *Server) newGRPC() *grpc.Server {
 // Serve answers on the listener, which it closes, until Stop is called or the store fails. It returns nil after Stop.
 // It may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
-	err := s.grpc.Serve(lis)
+	err := s.grpc.Serve(&listener{lis, &s.conns})
 	select {
 	case <-s.failed:
 		return s.failure
@@ -133,7 +135,7 @@ func (s *Server) fail(err error) {
 		s.log.ErrorContext(s.nodes.ctx, "store failed, the server stops", "error", err)
 		s.failure = err
 		close(s.failed)
-		go s.grpc.Stop() // not awaited here: this is an owner's goroutine, for which Stop waits
+		go s.cut() // not awaited here: this is an owner's goroutine, for which Stop waits
 	})
 }
 
@@ -146,7 +148,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 		s.health.Shutdown()
 		s.nodes.stop()
-		cut := context.AfterFunc(ctx, s.grpc.Stop)
+		cut := context.AfterFunc(ctx, s.cut)
 		s.grpc.GracefulStop()
 		cut()
 		s.streams.Wait()
@@ -160,6 +162,12 @@ func (s *Server) Stop(ctx context.Context) error {
 	<-s.stopped
 
 	return s.err
+}
+
+// cut ends all connections and waits for their calls.
+func (s *Server) cut() {
+	s.conns.cut()
+	s.grpc.Stop()
 }
 
 // Session serves one stream.
