@@ -41,7 +41,13 @@ by the DSN in the line that it prints on standard output when it is ready.
 
 Whatever it acknowledges is in the data directory before. It stops within 2 s of SIGTERM or SIGINT; sessions and what
 they hold survive that, by their timeout.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), env, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.memory && cmd.Flags().Changed("data") {
+				return fmt.Errorf("--memory keeps nothing and --data %q does: leave one of them out", f.data)
+			}
+
+			return serve(cmd.Context(), env, f)
+		},
 	}
 	cli.AddFlags(cmd,
 		cli.Flag{Name: "listen", Arg: "ADDR", Usage: "host:port to listen on; port 0: a free one", Value: &f.listen},

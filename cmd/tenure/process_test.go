@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+)
+
+// A signal ends the server within 2 s, whatever those who are connected do.
+func TestServe_SignalEndsItWithin2Seconds(t *testing.T) {
+	t.Parallel()
+	for name, sig := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd, addr, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir())
+			silent, err := net.Dial("tcp", addr)
+			require.NoError(t, err)
+			t.Cleanup(func() { silent.Close() })
+			deaf(t, addr)
+
+			require.NoError(t, cmd.Process.Signal(sig))
+			began := time.Now()
+			require.NoError(t, cmd.Wait(), stderr)
+			require.Less(t, time.Since(began), 2*time.Second)
+		})
+	}
+}
+
+// process starts this binary as tenure, with the race detector if that is on here, and waits until it is ready.
+func process(t *testing.T, args ...string) (cmd *exec.Cmd, addr string, stderr *bytes.Buffer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // kills one that does not end
+	t.Cleanup(cancel)
+	cmd, stderr = exec.CommandContext(ctx, os.Args[0], args...), &bytes.Buffer{}
+	cmd.Env, cmd.Stderr = []string{asTenure + "=1", "GORACE=atexit_sleep_ms=0"}, stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err, stderr)
+	found := readyLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+	require.NotNil(t, found, line)
+
+	return cmd, found[1], stderr
+}
+
+// deaf attaches a client that asks for more than fits into the windows between it and the server, and never reads it.
+func deaf(t *testing.T, addr string) {
+	t.Helper()
+	c := client(t, addr)
+	createNode(t, c, "/local/node")
+	stream, err := c.Session(t.Context())
+	require.NoError(t, err)
+	send := func(r *Ydb_Coordination.SessionRequest) { require.NoError(t, stream.Send(r)) }
+	send(&Ydb_Coordination.SessionRequest{Request: &Ydb_Coordination.SessionRequest_SessionStart_{
+		SessionStart: &Ydb_Coordination.SessionRequest_SessionStart{Path: "/local/node", TimeoutMillis: 60_000},
+	}})
+	send(&Ydb_Coordination.SessionRequest{Request: &Ydb_Coordination.SessionRequest_CreateSemaphore_{
+		CreateSemaphore: &Ydb_Coordination.SessionRequest_CreateSemaphore{
+			Name: "large", Limit: 1, Data: make([]byte, 1<<20),
+		},
+	}})
+	awaitCreated(t, stream)
+	for range 3 {
+		send(&Ydb_Coordination.SessionRequest{Request: &Ydb_Coordination.SessionRequest_DescribeSemaphore_{
+			DescribeSemaphore: &Ydb_Coordination.SessionRequest_DescribeSemaphore{Name: "large"},
+		}})
+	}
+}
+
+func awaitCreated(t *testing.T, stream Ydb_Coordination_V1.CoordinationService_SessionClient) {
+	t.Helper()
+	for {
+		m, err := stream.Recv()
+		require.NoError(t, err)
+		if m.GetCreateSemaphoreResult() != nil {
+			return
+		}
+	}
+}
