@@ -242,7 +242,7 @@ func isChange(op errorfs.Op) bool {
 // first Open, of flushes, compactions and reopens included. The recovery is cut off too, at a random change.
 func TestStore_PowerCut(t *testing.T) {
 	t.Parallel()
-	w := &workload{batches: 60, reopenEvery: 25}
+	w := &workload{batches: 45, reopenEvery: 30}
 	models := history(w.batches)
 	p := &cutter{may: func() func() func(storetest.Model) error {
 		acked := w.acked.Load()

@@ -45,19 +45,28 @@ func (f *firstError) stop(err error) {
 	})
 }
 
-// failure returns the error, nil if there is none yet.
-func (f *firstError) failure() error {
+// stopped says whether there is an error.
+func (f *firstError) stopped() bool {
 	select {
 	case <-f.set:
-		return f.err
+		return true
 	default:
-		return nil
+		return false
 	}
+}
+
+// failure returns the error, nil if there is none yet.
+func (f *firstError) failure() error {
+	if f.stopped() {
+		return f.err
+	}
+
+	return nil
 }
 
 // change makes a change of the disk and says whether it was made.
 func (f *failstop) change(op, name string, do func() error) bool {
-	if f.failure() != nil {
+	if f.stopped() {
 		return false
 	}
 	if err := do(); err != nil {
@@ -155,7 +164,7 @@ func (f *failstop) MkdirAll(name string, perm os.FileMode) error {
 
 // Remove returns errors to its caller: what should be gone and is not does no harm, and Pebble tries again.
 func (f *failstop) Remove(name string) error {
-	if f.failure() != nil {
+	if f.stopped() {
 		_ = f.shadow.Remove(f.shadowed(name)) // as in Rename
 
 		return nil
@@ -165,7 +174,7 @@ func (f *failstop) Remove(name string) error {
 }
 
 func (f *failstop) RemoveAll(name string) error {
-	if f.failure() != nil {
+	if f.stopped() {
 		return nil
 	}
 
@@ -174,7 +183,7 @@ func (f *failstop) RemoveAll(name string) error {
 
 // inMemory says whether the file was made after the stop.
 func (f *failstop) inMemory(name string) bool {
-	if f.failure() == nil {
+	if !f.stopped() {
 		return false
 	}
 	_, err := f.shadow.Stat(f.shadowed(name))
@@ -247,7 +256,7 @@ func (f *file) SyncTo(length int64) (full bool, err error) {
 
 // Preallocate is a wish: if it is not granted, the writes will tell.
 func (f *file) Preallocate(offset, length int64) error {
-	if f.disk.failure() != nil {
+	if f.disk.stopped() {
 		return nil
 	}
 
@@ -256,8 +265,9 @@ func (f *file) Preallocate(offset, length int64) error {
 
 // Close closes the file after the stop too.
 func (f *file) Close() error {
-	err := f.File.Close()
-	f.disk.change("close", f.name, func() error { return err })
+	if err := f.File.Close(); err != nil {
+		f.disk.stop(fmt.Errorf("close %q: %w", f.name, bare(err)))
+	}
 
 	return nil
 }

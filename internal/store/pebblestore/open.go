@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -69,9 +70,16 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 }
 
 // damaged is the error for a store that is not what was written.
-func damaged(dir string, what any) error {
-	return fmt.Errorf("open store %q: %w: %v: restore a backup, or move the directory away to begin anew",
+func damaged(dir, what string) error {
+	return fmt.Errorf("open store %q: %w: %s: restore a backup, or move the directory away to begin anew",
 		dir, store.ErrDamaged, what)
+}
+
+// firstLine leaves out what Pebble's errors add for their own reports.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+
+	return line
 }
 
 // ackedBefore returns the number of commits that were acknowledged, as far as the ledger knows.
@@ -106,7 +114,7 @@ func create(dir string, opts Options) error {
 	b := db.NewBatch()
 	err = errors.Join(
 		b.Set(formatKey, binary.BigEndian.AppendUint64(nil, formatVersion), nil),
-		b.Set(commitsKey, binary.BigEndian.AppendUint64(nil, 0), nil),
+		b.Set(commitsKey, run{0, 0}.encode(), nil), // there is no commit 0
 		b.Commit(pebble.Sync),
 		db.Close(),
 	)
@@ -161,26 +169,24 @@ func inspect(dir string, opts Options, acked uint64) (commits uint64, err error)
 	}
 	defer func() { err = cmp.Or(err, db.Close()) }()
 
-	format, err := number(db, formatKey)
+	if err := checkFormat(dir, db); err != nil {
+		return 0, err
+	}
+	all, err := commitsOf(db)
 	if err != nil {
-		return 0, unreadable(dir, fmt.Errorf("format version: %w", err))
+		return 0, unreadable(dir, fmt.Errorf("run of commits: %w", err))
 	}
-	if format > formatVersion {
-		return 0, newer(dir, fmt.Sprintf("format %d, this tenure reads up to %d", format, formatVersion))
-	}
-	commits, err = number(db, commitsKey)
-	if err != nil {
-		return 0, unreadable(dir, fmt.Errorf("count of commits: %w", err))
-	}
-	if commits < acked {
+	switch {
+	case !all.whole() || all.first != 0:
+		return 0, damaged(dir, "commits are missing from the middle")
+	case all.last < acked:
 		return 0, damaged(dir, fmt.Sprintf("the newest commits are lost: %d are there, %d were acknowledged (to go on "+
-			"without them, remove %q)", commits, acked, opts.disk.PathJoin(dir, ledgerName)))
-	}
-	if err := heard.failure(); err != nil {
-		return 0, unreadable(dir, err)
+			"without them, remove %q)", all.last, acked, opts.disk.PathJoin(dir, ledgerName)))
+	case heard.failure() != nil:
+		return 0, unreadable(dir, heard.failure())
 	}
 
-	return commits, nil
+	return all.last, nil
 }
 
 // checkPebbleFormat tells a database that only a newer Pebble reads from one that nobody reads.
@@ -207,19 +213,35 @@ func unreadable(dir string, err error) error {
 		return fmt.Errorf("open store %q: %w", dir, err)
 	}
 
-	return damaged(dir, err)
+	return damaged(dir, firstLine(err))
 }
 
-// number returns the value of one of the store's own keys.
-func number(db *pebble.DB, key []byte) (uint64, error) {
-	value, closer, err := db.Get(key)
+func checkFormat(dir string, db *pebble.DB) error {
+	value, closer, err := db.Get(formatKey)
 	if err != nil {
-		return 0, err
+		return unreadable(dir, fmt.Errorf("format version: %w", err))
 	}
 	defer closer.Close()
 	if len(value) != 8 {
-		return 0, fmt.Errorf("%d bytes in place of 8", len(value))
+		return damaged(dir, fmt.Sprintf("format version has %d bytes in place of 8", len(value)))
+	}
+	if format := binary.BigEndian.Uint64(value); format != formatVersion {
+		if format == 0 {
+			return damaged(dir, "format version is 0")
+		}
+
+		return newer(dir, fmt.Sprintf("format %d, this tenure reads up to %d", format, formatVersion))
 	}
 
-	return binary.BigEndian.Uint64(value), nil
+	return nil
+}
+
+func commitsOf(db *pebble.DB) (run, error) {
+	value, closer, err := db.Get(commitsKey)
+	if err != nil {
+		return run{}, err
+	}
+	defer closer.Close()
+
+	return decodeRun(value), nil
 }

@@ -53,6 +53,7 @@ func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 		ErrorIfNotExists:   true,
 		FS:                 disk,
 		FormatMajorVersion: pebbleFormat,
+		Merger:             runMerger,
 		CacheSize:          cacheSize,
 		MemTableSize:       o.memTableSize,
 		MaxOpenFiles:       128,
@@ -65,7 +66,7 @@ func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { fatal(explain(err)) },
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
-				fatal(fmt.Errorf("%w: %q: %v", store.ErrDamaged, info.Path, info.Details))
+				fatal(fmt.Errorf("%w: %q: %s", store.ErrDamaged, info.Path, firstLine(info.Details)))
 			},
 		},
 	}
@@ -74,7 +75,7 @@ func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 // explain makes damage of what Pebble knows to be damage.
 func explain(err error) error {
 	if pebble.IsCorruptionError(err) && !errors.Is(err, store.ErrDamaged) {
-		return fmt.Errorf("%w: %v", store.ErrDamaged, err)
+		return fmt.Errorf("%w: %s", store.ErrDamaged, firstLine(err))
 	}
 
 	return err

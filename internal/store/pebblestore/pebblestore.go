@@ -26,10 +26,10 @@ import (
 )
 
 // A record's key is its space, 8 bytes, big endian, and then the key within the space. The store's own keys are zero
-// bytes, fewer than 8, so that they come before every space. Their values are numbers of 8 bytes, big endian.
+// bytes, fewer than 8, so that they come before every space.
 var (
-	formatKey  = []byte{0}
-	commitsKey = []byte{0, 0} // how many commits there were
+	formatKey  = []byte{0}    // formatVersion, 8 bytes, big endian
+	commitsKey = []byte{0, 0} // the run of all commits
 )
 
 const spaceSize = 8
@@ -70,12 +70,12 @@ func open(dir string, opts Options, held io.Closer, commits uint64) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, errors.Join(err, db.Close()))
 	}
-	if err := disk.failure(); err != nil {
-		return nil, fmt.Errorf("open store %q: %w", dir, errors.Join(err, l.close(), db.Close()))
-	}
 	s := &Store{
 		dir: dir, opts: opts, held: held, disk: disk, db: db, ledger: l, commits: commits,
 		endDB: sync.OnceValue(db.Close), closing: make(chan struct{}), watched: make(chan struct{}),
+	}
+	if err := s.failure(); err != nil {
+		return nil, errors.Join(err, l.close(), db.Close())
 	}
 	go s.watch()
 
@@ -171,7 +171,8 @@ func (s *Store) loadError(space store.Space, err error) error {
 	case err == nil:
 		return nil
 	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("store %q: load space %d: %w: %v: restore a backup", s.dir, space, store.ErrDamaged, err)
+		return fmt.Errorf("store %q: load space %d: %w: %s: restore a backup",
+			s.dir, space, store.ErrDamaged, firstLine(err))
 	default:
 		return fmt.Errorf("store %q: load space %d: %w", s.dir, space, err)
 	}
@@ -211,7 +212,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 func (s *Store) write(batch *pebble.Batch) (number uint64, err error) {
 	s.order.Lock()
 	number = s.commits + 1
-	err = batch.Set(commitsKey, binary.BigEndian.AppendUint64(make([]byte, 0, 8), number), nil)
+	err = batch.Merge(commitsKey, run{number, number}.encode(), nil)
 	if err == nil {
 		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
 	}

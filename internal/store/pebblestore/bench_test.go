@@ -1,0 +1,91 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// BenchmarkCommit commits what a hand-over and an acquire write, from as many owners of nodes. One op is one commit.
+func BenchmarkCommit(b *testing.B) {
+	for _, owners := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprint("owners=", owners), func(b *testing.B) {
+			s, err := Open(b.TempDir(), Options{})
+			require.NoError(b, err)
+			b.ReportAllocs()
+			took := make([][]time.Duration, owners)
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for owner := range owners {
+				wg.Go(func() {
+					value := make([]byte, 40)
+					for i := owner; i < b.N; i += owners {
+						key := binary.BigEndian.AppendUint64([]byte("l"), uint64(i))
+						before := binary.BigEndian.AppendUint64([]byte("l"), uint64(i-owners))
+						start := time.Now()
+						err := s.Commit(b.Context(), store.Batch{Space: store.Space(owner), Changes: []node.Record{
+							{Key: before}, {Key: key, Value: value},
+						}})
+						took[owner] = append(took[owner], time.Since(start))
+						if err != nil {
+							b.Error(err)
+
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			all := slices.Concat(took...)
+			slices.Sort(all)
+			b.ReportMetric(float64(all[len(all)/2]), "p50-ns")
+			b.ReportMetric(float64(all[len(all)*99/100]), "p99-ns")
+			require.NoError(b, s.Close())
+		})
+	}
+}
+
+// BenchmarkOpen opens a store with as many held semaphores, each with its session and link, and loads the space. One op
+// is both.
+func BenchmarkOpen(b *testing.B) {
+	for _, held := range []int{0, 100_000} {
+		b.Run(fmt.Sprint("held=", held), func(b *testing.B) {
+			dir := b.TempDir()
+			s, err := Open(dir, Options{})
+			require.NoError(b, err)
+			for i := 0; i < held; i += 1000 {
+				batch := store.Batch{Space: 1}
+				for id := i; id < i+1000; id++ {
+					for _, kind := range []string{"s", "m", "l"} {
+						batch.Changes = append(batch.Changes, node.Record{
+							Key:   binary.BigEndian.AppendUint64([]byte(kind), uint64(id)),
+							Value: fmt.Appendf(nil, "a description, a name or data of %d", id),
+						})
+					}
+				}
+				require.NoError(b, s.Commit(b.Context(), batch))
+			}
+			for b.Loop() {
+				require.NoError(b, s.Close())
+				s, err = Open(dir, Options{})
+				require.NoError(b, err)
+				records := 0
+				for _, err := range s.Load(b.Context(), 1) {
+					require.NoError(b, err)
+					records++
+				}
+				require.Equal(b, 3*held, records)
+			}
+			require.NoError(b, s.Close())
+		})
+	}
+}

@@ -1,0 +1,194 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+	"tenure/internal/store/storetest"
+)
+
+var update = flag.Bool("update", false, "write testdata anew: only for a format that no release has written")
+
+// goldenBatches are in the store of testdata/format1, some in a table, some in the log.
+var goldenBatches = []store.Batch{
+	{Space: store.Catalog, Changes: []node.Record{storetest.Put("/local", "directory"), storetest.Put("", "")}},
+	{Space: 1, Changes: []node.Record{storetest.Put("c", "\x01\x02\x03"), storetest.Put("m\x00\xff", "semaphore")}},
+	{Space: 2, Changes: []node.Record{storetest.Put("c", "dropped later")}},
+	{Space: 0x0102030405060708, Changes: []node.Record{storetest.Put("s", "session")}},
+	{Space: 1, Changes: []node.Record{storetest.Del("c"), storetest.Put("l", "link")}, Drop: []store.Space{2}},
+}
+
+func golden(t *testing.T, s store.Store) {
+	t.Helper()
+	require.Equal(t, []string{`""=""`, `"/local"="directory"`}, storetest.Records(t, s, store.Catalog))
+	require.Equal(t, []string{`"l"="link"`, `"m\x00\xff"="semaphore"`}, storetest.Records(t, s, 1))
+	require.Empty(t, storetest.Records(t, s, 2))
+	require.Equal(t, []string{`"s"="session"`}, storetest.Records(t, s, 0x0102030405060708))
+}
+
+// TestFormat_OfEveryVersionIsRead opens a store as each format version wrote it.
+func TestFormat_OfEveryVersionIsRead(t *testing.T) {
+	t.Parallel()
+	if *update {
+		writeGolden(t, filepath.Join("testdata", fmt.Sprintf("format%d", formatVersion)))
+	}
+	for version := 1; version <= formatVersion; version++ {
+		dir := filepath.Join(t.TempDir(), "store")
+		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", fmt.Sprintf("format%d", version)))))
+		for range 2 {
+			s, err := Open(dir, Options{})
+			require.NoError(t, err)
+			golden(t, s)
+			require.NoError(t, s.Commit(t.Context(), store.Batch{Space: 9, Changes: []node.Record{storetest.Put("k", "v")}}))
+			require.NoError(t, s.Close())
+		}
+	}
+}
+
+func writeGolden(t *testing.T, dir string) {
+	t.Helper()
+	disk := vfs.NewMem() // which does not preallocate
+	s, err := Open(testDir, Options{disk: disk})
+	require.NoError(t, err)
+	for i, b := range goldenBatches {
+		require.NoError(t, s.Commit(t.Context(), b))
+		if i == 2 {
+			require.NoError(t, s.db.Flush())
+		}
+	}
+	require.NoError(t, s.Close())
+	require.NoError(t, os.RemoveAll(dir))
+	for path, content := range imageOf(t, disk, testDir) {
+		name := filepath.Join(dir, strings.TrimPrefix(path, testDir))
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, content, 0o600))
+	}
+}
+
+// TestFormat_Keys shows the bytes of every key and value.
+func TestFormat_Keys(t *testing.T) {
+	t.Parallel()
+	s, err := Open(testDir, Options{disk: vfs.NewMem()})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	for _, b := range goldenBatches {
+		require.NoError(t, s.Commit(t.Context(), b))
+	}
+	it, err := s.db.NewIter(nil)
+	require.NoError(t, err)
+	var got []string
+	for it.First(); it.Valid(); it.Next() {
+		got = append(got, fmt.Sprintf("%x = %x", it.Key(), it.Value()))
+	}
+	require.NoError(t, it.Close())
+	require.Equal(t, []string{
+		"00 = 0000000000000001",
+		"0000 = 00000000000000000000000000000005",
+		"0000000000000000 = ",
+		"00000000000000002f6c6f63616c = 6469726563746f7279",
+		"00000000000000016c = 6c696e6b",
+		"00000000000000016d00ff = 73656d6170686f7265",
+		"010203040506070873 = 73657373696f6e",
+	}, got)
+}
+
+// with opens the database of a new store and changes it.
+func with(t *testing.T, disk vfs.FS, change func(*pebble.Batch) error) {
+	t.Helper()
+	s, err := Open(testDir, testOptions(disk))
+	require.NoError(t, err)
+	b := s.db.NewBatch()
+	require.NoError(t, change(b))
+	require.NoError(t, b.Commit(pebble.Sync))
+	require.NoError(t, s.Close())
+}
+
+func TestOpen_OtherFormats(t *testing.T) {
+	t.Parallel()
+	set := func(value []byte) func(*pebble.Batch) error {
+		return func(b *pebble.Batch) error { return b.Set(formatKey, value, nil) }
+	}
+	for name, test := range map[string]struct {
+		change func(*pebble.Batch) error
+		is     error
+		says   string
+	}{
+		"newer": {
+			set(binary.BigEndian.AppendUint64(nil, formatVersion+1)), store.ErrNewer,
+			`open store "/var/lib/store": store has a newer format: format 2, this tenure reads up to 1: ` +
+				`run the version that wrote it, or a later one`,
+		},
+		"zero":    {set(make([]byte, 8)), store.ErrDamaged, "format version is 0"},
+		"garbled": {set([]byte("1")), store.ErrDamaged, "format version has 1 bytes in place of 8"},
+		"missing": {
+			func(b *pebble.Batch) error { return b.Delete(formatKey, nil) }, store.ErrDamaged,
+			"format version: pebble: not found: restore a backup, or move the directory away to begin anew",
+		},
+		"run missing": {func(b *pebble.Batch) error { return b.Delete(commitsKey, nil) }, store.ErrDamaged, "run of commits"},
+		"commit missing": {
+			func(b *pebble.Batch) error { return b.Merge(commitsKey, run{2, 2}.encode(), nil) }, store.ErrDamaged,
+			"commits are missing from the middle",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			disk := vfs.NewMem()
+			with(t, disk, test.change)
+			before := imageOf(t, disk, testDir)
+			for range 2 {
+				_, err := Open(testDir, testOptions(disk))
+				require.ErrorIs(t, err, test.is)
+				require.ErrorContains(t, err, test.says)
+				require.Equal(t, before, imageOf(t, disk, testDir), "Open has changed something")
+			}
+		})
+	}
+}
+
+// A newer Pebble's database can't be opened at all, so its marker tells.
+func TestOpen_NewerPebble(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	with(t, disk, func(b *pebble.Batch) error { return b.Set([]byte{0, 0, 0}, nil, nil) })
+	img := imageOf(t, disk, testDir)
+	marker := img.find(t, "marker.format-version.*")[0]
+	img = img.with(marker, nil).with(marker[:len(marker)-3]+"999", []byte{})
+	disk = vfs.NewMem()
+	img.on(t, disk)
+
+	_, err := Open(testDir, testOptions(disk))
+	require.ErrorIs(t, err, store.ErrNewer)
+	require.ErrorContains(t, err, "Pebble's format 999, this tenure reads up to ")
+	require.Equal(t, img, imageOf(t, disk, testDir))
+}
+
+// Without its ledger a store opens, and has one again.
+func TestOpen_WithoutLedger(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := Open(testDir, testOptions(disk))
+	require.NoError(t, err)
+	require.NoError(t, s.Commit(t.Context(), put("k")))
+	require.NoError(t, s.Close())
+	ledger := disk.PathJoin(testDir, ledgerName)
+	require.NoError(t, disk.Remove(ledger))
+
+	s, err = Open(testDir, testOptions(disk))
+	require.NoError(t, err)
+	require.Len(t, storetest.Records(t, s, 1), 1)
+	require.NoError(t, s.Close())
+	acked, err := readLedger(disk, ledger)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), acked)
+}

@@ -1,0 +1,34 @@
+package pebblestore
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+)
+
+// TestLedger checks what the file says after each acknowledgement: all to who survives the process, nearly all to who
+// survives a power cut.
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewCrashableMem()
+	l, err := newLedger(newFailstop(disk), "/", 7)
+	require.NoError(t, err)
+	for n := uint64(8); n < 3*syncEvery; n++ {
+		require.NoError(t, l.ack(n))
+		require.NoError(t, l.ack(n-1), "a slower one comes later")
+		acked, err := readLedger(disk, "/"+ledgerName)
+		require.NoError(t, err)
+		require.Equal(t, n, acked)
+		if n%100 == 0 {
+			acked, err := readLedger(disk.CrashClone(vfs.CrashCloneCfg{}), "/"+ledgerName)
+			require.NoError(t, err)
+			require.LessOrEqual(t, acked, n)
+			require.Greater(t, acked+syncEvery, n)
+		}
+	}
+	require.NoError(t, l.close())
+	acked, err := readLedger(disk.CrashClone(vfs.CrashCloneCfg{}), "/"+ledgerName)
+	require.NoError(t, err)
+	require.Equal(t, uint64(3*syncEvery-1), acked)
+}
