@@ -5,6 +5,7 @@ import (
 
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
 
 	"tenure/internal/clock"
 )
@@ -29,6 +30,9 @@ func (c *Core) Begin(now clock.Instant, call *Call, fx *Effects) {
 }
 
 func (c *Core) begin(call *Call, fx *Effects) {
+	if call.Kind == Release {
+		c.override(call.name, fx)
+	}
 	c.lastReq++
 	call.number(c.lastReq)
 	c.calls.push(call)
@@ -49,6 +53,21 @@ func (c *Core) transmit(call *Call, fx *Effects) {
 	fx.do(Send{c.stream, call.message})
 }
 
+// override ends the acquires behind which a release of the same name is sent: what they are granted, that gives back.
+// Their answers are not waited for, since a grant among them would be no lease any more.
+func (c *Core) override(name string, fx *Effects) {
+	for _, call := range c.acquires[name] {
+		c.calls.remove(call)
+		if !call.abandoned {
+			fx.do(Finished{Call: call, Err: &StatusError{Status: Ydb.StatusIds_ABORTED, Issues: overridden}})
+		}
+	}
+	delete(c.acquires, name)
+}
+
+// overridden is what the node says to an acquire that waits when its session asks for something else (Q7, Q8).
+var overridden = []*Ydb_Issue.IssueMessage{{Message: "Operation superseded by another request", Severity: 1}}
+
 // Cancel says that nobody waits for the call any more; it finishes in silence. What it has taken or queued for is given
 // back.
 func (c *Core) Cancel(now clock.Instant, call *Call, fx *Effects) {
@@ -60,27 +79,22 @@ func (c *Core) Cancel(now clock.Instant, call *Call, fx *Effects) {
 	delete(c.watches, call.req)
 	if !call.everSent {
 		c.finish(call)
-
-		return
 	}
-	if call.Kind == Acquire {
-		c.revoke(call, fx)
+	if call.Kind == Acquire && (call.everSent || len(c.acquires[call.name]) > 0) {
+		c.disown(call.name, 0, fx)
 	}
 }
 
-// revoke takes an abandoned acquire out of the queue, or gives back what it is granted. One behind which another
-// acquire stands has been overridden by that (Q7); one of a held semaphore has changed only that (Q6).
-func (c *Core) revoke(call *Call, fx *Effects) {
-	of := c.acquires[call.name]
-	if c.leases[call.name] != nil || call.revoked || of[len(of)-1] != call {
+// disown gives back what the session owns or waits for under the name, unless there is a lease, or the newest acquire
+// is wanted: that takes over what is older than it (Q6, Q7), as long as it is behind the call of the given req_id. If
+// it is refused instead, disown is called again.
+func (c *Core) disown(name string, behind uint64, fx *Effects) {
+	if c.leases[name] != nil {
 		return
 	}
-	call.revoked = true
-	c.giveBack(call.name, fx)
-}
-
-// giveBack releases what the session owns or waits for under the name, for nobody.
-func (c *Core) giveBack(name string, fx *Effects) {
+	if of := c.acquires[name]; len(of) > 0 && of[len(of)-1].req > behind && !of[len(of)-1].abandoned {
+		return
+	}
 	r := release(name)
 	r.abandoned = true
 	c.begin(r, fx)
@@ -94,10 +108,14 @@ func (c *Core) finish(call *Call) {
 	}
 	of := c.acquires[call.name]
 	i := slices.Index(of, call)
-	if of = slices.Delete(of, i, i+1); len(of) == 0 {
+	switch {
+	case len(of) == 1:
 		delete(c.acquires, call.name)
-	} else {
-		c.acquires[call.name] = of
+	case i == 0: // the usual case: answers come in the order of the calls
+		of[0] = nil
+		c.acquires[call.name] = of[1:]
+	default:
+		c.acquires[call.name] = slices.Delete(of, i, i+1)
 	}
 }
 
@@ -108,7 +126,7 @@ func (c *Core) repeat(fx *Effects) {
 		next = call.after
 		switch {
 		case call.abandoned && call.Kind != Release:
-			c.finish(call) // an Acquire that was revoked has its Release behind it
+			c.finish(call) // an Acquire has a lease before it, or an Acquire behind it, that stands for it
 		case call.everSent && !call.repeatable():
 			c.finish(call)
 			fx.do(Finished{Call: call, Err: ErrUnknown})
@@ -131,7 +149,9 @@ func (c *Core) answered(a answer, fx *Effects) {
 		c.end(&StatusError{a.status, a.issues}, fx)
 
 		return
-	case a.status == Ydb.StatusIds_BAD_SESSION: // Q2: another stream has it
+	case a.status == Ydb.StatusIds_BAD_SESSION, // Q2: another stream has it
+		call.renewal,                           // a front answers, and the node does not
+		call.Kind == Release && !a.isRefusal(): // perhaps it is not done: it is repeated over another stream
 		c.disconnect(&StatusError{a.status, a.issues}, fx)
 
 		return
@@ -145,13 +165,16 @@ func (c *Core) answered(a answer, fx *Effects) {
 	if a.status != Ydb.StatusIds_SUCCESS {
 		err = &StatusError{a.status, a.issues}
 	}
-	if call.Kind == Describe {
-		c.described(call, a, fx)
+	if a.status == Ydb.StatusIds_NOT_FOUND || call.Kind == Delete && err == nil {
+		c.deleted(call, fx)
 	}
-	if call.Kind == Acquire {
+	switch call.Kind {
+	case Acquire:
 		c.acquired(call, a, err, fx)
 
 		return
+	case Describe:
+		c.described(call, a, fx)
 	}
 	if !call.abandoned {
 		fx.do(Finished{Call: call, Err: err, Description: a.description})
@@ -160,39 +183,31 @@ func (c *Core) answered(a answer, fx *Effects) {
 
 // acquired is the result of an Acquire.
 func (c *Core) acquired(call *Call, a answer, err error, fx *Effects) {
+	var lease *Lease
 	switch {
 	case err != nil:
 		c.refused(call, a, fx)
 	case !a.acquired:
 		err = ErrNotAcquired
 	case call.abandoned:
-		if !call.revoked && c.leases[call.name] == nil && len(c.acquires[call.name]) == 0 {
-			c.giveBack(call.name, fx)
-		}
-	}
-	if call.abandoned {
-		return
-	}
-	var lease *Lease
-	if err == nil {
+		c.disown(call.name, 0, fx)
+	default:
 		lease = c.lease(call)
 	}
-	fx.do(Finished{Call: call, Err: err, Lease: lease})
+	if !call.abandoned {
+		fx.do(Finished{Call: call, Err: err, Lease: lease})
+	}
 }
 
-// refused deals with what an Acquire leaves behind that failed: nothing, if the node refused it; perhaps a place in
-// the queue, if it did not say so; and if it would have overridden an abandoned one, that one is in the queue again.
+// refused deals with what an Acquire that has failed may leave behind: an earlier one that was cancelled, for which it
+// stood, for to ask for more does not take over (Q6, Q7); and itself, if it is not known what the node has done.
 func (c *Core) refused(call *Call, a answer, fx *Effects) {
-	switch a.status {
-	case Ydb.StatusIds_ABORTED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_PRECONDITION_FAILED,
-		Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_UNAUTHORIZED:
-		if of := c.acquires[call.name]; len(of) > 0 && of[len(of)-1].abandoned {
-			c.revoke(of[len(of)-1], fx)
-		}
+	switch {
+	case a.status == Ydb.StatusIds_NOT_FOUND || a.status == Ydb.StatusIds_ABORTED: // nothing is left
+	case a.isRefusal():
+		c.disown(call.name, 0, fx)
 	default:
-		if c.leases[call.name] == nil && len(c.acquires[call.name]) == 0 && !call.revoked {
-			c.giveBack(call.name, fx)
-		}
+		c.disown(call.name, call.req, fx)
 	}
 }
 
@@ -220,6 +235,20 @@ func (c *Core) endLease(l *Lease, cause error, fx *Effects) {
 	fx.do(EndLease{l, cause})
 }
 
+// loseLease ends the lease of a semaphore that was deleted. If it was made anew, an acquire that was cancelled because
+// there was a lease may wait there.
+func (c *Core) loseLease(l *Lease, fx *Effects) {
+	c.endLease(l, ErrDeleted, fx)
+	c.disown(l.Name, 0, fx)
+}
+
+// deleted says that there was no semaphore of the call's name when the node answered.
+func (c *Core) deleted(call *Call, fx *Effects) {
+	if l := c.leases[call.name]; l != nil && l.since <= call.req {
+		c.loseLease(l, fx)
+	}
+}
+
 // described looks at what a description says about the session's own lease: owners are not told when their semaphore
 // is deleted with force (S3).
 func (c *Core) described(call *Call, a answer, fx *Effects) {
@@ -229,25 +258,22 @@ func (c *Core) described(call *Call, a answer, fx *Effects) {
 		}
 	}
 	l := c.leases[call.name]
-	if l == nil || l.since > call.req {
+	if l == nil || l.since > call.req || a.status != Ydb.StatusIds_SUCCESS ||
+		!call.message.GetDescribeSemaphore().GetIncludeOwners() {
 		return
 	}
-	if a.status == Ydb.StatusIds_NOT_FOUND {
-		c.endLease(l, ErrDeleted, fx)
-
-		return
-	}
-	if a.status != Ydb.StatusIds_SUCCESS || !call.message.GetDescribeSemaphore().GetIncludeOwners() {
-		return
-	}
+	var order uint64
 	for _, o := range a.description.GetOwners() {
 		if o.GetSessionId() == c.id {
-			l.OrderID = o.GetOrderId()
-
-			return
+			order = o.GetOrderId()
 		}
 	}
-	c.endLease(l, ErrDeleted, fx)
+	if order == 0 || l.OrderID != 0 && l.OrderID != order { // another order id: a grant after the deletion
+		c.loseLease(l, fx)
+
+		return
+	}
+	l.OrderID = order
 }
 
 // nothing is the semaphore that is asked for when the session holds none. That it does not exist is an answer too.

@@ -36,7 +36,6 @@ type Call struct {
 	lease     *Lease // of a Release
 	renewal   bool   // the core's own
 	abandoned bool   // nobody waits for it any more
-	revoked   bool   // of an abandoned Acquire: a Release is behind it
 
 	before, after *Call // neighbours among the outstanding, in the order of Begin
 }
@@ -204,4 +203,9 @@ func (a answer) fromNode() bool {
 	default:
 		return false
 	}
+}
+
+// isRefusal says whether the request was looked at and turned down, so that to repeat it would be in vain.
+func (a answer) isRefusal() bool {
+	return a.fromNode() || a.status == Ydb.StatusIds_BAD_REQUEST || a.status == Ydb.StatusIds_UNAUTHORIZED
 }

@@ -71,7 +71,7 @@ type (
 	// Cause is ErrDeadline, ErrClosed or a *StatusError.
 	Over struct{ Cause error }
 
-	// Closed says that nothing more will come.
+	// Closed says that nothing more will come, but the end of a call that is begun all the same.
 	Closed struct{}
 )
 

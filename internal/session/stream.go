@@ -16,7 +16,8 @@ const (
 	// minSpacing keeps streams apart: less than 20 are opened in a second, whatever the server does.
 	minSpacing = 60 * time.Millisecond
 
-	// stable is how long a stream must have been attached for the next attempt to come at once.
+	// stable is how long a stream must have been attached for the next attempt to come at once; at most a quarter of
+	// the timeout, so that silence of the node never comes on top of a pause.
 	stable = time.Second
 )
 
@@ -28,7 +29,7 @@ var (
 	errReconnect = errors.New("a reconnect was asked for")
 )
 
-func (c *Core) quarter() time.Duration { return c.cfg.Timeout / tries }
+func (c *Core) quarter() time.Duration { return c.proof.timeout / tries }
 
 // startLimit is how long an attach may take. Before there is a session, nothing is lost by waiting.
 func (c *Core) startLimit() time.Duration {
@@ -110,7 +111,7 @@ func hopeless(code codes.Code) bool {
 // started is the answer to an attach: the first proof on this stream.
 func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
 	again := c.id != 0
-	if again && m.GetSessionId() != c.id {
+	if m.GetSessionId() == 0 || again && m.GetSessionId() != c.id {
 		c.end(&StatusError{Status: Ydb.StatusIds_BAD_SESSION}, fx)
 
 		return
@@ -160,7 +161,7 @@ func (c *Core) failed(err *StatusError, fx *Effects) {
 func (c *Core) disconnect(cause error, fx *Effects) {
 	fx.do(Drop{c.stream})
 	fx.do(Lost{cause})
-	if c.phase != attaching && c.now >= c.since.Add(stable) {
+	if c.phase != attaching && c.now >= c.since.Add(min(stable, c.quarter())) {
 		c.retries = 0
 	}
 	c.phase = apart
@@ -173,17 +174,18 @@ func (c *Core) disconnect(cause error, fx *Effects) {
 }
 
 // pause returns how long to wait before the next attempt: not at all before the first, then twice as long each time,
-// up to a quarter of the timeout, less up to half of it by chance.
+// up to an eighth of the timeout, less up to half of it by chance. So there are three attempts in a timeout even when
+// the pauses are at their longest and each attempt takes its quarter.
 func (c *Core) pause() time.Duration {
 	c.retries++
 	if c.retries == 1 {
 		return 0
 	}
-	pause := c.cfg.ReconnectDelay
+	longest := c.quarter() / 2
+	pause := min(c.cfg.ReconnectDelay, longest)
 	for range min(c.retries-2, 30) {
-		pause = min(2*pause, c.quarter())
+		pause = min(2*pause, longest)
 	}
-	pause = min(pause, c.quarter())
 
 	return pause - time.Duration(c.jitter.Int64N(int64(pause)/2+1))
 }
