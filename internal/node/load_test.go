@@ -150,6 +150,30 @@ func TestLoad_TwiceTheSameRecord(t *testing.T) {
 	}
 }
 
+// TestLoad_TwoValuesOfOneKey: each is sound by itself, and with the other records, but who says which of them counts?
+func TestLoad_TwoValuesOfOneKey(t *testing.T) {
+	t.Parallel()
+	differ := 0
+	one, two := written(sound()), sound()
+	two.counters.order++
+	two.sessions[0].timeout++
+	two.semaphores[0].name = "another"
+	two.links[0].order, two.links[0].timeout = 3, 5_000
+	for key, value := range written(two) {
+		if string(one[key]) == string(value) {
+			continue
+		}
+		differ++
+		rs := []node.Record{{Key: []byte(key), Value: value}}
+		for key, value := range one {
+			rs = append(rs, node.Record{Key: []byte(key), Value: value})
+		}
+		_, err := node.Load(1, node.Config{}, yield(rs))
+		require.ErrorIs(t, err, node.ErrDamaged, "%x", key)
+	}
+	require.Equal(t, 4, differ, "one of each kind")
+}
+
 // TestLoad_TakesTheStoresError: a store that can't read is not a damaged node.
 func TestLoad_TakesTheStoresError(t *testing.T) {
 	t.Parallel()
