@@ -254,3 +254,34 @@ func TestStore_DamageMetByLoad(t *testing.T) {
 	t.Log(err)
 	require.NoError(t, s.Close())
 }
+
+// TestStore_DamageInTheMiddle has a manifest that has lost its last records, beside a log that is newer than those. The
+// newest commits are there; what a table had that is not in the manifest any more is not.
+func TestStore_DamageInTheMiddle(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := Open(testDir, testOptions(disk))
+	require.NoError(t, err)
+	flushed := func(key string) image {
+		require.NoError(t, s.Commit(t.Context(), put(key)))
+		require.NoError(t, s.db.Flush())
+
+		return imageOf(t, disk, testDir)
+	}
+	early := flushed("1")
+	flushed("2")
+	require.NoError(t, s.Commit(t.Context(), put("3")))
+	img := imageOf(t, disk, testDir)
+	require.NoError(t, s.Close())
+
+	manifests, logs := img.find(t, "MANIFEST-*"), img.find(t, "*.log")
+	manifest := manifests[len(manifests)-1]
+	require.Less(t, len(early[manifest]), len(img[manifest]))
+	img = img.with(manifest, early[manifest])
+	for _, older := range logs[:len(logs)-1] { // kept for reuse, so their content does not last
+		img = img.with(older, nil)
+	}
+	err = look(t, img, nil, "manifest as it was")
+	require.ErrorIs(t, err, store.ErrDamaged)
+	require.ErrorContains(t, err, "commits are missing from the middle")
+}
