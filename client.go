@@ -133,10 +133,10 @@ func (c *Client) Session(
 		return nil, fmt.Errorf("open session on node %q: %w", path, err)
 	}
 	s := newSession(ctx, c, cfg)
-	if !c.add(s) {
+	if !c.begin(s) {
 		return nil, fmt.Errorf("open session on node %q: the client is closed", path)
 	}
-	if err := s.start(ctx); err != nil {
+	if err := s.awaitStart(ctx); err != nil {
 		return nil, err
 	}
 
@@ -167,13 +167,16 @@ func config(path string, o options.CreateSessionOptions) (session.Config, error)
 	}, nil
 }
 
-func (c *Client) add(s *Session) bool {
+// begin starts a session, unless the client is closed. It does so with mu held, lest Close finds one that has not been
+// started.
+func (c *Client) begin(s *Session) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return false
 	}
 	c.sessions[s] = struct{}{}
+	s.start()
 
 	return true
 }
@@ -184,8 +187,9 @@ func (c *Client) remove(s *Session) {
 	delete(c.sessions, s)
 }
 
-// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. Later calls of
-// Session fail. Twice is fine.
+// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. When ctx ends, what is
+// not closed is left to the timeouts of its sessions, and the error says so. No goroutine of the client is left. Later
+// calls of Session fail. Twice is fine.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
@@ -195,6 +199,7 @@ func (c *Client) Close(ctx context.Context) error {
 	for s := range c.sessions {
 		closing.Go(func() {
 			err := s.Close(ctx)
+			s.abort()
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)

@@ -20,8 +20,8 @@ import (
 
 // Timeouts of sessions, and moments between two renewals, at which faults strike.
 var (
-	timeouts = []time.Duration{tenure.MinSessionTimeout, time.Second, tenure.DefaultSessionTimeout, 30 * time.Second}
-	moments  = []float64{0, 0.37, 0.93}
+	timeouts = []time.Duration{tenure.MinSessionTimeout, tenure.DefaultSessionTimeout, 30 * time.Second}
+	moments  = []float64{0.05, 0.8}
 )
 
 // scene is a session that holds a lease over a network, and a rival that waits for it.

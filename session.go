@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
@@ -35,12 +36,15 @@ type Session struct {
 	core    *session.Core
 	streams map[session.StreamID]*stream
 	wakeAt  clock.Instant
-	lost    error // why the last stream ended
+	lost    error // why the last stream ended, or the session did
 
 	poke    chan struct{} // capacity 1: wakeAt has come nearer
 	started chan struct{} // closed by the first Started
 	closed  chan struct{} // closed by Closed
 	running sync.WaitGroup
+
+	stopTimeout time.Duration
+	linger      sync.Once // starts abortLater
 }
 
 var _ coordination.Session = (*Session)(nil)
@@ -50,44 +54,48 @@ func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 		client: c, path: cfg.Path, base: context.WithoutCancel(ctx),
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
 		poke: make(chan struct{}, 1), started: make(chan struct{}), closed: make(chan struct{}),
+		stopTimeout: cfg.StopTimeout,
 	}
 	s.ctx, s.cancel = context.WithCancelCause(s.base)
 
 	return s
 }
 
-// start returns when the server has made the session.
-func (s *Session) start(ctx context.Context) error {
-	s.do(s.core.Start)
+// start is called once, before anybody else knows the session. It does not block.
+func (s *Session) start() {
 	s.running.Go(s.tick)
+	s.do(s.core.Start)
+}
+
+// awaitStart returns when the server has made the session.
+func (s *Session) awaitStart(ctx context.Context) error {
+	var why error
 	select {
 	case <-s.started:
 		return nil
 	case <-s.closed:
 		s.running.Wait()
-
-		return s.startError()
+		why = context.Cause(s.ctx)
 	case <-ctx.Done():
+		s.abort() // if the server has just made the session, that ends by its timeout
+		why = ctx.Err()
 	}
-	s.do(s.core.Abort) // if the server has just made the session, that ends by its timeout
-	s.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost != nil {
-		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, ctx.Err(), s.lost)
+	refusal, refused := errors.AsType[*session.StatusError](s.lost)
+	switch {
+	case s.lost == nil, errors.Is(why, ErrSessionClosed):
+		return fmt.Errorf("open session on node %q: %w", s.path, why)
+	case errors.Is(why, ErrSessionExpired) && refused:
+		return newStatusError("open session on node", s.path, refusal)
+	case errors.Is(why, ErrSessionExpired): // there was none that could expire
+		return fmt.Errorf("open session on node %q: %w", s.path, s.lost)
+	case refused:
+		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, why,
+			newStatusError("attach to node", s.path, refusal))
+	default:
+		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, why, s.lost)
 	}
-
-	return fmt.Errorf("open session on node %q: %w", s.path, ctx.Err())
-}
-
-// startError is why the server has refused the session.
-func (s *Session) startError() error {
-	err := context.Cause(s.ctx)
-	if refusal, ok := errors.AsType[*StatusError](err); ok {
-		return refusal
-	}
-
-	return err
 }
 
 // do lets the core deal with something, and does what it says.
@@ -140,6 +148,7 @@ func (s *Session) perform(a session.Action) {
 	case session.Over:
 		why := cause(s.path, a.Cause)
 		if !errors.Is(why, ErrSessionClosed) {
+			s.lost = a.Cause
 			log.WarnContext(s.base, "session over", "node", s.path, "session", s.core.ID(), "cause", why)
 		}
 		s.cancel(why)
@@ -174,19 +183,46 @@ func (s *Session) tick() {
 
 // Close ends the session: its context and leases at once, then on the server, so that others need not wait. It returns
 // when the server has answered, when the session can't be alive there any more, or when ctx ends, which is then the
-// error. Twice is fine.
+// error; the server is still told, if that takes no longer than a stop may. Twice is fine.
 func (s *Session) Close(ctx context.Context) error {
 	s.do(s.core.Close)
+	select {
+	case <-s.closed: // even if ctx has ended
+		s.running.Wait()
+
+		return nil
+	default:
+	}
 	select {
 	case <-s.closed:
 		s.running.Wait()
 
 		return nil
 	case <-ctx.Done():
-		s.do(s.core.Abort)
+		s.linger.Do(func() { s.running.Go(s.abortLater) })
 
 		return fmt.Errorf("close session on node %q: %w", s.path, ctx.Err())
 	}
+}
+
+// abortLater gives a stop the time that it may take.
+func (s *Session) abortLater() {
+	clk := s.client.clock
+	timer := clk.NewTimer()
+	defer timer.Stop()
+	now := clk.Now()
+	timer.Set(now, now.Add(s.stopTimeout))
+	select {
+	case <-timer.C():
+		s.do(s.core.Abort)
+	case <-s.closed:
+	}
+}
+
+// abort ends the session without the server, and returns when no goroutine of it is left.
+func (s *Session) abort() {
+	s.do(s.core.Abort)
+	s.running.Wait()
 }
 
 // Context ends with the session; its cause is one of the errors of this package.
@@ -243,6 +279,7 @@ func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (s
 }
 
 func (s *Session) callError(op, name string, err error) error {
+	over := context.Cause(s.ctx) // nil: it is not
 	refusal, refused := errors.AsType[*session.StatusError](err)
 	switch {
 	case err == nil:
@@ -251,10 +288,14 @@ func (s *Session) callError(op, name string, err error) error {
 		return newStatusError(op, name, refusal)
 	case errors.Is(err, session.ErrNotAcquired):
 		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrAcquireTimeout)
+	case errors.Is(err, session.ErrUnknown) && over != nil:
+		return fmt.Errorf("%s %q: %w: %w", op, name, coordination.ErrOperationStatusUnknown, over)
 	case errors.Is(err, session.ErrUnknown):
 		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrOperationStatusUnknown)
-	default: // the session is over
-		return fmt.Errorf("%s %q: %w: %w", op, name, coordination.ErrSessionClosed, context.Cause(s.ctx))
+	case errors.Is(over, ErrSessionClosed):
+		return fmt.Errorf("%s %q: %w", op, name, over)
+	default:
+		return fmt.Errorf("%s %q: %w: %w", op, name, ErrSessionClosed, over)
 	}
 }
 

@@ -1,0 +1,362 @@
+package tenure_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure"
+	core "tenure/internal/session"
+)
+
+// refusals are the statuses, in a Failure at any time, after which a session is over; attachRefusals are as well, as the
+// answer to an attach (C2).
+var (
+	refusals = []Ydb.StatusIds_StatusCode{
+		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
+		Ydb.StatusIds_SCHEME_ERROR,
+	}
+	attachRefusals = append([]Ydb.StatusIds_StatusCode{
+		Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED,
+	}, refusals...)
+)
+
+// eachStatus runs a test for each status but SUCCESS.
+func eachStatus(t *testing.T, f func(*world, Ydb.StatusIds_StatusCode)) {
+	t.Helper()
+	for number, name := range Ydb.StatusIds_StatusCode_name {
+		if code := Ydb.StatusIds_StatusCode(number); code != Ydb.StatusIds_SUCCESS {
+			t.Run(name, func(t *testing.T) { inWorld(t, func(w *world) { f(w, code) }) })
+		}
+	}
+}
+
+// frontScene has a session of a second that holds job through a front server, and a rival that waits.
+func frontScene(w *world) (*scene, *front) {
+	c, f := w.behind()
+	s := &scene{world: w, client: c, session: w.session(c, time.Second), timeout: time.Second}
+	s.lease = w.hold(s.session)
+	s.rival = w.rival()
+	w.lives(s.lease, 2100*time.Millisecond)
+
+	return s, f
+}
+
+func refuseAttach(code Ydb.StatusIds_StatusCode) func(*relay, *pb.SessionRequest) bool {
+	return func(r *relay, m *pb.SessionRequest) bool {
+		if m.GetSessionStart() == nil {
+			return true
+		}
+		r.fail(code)
+
+		return false
+	}
+}
+
+// What refuses a session for good is an error at once; what can pass is tried again until the context ends, and is in
+// its error.
+func TestStatus_OfFirstAttach(t *testing.T) {
+	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
+		c, f := w.behind()
+		f.onRequest(refuseAttach(code))
+		ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+		defer cancel()
+		from := time.Now()
+		_, err := c.Session(ctx, path)
+		require.True(w, ydb.IsOperationError(err, code), "%v", err)
+		require.ErrorContains(w, err, "says the front")
+		require.ErrorContains(w, err, path)
+		if slices.Contains(attachRefusals, code) {
+			require.Zero(w, time.Since(from))
+			require.NotErrorIs(w, err, tenure.ErrSessionExpired, "there was none")
+
+			return
+		}
+		require.Equal(w, 10*time.Second, time.Since(from))
+		require.ErrorIs(w, err, context.DeadlineExceeded)
+	})
+}
+
+// What refuses a session for good when it comes back ends its leases at once; what can pass is tried again until the
+// deadline.
+func TestStatus_OfLaterAttach(t *testing.T) {
+	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
+		s, f := frontScene(w)
+		f.onRequest(refuseAttach(code))
+		s.session.Reconnect()
+		if slices.Contains(attachRefusals, code) {
+			s.requireEnd(0, tenure.ErrSessionExpired)
+			require.True(w, ydb.IsOperationError(context.Cause(s.lease.Context()), code))
+			require.ErrorContains(w, context.Cause(s.lease.Context()), "says the front")
+
+			return
+		}
+		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+	})
+}
+
+// A Failure during work ends the session at once, or only the stream.
+func TestStatus_OfFailure(t *testing.T) {
+	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
+		s, f := frontScene(w)
+		f.each(func(r *relay) { r.fail(code) })
+		if slices.Contains(refusals, code) {
+			s.requireEnd(0, tenure.ErrSessionExpired)
+			require.True(w, ydb.IsOperationError(context.Cause(s.lease.Context()), code))
+
+			return
+		}
+		s.requireLife()
+	})
+}
+
+// Failures that come again and again, as fast as streams are opened, cost neither the session nor the server more than
+// the streams that the rate allows.
+func TestStatus_OfEachFailure(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s, f := frontScene(w)
+		f.onResult(func(r *relay, m *pb.SessionResponse) bool {
+			if m.GetSessionStarted() == nil {
+				return m != nil
+			}
+			r.say(m)
+			r.fail(Ydb.StatusIds_UNAVAILABLE)
+
+			return false
+		})
+		s.lives(s.lease, 30*time.Second)
+	})
+}
+
+// withStatus returns a result like m with another status; nil if m is none.
+func withStatus(m *pb.SessionResponse, code Ydb.StatusIds_StatusCode) *pb.SessionResponse {
+	issues := []*Ydb_Issue.IssueMessage{{Message: "says the front"}}
+	switch m := m.GetResponse().(type) {
+	case *pb.SessionResponse_DescribeSemaphoreResult_:
+		m.DescribeSemaphoreResult.Status, m.DescribeSemaphoreResult.Issues = code, issues
+	case *pb.SessionResponse_AcquireSemaphoreResult_:
+		m.AcquireSemaphoreResult.Status, m.AcquireSemaphoreResult.Issues = code, issues
+	case *pb.SessionResponse_ReleaseSemaphoreResult_:
+		m.ReleaseSemaphoreResult.Status, m.ReleaseSemaphoreResult.Issues = code, issues
+	case *pb.SessionResponse_CreateSemaphoreResult_:
+		m.CreateSemaphoreResult.Status, m.CreateSemaphoreResult.Issues = code, issues
+	case *pb.SessionResponse_UpdateSemaphoreResult_:
+		m.UpdateSemaphoreResult.Status, m.UpdateSemaphoreResult.Issues = code, issues
+	case *pb.SessionResponse_DeleteSemaphoreResult_:
+		m.DeleteSemaphoreResult.Status, m.DeleteSemaphoreResult.Issues = code, issues
+	default:
+		return nil
+	}
+
+	return m
+}
+
+// answerAll has every result carry the status.
+func answerAll(code Ydb.StatusIds_StatusCode, count *int) func(*relay, *pb.SessionResponse) bool {
+	return func(r *relay, m *pb.SessionResponse) bool {
+		if other := withStatus(m, code); other != nil {
+			*count++
+		}
+
+		return true
+	}
+}
+
+// A status in a result is an error of the call, on which the SDK's checks work; of the calls that a refusal by the node
+// itself answers, the session goes on.
+func TestStatus_OfResult(t *testing.T) {
+	calls := map[string]func(*tenure.Session, context.Context) error{
+		"create semaphore": func(s *tenure.Session, ctx context.Context) error { return s.CreateSemaphore(ctx, "x", 1) },
+		"update semaphore": func(s *tenure.Session, ctx context.Context) error { return s.UpdateSemaphore(ctx, "x") },
+		"delete semaphore": func(s *tenure.Session, ctx context.Context) error { return s.DeleteSemaphore(ctx, "x") },
+		"describe semaphore": func(s *tenure.Session, ctx context.Context) error {
+			_, err := s.DescribeSemaphore(ctx, "x")
+
+			return err
+		},
+		"acquire semaphore": func(s *tenure.Session, ctx context.Context) error {
+			_, err := s.AcquireSemaphore(ctx, "x", 1, options.WithEphemeral(true))
+
+			return err
+		},
+	}
+	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
+		for op, call := range calls {
+			c, f := w.behind()
+			s := w.session(c, time.Minute)
+			var answers int
+			f.onResult(answerAll(code, &answers))
+			ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+			err := call(s, ctx)
+			cancel()
+			synctest.Wait()
+			switch code {
+			case Ydb.StatusIds_SESSION_EXPIRED:
+				require.ErrorIs(w, err, tenure.ErrSessionExpired)
+				if changes := errors.Is(err, coordination.ErrOperationStatusUnknown); !changes {
+					require.ErrorIs(w, err, tenure.ErrSessionClosed, "the SDK's error of a session that is over")
+				}
+				require.Error(w, s.Context().Err())
+			case Ydb.StatusIds_BAD_SESSION: // of the stream, not of the call
+				if op == "create semaphore" || op == "delete semaphore" {
+					require.ErrorContains(w, err, "operation status is unknown")
+				} else {
+					require.ErrorIs(w, err, context.DeadlineExceeded)
+				}
+			default:
+				require.True(w, ydb.IsOperationError(err, code))
+				require.EqualError(w, err, fmt.Sprintf("%s \"x\": %v: says the front", op, code))
+				require.NoError(w, s.Context().Err())
+			}
+			f.onResult(nil)
+		}
+	})
+}
+
+// proofs are the statuses that only the node gives.
+var proofs = []Ydb.StatusIds_StatusCode{
+	Ydb.StatusIds_ALREADY_EXISTS, Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_ABORTED,
+}
+
+// A renewal that is refused proves nothing, unless the node itself refuses it; attaching again does. It is not asked
+// for in a hurry.
+func TestStatus_OfRenewal(t *testing.T) {
+	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
+		s, f := frontScene(w)
+		var answers int
+		f.onResult(answerAll(code, &answers))
+		defer f.onResult(nil)
+		switch {
+		case code == Ydb.StatusIds_NOT_FOUND:
+			took, why := s.ends(s.lease)
+			require.LessOrEqual(w, took, s.timeout/4)
+			require.ErrorIs(w, why, tenure.ErrSemaphoreDeleted)
+			require.NoError(w, s.session.Context().Err())
+		case code == Ydb.StatusIds_SESSION_EXPIRED:
+			s.requireEnd(s.timeout/4, tenure.ErrSessionExpired)
+		case slices.Contains(proofs, code):
+			s.lives(s.lease, 3*s.timeout)
+		default:
+			s.lives(s.lease, 3*s.timeout)
+			require.LessOrEqual(w, answers, 3*5, "renewals")
+			f.onResult(func(r *relay, m *pb.SessionResponse) bool {
+				withStatus(m, code)
+
+				return m.GetSessionStarted() == nil
+			})
+			took, why := s.ends(s.lease)
+			require.LessOrEqual(w, took, core.Believed(s.timeout))
+			require.ErrorIs(w, why, tenure.ErrDeadlinePassed)
+		}
+	})
+}
+
+// A front that goes on pinging and answering pings while its node has been told that the session is detached.
+func TestFront_CutOffFromNode(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s, f := frontScene(w)
+		f.cutOff()
+		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+	})
+}
+
+// A front that loses results, and nothing else.
+func TestFront_LosesResults(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s, f := frontScene(w)
+		f.onResult(func(_ *relay, m *pb.SessionResponse) bool { return m.GetDescribeSemaphoreResult() == nil })
+		s.lives(s.lease, 10*s.timeout) // attaching again is a proof too
+		f.onResult(func(_ *relay, m *pb.SessionResponse) bool {
+			return m.GetDescribeSemaphoreResult() == nil && m.GetSessionStarted() == nil
+		})
+		took, why := s.ends(s.lease)
+		require.LessOrEqual(w, took, core.Believed(s.timeout))
+		require.ErrorIs(w, why, tenure.ErrDeadlinePassed)
+	})
+}
+
+// A front that repeats old answers proves nothing by it.
+func TestFront_RepeatsAnswers(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s, f := frontScene(w)
+		var old *pb.SessionResponse
+		f.onResult(func(r *relay, m *pb.SessionResponse) bool {
+			switch {
+			case m.GetDescribeSemaphoreResult() == nil:
+			case old == nil:
+				old = m
+			default:
+				r.say(old)
+
+				return false
+			}
+
+			return m.GetSessionStarted() == nil
+		})
+		s.ends(s.lease)
+		s.granted(s.rival)
+		require.NotNil(w, old)
+	})
+}
+
+// thief attaches to the session that the front has seen last, as another process with its key would.
+func (f *front) thief(w *world, seq uint64) *pb.SessionResponse {
+	f.mu.Lock()
+	start := &pb.SessionRequest_SessionStart{
+		Path: path, SessionId: f.start.GetSessionId(), SeqNo: f.start.GetSeqNo() + seq,
+		TimeoutMillis: f.start.GetTimeoutMillis(), ProtectionKey: f.start.GetProtectionKey(),
+	}
+	f.mu.Unlock()
+	stream, err := f.node.Session(w.Context())
+	require.NoError(w, err)
+	require.NoError(w, stream.Send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStart_{SessionStart: start}}))
+	m, err := stream.Recv()
+	require.NoError(w, err)
+	go func() {
+		for err == nil {
+			_, err = stream.Recv()
+		}
+	}()
+
+	return m
+}
+
+// Another stream that takes the session over has it taken back, as often as it does so.
+func TestFront_StreamsRace(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s, f := frontScene(w)
+		s.session.Reconnect() // so that the front knows the session's id
+		s.lives(s.lease, s.timeout)
+		for range 50 {
+			require.NotNil(w, f.thief(w, 0).GetSessionStarted())
+			s.lives(s.lease, 90*time.Millisecond)
+		}
+		s.requireLife()
+	})
+}
+
+// One that has come further in the numbers of attaches keeps it: the client learns that its session is another's now.
+func TestFront_SessionIsStolen(t *testing.T) {
+	inWorld(t, func(w *world) {
+		s, f := frontScene(w)
+		s.session.Reconnect()
+		s.lives(s.lease, s.timeout)
+		require.NotNil(w, f.thief(w, 1000).GetSessionStarted())
+		took, why := s.ends(s.lease)
+		require.LessOrEqual(w, took, 100*time.Millisecond)
+		require.ErrorIs(w, why, tenure.ErrSessionExpired)
+		require.True(w, ydb.IsOperationError(why, Ydb.StatusIds_BAD_SESSION))
+	})
+}
