@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/node"
@@ -260,7 +262,9 @@ func TestStore_DamageMetByLoad(t *testing.T) {
 func TestStore_DamageInTheMiddle(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
-	s, err := Open(testDir, testOptions(disk))
+	keepTables, on, _ := failing(disk, errorfs.OpRemove, ".sst", syscall.EBUSY) // a compaction may come at any time
+	on.Store(true)
+	s, err := Open(testDir, testOptions(keepTables))
 	require.NoError(t, err)
 	flushed := func(key string) image {
 		require.NoError(t, s.Commit(t.Context(), put(key)))
