@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 // at all, late, and after an interruption those of before it too.
 type network struct {
 	up, down lane
+	refuse   atomic.Bool // new connections
 
 	mu    sync.Mutex // guards wires
 	wires map[net.Conn]struct{}
@@ -51,6 +54,9 @@ func newNetwork(t *testing.T) *network {
 // dial returns gRPC's end of a new connection to what accepts at the other end.
 func (n *network) dial(accept func(context.Context) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, _ string) (net.Conn, error) {
+		if n.refuse.Load() {
+			return nil, syscall.ECONNREFUSED
+		}
 		server, err := accept(ctx)
 		if err != nil {
 			return nil, err

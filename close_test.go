@@ -1,0 +1,239 @@
+package tenure_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure"
+	core "tenure/internal/session"
+)
+
+// closing closes a session with a context that ends after the given time, and returns how long that took.
+func (w *world) closing(s *tenure.Session, limit time.Duration) (time.Duration, error) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), limit)
+	defer cancel()
+	from := time.Now()
+	err := s.Close(ctx)
+	require.ErrorIs(w, context.Cause(s.Context()), tenure.ErrSessionClosed)
+
+	return time.Since(from), err
+}
+
+// Close of a session in order hands over at once. Later calls do nothing, whatever their context.
+func TestClose_HandsOver(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, _ := w.far()
+		s := w.session(c, time.Minute)
+		l := w.hold(s)
+		rival := w.rival()
+		from := time.Now()
+		took, err := w.closing(s, time.Second)
+		require.NoError(w, err)
+		require.Zero(w, took)
+		require.ErrorIs(w, context.Cause(l.Context()), tenure.ErrSessionClosed)
+		require.False(w, l.Valid())
+		w.granted(rival)
+		require.Zero(w, time.Since(from))
+		_, err = w.closing(s, 0)
+		require.NoError(w, err)
+		require.ErrorIs(w, l.Release(), coordination.ErrSessionClosed)
+	})
+}
+
+// Close of a session that can't be reached returns when its context ends, in whatever state the session is.
+func TestClose_Unreachable(t *testing.T) {
+	for name, prepare := range map[string]func(*world, *network, *tenure.Session){
+		"attached":          func(*world, *network, *tenure.Session) {},
+		"attaching":         func(_ *world, _ *network, s *tenure.Session) { s.Reconnect() },
+		"between attempts":  func(_ *world, n *network, _ *tenure.Session) { n.refuse.Store(true); n.cut() },
+		"calls outstanding": func(_ *world, _ *network, s *tenure.Session) { go func() { _ = s.DeleteSemaphore(s.Context(), "x") }() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				c, n := w.far()
+				s := w.session(c, time.Minute)
+				l := w.hold(s)
+				n.up.darken()
+				prepare(w, n, s)
+				synctest.Wait()
+				took, err := w.closing(s, 3*time.Second)
+				require.ErrorIs(w, err, context.DeadlineExceeded)
+				require.ErrorContains(w, err, path)
+				require.Equal(w, 3*time.Second, took)
+				require.Error(w, l.Context().Err())
+				n.up.lighten()
+			})
+		})
+	}
+}
+
+// Close of a session that stays unreachable returns at its deadline at the latest: then there is nothing to stop.
+func TestClose_UnreachableUntilDeadline(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, n := w.far()
+		s := w.session(c, tenure.DefaultSessionTimeout)
+		n.up.darken()
+		took, err := w.closing(s, time.Hour)
+		require.NoError(w, err)
+		require.LessOrEqual(w, took, core.Believed(tenure.DefaultSessionTimeout))
+		n.up.lighten()
+	})
+}
+
+// The stop is sent again when the stream breaks before it is answered.
+func TestClose_StopIsRepeated(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, f := w.behind()
+		s := w.session(c, time.Minute)
+		w.hold(s)
+		rival := w.rival()
+		var stops int
+		f.onRequest(func(r *relay, m *pb.SessionRequest) bool {
+			if m.GetSessionStop() == nil {
+				return true
+			}
+			if stops++; stops < 3 {
+				r.end()
+			}
+
+			return stops == 3
+		})
+		_, err := w.closing(s, 10*time.Second)
+		require.NoError(w, err)
+		require.Equal(w, 3, stops)
+		w.granted(rival)
+	})
+}
+
+// Close with a context that has ended returns at once, and the server is told nevertheless.
+func TestClose_ContextHasEnded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, _ := w.far()
+		s := w.session(c, time.Minute)
+		w.hold(s)
+		rival := w.rival()
+		from := time.Now()
+		_, err := w.closing(s, 0)
+		require.ErrorIs(w, err, context.DeadlineExceeded)
+		w.granted(rival)
+		require.Less(w, time.Since(from), 100*time.Millisecond)
+	})
+}
+
+// A session whose opening was given up leaves nothing, and is none of the client's.
+func TestClose_GivenUpOpening(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, n := w.far()
+		for _, darken := range darkness {
+			darken(n, (*lane).darken)
+			ctx, cancel := context.WithTimeout(w.Context(), 1700*time.Millisecond)
+			_, err := c.Session(ctx, path)
+			cancel()
+			require.ErrorIs(w, err, context.DeadlineExceeded)
+			require.ErrorContains(w, err, path)
+			darken(n, (*lane).lighten)
+		}
+		require.NoError(w, c.Close(w.Context()))
+	})
+}
+
+// Closing a client closes its sessions, and then refuses new ones.
+func TestClose_Client(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, _ := w.far()
+		l := w.hold(w.session(c, time.Minute))
+		other := w.session(c, time.Minute)
+		rival := w.rival()
+		from := time.Now()
+		require.NoError(w, c.Close(w.Context()))
+		require.ErrorIs(w, context.Cause(l.Context()), tenure.ErrSessionClosed)
+		require.ErrorIs(w, context.Cause(other.Context()), tenure.ErrSessionClosed)
+		w.granted(rival)
+		require.Zero(w, time.Since(from))
+		_, err := c.Session(w.Context(), path)
+		require.ErrorContains(w, err, "the client is closed")
+		require.NoError(w, c.Close(w.Context()))
+	})
+}
+
+// Closing a client that can't reach its server returns when the context ends, with nothing left.
+func TestClose_ClientUnreachable(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, n := w.far()
+		w.session(c, time.Hour/2)
+		w.session(c, time.Hour/2)
+		n.up.darken()
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		from := time.Now()
+		require.ErrorIs(w, c.Close(ctx), context.DeadlineExceeded)
+		require.Equal(w, time.Second, time.Since(from))
+		n.up.lighten()
+	})
+}
+
+// Sessions that are opened while the client is closed come to an end as well.
+func TestClose_ClientWhileOpening(t *testing.T) {
+	inWorld(t, func(w *world) {
+		for range 200 {
+			c, _ := w.far()
+			var opening sync.WaitGroup
+			for range 4 {
+				opening.Go(func() {
+					s, err := c.Session(w.Context(), path)
+					if err == nil {
+						<-s.Context().Done()
+					}
+				})
+			}
+			opening.Go(func() { require.NoError(w, c.Close(w.Context())) }) //nolint:testifylint // the test waits for it
+			opening.Wait()
+		}
+	})
+}
+
+// Every call that waits ends with the session, with an error that says so.
+func TestClose_EndsCalls(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.hold(w.session(w.client(w.direct()), time.Minute))
+		c, n := w.far()
+		s := w.session(c, time.Minute)
+		errs := make(chan error, 5)
+		go func() {
+			_, err := s.AcquireSemaphore(w.Context(), "job", 1, options.WithEphemeral(true))
+			errs <- err
+		}()
+		synctest.Wait()
+		n.up.darken()
+		go func() { errs <- s.UpdateSemaphore(w.Context(), "job") }()
+		go func() { errs <- s.CreateSemaphore(w.Context(), "x", 1) }()
+		go func() { errs <- s.DeleteSemaphore(w.Context(), "x") }()
+		go func() {
+			_, err := s.DescribeSemaphore(w.Context(), "job")
+			errs <- err
+		}()
+		synctest.Wait()
+		_, err := w.closing(s, 0)
+		require.Error(w, err)
+		var unknown int
+		for range cap(errs) {
+			err := <-errs
+			require.ErrorIs(w, err, coordination.ErrSessionClosed)
+			if errors.Is(err, coordination.ErrOperationStatusUnknown) {
+				unknown++
+			}
+		}
+		require.Equal(w, 3, unknown, "create, update and delete may have been done")
+		n.up.lighten()
+	})
+}
