@@ -100,17 +100,16 @@ func (s *suite) acquireTimeout() {
 	require.Empty(s, s.describe(holder, "slots").Waiters)
 
 	began := time.Now()
-	waiting := make(chan acquired, 1)
-	go func() { // not queue, which the timeout may be too short for
+	waiting, behind := make(chan acquired, 1), make(chan acquired, 1)
+	go func() { // not queue: the timeout may be too short for a look at it
 		lease, err := first.AcquireSemaphore(s.ctx, "slots", 2, options.WithAcquireTimeout(timeout))
 		waiting <- acquired{lease, err}
 	}()
-	behind := make(chan acquired, 1)
-	go func() {
+	go func() { // most likely it comes second; it gets its turn in any case
 		lease, err := second.AcquireSemaphore(s.ctx, "slots", 1)
 		behind <- acquired{lease, err}
 	}()
-	require.ErrorIs(s, (<-waiting).err, coordination.ErrAcquireTimeout)
+	require.ErrorIs(s, receive(s, waiting).err, coordination.ErrAcquireTimeout)
 	require.GreaterOrEqual(s, time.Since(began), timeout)
 	s.granted(behind)
 	require.Empty(s, s.describe(holder, "slots").Waiters)
@@ -127,7 +126,7 @@ func (s *suite) acquireContextEnds() {
 	require.True(s, s.waits(second, "slots"), "it would fit, but is not the first")
 
 	cancel()
-	require.ErrorIs(s, (<-calledOff).err, context.Canceled)
+	require.ErrorIs(s, receive(s, calledOff).err, context.Canceled)
 	s.granted(behind)
 	require.Empty(s, s.describe(holder, "slots").Waiters)
 	s.acquireTakesPart(first)
@@ -171,7 +170,7 @@ func (s *suite) acquireAgainWhileWaiting() {
 		lease, err := first.AcquireSemaphore(s.ctx, "slots", 2, options.WithAcquireData([]byte("two")))
 		later <- acquired{lease, err}
 	}()
-	require.Error(s, (<-earlier).err)
+	require.Error(s, receive(s, earlier).err)
 	d := s.describe(holder, "slots")
 	require.Equal(s, idsOf(first, second), linked(d.Waiters))
 	require.EqualValues(s, 2, d.Waiters[0].Count)

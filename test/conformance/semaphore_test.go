@@ -61,7 +61,7 @@ func (s *suite) semaphoreDeleteInUse() {
 	_ = other.DeleteSemaphore(s.ctx, "slots")
 	require.EqualValues(s, 5, s.describe(other, "slots").Count)
 	require.NoError(s, other.DeleteSemaphore(s.ctx, "slots", options.WithForceDelete(true)))
-	require.Error(s, (<-waiting).err)
+	require.Error(s, receive(s, waiting).err)
 	require.NoError(s, lease.Release())
 
 	s.semaphore(other, "slots", 2)

@@ -64,7 +64,7 @@ func (s *suite) sessionClose() {
 	require.NoError(s, holder.Close(s.ctx))
 	require.Error(s, holder.Context().Err())
 	require.Error(s, lease.Context().Err())
-	require.ErrorIs(s, (<-waiting).err, coordination.ErrSessionClosed)
+	require.ErrorIs(s, receive(s, waiting).err, coordination.ErrSessionClosed)
 	s.granted(next)
 
 	_, err := holder.AcquireSemaphore(s.ctx, "job", 1)
@@ -91,7 +91,7 @@ func (s *suite) sessionReconnect() {
 	for _, session := range []coordination.Session{holder, first} {
 		lost := s.watch(session, "job", options.WatchData)
 		session.Reconnect()
-		require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, s.event(lost))
+		require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, receive(s, lost))
 		require.Equal(s, before, s.describe(session, "job"))
 	}
 	require.NoError(s, lease.Context().Err())
@@ -136,7 +136,7 @@ func (s *suite) sessionSurvives(fault func(*tenuretest.Server)) {
 	lost := s.watch(watcher, "slots", options.WatchOwners)
 
 	fault(s.server)
-	require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, s.event(lost))
+	require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, receive(s, lost))
 	require.Equal(s, beforeSlots, s.describe(watcher, "slots"))
 	require.Equal(s, beforeLock, s.describe(watcher, "lock"))
 	require.NoError(s, slots.Context().Err())

@@ -214,7 +214,7 @@ func (s *suite) waits(session coordination.Session, name string) bool {
 // granted awaits the lease of an acquire that has waited.
 func (s *suite) granted(done <-chan acquired) coordination.Lease {
 	s.Helper()
-	got := <-done
+	got := receive(s, done)
 	require.NoError(s, got.err)
 	require.NoError(s, got.lease.Context().Err())
 
@@ -242,10 +242,20 @@ func (s *suite) until(condition func() bool) {
 // ends awaits the end of a session or lease.
 func (s *suite) ends(ctx context.Context) {
 	s.Helper()
+	receive(s, ctx.Done())
+}
+
+// receive awaits a value, or the end, of a channel.
+func receive[T any](s *suite, from <-chan T) T {
+	s.Helper()
+	var zero T
 	select {
-	case <-ctx.Done():
+	case v := <-from:
+		return v
 	case <-s.ctx.Done():
-		require.NoError(s, s.ctx.Err(), "the context has not ended in time")
+		require.NoError(s, s.ctx.Err(), "nothing came in time")
+
+		return zero
 	}
 }
 

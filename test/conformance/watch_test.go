@@ -23,19 +23,6 @@ func (s *suite) watch(
 	return events
 }
 
-// event awaits the event of a watch.
-func (s *suite) event(events <-chan options.SemaphoreWatchEvent) options.SemaphoreWatchEvent {
-	s.Helper()
-	select {
-	case e := <-events:
-		return e
-	case <-s.ctx.Done():
-		require.NoError(s, s.ctx.Err(), "the watch has not fired in time")
-
-		return options.SemaphoreWatchEvent{}
-	}
-}
-
 // S5, S6: a watch of the data fires when they change, once, and for nothing else.
 func (s *suite) watchData() {
 	watcher, other := s.session(), s.session()
@@ -43,11 +30,11 @@ func (s *suite) watchData() {
 	watch := s.watch(watcher, "slots", options.WatchData)
 	s.release(s.acquire(other, "slots", 1))
 	require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte("new"))))
-	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, s.event(watch))
+	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, receive(s, watch))
 
 	again := s.watch(watcher, "slots", everything)
 	require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte("newer"))))
-	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, s.event(again))
+	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, receive(s, again))
 	require.Empty(s, watch, "it has fired already")
 }
 
@@ -78,7 +65,7 @@ func (s *suite) watchOwners() {
 	} {
 		watch := s.watch(watcher, "slots", options.WatchOwners)
 		step.does()
-		require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(watch), step.name)
+		require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, receive(s, watch), step.name)
 	}
 }
 
@@ -95,9 +82,9 @@ func (s *suite) watchDeleted() {
 		} else {
 			require.NoError(s, other.DeleteSemaphore(s.ctx, name, options.WithForceDelete(true)))
 		}
-		require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, s.event(data))
-		require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(owners))
-		require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true, OwnersChanged: true}, s.event(both))
+		require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, receive(s, data))
+		require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, receive(s, owners))
+		require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true, OwnersChanged: true}, receive(s, both))
 	}
 	s.semaphore(other, "unused", 1)
 	watchAll("unused")
@@ -115,12 +102,12 @@ func (s *suite) watchReplaced() {
 	first := s.watch(watcher, "slots", options.WatchData)
 	s.describe(watcher, "slots")
 	second := s.watch(watcher, "slots", options.WatchOwners)
-	require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, s.event(first))
+	require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, receive(s, first))
 
 	stranger := s.watch(s.session(), "slots", options.WatchOwners)
 	s.acquire(other, "slots", 1)
-	require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(second))
-	require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, s.event(stranger))
+	require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, receive(s, second))
+	require.Equal(s, options.SemaphoreWatchEvent{OwnersChanged: true}, receive(s, stranger))
 }
 
 // A8: a watch ends with its stream, and with its session.
@@ -134,7 +121,7 @@ func (s *suite) watchLost() {
 	} {
 		watch := s.watch(watcher, "slots", everything)
 		end()
-		require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, s.event(watch))
+		require.Equal(s, options.SemaphoreWatchEvent{Lost: true}, receive(s, watch))
 	}
 }
 
@@ -159,9 +146,9 @@ func (s *suite) watchFromHandler() {
 		}
 	}
 	go look()
-	require.Empty(s, <-seen)
+	require.Empty(s, receive(s, seen))
 	for _, data := range []string{"one", "two", "three"} {
 		require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte(data))))
-		require.Equal(s, data, <-seen)
+		require.Equal(s, data, receive(s, seen))
 	}
 }
