@@ -1,0 +1,250 @@
+package session_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/clock"
+	"tenure/internal/session"
+)
+
+// Statuses of a Failure that end the session wherever they come (C2), and those that do so only as an attach's answer.
+var (
+	endsAlways = []Ydb.StatusIds_StatusCode{
+		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
+		Ydb.StatusIds_SCHEME_ERROR,
+	}
+	endsAttach = []Ydb.StatusIds_StatusCode{Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED}
+)
+
+func eachStatus(t *testing.T, f func(t *testing.T, code Ydb.StatusIds_StatusCode)) {
+	t.Helper()
+	for n, name := range Ydb.StatusIds_StatusCode_name {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, Ydb.StatusIds_StatusCode(n))
+		})
+	}
+}
+
+// requireEnded is a session that is over, at once and for the server's reason.
+func requireEnded(t *testing.T, h *harness, code Ydb.StatusIds_StatusCode) {
+	t.Helper()
+	require.Equal(t, &session.StatusError{Status: code, Issues: issue("says the server")}, h.over)
+	require.True(t, h.closed)
+	require.Zero(t, h.core.Deadline())
+	require.Zero(t, h.wake)
+}
+
+func TestFailure_OfAttach(t *testing.T) {
+	t.Parallel()
+	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
+		for _, again := range []bool{false, true} {
+			h := newHarness(t, defaults())
+			if again {
+				h = attached(t, defaults())
+				h.acquire("a1", "lock", 1)
+				h.granted(h.reqs["a1"])
+				h.ended(errCut)
+			}
+			opens := len(h.opens)
+			h.failure(code)
+			if slices.Contains(endsAlways, code) || slices.Contains(endsAttach, code) {
+				requireEnded(t, h, code)
+
+				continue
+			}
+			require.NoError(t, h.over)
+			h.advance(100 * time.Millisecond)
+			require.Len(t, h.opens, opens+1)
+			h.started(7)
+			require.NoError(t, h.over)
+			require.NotZero(t, h.core.Deadline())
+		}
+	})
+}
+
+func TestFailure_InWork(t *testing.T) {
+	t.Parallel()
+	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
+		h := attached(t, defaults())
+		h.acquire("a1", "lock", 1)
+		h.granted(h.reqs["a1"])
+		before := h.core.Deadline()
+		h.failure(code)
+		if slices.Contains(endsAlways, code) {
+			requireEnded(t, h, code)
+
+			return
+		}
+		require.NoError(t, h.over)
+		require.Equal(t, before, h.core.Deadline())
+		require.Len(t, h.opens, 2, "another stream at once")
+		h.started(7)
+		require.NoError(t, h.over)
+		require.NotContains(t, h.said(), "lease a1 ends")
+	})
+}
+
+// A stream that ends with a gRPC error is like a failure that passes; at an attach some codes never will.
+func TestEnded(t *testing.T) {
+	t.Parallel()
+	hopeless := []codes.Code{
+		codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.InvalidArgument,
+	}
+	for c := codes.OK; c <= codes.Unauthenticated; c++ {
+		h := attached(t, defaults())
+		h.ended(status.Error(c, "cut"))
+		require.NoError(t, h.over, c)
+		require.Len(t, h.opens, 2)
+		h.ended(status.Error(c, "cut"))
+		require.Equal(t, slices.Contains(hopeless, c), h.closed, c)
+		require.Equal(t, h.closed, h.over != nil, c)
+	}
+}
+
+// What ends a session is an answer of the node's to a call, too: Q2.
+func TestAnswer_OfEachStatus(t *testing.T) {
+	t.Parallel()
+	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
+		h := attached(t, defaults())
+		m := &pb.SessionRequest_CreateSemaphore{Name: "lock"}
+		h.now = h.now.Add(time.Second / 2)
+		h.begin("c1", session.NewCreate(m), m.GetReqId)
+		h.now = h.now.Add(time.Second / 10)
+		h.receive(&pb.SessionResponse{Response: &pb.SessionResponse_CreateSemaphoreResult_{
+			CreateSemaphoreResult: &pb.SessionResponse_CreateSemaphoreResult{ReqId: m.GetReqId(), Status: code},
+		}})
+		proves := []Ydb.StatusIds_StatusCode{ // only the node itself says these
+			Ydb.StatusIds_SUCCESS, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_ALREADY_EXISTS,
+			Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_ABORTED,
+		}
+		switch {
+		case code == Ydb.StatusIds_SESSION_EXPIRED:
+			require.True(t, h.closed)
+		case code == Ydb.StatusIds_BAD_SESSION:
+			require.Len(t, h.opens, 2)
+		case slices.Contains(proves, code):
+			require.Equal(t, began.Add(600*time.Millisecond+session.Believed(h.cfg.Timeout)), h.core.Deadline())
+		default:
+			require.Equal(t, began.Add(session.Believed(h.cfg.Timeout)), h.core.Deadline())
+		}
+	})
+}
+
+func TestBelieved(t *testing.T) {
+	t.Parallel()
+	for timeout, want := range map[time.Duration]time.Duration{
+		100 * time.Millisecond: 94 * time.Millisecond,      // 1 of drift, 5 of margin, its least
+		250 * time.Millisecond: 242_500 * time.Microsecond, // where margin begins to grow
+		5 * time.Second:        4_850 * time.Millisecond,   // 50, 100
+		25 * time.Second:       24_250 * time.Millisecond,  // where it has grown up: 500
+		30 * time.Minute:       1_781_500 * time.Millisecond,
+	} {
+		require.Equal(t, want, session.Believed(timeout), timeout)
+	}
+}
+
+// The session is alive one nanosecond before its deadline, and over at it, whatever it is that is seen then.
+func TestDeadline_ToTheNanosecond(t *testing.T) {
+	t.Parallel()
+	for name, see := range map[string]func(*harness){
+		"tick":      func(h *harness) { h.do(h.core.Tick) },
+		"answer":    func(h *harness) { h.acquired(h.reqs["a2"], Ydb.StatusIds_SUCCESS, false) },
+		"failure":   func(h *harness) { h.failure(Ydb.StatusIds_UNAVAILABLE) },
+		"end":       func(h *harness) { h.ended(errCut) },
+		"begin":     func(h *harness) { h.acquire("a3", "third", 1) },
+		"cancel":    func(h *harness) { h.cancel("a2") },
+		"reconnect": func(h *harness) { h.do(h.core.Reconnect) },
+		"other stream": func(h *harness) {
+			h.do(func(now clock.Instant, fx *session.Effects) { h.core.Ended(now, 99, nil, fx) })
+		},
+	} {
+		for _, before := range []time.Duration{0, 1} {
+			t.Run(fmt.Sprintf("%s %v before", name, before), func(t *testing.T) {
+				t.Parallel()
+				h := attached(t, defaults())
+				h.acquire("a1", "lock", 1)
+				h.granted(h.reqs["a1"])
+				h.acquire("a2", "other", 1)
+				h.now = h.core.Deadline().Add(-before)
+				see(h)
+				if before > 0 {
+					require.NoError(t, h.over)
+
+					return
+				}
+				require.ErrorIs(t, h.over, session.ErrDeadline)
+				require.True(t, h.closed)
+				require.Empty(t, h.calls)
+			})
+		}
+	}
+}
+
+// Whatever is lost, the node is asked at least three times within what is believed after the last proof, each time
+// with time left for the answer.
+func TestRenewal_ThreeTries(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{
+		200 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 30 * time.Minute,
+	} {
+		for seed := range uint64(50) {
+			for _, failures := range []int{0, 1, 5, 20} { // attempts before, for pauses to have grown
+				cfg := defaults()
+				cfg.Timeout, cfg.StartTimeout, cfg.Silence, cfg.Seed = timeout, time.Hour, time.Hour, seed
+				h := newHarness(t, cfg)
+				h.started(7)
+				for range failures {
+					h.ended(errCut)
+					h.advance(h.wake.Sub(h.now))
+					h.started(7)
+				}
+				h.sent = nil
+				deadline := h.core.Deadline()
+				h.advance(deadline.Sub(h.now) - timeout/20)
+				require.NoError(t, h.over)
+				asked := 0
+				for _, m := range h.sent {
+					if m.GetDescribeSemaphore() != nil || m.GetSessionStart() != nil {
+						asked++
+					}
+				}
+				require.GreaterOrEqual(t, asked, 3, "timeout %v, seed %d, %d failures:\n%s", timeout, seed, failures, h.said())
+				h.advance(timeout / 20)
+				require.ErrorIs(t, h.over, session.ErrDeadline)
+			}
+		}
+	}
+}
+
+// Streams that end as soon as they are attached: the session lives on them, for however long.
+func TestStreams_ThatEndAtOnce(t *testing.T) {
+	t.Parallel()
+	h := attached(t, defaults())
+	for range 10_000 {
+		h.ended(errCut)
+		h.advance(h.wake.Sub(h.now))
+		h.started(7)
+	}
+	require.NoError(t, h.over)
+	require.Greater(t, h.now.Sub(began), time.Hour, "pauses grow")
+	requireSpaced(t, h.opens)
+}
+
+// requireSpaced is that no second has more than 20 streams opened.
+func requireSpaced(t require.TestingT, opens []clock.Instant) {
+	for i := range opens {
+		if i >= mostOpens {
+			require.Greater(t, opens[i].Sub(opens[i-mostOpens]), time.Second)
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+
+	"tenure/internal/clock"
+	"tenure/internal/session"
+)
+
+// began is the instant at which harnesses start.
+const began = clock.Instant(time.Hour)
+
+// harness is a core in virtual time, and who plays the server and the users.
+type harness struct {
+	t       require.TestingT
+	core    *session.Core
+	cfg     session.Config
+	now     clock.Instant
+	wake    clock.Instant
+	stream  session.StreamID // the last that was opened
+	calls   map[string]*session.Call
+	reqs    map[string]uint64
+	leases  map[*session.Lease]string // all there were, by the call that got them
+	gone    map[*session.Lease]bool
+	renewal uint64          // req_id of the last Describe that is no user's
+	opens   []clock.Instant // all
+	sent    []*pb.SessionRequest
+	over    error
+	closed  bool
+	lines   strings.Builder // what the core has said since it was read
+}
+
+func defaults() session.Config {
+	return session.Config{
+		Path: "/node", Key: []byte("key"), Timeout: 4 * time.Second, StartTimeout: time.Second, StopTimeout: time.Second,
+		Silence: 10 * time.Second, ReconnectDelay: 50 * time.Millisecond, Seed: 1,
+	}
+}
+
+func newHarness(t require.TestingT, cfg session.Config) *harness {
+	h := &harness{
+		t: t, core: session.New(cfg), cfg: cfg, now: began, calls: make(map[string]*session.Call),
+		reqs: make(map[string]uint64), leases: make(map[*session.Lease]string),
+		gone: make(map[*session.Lease]bool),
+	}
+	h.do(h.core.Start)
+
+	return h
+}
+
+// attached is a harness whose session 7 is attached, for long enough that another stream may be opened.
+func attached(t require.TestingT, cfg session.Config) *harness {
+	h := newHarness(t, cfg)
+	h.started(7)
+	h.advance(100 * time.Millisecond)
+	h.said()
+
+	return h
+}
+
+// said returns what the core has said since the last call.
+func (h *harness) said() string {
+	defer h.lines.Reset()
+
+	return h.lines.String()
+}
+
+func (h *harness) do(f func(clock.Instant, *session.Effects)) {
+	var fx session.Effects
+	f(h.now, &fx)
+	for _, a := range fx.Actions {
+		fmt.Fprintln(&h.lines, h.perform(a))
+	}
+	h.wake = fx.Wake
+}
+
+// advance moves the time on and rings when the core has asked for it.
+func (h *harness) advance(d time.Duration) {
+	end := h.now.Add(d)
+	for h.wake != 0 && h.wake <= end {
+		h.now = max(h.now, h.wake)
+		before := h.lines.Len()
+		h.do(h.core.Tick)
+		require.True(h.t, h.wake == 0 || h.wake > h.now || h.lines.Len() > before, "a wake-up that does nothing, at once again")
+	}
+	h.now = end
+}
+
+func (h *harness) perform(a session.Action) string {
+	at := h.now.Sub(began)
+	switch a := a.(type) {
+	case session.Open:
+		h.stream = a.Stream
+		h.opens = append(h.opens, h.now)
+
+		return fmt.Sprintf("%v open %d", at, a.Stream)
+	case session.Send:
+		require.Equal(h.t, h.stream, a.Stream, "sends over a stream that was left")
+		h.sent = append(h.sent, a.Message)
+
+		return fmt.Sprintf("%v %d: %s", at, a.Stream, h.request(a.Message))
+	case session.Drop:
+		return fmt.Sprintf("%v drop %d", at, a.Stream)
+	case session.Started:
+		if a.Again {
+			return fmt.Sprintf("started %d again", a.Session)
+		}
+
+		return fmt.Sprintf("started %d", a.Session)
+	case session.Lost:
+		return fmt.Sprintf("lost: %v", a.Cause)
+	case session.Finished:
+		return h.finished(a)
+	case session.EndLease:
+		require.NoError(h.t, h.over)
+		require.False(h.t, h.gone[a.Lease], "a lease ends twice")
+		h.gone[a.Lease] = true
+
+		return fmt.Sprintf("%v lease %s ends: %v", at, h.leases[a.Lease], a.Cause)
+	case session.Fire:
+		return fmt.Sprintf("watch %v: data %v, owners %v", a.Watch.Owner, a.DataChanged, a.OwnersChanged)
+	case session.Over:
+		h.over = a.Cause
+
+		return fmt.Sprintf("%v over: %v", at, a.Cause)
+	case session.Closed:
+		h.closed = true
+
+		return "closed"
+	default:
+		return fmt.Sprintf("%T", a)
+	}
+}
+
+func (h *harness) request(m *pb.SessionRequest) string {
+	switch r := m.GetRequest().(type) {
+	case *pb.SessionRequest_SessionStart_:
+		return fmt.Sprintf("start session %d, seq %d", r.SessionStart.GetSessionId(), r.SessionStart.GetSeqNo())
+	case *pb.SessionRequest_SessionStop_:
+		return "stop"
+	case *pb.SessionRequest_Pong:
+		return fmt.Sprintf("pong %d", r.Pong.GetOpaque())
+	case *pb.SessionRequest_AcquireSemaphore_:
+		return fmt.Sprintf("acquire #%d %s %d", r.AcquireSemaphore.GetReqId(), r.AcquireSemaphore.GetName(),
+			r.AcquireSemaphore.GetCount())
+	case *pb.SessionRequest_ReleaseSemaphore_:
+		return fmt.Sprintf("release #%d %s", r.ReleaseSemaphore.GetReqId(), r.ReleaseSemaphore.GetName())
+	case *pb.SessionRequest_CreateSemaphore_:
+		return fmt.Sprintf("create #%d %s", r.CreateSemaphore.GetReqId(), r.CreateSemaphore.GetName())
+	case *pb.SessionRequest_UpdateSemaphore_:
+		return fmt.Sprintf("update #%d %s", r.UpdateSemaphore.GetReqId(), r.UpdateSemaphore.GetName())
+	case *pb.SessionRequest_DeleteSemaphore_:
+		return fmt.Sprintf("delete #%d %s", r.DeleteSemaphore.GetReqId(), r.DeleteSemaphore.GetName())
+	case *pb.SessionRequest_DescribeSemaphore_:
+		d := r.DescribeSemaphore
+		h.renewal = d.GetReqId()
+		for _, call := range h.reqs {
+			if call == d.GetReqId() {
+				h.renewal = 0
+			}
+		}
+
+		return fmt.Sprintf("describe #%d %s, owners %v", d.GetReqId(), d.GetName(), d.GetIncludeOwners())
+	default:
+		return fmt.Sprintf("%T", r)
+	}
+}
+
+func (h *harness) finished(f session.Finished) string {
+	name := f.Call.Owner
+	require.Contains(h.t, h.calls, name, "a call finishes twice, or after its cancel")
+	delete(h.calls, name.(string))
+	if f.Lease != nil {
+		require.NoError(h.t, h.over, "a lease of a session that is over")
+		require.Less(h.t, h.now, h.core.Deadline(), "a lease behind the deadline")
+	}
+	switch {
+	case f.Err != nil:
+		require.Nil(h.t, f.Lease)
+
+		return fmt.Sprintf("%v: %v", name, f.Err)
+	case f.Lease == nil:
+		return fmt.Sprintf("%v: done", name)
+	case h.leases[f.Lease] == "":
+		h.leases[f.Lease] = name.(string)
+
+		return fmt.Sprintf("%v: a lease", name)
+	default:
+		require.False(h.t, h.gone[f.Lease], "a lease that has ended")
+
+		return fmt.Sprintf("%v: the lease of %v", name, h.leases[f.Lease])
+	}
+}
+
+// begin begins a call; the name is by what the test calls it.
+func (h *harness) begin(name string, call *session.Call, req func() uint64) {
+	call.Owner = name
+	h.calls[name] = call
+	h.reqs[name] = 1<<64 - 1
+	h.do(func(now clock.Instant, fx *session.Effects) {
+		h.core.Begin(now, call, fx)
+		h.reqs[name] = req()
+	})
+}
+
+func (h *harness) acquire(name, semaphore string, count uint64) {
+	m := &pb.SessionRequest_AcquireSemaphore{Name: semaphore, Count: count}
+	h.begin(name, session.NewAcquire(m), m.GetReqId)
+}
+
+func (h *harness) lease(of string) *session.Lease {
+	for l, name := range h.leases {
+		if name == of {
+			return l
+		}
+	}
+	require.FailNow(h.t, "no lease of "+of)
+
+	return nil
+}
+
+func (h *harness) release(of string) {
+	name := "release of " + of
+	h.begin(name, session.NewRelease(h.lease(of)), func() uint64 { return 0 })
+}
+
+func (h *harness) cancel(name string) {
+	call := h.calls[name]
+	h.do(func(now clock.Instant, fx *session.Effects) { h.core.Cancel(now, call, fx) })
+	delete(h.calls, name) // it may have finished right then
+}
+
+func (h *harness) receive(m *pb.SessionResponse) {
+	h.do(func(now clock.Instant, fx *session.Effects) { h.core.Received(now, h.stream, m, fx) })
+}
+
+func (h *harness) ended(err error) {
+	h.do(func(now clock.Instant, fx *session.Effects) { h.core.Ended(now, h.stream, err, fx) })
+}
+
+func (h *harness) started(id uint64) { h.startedFor(id, 0) }
+
+func (h *harness) startedFor(id uint64, timeout time.Duration) {
+	m := startedMessage(id)
+	m.GetSessionStarted().TimeoutMillis = uint64(timeout.Milliseconds())
+	h.receive(m)
+}
+
+func startedMessage(id uint64) *pb.SessionResponse {
+	return &pb.SessionResponse{Response: &pb.SessionResponse_SessionStarted_{
+		SessionStarted: &pb.SessionResponse_SessionStarted{SessionId: id},
+	}}
+}
+
+func (h *harness) failure(code Ydb.StatusIds_StatusCode) {
+	h.receive(&pb.SessionResponse{Response: &pb.SessionResponse_Failure_{
+		Failure: &pb.SessionResponse_Failure{Status: code, Issues: issue("says the server")},
+	}})
+}
+
+func issue(text string) []*Ydb_Issue.IssueMessage { return []*Ydb_Issue.IssueMessage{{Message: text}} }
+
+// granted answers an acquire.
+func (h *harness) granted(req uint64) { h.acquired(req, Ydb.StatusIds_SUCCESS, true) }
+
+func (h *harness) acquired(req uint64, code Ydb.StatusIds_StatusCode, ok bool) {
+	h.receive(acquiredMessage(req, code, ok))
+}
+
+func acquiredMessage(req uint64, code Ydb.StatusIds_StatusCode, ok bool) *pb.SessionResponse {
+	return &pb.SessionResponse{Response: &pb.SessionResponse_AcquireSemaphoreResult_{
+		AcquireSemaphoreResult: &pb.SessionResponse_AcquireSemaphoreResult{ReqId: req, Status: code, Acquired: ok},
+	}}
+}
+
+func (h *harness) released(req uint64, code Ydb.StatusIds_StatusCode) {
+	h.receive(releasedMessage(req, code))
+}
+
+func releasedMessage(req uint64, code Ydb.StatusIds_StatusCode) *pb.SessionResponse {
+	return &pb.SessionResponse{Response: &pb.SessionResponse_ReleaseSemaphoreResult_{
+		ReleaseSemaphoreResult: &pb.SessionResponse_ReleaseSemaphoreResult{ReqId: req, Status: code, Released: true},
+	}}
+}
+
+// described answers a describe; order ids are those of the session's own ownership, 0: it is not among the owners.
+func (h *harness) described(req uint64, code Ydb.StatusIds_StatusCode, order uint64, watched bool) {
+	d := &pb.SemaphoreDescription{}
+	if order != 0 {
+		d.Owners = []*pb.SemaphoreSession{{SessionId: 1, OrderId: 1}, {SessionId: h.core.ID(), OrderId: order}}
+	}
+	h.receive(&pb.SessionResponse{Response: &pb.SessionResponse_DescribeSemaphoreResult_{
+		DescribeSemaphoreResult: &pb.SessionResponse_DescribeSemaphoreResult{
+			ReqId: req, Status: code, SemaphoreDescription: d, WatchAdded: watched,
+		},
+	}})
+}
+
+var errCut = errors.New("connection reset")

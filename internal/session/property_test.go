@@ -1,0 +1,236 @@
+package session_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"pgregory.net/rapid"
+
+	"tenure/internal/clock"
+	"tenure/internal/session"
+)
+
+// TestCore_AnyServer has a server say anything at any time, and users do anything. -rapid.checks makes it longer.
+func TestCore_AnyServer(t *testing.T) {
+	t.Parallel()
+	for range 10 { // times -rapid.checks
+		rapid.Check(t, anyServer)
+	}
+}
+
+// FuzzCore is the same with the fuzzer's guidance: go test -run '^$' -fuzz FuzzCore ./internal/session.
+func FuzzCore(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyServer)) }
+
+func anyServer(t *rapid.T) {
+	cfg := defaults()
+	cfg.Timeout = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}).Draw(t, "timeout")
+	n := &nasty{harness: newHarness(t, cfg)}
+	if rapid.Bool().Draw(t, "attach") {
+		n.started(7)
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"begin":     n.anyCall,
+		"acquire":   n.anyAcquire,
+		"release":   n.anyRelease,
+		"cancel":    n.anyCancel,
+		"answer":    n.anyAnswer,
+		"grant":     n.anyGrant,
+		"message":   n.anyMessage,
+		"attached":  func(*rapid.T) { n.started(7) },
+		"ended":     n.anyEnd,
+		"advance":   func(t *rapid.T) { n.advance(anyDuration(t)) },
+		"sleep":     func(t *rapid.T) { n.now = n.now.Add(anyDuration(t) / 8) },
+		"reconnect": func(*rapid.T) { n.do(n.core.Reconnect) },
+		"close":     n.seldom(func() { n.do(n.core.Close) }),
+		"abort":     n.seldom(func() { n.do(n.core.Abort) }),
+		"":          func(*rapid.T) { n.check() },
+	})
+}
+
+// nasty is a harness whose server says anything.
+type nasty struct {
+	*harness
+	begun   int
+	refused bool // the server had ended it before
+}
+
+func anyDuration(t *rapid.T) time.Duration {
+	return time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "for"))
+}
+
+func (n *nasty) seldom(f func()) func(*rapid.T) {
+	return func(t *rapid.T) {
+		if rapid.IntRange(0, 19).Draw(t, "seldom") == 0 {
+			f()
+		}
+	}
+}
+
+func (n *nasty) name() string {
+	n.begun++
+
+	return fmt.Sprintf("call %d", n.begun)
+}
+
+func anyName(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"a", "b", "tenure"}).Draw(t, "name")
+}
+
+func (n *nasty) anyAcquire(t *rapid.T) {
+	n.acquire(n.name(), anyName(t), rapid.Uint64Range(0, 3).Draw(t, "count"))
+}
+
+func (n *nasty) anyCall(t *rapid.T) {
+	name := anyName(t)
+	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	case 0:
+		m := &pb.SessionRequest_CreateSemaphore{Name: name}
+		n.begin(n.name(), session.NewCreate(m), m.GetReqId)
+	case 1:
+		m := &pb.SessionRequest_UpdateSemaphore{Name: name}
+		n.begin(n.name(), session.NewUpdate(m), m.GetReqId)
+	case 2:
+		m := &pb.SessionRequest_DeleteSemaphore{Name: name}
+		n.begin(n.name(), session.NewDelete(m), m.GetReqId)
+	default:
+		m := &pb.SessionRequest_DescribeSemaphore{Name: name, IncludeOwners: rapid.Bool().Draw(t, "owners")}
+		call := session.NewDescribe(m)
+		if rapid.Bool().Draw(t, "watch") {
+			call.Watch = &session.Watch{Owner: name}
+		}
+		n.begin(n.name(), call, m.GetReqId)
+	}
+}
+
+func (n *nasty) anyRelease(t *rapid.T) {
+	var names []string
+	for _, name := range n.leases {
+		names = append(names, name)
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		l := n.lease(rapid.SampledFrom(names).Draw(t, "lease"))
+		n.begin(n.name(), session.NewRelease(l), func() uint64 { return 0 })
+	}
+}
+
+func (n *nasty) anyCancel(t *rapid.T) {
+	var names []string
+	for name := range n.calls {
+		names = append(names, name)
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		n.cancel(rapid.SampledFrom(names).Draw(t, "call"))
+	}
+}
+
+// anyReq is the id of something that was sent, more often than not.
+func (n *nasty) anyReq(t *rapid.T) uint64 {
+	return rapid.Uint64Range(0, uint64(len(n.sent)+1)).Draw(t, "req")
+}
+
+func anyStatus(t *rapid.T) Ydb.StatusIds_StatusCode {
+	if rapid.Bool().Draw(t, "success") {
+		return Ydb.StatusIds_SUCCESS
+	}
+	var all []Ydb.StatusIds_StatusCode
+	for code := range Ydb.StatusIds_StatusCode_name {
+		all = append(all, Ydb.StatusIds_StatusCode(code))
+	}
+	slices.Sort(all)
+
+	return rapid.SampledFrom(all).Draw(t, "status")
+}
+
+func (n *nasty) anyGrant(t *rapid.T) { n.granted(n.anyReq(t)) }
+
+func (n *nasty) anyAnswer(t *rapid.T) {
+	req, code := n.anyReq(t), anyStatus(t)
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	case 0:
+		n.acquired(req, code, rapid.Bool().Draw(t, "acquired"))
+	case 1:
+		n.released(req, code)
+	case 2:
+		n.described(req, code, rapid.Uint64Range(0, 2).Draw(t, "order"), rapid.Bool().Draw(t, "watched"))
+	case 3:
+		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_DeleteSemaphoreResult_{
+			DeleteSemaphoreResult: &pb.SessionResponse_DeleteSemaphoreResult{ReqId: req, Status: code},
+		}})
+	default: // a result without a body
+		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_DescribeSemaphoreResult_{}})
+	}
+}
+
+func (n *nasty) anyMessage(t *rapid.T) {
+	switch rapid.IntRange(0, 6).Draw(t, "kind") {
+	case 0:
+		n.failure(anyStatus(t))
+	case 1:
+		timeout := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, time.Hour}).Draw(t, "timeout")
+		n.startedFor(rapid.SampledFrom([]uint64{7, 7, 7, 7, 8, 0}).Draw(t, "id"), timeout)
+	case 2:
+		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_DescribeSemaphoreChanged_{
+			DescribeSemaphoreChanged: &pb.SessionResponse_DescribeSemaphoreChanged{ReqId: n.anyReq(t), DataChanged: true},
+		}})
+	case 3:
+		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_Ping{}})
+	case 4:
+		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_AcquireSemaphorePending_{}})
+	case 5:
+		n.receive(nil)
+	default: // over a stream that was left, or that never was
+		_, n.refused = n.over.(*session.StatusError)
+		id := session.StreamID(rapid.Uint64Range(0, uint64(n.stream)+1).Draw(t, "stream"))
+		if id == n.stream {
+			return
+		}
+		m := &pb.SessionResponse{Response: &pb.SessionResponse_Failure_{
+			Failure: &pb.SessionResponse_Failure{Status: Ydb.StatusIds_SESSION_EXPIRED},
+		}}
+		n.do(func(now clock.Instant, fx *session.Effects) { n.core.Received(now, id, m, fx) })
+		_, refused := n.over.(*session.StatusError)
+		require.True(t, !refused || n.refused, "what another stream says ends the session")
+	}
+}
+
+func (n *nasty) anyEnd(t *rapid.T) {
+	n.ended(status.Error(rapid.SampledFrom([]codes.Code{
+		codes.OK, codes.Unavailable, codes.Canceled, codes.Unavailable, codes.PermissionDenied,
+	}).Draw(t, "code"), "cut"))
+}
+
+// check is what holds after anything; C1 to C4 are those of Core.
+func (n *nasty) check() {
+	requireSpaced(n.t, n.opens) // C4
+	require.Equal(n.t, n.closed, n.wake == 0)
+	if n.over != nil {
+		require.Zero(n.t, n.core.Deadline()) // C1
+		require.Empty(n.t, n.calls)
+	}
+	var last uint64
+	for _, m := range n.sent { // C2: req_ids count up, over each stream anew
+		if m.GetSessionStart() != nil {
+			last = 0
+		}
+		if req := reqOf(m); req != 0 {
+			require.Greater(n.t, req, last)
+			last = req
+		}
+	}
+	n.lines.Reset()
+}
+
+func reqOf(m *pb.SessionRequest) uint64 {
+	return m.GetAcquireSemaphore().GetReqId() + m.GetReleaseSemaphore().GetReqId() +
+		m.GetCreateSemaphore().GetReqId() + m.GetUpdateSemaphore().GetReqId() +
+		m.GetDeleteSemaphore().GetReqId() + m.GetDescribeSemaphore().GetReqId()
+}
