@@ -14,12 +14,13 @@
 //
 //   - That work stops: if it goes on after its context has ended, it works at the same time as the next holder. Run
 //     waits for it, but nobody else does.
-//   - Mutual exclusion beyond doubt. A lease is believed by a clock and granted by another one. How early the client
-//     stops to believe is the client's business; that of ydb-go-sdk, db.Coordination(), may hold on for seconds after
-//     the server has given the lock away. What must not happen twice needs a check where it is written.
-//   - To say why the server refuses. The client of ydb-go-sdk drops the statuses of answers within a session: of a
-//     refused acquire, Run can find out that the semaphore is of the wrong kind, or else guess at missing rights.
-//     Missing rights to open a session at all look like a server that does not answer.
+//   - Mutual exclusion beyond doubt. How early a client stops to believe in a lease is its own business. That of
+//     package tenure does so before the server can grant the lock to others; that of ydb-go-sdk, db.Coordination(), may
+//     hold on for seconds after. And a process can be suspended between a check and a write. What must not happen twice
+//     needs a check where it is written.
+//   - To say why the server refuses, with the client of ydb-go-sdk, which drops the statuses of answers within a
+//     session: of a refused acquire, Run can then find out that the semaphore is of the wrong kind, or else guess at
+//     missing rights; missing rights to open a session at all look like a server that does not answer.
 //
 // # What the caller must do
 //

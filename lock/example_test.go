@@ -7,6 +7,7 @@ import (
 
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
+	"tenure"
 	"tenure/lock"
 	"tenure/server"
 )
@@ -25,7 +26,7 @@ func ExampleRun() {
 	}
 	defer func() { _ = db.Close(ctx) }()
 
-	err = lock.Run(ctx, db.Coordination(), "/local/test", "backup", func(ctx context.Context) error {
+	err = lock.Run(ctx, tenure.New(db), "/local/test", "backup", func(ctx context.Context) error {
 		for _, table := range []string{"users", "orders"} {
 			if ctx.Err() != nil {
 				return context.Cause(ctx) // the lock is lost, or the program is to stop
@@ -75,7 +76,7 @@ func ExampleWithObserver() {
 
 		return nil
 	}
-	if err := lock.Run(ctx, db.Coordination(), "/local/test", "backup", work, lock.WithObserver(observe)); err != nil {
+	if err := lock.Run(ctx, tenure.New(db), "/local/test", "backup", work, lock.WithObserver(observe)); err != nil {
 		fmt.Println(err)
 	}
 	// Output:

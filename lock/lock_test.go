@@ -454,12 +454,11 @@ func TestRun_SemaphoreOfAnotherKind(t *testing.T) {
 			second := start(t, service, 0)
 			err := <-second.done
 			require.ErrorContains(t, err, `acquire semaphore "lock" on node "/local/test": `)
+			require.ErrorContains(t, err, "it is a persistent semaphore, and an ephemeral one is wanted")
 			if reveal {
 				require.ErrorContains(t, err, "PRECONDITION_FAILED (Semaphore ephemeral mode mismatch)")
 				_, ok := errors.AsType[*coordtest.StatusError](err)
 				require.True(t, ok, "the client's error can be had")
-			} else {
-				require.ErrorContains(t, err, "it is a persistent semaphore, and an ephemeral one is wanted")
 			}
 			require.Equal(t, 1, service.Calls("AcquireSemaphore")-1)
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
+	"tenure"
 	"tenure/server"
 	"tenure/workers"
 )
@@ -33,7 +34,7 @@ func ExampleRun() {
 	started.Add(len(queues))
 	go func() { started.Wait(); stop() }() // in a program, an interrupt stops it
 
-	err = workers.Run(ctx, db.Coordination(), "/local/test", queues, 4, func(ctx context.Context, queue string) error {
+	err = workers.Run(ctx, tenure.New(db), "/local/test", queues, 4, func(ctx context.Context, queue string) error {
 		fmt.Println("serving", queue)
 		started.Done()
 		<-ctx.Done() // the queue is lost, or the program is to stop

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/lock"
@@ -74,7 +75,7 @@ func (l *locker) check(cmd *cobra.Command, args []string) error {
 func (l *locker) run(ctx context.Context) error {
 	db, err := l.Open(ctx)
 	if err == nil {
-		err = lock.Run(ctx, db.Coordination(), l.Path, l.semaphore, l.work, l.options()...)
+		err = lock.Run(ctx, tenure.New(db), l.Path, l.semaphore, l.work, l.options()...)
 		cli.Close(ctx, db)
 	}
 	if err != nil && ctx.Err() == nil {

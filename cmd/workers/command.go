@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/workers"
@@ -88,7 +89,7 @@ func (w *worker) run(parent context.Context) error {
 			w.say("stopping tasks")
 			stop(context.Cause(parent))
 		})()
-		err = workers.Run(ctx, db.Coordination(), w.Path, w.names(), w.capacity, w.work, w.options()...)
+		err = workers.Run(ctx, tenure.New(db), w.Path, w.names(), w.capacity, w.work, w.options()...)
 		cli.Close(ctx, db)
 	}
 	if err != nil && parent.Err() == nil {

@@ -199,6 +199,8 @@ func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordinat
 			return nil, context.Cause(bound)
 		case errors.Is(err, coordination.ErrAcquireTimeout):
 			err = t.refused(bound, name)
+		case ydberr.Is(err, Ydb.StatusIds_PRECONDITION_FAILED) && t.persistent(bound, name):
+			err = backoff.Permanent(ydberr.Wrap(t.wrongKind(name), err))
 		case ydberr.Permanent(err):
 			err = backoff.Permanent(ydberr.Wrap(t.acquiring(name), err))
 		default:
@@ -221,13 +223,23 @@ func (t *Term) acquiring(name string) string {
 // refused finds out why an acquire without a time limit was answered with "not acquired". The SDK's client drops the
 // status of the answer, and all that is left to see is the semaphore.
 func (t *Term) refused(ctx context.Context, name string) error {
-	found, err := t.session.DescribeSemaphore(ctx, name)
-	if err == nil && found.Name == name && !found.Ephemeral { // Q3
-		return backoff.Permanent(fmt.Errorf("%s: it is a persistent semaphore, and an ephemeral one is wanted: "+
-			"choose another name, or delete it", t.acquiring(name)))
+	if t.persistent(ctx, name) {
+		return backoff.Permanent(errors.New(t.wrongKind(name)))
 	}
 
 	return fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(name))
+}
+
+// persistent reports whether the semaphore is of the kind that can't be acquired as an ephemeral one (Q3).
+func (t *Term) persistent(ctx context.Context, name string) bool {
+	found, err := t.session.DescribeSemaphore(ctx, name)
+
+	return err == nil && found.Name == name && !found.Ephemeral
+}
+
+func (t *Term) wrongKind(name string) string {
+	return t.acquiring(name) + ": it is a persistent semaphore, and an ephemeral one is wanted: " +
+		"choose another name, or delete it"
 }
 
 // Lost says that the session has ended, and why, if its context tells.
