@@ -187,9 +187,9 @@ func (c *Client) remove(s *Session) {
 	delete(c.sessions, s)
 }
 
-// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. When ctx ends, what is
-// not closed is left to the timeouts of its sessions, and the error says so. No goroutine of the client is left. Later
-// calls of Session fail. Twice is fine.
+// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. When ctx ends, what
+// is not closed is left to the timeouts of its sessions, and the error says so. No goroutine of the client is left.
+// Later calls of Session fail. Twice is fine.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true

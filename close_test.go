@@ -53,10 +53,12 @@ func TestClose_HandsOver(t *testing.T) {
 // Close of a session that can't be reached returns when its context ends, in whatever state the session is.
 func TestClose_Unreachable(t *testing.T) {
 	for name, prepare := range map[string]func(*world, *network, *tenure.Session){
-		"attached":          func(*world, *network, *tenure.Session) {},
-		"attaching":         func(_ *world, _ *network, s *tenure.Session) { s.Reconnect() },
-		"between attempts":  func(_ *world, n *network, _ *tenure.Session) { n.refuse.Store(true); n.cut() },
-		"calls outstanding": func(_ *world, _ *network, s *tenure.Session) { go func() { _ = s.DeleteSemaphore(s.Context(), "x") }() },
+		"attached":         func(*world, *network, *tenure.Session) {},
+		"attaching":        func(_ *world, _ *network, s *tenure.Session) { s.Reconnect() },
+		"between attempts": func(_ *world, n *network, _ *tenure.Session) { n.refuse.Store(true); n.cut() },
+		"a call outstanding": func(_ *world, _ *network, s *tenure.Session) {
+			go func() { _ = s.DeleteSemaphore(s.Context(), "x") }()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -110,6 +112,7 @@ func TestClose_StopIsRepeated(t *testing.T) {
 		})
 		_, err := w.closing(s, 10*time.Second)
 		require.NoError(w, err)
+		synctest.Wait()
 		require.Equal(w, 3, stops)
 		w.granted(rival)
 	})
@@ -196,7 +199,7 @@ func TestClose_ClientWhileOpening(t *testing.T) {
 					}
 				})
 			}
-			opening.Go(func() { require.NoError(w, c.Close(w.Context())) }) //nolint:testifylint // the test waits for it
+			opening.Go(func() { require.NoError(w, c.Close(w.Context())) })
 			opening.Wait()
 		}
 	})

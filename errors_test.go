@@ -22,9 +22,10 @@ var causes = []error{
 	tenure.ErrSessionClosed,
 }
 
-// requireCause requires that the cause of a context is this one of the sentinel errors, and none of the others.
-func requireCause(t *testing.T, ctx context.Context, cause error) {
+// requireCause requires that the cause of a lease's end is this one of the sentinel errors, and none of the others.
+func requireCause(t *testing.T, l coordination.Lease, cause error) {
 	t.Helper()
+	ctx := l.Context()
 	require.ErrorIs(t, ctx.Err(), context.Canceled)
 	for _, c := range causes {
 		require.Equal(t, errors.Is(cause, c), errors.Is(context.Cause(ctx), c), "%v", context.Cause(ctx))
@@ -43,21 +44,21 @@ func TestCause_OfLease(t *testing.T) {
 	released, closed, lost := acquire(t, s, "released"), acquire(t, s, "closed"), acquire(t, other, "lost")
 
 	require.NoError(t, released.Release())
-	requireCause(t, released.Context(), tenure.ErrLeaseReleased)
+	requireCause(t, released, tenure.ErrLeaseReleased)
 	require.NoError(t, other.DeleteSemaphore(t.Context(), "deleted", options.WithForceDelete(true)))
 	_, err = deleted.(*tenure.Lease).Token(t.Context())
 	require.Error(t, err)
-	requireCause(t, deleted.Context(), tenure.ErrSemaphoreDeleted)
+	requireCause(t, deleted, tenure.ErrSemaphoreDeleted)
 	require.NoError(t, s.Context().Err())
 
 	require.NoError(t, s.Close(t.Context()))
-	requireCause(t, closed.Context(), tenure.ErrSessionClosed)
+	requireCause(t, closed, tenure.ErrSessionClosed)
 	require.ErrorIs(t, closed.Release(), coordination.ErrSessionClosed)
-	requireCause(t, released.Context(), tenure.ErrLeaseReleased)
+	requireCause(t, released, tenure.ErrLeaseReleased)
 
 	require.NoError(t, c.DropNode(t.Context(), path))
 	<-lost.Context().Done()
-	requireCause(t, lost.Context(), tenure.ErrSessionExpired)
+	requireCause(t, lost, tenure.ErrSessionExpired)
 	require.EqualError(t, context.Cause(lost.Context()),
 		`session expired: attach to node "/local/test": NOT_FOUND: Kesus not found`)
 	require.True(t, ydb.IsOperationErrorNotFoundError(context.Cause(lost.Context())))

@@ -191,7 +191,7 @@ func (f *front) cutOff() {
 
 		return false
 	})
-	f.onResult(func(r *relay, m *pb.SessionResponse) bool { return m.GetPing() != nil })
+	f.onResult(func(_ *relay, m *pb.SessionResponse) bool { return m.GetPing() != nil })
 	f.each(func(r *relay) {
 		r.leave()
 		go func() {

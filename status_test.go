@@ -21,8 +21,8 @@ import (
 	core "tenure/internal/session"
 )
 
-// refusals are the statuses, in a Failure at any time, after which a session is over; attachRefusals are as well, as the
-// answer to an attach (C2).
+// refusals are the statuses after which a session is over, in a Failure at any time; attachRefusals are as well, as
+// the answer to an attach (C2).
 var (
 	refusals = []Ydb.StatusIds_StatusCode{
 		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
@@ -165,7 +165,7 @@ func withStatus(m *pb.SessionResponse, code Ydb.StatusIds_StatusCode) *pb.Sessio
 
 // answerAll has every result carry the status.
 func answerAll(code Ydb.StatusIds_StatusCode, count *int) func(*relay, *pb.SessionResponse) bool {
-	return func(r *relay, m *pb.SessionResponse) bool {
+	return func(_ *relay, m *pb.SessionResponse) bool {
 		if other := withStatus(m, code); other != nil {
 			*count++
 		}
@@ -250,8 +250,9 @@ func TestStatus_OfRenewal(t *testing.T) {
 			s.lives(s.lease, 3*s.timeout)
 		default:
 			s.lives(s.lease, 3*s.timeout)
+			synctest.Wait()
 			require.LessOrEqual(w, answers, 3*5, "renewals")
-			f.onResult(func(r *relay, m *pb.SessionResponse) bool {
+			f.onResult(func(_ *relay, m *pb.SessionResponse) bool {
 				withStatus(m, code)
 
 				return m.GetSessionStarted() == nil
@@ -305,7 +306,8 @@ func TestFront_RepeatsAnswers(t *testing.T) {
 
 			return m.GetSessionStarted() == nil
 		})
-		s.ends(s.lease)
+		_, why := s.ends(s.lease)
+		require.ErrorIs(w, why, tenure.ErrDeadlinePassed)
 		s.granted(s.rival)
 		require.NotNil(w, old)
 	})
