@@ -150,11 +150,11 @@ func TestLock_HolderGoesOnWhenTheServerIsStartedAgain(t *testing.T) {
 	require.Less(t, on.at.Sub(off.at), slack)
 }
 
-// A holder that cannot reach the server stops its work when its session's timeout has passed; when the server is back,
+// A holder that cannot reach the server stops its work before its session's timeout has passed; when the server is back,
 // the lock is taken in a new session.
 func TestLock_HolderStopsWorkWhenTheServerStaysAway(t *testing.T) {
 	t.Parallel()
-	const timeout = 3 * time.Second
+	const timeout = 4 * time.Second
 	s := newStage(t)
 	srv := newServer(s)
 	c := lockCrew(srv, 2, timeout)
@@ -163,7 +163,7 @@ func TestLock_HolderStopsWorkWhenTheServerStaysAway(t *testing.T) {
 	killed := srv.kill()
 	off, place := c.members[on.who].await(place, soon, suspended)
 	t.Logf("stopped %v after the server was killed", off.at.Sub(killed))
-	require.Less(t, off.at.Sub(killed), timeout+slack) // its client is told of the end, and counts from there
+	require.Less(t, off.at.Sub(killed), timeout)
 
 	srv.begin()
 	s.await(place, soon, working)

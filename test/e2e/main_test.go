@@ -3,11 +3,15 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -25,25 +29,34 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
-	if err := build(); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e: build the commands:", err)
-
-		return 1
-	}
 
 	return m.Run()
 }
 
-// build builds the commands as this test was built: with the race detector if that is on here.
-func build() error {
+// build builds the commands, once, as this test was built: with the race detector if that is on here.
+var build = sync.OnceValue(func() error {
 	args := []string{"build", "-o", scratch + "/"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 			args = append(args, "-race")
 		}
 	}
-	cmd := exec.Command("go", append(args, "tenure/cmd/...")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	out, err := exec.Command("go", append(args, "tenure/cmd/...")...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the commands: %w: %s", err, out)
+	}
 
-	return cmd.Run()
+	return errors.Join(err, readSources())
+})
+
+// readSources reads the directories of the module, for the go command to see while tests run: they do not import what
+// they test, so their cached results would else be good for ever.
+func readSources() error {
+	return filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" {
+			return filepath.SkipDir
+		}
+
+		return err
+	})
 }

@@ -53,6 +53,7 @@ const (
 // newStage makes an empty stage. When the test ends, no process is left on it, and what has been said has been checked.
 func newStage(t *testing.T) *stage {
 	t.Helper()
+	require.NoError(t, build())
 	dir, err := os.MkdirTemp(scratch, "") //nolint:usetesting // a socket's path must be short, and t.TempDir's is not
 	require.NoError(t, err)
 	ear, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "ear"), Net: "unixgram"})
