@@ -26,7 +26,7 @@ var (
 	ErrLocked = errors.New("store is in use")
 	// ErrNewer: the store was written in a format that this version does not read.
 	ErrNewer = errors.New("store has a newer format")
-	// ErrDamaged: what is stored is not what was written. Open has changed nothing.
+	// ErrDamaged: what is stored is not what was written. Open leaves it as it is.
 	ErrDamaged = errors.New("store is damaged")
 )
 

@@ -31,7 +31,8 @@ const (
 const formatVersion = 1
 
 // Open opens the store in the directory, which it makes, with mode 0700, if there is none. Errors wrap
-// store.ErrLocked, store.ErrNewer and store.ErrDamaged; then nothing in the directory has been changed.
+// store.ErrLocked, store.ErrNewer and store.ErrDamaged; then what is stored is as it was. (A table's damage may be met
+// only when Pebble has begun to tidy up. It stops at once, and what it has done until then loses nothing.)
 func Open(dir string, opts Options) (_ *Store, err error) {
 	opts = opts.withDefaults()
 	if err := opts.disk.MkdirAll(dir, 0o700); err != nil {
@@ -119,10 +120,10 @@ func create(dir string, opts Options) error {
 		db.Close(),
 	)
 	l, ledgerErr := newLedger(disk, dir, 0)
-	if err = errors.Join(err, ledgerErr); err == nil {
-		err = l.close()
+	if ledgerErr == nil {
+		ledgerErr = l.close()
 	}
-	if err = cmp.Or(disk.failure(), err); err != nil {
+	if err = cmp.Or(disk.failure(), err, ledgerErr); err != nil {
 		return err
 	}
 
