@@ -87,8 +87,10 @@ func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
 // ask makes the waiting link stand for the acquire: it is granted now, or its timer starts.
 func (n *Node) ask(l *link, r Acquire, fx *Effects) {
 	l.stream, l.req = r.Stream, r.Req
-	l.count, l.timeoutMillis, l.data = r.Count, r.TimeoutMillis, r.Data
-	fx.put(l.record())
+	if l.count != r.Count || l.timeoutMillis != r.TimeoutMillis || !bytes.Equal(l.data, r.Data) { // a new one always
+		l.count, l.timeoutMillis, l.data = r.Count, r.TimeoutMillis, r.Data
+		fx.put(l.record())
+	}
 	n.settle(l.semaphore, event{}, fx)
 	if l.owner {
 		return

@@ -3,7 +3,7 @@ package node
 // StreamID names one stream of the server's: never zero, never used twice for one Node.
 type StreamID uint64
 
-// Request is one of the types of this file.
+// Request is one of the types of this file. The node keeps the byte slices of a request: they are not to be changed.
 type Request interface{ request() }
 
 // From says who asks: the stream that the request came over and the session that was attached to it.

@@ -158,11 +158,10 @@ func (n *Node) attached(r From) fault {
 	return fault{}
 }
 
-// destroy ends a session with all its links (A12); nothing is said to the session itself. Semaphores are settled one
-// after another, by id (Q12).
+// destroy ends a session, whose deadline does not run, with all its links (A12); nothing is said to the session itself.
+// Semaphores are settled one after another, by id (Q12).
 func (n *Node) destroy(s *session, fx *Effects) {
 	n.disconnect(s)
-	n.deadlines.cancel(&s.deadline)
 	delete(n.sessions, s.id)
 	fx.del(sessionKey(s.id))
 
