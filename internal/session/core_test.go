@@ -47,6 +47,7 @@ func requireEnded(t *testing.T, h *harness, code Ydb.StatusIds_StatusCode) {
 func TestFailure_OfAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
+		t.Helper()
 		for _, again := range []bool{false, true} {
 			h := newHarness(t, defaults())
 			if again {
@@ -75,6 +76,7 @@ func TestFailure_OfAttach(t *testing.T) {
 func TestFailure_InWork(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
+		t.Helper()
 		h := attached(t, defaults())
 		h.acquire("a1", "lock", 1)
 		h.granted(h.reqs["a1"])
@@ -115,6 +117,7 @@ func TestEnded(t *testing.T) {
 func TestAnswer_OfEachStatus(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
+		t.Helper()
 		h := attached(t, defaults())
 		m := &pb.SessionRequest_CreateSemaphore{Name: "lock"}
 		h.now = h.now.Add(time.Second / 2)

@@ -89,7 +89,7 @@ func (h *harness) advance(d time.Duration) {
 		h.now = max(h.now, h.wake)
 		before := h.lines.Len()
 		h.do(h.core.Tick)
-		require.True(h.t, h.wake == 0 || h.wake > h.now || h.lines.Len() > before, "a wake-up that does nothing, at once again")
+		require.True(h.t, h.wake == 0 || h.wake > h.now || h.lines.Len() > before, "it wakes, does nothing, wakes again")
 	}
 	h.now = end
 }

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -30,7 +31,8 @@ func FuzzCore(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyServer)) }
 
 func anyServer(t *rapid.T) {
 	cfg := defaults()
-	cfg.Timeout = rapid.SampledFrom([]time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}).Draw(t, "timeout")
+	timeouts := []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
+	cfg.Timeout = rapid.SampledFrom(timeouts).Draw(t, "timeout")
 	n := &nasty{harness: newHarness(t, cfg)}
 	if rapid.Bool().Draw(t, "attach") {
 		n.started(7)
@@ -57,8 +59,7 @@ func anyServer(t *rapid.T) {
 // nasty is a harness whose server says anything.
 type nasty struct {
 	*harness
-	begun   int
-	refused bool // the server had ended it before
+	begun int
 }
 
 func anyDuration(t *rapid.T) time.Duration {
@@ -188,7 +189,7 @@ func (n *nasty) anyMessage(t *rapid.T) {
 	case 5:
 		n.receive(nil)
 	default: // over a stream that was left, or that never was
-		_, n.refused = n.over.(*session.StatusError)
+		_, refused := errors.AsType[*session.StatusError](n.over)
 		id := session.StreamID(rapid.Uint64Range(0, uint64(n.stream)+1).Draw(t, "stream"))
 		if id == n.stream {
 			return
@@ -197,8 +198,8 @@ func (n *nasty) anyMessage(t *rapid.T) {
 			Failure: &pb.SessionResponse_Failure{Status: Ydb.StatusIds_SESSION_EXPIRED},
 		}}
 		n.do(func(now clock.Instant, fx *session.Effects) { n.core.Received(now, id, m, fx) })
-		_, refused := n.over.(*session.StatusError)
-		require.True(t, !refused || n.refused, "what another stream says ends the session")
+		_, now := errors.AsType[*session.StatusError](n.over)
+		require.Equal(t, refused, now, "what another stream says ends the session")
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 func TestScenario(t *testing.T) {
 	t.Parallel()
 	datadriven.Walk(t, "testdata/scenario", func(t *testing.T, path string) {
+		t.Helper()
 		t.Parallel()
 		s := &scenario{harness: attached(t, defaults())}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -85,7 +86,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 	case "failure":
 		s.failure(code(t, name))
 	case "ended":
-		var c codes.Code = codes.Unavailable
+		c := codes.Unavailable
 		if name != "" {
 			require.NoError(t, c.UnmarshalJSON([]byte(`"`+name+`"`)))
 		}

@@ -67,11 +67,9 @@ func newClient(w *world) *client {
 		asks: make(map[uint64]*ask), byName: make(map[string][]*ask),
 	}
 	timeout := pick(w, w.unit, w.unit, w.unit/2, w.unit*2).Truncate(time.Millisecond)
-	if w.chance(0.7) {
-		c.latency = time.Duration(w.rand.Int64N(int64(timeout / 30)))
-	}
+	c.latency = time.Duration(w.rand.Int64N(int64(pick(w, 1, timeout/30, timeout/9)))) // there and back: under a quarter
 	c.cfg = session.Config{
-		Path: "/node", Key: fmt.Appendf(nil, "%016d", w.born), Timeout: timeout, StartTimeout: time.Second,
+		Path: "/node", Key: fmt.Appendf(nil, "%016d", w.born), Timeout: timeout, StartTimeout: timeout,
 		StopTimeout: time.Second, Silence: 10 * time.Second, ReconnectDelay: 50 * time.Millisecond, Seed: w.rand.Uint64(),
 	}
 	c.core = session.New(c.cfg)
@@ -300,6 +298,9 @@ func (c *client) darken() {
 	until := c.w.now.Add(c.w.between(0, 2*c.cfg.Timeout))
 	ways := 1 + c.w.rand.IntN(3)
 	c.w.log("%v: dark until %v: up %v, down %v", c, until.Sub(clock.Instant(time.Hour)), ways&1 != 0, ways&2 != 0)
+	if s := c.stream(); s != nil && c.w.chance(0.5) {
+		c.w.after(c.w.between(0, c.cfg.Timeout/10), s.end) // the front hears of it early
+	}
 	if ways&1 != 0 {
 		c.dark[up] = until
 	}
