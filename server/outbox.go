@@ -6,7 +6,8 @@ import (
 	"tenure/internal/node"
 )
 
-// maxQueued bounds what waits for a reader, in bytes as size estimates them. A single larger message passes.
+// maxQueued bounds what waits for a reader, in bytes as size estimates them: whoever has more to read than that gets
+// nothing added. The last message may be of any size, since a description has no limit (D3).
 const maxQueued = 4 << 20
 
 // outbox is a stream's bounded queue of messages: many put, one goroutine takes.
@@ -31,12 +32,11 @@ func (o *outbox) put(m any) bool {
 	if o.closed {
 		return true
 	}
-	n := size(m)
-	if o.bytes > 0 && o.bytes+n > maxQueued {
+	if o.bytes > maxQueued {
 		return false
 	}
 	o.queue = append(o.queue, m)
-	o.bytes += n
+	o.bytes += size(m)
 	o.signal()
 
 	return true

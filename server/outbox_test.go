@@ -1,0 +1,41 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/node"
+	"tenure/internal/wire"
+)
+
+// A large message may stand behind a small one that the writer has not taken yet: its reader is not slow. Behind a
+// large one that is not taken, nothing has room.
+func TestOutbox_LargeMessage(t *testing.T) {
+	t.Parallel()
+	large := node.Described{Semaphore: &node.Description{Data: make([]byte, maxQueued+1)}}
+	o := newOutbox()
+	require.True(t, o.put(wire.Ping{Opaque: 1}))
+	require.True(t, o.put(large))
+	require.False(t, o.put(wire.Ping{Opaque: 2}))
+
+	taken, open := o.take(nil)
+	require.True(t, open)
+	require.Equal(t, []any{wire.Ping{Opaque: 1}, large}, taken)
+	require.True(t, o.put(wire.Ping{Opaque: 2}))
+}
+
+// Small messages add up.
+func TestOutbox_Full(t *testing.T) {
+	t.Parallel()
+	o := newOutbox()
+	n := 0
+	for o.put(node.Released{}) {
+		n++
+	}
+	require.InDelta(t, maxQueued, n*size(node.Released{}), float64(size(node.Released{})))
+	o.close()
+	require.True(t, o.put(node.Released{}), "nobody is to be cut any more")
+	_, open := o.take(nil)
+	require.False(t, open)
+}
