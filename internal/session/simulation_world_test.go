@@ -59,6 +59,9 @@ func (f *faults) missing() (err error) {
 	return err
 }
 
+// mostEvents is far more than a schedule has.
+const mostEvents = 1_000_000
+
 // broken is how a check ends the schedule.
 type broken string
 
@@ -110,6 +113,9 @@ func (w *world) until(end clock.Instant) {
 		w.now = e.at
 		e.do()
 		w.check()
+		if w.counter > mostEvents {
+			w.fail("%d events: something goes round and round", w.counter)
+		}
 	}
 	w.now = end
 }
