@@ -7,10 +7,11 @@
 //
 // # What it promises
 //
-//   - The context of a session, and of each of its leases, ends before the node can grant what was held to anybody
-//     else, if the rates of the two machines' clocks differ by less than 1 in 100. [context.Cause] tells why it ended.
-//   - That holds whatever the network, a front server on the way or the machine's sleep do: only answers of the node
-//     itself count, from the moment at which they were asked for.
+//   - While [Lease.Valid] says so, the node grants what is held to nobody else, if the rates of the two machines' clocks
+//     differ by less than 1 in 100. The contexts of session and lease end before it can; [context.Cause] tells why.
+//   - That holds whatever the network or a front server on the way do: only answers of the node itself count, from the
+//     moment at which they were asked for. It holds over a sleep of the machine, too, though contexts then end late:
+//     at the next call, or within a quarter of the timeout after waking up.
 //   - What the server refuses is an error that says so; what can pass is tried again, gently.
 //
 // # What it does not promise

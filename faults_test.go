@@ -18,11 +18,16 @@ import (
 	core "tenure/internal/session"
 )
 
-// Timeouts of sessions, and moments between two renewals, at which faults strike.
-var (
-	timeouts = []time.Duration{tenure.MinSessionTimeout, tenure.DefaultSessionTimeout, 30 * time.Second}
-	moments  = []float64{0.05, 0.8}
-)
+// strikes are timeouts of sessions, and moments between two renewals at which faults strike.
+var strikes = []struct {
+	timeout time.Duration
+	moment  float64
+}{
+	{tenure.MinSessionTimeout, 0.05},
+	{tenure.MinSessionTimeout, 0.8},
+	{tenure.DefaultSessionTimeout, 0.4},
+	{30 * time.Second, 0.95},
+}
 
 // scene is a session that holds a lease over a network, and a rival that waits for it.
 type scene struct {
@@ -36,23 +41,22 @@ type scene struct {
 	timeout time.Duration
 }
 
-// strike sets the scene for each timeout, and calls f at each moment.
+// strike sets the scene for each of the strikes, and calls f at its moment.
 func strike(t *testing.T, f func(*scene)) {
 	t.Helper()
-	for _, timeout := range timeouts {
-		for _, moment := range moments {
-			t.Run(fmt.Sprintf("%v+%v", timeout, moment), func(t *testing.T) {
-				inWorld(t, func(w *world) {
-					s := &scene{world: w, clock: &clockThatSleeps{Clock: clock.Go()}, timeout: timeout}
-					s.client, s.network = w.far(s.clock)
-					s.session = w.session(s.client, timeout)
-					s.lease = w.hold(s.session)
-					s.rival = w.rival()
-					w.lives(s.lease, 2*timeout+time.Duration(moment*float64(timeout)/4))
-					f(s)
-				})
+	for _, at := range strikes {
+		t.Run(fmt.Sprintf("%v+%v", at.timeout, at.moment), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				s := &scene{world: w, clock: &clockThatSleeps{Clock: clock.Go()}, timeout: at.timeout}
+				s.client, s.network = w.far(s.clock)
+				s.session = w.session(s.client, s.timeout)
+				s.lease = w.hold(s.session)
+				s.rival = w.rival()
+				w.lives(s.lease, 2*s.timeout+time.Duration(at.moment*float64(s.timeout)/4))
+				f(s)
 			})
-		}
+		})
 	}
 }
 
@@ -107,8 +111,10 @@ var darkness = map[string]func(*network, func(*lane)){
 // When the network goes dark the lease ends within the bound, whichever direction is lost, and only then the rival's
 // begins.
 func TestFault_Dark(t *testing.T) {
+	t.Parallel()
 	for name, lanes := range darkness {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			strike(t, func(s *scene) {
 				from := time.Now()
 				lanes(s.network, (*lane).darken)
@@ -120,13 +126,15 @@ func TestFault_Dark(t *testing.T) {
 	}
 }
 
-// A darkness of less than the timeout, less the two quarters of it that may pass before and after, costs nothing.
+// Half the timeout in the dark costs nothing.
 func TestFault_ShortDark(t *testing.T) {
+	t.Parallel()
 	for name, lanes := range darkness {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			strike(t, func(s *scene) {
 				lanes(s.network, (*lane).darken)
-				s.lives(s.lease, s.timeout*4/10)
+				s.lives(s.lease, s.timeout/2)
 				lanes(s.network, (*lane).lighten)
 				s.requireLife()
 			})
@@ -136,6 +144,7 @@ func TestFault_ShortDark(t *testing.T) {
 
 // A cut of the connection, also one after the other, costs nothing while new ones can be made.
 func TestFault_Cut(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		for range 5 {
 			s.network.cut()
@@ -147,8 +156,10 @@ func TestFault_Cut(t *testing.T) {
 
 // Answers that take longer than the session may live are no proof: they were asked for too early.
 func TestFault_LateAnswers(t *testing.T) {
+	t.Parallel()
 	for _, late := range []float64{0.99, 1.5, 2} {
 		t.Run(fmt.Sprint(late), func(t *testing.T) {
+			t.Parallel()
 			strike(t, func(s *scene) {
 				s.network.down.slow(time.Duration(late * float64(s.timeout)))
 				s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
@@ -159,6 +170,7 @@ func TestFault_LateAnswers(t *testing.T) {
 
 // Answers that are only slow cost nothing.
 func TestFault_SlowAnswers(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		slow := min(s.timeout/10, 400*time.Millisecond) // an attach may take a second
 		s.network.down.slow(slow)
@@ -170,6 +182,7 @@ func TestFault_SlowAnswers(t *testing.T) {
 // After a suspension beyond the deadline the lease is not valid from the first instant on, though no timer has rung
 // yet; its context ends when the next one does, within the quarter of the timeout between renewals.
 func TestFault_Suspension(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		s.clock.sleep(core.Believed(s.timeout))
 		require.False(s, s.lease.Valid())
@@ -181,6 +194,7 @@ func TestFault_Suspension(t *testing.T) {
 
 // A call right after the suspension ends the lease before it does anything else.
 func TestFault_SuspensionIsSeenByCalls(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		s.clock.sleep(core.Believed(s.timeout))
 		_, err := s.session.DescribeSemaphore(s.Context(), "job")
@@ -191,6 +205,7 @@ func TestFault_SuspensionIsSeenByCalls(t *testing.T) {
 
 // A short suspension costs nothing.
 func TestFault_ShortSuspension(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		s.clock.sleep(s.timeout / 2)
 		require.True(s, s.lease.Valid())
@@ -200,6 +215,7 @@ func TestFault_ShortSuspension(t *testing.T) {
 
 // A server that comes back with its records keeps the session.
 func TestFault_Restart(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		s.stop()
 		s.start()
@@ -209,6 +225,7 @@ func TestFault_Restart(t *testing.T) {
 
 // A server that comes back without them says that the session is gone, which ends it at once.
 func TestFault_RestartWithoutRecords(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		from := time.Now()
 		s.forget()
@@ -222,6 +239,7 @@ func TestFault_RestartWithoutRecords(t *testing.T) {
 
 // A user's handler that does not return holds up nothing.
 func TestFault_StuckHandler(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		stuck, called := make(chan struct{}), make(chan struct{})
 		_, err := s.session.DescribeSemaphore(s.Context(), "job", options.WithSemaphoreWatch(options.WatchOwners,
@@ -238,6 +256,7 @@ func TestFault_StuckHandler(t *testing.T) {
 
 // A Send that blocks, because nothing is taken from it, holds up neither calls nor the deadline.
 func TestFault_BlockedSend(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		s.network.up.darken()
 		data := make([]byte, 1<<20) // more than gRPC sends before the other end has taken it
@@ -254,6 +273,7 @@ func TestFault_BlockedSend(t *testing.T) {
 // Answers that come more slowly than they are asked for cost the session its streams, and in the end the lease; the
 // rival is not granted before that.
 func TestFault_SlowConsumer(t *testing.T) {
+	t.Parallel()
 	strike(t, func(s *scene) {
 		require.NoError(s, s.session.CreateSemaphore(s.Context(), "large", 1,
 			options.WithCreateData(make([]byte, 1<<16))))

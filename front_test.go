@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"tenure"
+	"tenure/internal/clock"
 )
 
 // front is a front server as YDB has them between clients and nodes, one that does what a test tells it.
@@ -42,7 +43,7 @@ type relay struct {
 }
 
 // behind returns a client of a front server.
-func (w *world) behind() (*tenure.Client, *front) {
+func (w *world) behind(clocks ...clock.Clock) (*tenure.Client, *front) {
 	f := &front{
 		node:    Ydb_Coordination_V1.NewCoordinationServiceClient(w.direct()),
 		accepts: bufconn.Listen(1 << 16), relays: make(map[*relay]struct{}),
@@ -58,7 +59,7 @@ func (w *world) behind() (*tenure.Client, *front) {
 
 	return w.client(connect(w.T, func(ctx context.Context, _ string) (net.Conn, error) {
 		return f.accepts.DialContext(ctx)
-	})), f
+	}), clocks...), f
 }
 
 // Session implements the service.

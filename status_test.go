@@ -18,6 +18,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
+	"tenure/internal/clock"
 	core "tenure/internal/session"
 )
 
@@ -38,7 +39,10 @@ func eachStatus(t *testing.T, f func(*world, Ydb.StatusIds_StatusCode)) {
 	t.Helper()
 	for number, name := range Ydb.StatusIds_StatusCode_name {
 		if code := Ydb.StatusIds_StatusCode(number); code != Ydb.StatusIds_SUCCESS {
-			t.Run(name, func(t *testing.T) { inWorld(t, func(w *world) { f(w, code) }) })
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				inWorld(t, func(w *world) { f(w, code) })
+			})
 		}
 	}
 }
@@ -68,6 +72,7 @@ func refuseAttach(code Ydb.StatusIds_StatusCode) func(*relay, *pb.SessionRequest
 // What refuses a session for good is an error at once; what can pass is tried again until the context ends, and is in
 // its error.
 func TestStatus_OfFirstAttach(t *testing.T) {
+	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
 		c, f := w.behind()
 		f.onRequest(refuseAttach(code))
@@ -92,6 +97,7 @@ func TestStatus_OfFirstAttach(t *testing.T) {
 // What refuses a session for good when it comes back ends its leases at once; what can pass is tried again until the
 // deadline.
 func TestStatus_OfLaterAttach(t *testing.T) {
+	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
 		s, f := frontScene(w)
 		f.onRequest(refuseAttach(code))
@@ -109,6 +115,7 @@ func TestStatus_OfLaterAttach(t *testing.T) {
 
 // A Failure during work ends the session at once, or only the stream.
 func TestStatus_OfFailure(t *testing.T) {
+	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
 		s, f := frontScene(w)
 		f.each(func(r *relay) { r.fail(code) })
@@ -177,6 +184,7 @@ func answerAll(code Ydb.StatusIds_StatusCode, count *int) func(*relay, *pb.Sessi
 // A status in a result is an error of the call, on which the SDK's checks work; of the calls that a refusal by the node
 // itself answers, the session goes on.
 func TestStatus_OfResult(t *testing.T) {
+	t.Parallel()
 	calls := map[string]func(*tenure.Session, context.Context) error{
 		"create semaphore": func(s *tenure.Session, ctx context.Context) error { return s.CreateSemaphore(ctx, "x", 1) },
 		"update semaphore": func(s *tenure.Session, ctx context.Context) error { return s.UpdateSemaphore(ctx, "x") },
@@ -233,6 +241,7 @@ var proofs = []Ydb.StatusIds_StatusCode{
 // A renewal that is refused proves nothing, unless the node itself refuses it; attaching again does. It is not asked
 // for in a hurry.
 func TestStatus_OfRenewal(t *testing.T) {
+	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
 		s, f := frontScene(w)
 		var answers int
@@ -271,6 +280,51 @@ func TestFront_CutOffFromNode(t *testing.T) {
 		f.cutOff()
 		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
 	})
+}
+
+// clockThatDrifts is a lease clock at 99 hundredths of the node's rate.
+type clockThatDrifts struct{ clock.Clock }
+
+func (c clockThatDrifts) Now() clock.Instant    { return c.Clock.Now()/100*99 + 1 }
+func (c clockThatDrifts) NewTimer() clock.Timer { return timerThatDrifts{c.Clock.NewTimer()} }
+
+type timerThatDrifts struct{ clock.Timer }
+
+// Set rounds up: the clock has moved on when the timer rings.
+func (t timerThatDrifts) Set(now, at clock.Instant) { t.Timer.Set(now, now+((at-now)/99+1)*100) }
+
+// The shortest time that a node can leave: it counts from the instant of its last answer, to a client whose clock is as
+// slow as it may be.
+func TestFront_SlowClock(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{tenure.MinSessionTimeout, tenure.DefaultSessionTimeout} {
+		t.Run(timeout.String(), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				c, f := w.behind(clockThatDrifts{clock.Go()})
+				l := w.hold(w.session(c, timeout))
+				rival := w.rival()
+				w.lives(l, 2*timeout)
+				renewed := make(chan time.Time, 1)
+				f.onResult(func(r *relay, m *pb.SessionResponse) bool {
+					if m.GetDescribeSemaphoreResult() == nil {
+						return true
+					}
+					r.say(m)
+					renewed <- time.Now()
+					f.cutOff()
+
+					return false
+				})
+				at := <-renewed
+				_, why := w.ends(l)
+				require.ErrorIs(w, why, tenure.ErrDeadlinePassed)
+				require.Greater(w, time.Since(at), core.Believed(timeout), "by the clock of the node")
+				w.granted(rival)
+				require.Equal(w, timeout, time.Since(at))
+			})
+		})
+	}
 }
 
 // A front that loses results, and nothing else.
