@@ -108,7 +108,7 @@ func (s *suite) nodeRefusals() {
 // N3: with a node go its semaphores and sessions; the node that is made at its path next knows nothing of them.
 func (s *suite) nodeDropTakesAll() {
 	// Short, because the official client calls again without a pause until its timeout has passed.
-	session := s.session(options.WithSessionTimeout(500 * time.Millisecond))
+	session := s.session(options.WithSessionTimeout(time.Second))
 	s.semaphore(session, "slots", 5)
 	lease := s.acquire(session, "slots", 2)
 	require.NoError(s, s.client.DropNode(s.ctx, node))

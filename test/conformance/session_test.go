@@ -154,7 +154,7 @@ func (s *suite) sessionSurvives(fault func(*tenuretest.Server)) {
 
 // A13, N5: a session that does not come back after a restart has its timeout and the node's grace.
 func (s *suite) sessionGrace() {
-	const timeout, grace = 500 * time.Millisecond, 1_500 * time.Millisecond
+	const timeout, grace = time.Second, 1_500 * time.Millisecond
 	require.NoError(s, s.client.AlterNode(s.ctx, node, coordination.NodeConfig{
 		SelfCheckPeriodMillis: 500, SessionGracePeriodMillis: 1, // the grace is used as self check + 1 s
 	}))

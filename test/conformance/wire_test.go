@@ -210,10 +210,10 @@ func TestWire_StreamEndsSessionStays(t *testing.T) {
 		require.Equal(t, s.id, other.description("job").GetOwners()[0].GetSessionId(), name)
 	}
 
-	last, answer := w.start(&start{Path: node, SessionId: s.id})
-	require.Equal(t, "started", answer)
 	other.send(&acquire{ReqId: 2, Name: "job", Count: forever, TimeoutMillis: forever, Ephemeral: true})
 	other.expect("acquire 2: pending")
+	last, answer := w.start(&start{Path: node, SessionId: s.id})
+	require.Equal(t, "started", answer)
 	last.hangUp()
 	other.expect("acquire 2: true")
 }
