@@ -5,8 +5,9 @@
 // loopback interface. The load are raw gRPC streams of generated stubs, all over one connection, so that what is
 // measured is the server and not a client library. Run it with
 //
-//	go test -bench . -count 10 -timeout 0 | tee new.txt && go tool benchstat new.txt
+//	go test -bench . -count 10 -timeout 0 | tee new.txt && go run ./report <new.txt
 //
-// and add -serverprofile DIR for CPU profiles of the server, one for each benchmark. -short makes everything small: it
-// shows that the benchmarks work and measures nothing.
+// which prints the tables of docs/benchmarks.md; go tool benchstat compares two such files. With -serverprofile DIR
+// there are CPU profiles of the server, one for each benchmark. -short makes everything small: it shows that the
+// benchmarks work and measures nothing.
 package bench
