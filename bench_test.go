@@ -1,0 +1,98 @@
+package tenure_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure"
+	"tenure/tenuretest"
+)
+
+// BenchmarkAcquireRelease takes and gives back a lease, one at a time, while the same session waits for so many others.
+// The server is in the same process, so allocations are of both.
+func BenchmarkAcquireRelease(b *testing.B) {
+	for name, client := range map[string]struct {
+		open func(context.Context, *ydb.Driver) coordination.Client
+		most int // outstanding: the driver's own needs minutes to queue more
+	}{
+		"tenure":     {func(_ context.Context, db *ydb.Driver) coordination.Client { return tenure.New(db) }, 100_000},
+		"ydb-go-sdk": {func(_ context.Context, db *ydb.Driver) coordination.Client { return db.Coordination() }, 10_000},
+	} {
+		for _, outstanding := range []int{1, 1_000, 10_000, 100_000} {
+			b.Run(fmt.Sprintf("%s/outstanding=%d", name, outstanding), func(b *testing.B) {
+				if outstanding > client.most {
+					b.Skipf("the cost of a call grows with what is outstanding: %d take too long", outstanding)
+				}
+				benchmarkAcquireRelease(b, client.open, outstanding)
+			})
+		}
+	}
+}
+
+func benchmarkAcquireRelease(
+	b *testing.B, open func(context.Context, *ydb.Driver) coordination.Client, outstanding int,
+) {
+	srv := tenuretest.NewServer(b)
+	ctx := b.Context()
+	db, err := ydb.Open(ctx, srv.DSN(), ydb.WithAnonymousCredentials())
+	require.NoError(b, err)
+	defer func() { _ = db.Close(ctx) }()
+	c := open(ctx, db)
+	require.NoError(b, c.CreateNode(ctx, path, coordination.NodeConfig{}))
+	opts := []options.SessionOption{options.WithSessionTimeout(30 * time.Second)}
+	holder, err := c.Session(ctx, path, opts...)
+	require.NoError(b, err)
+	s, err := c.Session(ctx, path, opts...)
+	require.NoError(b, err)
+	wait(b, holder, s, outstanding)
+
+	b.ReportAllocs()
+	for b.Loop() {
+		l, err := s.AcquireSemaphore(ctx, "free", math.MaxUint64, options.WithEphemeral(true))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Release(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(2*float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+	require.NoError(b, s.Close(ctx))
+	require.NoError(b, holder.Close(ctx))
+}
+
+// wait has the session wait for so many semaphores, which the holder has.
+func wait(b *testing.B, holder, s coordination.Session, n int) {
+	b.Helper()
+	ctx := b.Context()
+	_, err := holder.AcquireSemaphore(ctx, "last", math.MaxUint64, options.WithEphemeral(true))
+	require.NoError(b, err)
+	for i := range n {
+		name := fmt.Sprint(i)
+		if i == n-1 {
+			name = "last"
+		} else {
+			require.NoError(b, holder.CreateSemaphore(ctx, name, 1))
+			_, err := holder.AcquireSemaphore(ctx, name, 1)
+			require.NoError(b, err)
+		}
+		go func() { _, _ = s.AcquireSemaphore(ctx, name, 1, options.WithEphemeral(name == "last")) }()
+	}
+	for {
+		d, err := holder.DescribeSemaphore(ctx, "last", options.WithDescribeWaiters(true))
+		require.NoError(b, err)
+		if len(d.Waiters) == 1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
