@@ -30,7 +30,7 @@ func (s *Session) DescribeSemaphore(
 		WatchData: o.WatchData, WatchOwners: o.WatchOwners,
 	})
 	if o.OneShotHandler != nil {
-		c.Watch = &session.Watch{Owner: o.OneShotHandler}
+		c.Watch = &session.Watch{Owner: watched(o)}
 	}
 	f, err := s.call(ctx, "describe semaphore", name, c)
 	if err != nil {
@@ -38,6 +38,15 @@ func (s *Session) DescribeSemaphore(
 	}
 
 	return description(f.Description), nil
+}
+
+// watched returns the handler of a watch, which hears only of what is watched: the server's flags tell the event (S6).
+func watched(o options.DescribeSemaphoreConfig) func(options.SemaphoreWatchEvent) {
+	return func(e options.SemaphoreWatchEvent) {
+		e.DataChanged = e.DataChanged && o.WatchData
+		e.OwnersChanged = e.OwnersChanged && o.WatchOwners
+		o.OneShotHandler(e)
+	}
 }
 
 // WatchSemaphore yields the state of a semaphore, with owners and waiters, now and each time its data or owners have

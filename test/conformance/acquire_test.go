@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"golang.org/x/sync/errgroup"
@@ -202,6 +204,11 @@ func (s *suite) acquireRefusals() {
 	session := s.session()
 	s.semaphore(session, "slots", 5)
 	s.acquire(session, "ephemeral", 1, options.WithEphemeral(true))
+	statuses := map[string]Ydb.StatusIds_StatusCode{
+		"missing":       Ydb.StatusIds_NOT_FOUND,
+		"not ephemeral": Ydb.StatusIds_PRECONDITION_FAILED,
+		"ephemeral":     Ydb.StatusIds_PRECONDITION_FAILED,
+	}
 	for name, acquire := range map[string]func() (coordination.Lease, error){
 		"count 0": func() (coordination.Lease, error) { return session.AcquireSemaphore(s.ctx, "slots", 0) },
 		"above the limit": func() (coordination.Lease, error) {
@@ -224,6 +231,7 @@ func (s *suite) acquireRefusals() {
 		lease, err := acquire()
 		require.Error(s, err, name)
 		require.Nil(s, lease, name)
+		s.requireStatus(err, cmp.Or(statuses[name], Ydb.StatusIds_BAD_REQUEST))
 	}
 	d := s.describe(session, "slots")
 	require.Zero(s, d.Count)

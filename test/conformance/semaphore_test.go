@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 )
@@ -46,7 +47,8 @@ func (s *suite) semaphoreLife() {
 func (s *suite) semaphoreCreateTwice() {
 	session := s.session()
 	require.NoError(s, session.CreateSemaphore(s.ctx, "slots", 5, options.WithCreateData([]byte("first"))))
-	_ = session.CreateSemaphore(s.ctx, "slots", 6, options.WithCreateData([]byte("second")))
+	err := session.CreateSemaphore(s.ctx, "slots", 6, options.WithCreateData([]byte("second")))
+	s.requireStatus(err, Ydb.StatusIds_ALREADY_EXISTS)
 	require.Equal(s, &coordination.SemaphoreDescription{Name: "slots", Limit: 5, Data: []byte("first")},
 		described(s.describe(session, "slots")))
 }
@@ -58,7 +60,7 @@ func (s *suite) semaphoreDeleteInUse() {
 	lease := s.acquire(holder, "slots", 5)
 	waiting := s.queue(other, "slots", 1)
 
-	_ = other.DeleteSemaphore(s.ctx, "slots")
+	s.requireStatus(other.DeleteSemaphore(s.ctx, "slots"), Ydb.StatusIds_PRECONDITION_FAILED)
 	require.EqualValues(s, 5, s.describe(other, "slots").Count)
 	require.NoError(s, other.DeleteSemaphore(s.ctx, "slots", options.WithForceDelete(true)))
 	require.Error(s, receive(s, waiting).err)

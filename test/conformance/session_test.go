@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
@@ -43,18 +44,28 @@ func (s *suite) sessionOutlivesCall() {
 	require.NoError(s, session.Context().Err())
 }
 
-// A3: there is no session without a node. The official client tries for as long as it may.
+// A3: there is no session without a node.
 func (s *suite) sessionOnMissingNode() {
-	ctx, cancel := context.WithTimeout(s.ctx, 100*time.Millisecond)
-	defer cancel()
+	ctx := s.ctx
+	if s.faulty("opening a session on a missing node never returns an error, and spins") {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(s.ctx, 100*time.Millisecond)
+		defer cancel()
+	}
 	_, err := s.client.Session(ctx, "/local/none")
 	require.Error(s, err)
+	if !s.official {
+		require.True(s, ydb.IsOperationErrorNotFoundError(err), "%v", err)
+	}
 }
 
-// Close ends all that the session has and waits for, and others get it. On the server, the official client leaves its
-// session to the timeout; how SessionStop ends one at once is tested on the wire.
+// Close ends all that the session has and waits for, and others get it at once.
 func (s *suite) sessionClose() {
-	holder, other := s.session(options.WithSessionTimeout(time.Second)), s.session()
+	timeout := outliving
+	if s.faulty("Close leaves the session on the server to its timeout") {
+		timeout = time.Second
+	}
+	holder, other := s.session(options.WithSessionTimeout(timeout)), s.session()
 	s.semaphore(holder, "job", 1)
 	s.semaphore(other, "taken", 1)
 	s.acquire(other, "taken", 1)
