@@ -78,16 +78,13 @@ func (l *locker) check() error {
 }
 
 // once opens a session, waits for the lock and works. It returns nil if work has returned under the lock.
-func (l *locker) once(ctx context.Context) error {
+func (l *locker) once(ctx context.Context) (err error) {
 	t, err := term.Open(ctx, l.term)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		farewell, cancel := term.Farewell(ctx)
-		defer cancel()
-		_ = t.Close(farewell, l.semaphore) // if it fails, the session times out
-	}()
+	var held coordination.Lease
+	defer func() { l.part(ctx, t, held) }() // also if work does not return but panics
 
 	l.observe(Waiting{Session: t.SessionID()})
 	lease, err := t.Acquire(ctx, l.semaphore, l.data)
@@ -95,33 +92,31 @@ func (l *locker) once(ctx context.Context) error {
 		return err
 	}
 	if ctx.Err() != nil { // the grant has crossed the end of ctx
-		l.release(ctx, t, lease)
+		held = lease
 
 		return context.Cause(ctx)
 	}
 	l.observe(Acquired{Session: t.SessionID()})
 
-	return l.hold(ctx, t, lease)
-}
-
-// hold works under the lease. It gives the lease back also if work does not return but panics.
-func (l *locker) hold(ctx context.Context, t *term.Term, lease coordination.Lease) (err error) {
 	work, end := term.Under(ctx, lease, func(cause error) { l.observe(Lost{Cause: cause}) })
 	defer func() {
-		if !end() {
+		if end() {
+			held = lease
+		} else {
 			err = context.Cause(work)
-
-			return
 		}
-		l.release(ctx, t, lease)
 	}()
 	l.result = l.work(work)
 
 	return nil
 }
 
-func (l *locker) release(ctx context.Context, t *term.Term, lease coordination.Lease) {
+// part gives the lease back, if one is held, and closes the session, in the time of one farewell.
+func (l *locker) part(ctx context.Context, t *term.Term, held coordination.Lease) {
 	farewell, cancel := term.Farewell(ctx)
 	defer cancel()
-	l.observe(Released{Err: t.Release(farewell, lease)})
+	if held != nil {
+		l.observe(Released{Err: t.Release(farewell, held)})
+	}
+	_ = t.Close(farewell, l.semaphore) // if it fails, the session times out
 }

@@ -330,7 +330,7 @@ func TestRun_ReleaseWithoutAServer(t *testing.T) {
 		r.stop(errStopped)
 		began := time.Now()
 		require.NoError(t, <-r.done)
-		require.LessOrEqual(t, time.Since(began), 10*time.Second)
+		require.LessOrEqual(t, time.Since(began), 5*time.Second)
 		require.Equal(t, "waiting acquired released", r.story())
 		require.Error(t, r.events[2].(lock.Released).Err)
 	})
