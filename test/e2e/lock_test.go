@@ -150,8 +150,8 @@ func TestLock_HolderGoesOnWhenTheServerIsStartedAgain(t *testing.T) {
 	require.Less(t, on.at.Sub(off.at), slack)
 }
 
-// A holder that cannot reach the server stops its work before its session's timeout has passed; when the server is back,
-// the lock is taken in a new session.
+// A holder that cannot reach the server stops its work before its session's timeout has passed. When the server is
+// back, the lock is taken in a new session.
 func TestLock_HolderStopsWorkWhenTheServerStaysAway(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
@@ -169,21 +169,27 @@ func TestLock_HolderStopsWorkWhenTheServerStaysAway(t *testing.T) {
 	s.await(place, soon, working)
 }
 
-// A process that is asked to end does so even if the server is away.
-func TestLock_StopsWhileTheServerIsAway(t *testing.T) {
+// Processes that are asked to end do so even if the server is away.
+func TestStopWhileTheServerIsAway(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)
-	c := lockCrew(srv, 2, time.Minute)
+	locks, pool := lockCrew(srv, 2, time.Minute), workersCrew(srv, 2, time.Minute)
 
 	s.await(0, soon, working)
+	s.share(1 + 2*capacity)
 	srv.kill()
 	began := time.Now()
-	for _, p := range c.members {
-		p.terminate()
+	for _, c := range []*crew{locks, pool} {
+		for _, p := range c.members {
+			p.terminate()
+		}
 	}
-	for _, p := range c.members {
-		p.ends()
-		require.Less(t, time.Since(began), 10*time.Second, p.name)
+	for _, c := range []*crew{locks, pool} {
+		for _, p := range c.members {
+			p.ends()
+			require.Less(t, time.Since(began), 10*time.Second, p.name)
+		}
 	}
+	require.Empty(t, s.share(0))
 }
