@@ -147,9 +147,14 @@ func (s *Server) Stop(ctx context.Context) error {
 		defer close(s.stopped)
 
 		s.health.Shutdown()
-		s.nodes.stop()
 		cut := context.AfterFunc(ctx, s.cut)
-		s.grpc.GracefulStop()
+		drained := make(chan struct{})
+		go func() { // before streams are told to leave, lest they come back over the same connection
+			defer close(drained)
+			s.grpc.GracefulStop()
+		}()
+		s.nodes.stop()
+		<-drained
 		cut()
 		s.streams.Wait()
 		s.err = s.store.Close()
