@@ -122,11 +122,13 @@ func (s *Server) Serve(lis net.Listener) error {
 	select {
 	case <-s.failed:
 		return s.failure
-	case <-s.nodes.ctx.Done():
-		return nil
 	default:
-		return fmt.Errorf("serve on %s: %w", lis.Addr(), err)
 	}
+	if err == nil || errors.Is(err, grpc.ErrServerStopped) { // by Stop, perhaps before it was served
+		return nil
+	}
+
+	return fmt.Errorf("serve on %s: %w", lis.Addr(), err)
 }
 
 // fail stops serving after a failed commit: what the store holds is then known only to who opens it anew.
