@@ -40,6 +40,7 @@ func BenchmarkAcquireRelease(b *testing.B) {
 func benchmarkAcquireRelease(
 	b *testing.B, open func(context.Context, *ydb.Driver) coordination.Client, outstanding int,
 ) {
+	b.Helper()
 	srv := tenuretest.NewServer(b)
 	ctx := b.Context()
 	db, err := ydb.Open(ctx, srv.DSN(), ydb.WithAnonymousCredentials())
@@ -94,5 +95,37 @@ func wait(b *testing.B, holder, s coordination.Session, n int) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// BenchmarkReattach shows how long after a server's restart its client is back: with the driver's own settings of
+// connections, and with WithQuickReconnect.
+func BenchmarkReattach(b *testing.B) {
+	for name, opts := range map[string][]ydb.Option{
+		"driver's settings": {ydb.WithAnonymousCredentials()},
+		"quick reconnect":   {ydb.WithAnonymousCredentials(), tenure.WithQuickReconnect()},
+	} {
+		b.Run(name, func(b *testing.B) {
+			srv := tenuretest.NewServer(b)
+			db, err := ydb.Open(b.Context(), srv.DSN(), opts...)
+			require.NoError(b, err)
+			defer func() { _ = db.Close(b.Context()) }()
+			c := tenure.New(db)
+			require.NoError(b, c.CreateNode(b.Context(), path, coordination.NodeConfig{}))
+			s, err := c.Session(b.Context(), path)
+			require.NoError(b, err)
+			for b.Loop() {
+				b.StopTimer()
+				time.Sleep(1100 * time.Millisecond) // a stream that lasts is not counted as a failed attempt
+				srv.Kill()
+				time.Sleep(50 * time.Millisecond) // so that the client meets a closed port
+				b.StartTimer()
+				srv.Restart()
+				if err := s.UpdateSemaphore(b.Context(), "x"); !ydb.IsOperationErrorNotFoundError(err) {
+					b.Fatal(err)
+				}
+			}
+			require.NoError(b, c.Close(b.Context()))
+		})
 	}
 }

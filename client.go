@@ -12,10 +12,13 @@ import (
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/config"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/keepalive"
 
 	"tenure/internal/clock"
 	"tenure/internal/session"
@@ -59,7 +62,7 @@ func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.log = log 
 // that closes the driver when it is closed. For other credentials and settings, open the driver with ydb.Open and
 // use New.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
-	db, err := ydb.Open(ctx, dsn, ydb.WithAnonymousCredentials())
+	db, err := ydb.Open(ctx, dsn, ydb.WithAnonymousCredentials(), WithQuickReconnect())
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +72,26 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	return c, nil
 }
 
-// New returns a client that works over a driver, which stays the caller's and must outlive it.
+// WithQuickReconnect is an option of ydb.Open, which Open sets by itself: connections are tried again after 50 to
+// 250 ms instead of one second and more, and those on which nothing is acknowledged are given up after two seconds
+// instead of ten. Without it a session may not find its way back within a timeout of a few seconds.
+func WithQuickReconnect() ydb.Option {
+	return ydb.With(config.WithGrpcOptions(
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 250 * time.Millisecond,
+			},
+			MinConnectTimeout: 3 * time.Second,
+		}),
+		// Where the system has it, the timeout is TCP's for unacknowledged data too (TCP_USER_TIMEOUT).
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 10 * time.Second, Timeout: 2 * time.Second, PermitWithoutStream: true,
+		}),
+	))
+}
+
+// New returns a client that works over a driver, which stays the caller's and must outlive it. The driver is best
+// opened with [WithQuickReconnect].
 func New(db *ydb.Driver, opts ...Option) *Client {
 	return newClient(db.Coordination(), ydb.GRPCConn(db), clock.System(), opts...)
 }
@@ -128,7 +150,7 @@ func (c *Client) Session(
 			opt(&o)
 		}
 	}
-	cfg, err := config(path, o)
+	cfg, err := sessionConfig(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open session on node %q: %w", path, err)
 	}
@@ -143,8 +165,8 @@ func (c *Client) Session(
 	return s, nil
 }
 
-// config checks the options and makes them the core's.
-func config(path string, o options.CreateSessionOptions) (session.Config, error) {
+// sessionConfig checks the options and makes them the core's.
+func sessionConfig(path string, o options.CreateSessionOptions) (session.Config, error) {
 	if o.SessionTimeout < MinSessionTimeout || o.SessionTimeout > MaxSessionTimeout {
 		return session.Config{}, fmt.Errorf("session timeout %v is not within %v and %v", o.SessionTimeout,
 			MinSessionTimeout, MaxSessionTimeout)

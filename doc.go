@@ -7,8 +7,9 @@
 //
 // # What it promises
 //
-//   - While [Lease.Valid] says so, the node grants what is held to nobody else, if the rates of the two machines' clocks
-//     differ by less than 1 in 100. The contexts of session and lease end before it can; [context.Cause] tells why.
+//   - While [Lease.Valid] says so, the node grants what is held to nobody else, if the rates of the two machines'
+//     clocks differ by less than 1 in 100. The contexts of session and lease end before it can; [context.Cause] tells
+//     why.
 //   - That holds whatever the network or a front server on the way do: only answers of the node itself count, from the
 //     moment at which they were asked for. It holds over a sleep of the machine, too, though contexts then end late:
 //     at the next call, or within a quarter of the timeout after waking up.
