@@ -42,7 +42,7 @@ type Client struct {
 	stub   Ydb_Coordination_V1.CoordinationServiceClient
 	driver *ydb.Driver // to be closed with the client; nil: it is borrowed
 	clock  clock.Clock
-	log    *slog.Logger
+	log    *slog.Logger // nil: silent
 
 	mu       sync.Mutex // guards the rest
 	sessions map[*Session]struct{}
@@ -54,8 +54,9 @@ var _ coordination.Client = (*Client)(nil)
 // Option sets something about a client.
 type Option func(*Client)
 
-// WithLogger gives the client a log: sessions that start, attach again and end, with their causes. Without this option
-// it is silent.
+// WithLogger gives the client a log: sessions that start, attach again and end, and streams and leases that are lost,
+// with the causes and the time since the node's last proof of life. Users' data and keys are never logged. A handler
+// that blocks holds up nothing else. Without this option the client is silent.
 func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.log = log } }
 
 // Open opens a driver for the DSN, such as grpc://localhost:2136/local, with anonymous credentials, and a client on it
@@ -101,7 +102,7 @@ func newClient(
 ) *Client {
 	c := &Client{
 		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn), clock: clk,
-		log: slog.New(slog.DiscardHandler), sessions: make(map[*Session]struct{}),
+		sessions: make(map[*Session]struct{}),
 	}
 	for _, opt := range opts {
 		opt(c)

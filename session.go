@@ -32,17 +32,21 @@ type Session struct {
 
 	deadline atomic.Int64 // a clock.Instant: until when the session is surely alive; 0: it is not
 
-	mu      sync.Mutex // guards core, streams, wakeAt, lost
+	mu      sync.Mutex // guards core, streams, wakeAt, lost, lastDeadline
 	core    *session.Core
 	streams map[session.StreamID]*stream
 	wakeAt  clock.Instant
 	lost    error // why the last stream ended, or the session did
+
+	lastDeadline clock.Instant // the last one that was not 0
+	journal      *journal
 
 	poke    chan struct{} // capacity 1: wakeAt has come nearer
 	started chan struct{} // closed by the first Started
 	closed  chan struct{} // closed by Closed
 	running sync.WaitGroup
 
+	timeout     time.Duration
 	stopTimeout time.Duration
 	linger      sync.Once // starts abortLater
 }
@@ -54,7 +58,7 @@ func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 		client: c, path: cfg.Path, base: context.WithoutCancel(ctx),
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
 		poke: make(chan struct{}, 1), started: make(chan struct{}), closed: make(chan struct{}),
-		stopTimeout: cfg.StopTimeout,
+		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout,
 	}
 	s.ctx, s.cancel = context.WithCancelCause(s.base)
 
@@ -63,6 +67,7 @@ func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 
 // start is called once, before anybody else knows the session. It does not block.
 func (s *Session) start() {
+	s.journal = newJournal(s.client.log)
 	s.running.Go(s.tick)
 	s.do(s.core.Start)
 }
@@ -104,10 +109,16 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	defer s.mu.Unlock()
 
 	var fx session.Effects
-	f(s.client.clock.Now(), &fx)
-	s.deadline.Store(int64(s.core.Deadline()))
+	now := s.client.clock.Now()
+	f(now, &fx)
+	deadline := s.core.Deadline()
+	s.deadline.Store(int64(deadline))
 	for _, a := range fx.Actions {
 		s.perform(a)
+		s.note(now, a)
+	}
+	if deadline != 0 {
+		s.lastDeadline = deadline
 	}
 	sooner := fx.Wake != 0 && (s.wakeAt == 0 || fx.Wake < s.wakeAt)
 	if s.wakeAt = fx.Wake; sooner {
@@ -120,7 +131,6 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 
 // perform does one thing that the core says. It is called with mu held and does not block.
 func (s *Session) perform(a session.Action) {
-	log := s.client.log
 	switch a := a.(type) {
 	case session.Open:
 		s.streams[a.Stream] = s.open(a.Stream)
@@ -130,12 +140,10 @@ func (s *Session) perform(a session.Action) {
 		s.streams[a.Stream].cancel()
 		delete(s.streams, a.Stream)
 	case session.Started:
-		log.DebugContext(s.base, "session attached", "node", s.path, "session", a.Session, "again", a.Again)
 		if !a.Again {
 			close(s.started)
 		}
 	case session.Lost:
-		log.DebugContext(s.base, "stream lost", "node", s.path, "session", s.core.ID(), "cause", a.Cause)
 		s.lost = a.Cause
 	case session.Finished:
 		a.Call.Owner.(*pending).finish(s, a)
@@ -149,7 +157,6 @@ func (s *Session) perform(a session.Action) {
 		why := cause(s.path, a.Cause)
 		if !errors.Is(why, ErrSessionClosed) {
 			s.lost = a.Cause
-			log.WarnContext(s.base, "session over", "node", s.path, "session", s.core.ID(), "cause", why)
 		}
 		s.cancel(why)
 	case session.Closed:
@@ -196,6 +203,7 @@ func (s *Session) Close(ctx context.Context) error {
 	select {
 	case <-s.closed:
 		s.running.Wait()
+		s.journal.await(ctx)
 
 		return nil
 	case <-ctx.Done():
