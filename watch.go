@@ -49,19 +49,23 @@ func watched(o options.DescribeSemaphoreConfig) func(options.SemaphoreWatchEvent
 	}
 }
 
+// resubscribe is how long WatchSemaphore waits after a watch was lost. Two of them on one semaphore in one session take
+// the only watch from each other (S5); so they don't do that more often.
+const resubscribe = 100 * time.Millisecond
+
 // WatchSemaphore yields the state of a semaphore, with owners and waiters, now and each time its data or owners have
-// changed. Changes that come faster than they are taken are left out, never the last one. It ends with an error: of
-// ctx, of the session, or NOT_FOUND when there is no such semaphore (any more).
+// changed. Changes that come faster than they are taken are left out, never the last one. It may yield the same state
+// twice. It ends with an error: of ctx, of the session, or NOT_FOUND when there is no such semaphore (any more).
 func (s *Session) WatchSemaphore(
 	ctx context.Context, name string,
 ) iter.Seq2[*coordination.SemaphoreDescription, error] {
 	return func(yield func(*coordination.SemaphoreDescription, error) bool) {
 		for {
-			changed := make(chan struct{})
+			events := make(chan options.SemaphoreWatchEvent, 1) // gets one, from the handler
 			d, err := s.DescribeSemaphore(ctx, name,
 				options.WithDescribeOwners(true), options.WithDescribeWaiters(true),
 				options.WithSemaphoreWatch(options.WatchData|options.WatchOwners,
-					func(options.SemaphoreWatchEvent) { close(changed) }))
+					func(e options.SemaphoreWatchEvent) { events <- e }))
 			if err != nil {
 				yield(nil, err)
 
@@ -71,10 +75,27 @@ func (s *Session) WatchSemaphore(
 				return
 			}
 			select {
-			case <-changed:
+			case e := <-events:
+				if e.Lost {
+					s.pause(ctx, resubscribe)
+				}
 			case <-ctx.Done(): // the next describe says it
 			}
 		}
+	}
+}
+
+// pause returns after the duration, or when ctx or the session ends.
+func (s *Session) pause(ctx context.Context, d time.Duration) {
+	clk := s.client.clock
+	timer := clk.NewTimer()
+	defer timer.Stop()
+	now := clk.Now()
+	timer.Set(now, now.Add(d))
+	select {
+	case <-timer.C():
+	case <-ctx.Done():
+	case <-s.ctx.Done():
 	}
 }
 
