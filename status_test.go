@@ -47,13 +47,13 @@ func eachStatus(t *testing.T, f func(*world, Ydb.StatusIds_StatusCode)) {
 	}
 }
 
-// frontScene has a session of a second that holds job through a front server, and a rival that waits.
-func frontScene(w *world) (*scene, *front) {
+// frontScene has a session that holds job through a front server, and a rival that waits.
+func frontScene(w *world, timeout time.Duration) (*scene, *front) {
 	c, f := w.behind()
-	s := &scene{world: w, client: c, session: w.session(c, time.Second), timeout: time.Second}
+	s := &scene{world: w, client: c, session: w.session(c, timeout), timeout: timeout}
 	s.lease = w.hold(s.session)
 	s.rival = w.rival()
-	w.lives(s.lease, 2100*time.Millisecond)
+	w.lives(s.lease, 21*timeout/10)
 
 	return s, f
 }
@@ -99,7 +99,7 @@ func TestStatus_OfFirstAttach(t *testing.T) {
 func TestStatus_OfLaterAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		f.onRequest(refuseAttach(code))
 		s.session.Reconnect()
 		if slices.Contains(attachRefusals, code) {
@@ -117,7 +117,7 @@ func TestStatus_OfLaterAttach(t *testing.T) {
 func TestStatus_OfFailure(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		f.each(func(r *relay) { r.fail(code) })
 		if slices.Contains(refusals, code) {
 			s.requireEnd(0, tenure.ErrSessionExpired)
@@ -133,7 +133,7 @@ func TestStatus_OfFailure(t *testing.T) {
 // the streams that the rate allows.
 func TestStatus_OfEachFailure(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, tenure.MinSessionTimeout) // whose pauses alone would allow 40 a second
 		f.onResult(func(r *relay, m *pb.SessionResponse) bool {
 			if m.GetSessionStarted() == nil {
 				return m != nil
@@ -143,7 +143,10 @@ func TestStatus_OfEachFailure(t *testing.T) {
 
 			return false
 		})
+		before := w.opened()
+		s.session.Reconnect()
 		s.lives(s.lease, 30*time.Second)
+		require.Greater(w, w.opened()-before, 10*30, "the fault has struck")
 	})
 }
 
@@ -243,7 +246,7 @@ var proofs = []Ydb.StatusIds_StatusCode{
 func TestStatus_OfRenewal(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		var answers int
 		f.onResult(answerAll(code, &answers))
 		defer f.onResult(nil)
@@ -276,7 +279,7 @@ func TestStatus_OfRenewal(t *testing.T) {
 // A front that goes on pinging and answering pings while its node has been told that the session is detached.
 func TestFront_CutOffFromNode(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		f.cutOff()
 		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
 	})
@@ -327,10 +330,45 @@ func TestFront_SlowClock(t *testing.T) {
 	}
 }
 
+// An answer that is late proves nothing of the time that it took: the node may have counted since it gave it.
+func TestFront_LateAnswerIsTheLast(t *testing.T) {
+	t.Parallel()
+	for name, is := range map[string]func(*pb.SessionResponse) bool{
+		"renewal": func(m *pb.SessionResponse) bool { return m.GetDescribeSemaphoreResult() != nil },
+		"attach":  func(m *pb.SessionResponse) bool { return m.GetSessionStarted() != nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				s, f := frontScene(w, time.Second)
+				given := make(chan time.Time, 1)
+				f.onResult(func(r *relay, m *pb.SessionResponse) bool {
+					if !is(m) {
+						return true
+					}
+					given <- time.Now()
+					r.leave() // the node sees the stream end at the instant of its answer
+					time.Sleep(s.timeout * 24 / 100)
+					r.say(m)
+					f.cutOff()
+
+					return false
+				})
+				if name == "attach" {
+					s.session.Reconnect()
+				}
+				at := <-given
+				s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
+				require.LessOrEqual(w, time.Since(at), s.timeout+time.Second+time.Millisecond, "the rival's second included")
+			})
+		})
+	}
+}
+
 // A front that loses results, and nothing else.
 func TestFront_LosesResults(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		f.onResult(func(_ *relay, m *pb.SessionResponse) bool { return m.GetDescribeSemaphoreResult() == nil })
 		s.lives(s.lease, 10*s.timeout) // attaching again is a proof too
 		f.onResult(func(_ *relay, m *pb.SessionResponse) bool {
@@ -345,7 +383,7 @@ func TestFront_LosesResults(t *testing.T) {
 // A front that repeats old answers proves nothing by it.
 func TestFront_RepeatsAnswers(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		var old *pb.SessionResponse
 		f.onResult(func(r *relay, m *pb.SessionResponse) bool {
 			switch {
@@ -392,7 +430,7 @@ func (f *front) thief(w *world, seq uint64) *pb.SessionResponse {
 // Another stream that takes the session over has it taken back, as often as it does so.
 func TestFront_StreamsRace(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		s.session.Reconnect() // so that the front knows the session's id
 		s.lives(s.lease, s.timeout)
 		for range 50 {
@@ -406,7 +444,7 @@ func TestFront_StreamsRace(t *testing.T) {
 // One that has come further in the numbers of attaches keeps it: the client learns that its session is another's now.
 func TestFront_SessionIsStolen(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w)
+		s, f := frontScene(w, time.Second)
 		s.session.Reconnect()
 		s.lives(s.lease, s.timeout)
 		require.NotNil(w, f.thief(w, 1000).GetSessionStarted())

@@ -272,6 +272,18 @@ func (c *counted) NewStream(
 
 const maxOpenings = 20
 
+// opened returns how many streams were opened.
+func (w *witness) opened() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, at := range w.openings {
+		n += len(at)
+	}
+
+	return n
+}
+
 // checkOpenings requires that no second saw more than maxOpenings streams opened. Each test has one session at a time
 // on a connection.
 func (w *witness) checkOpenings() {
