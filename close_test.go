@@ -3,6 +3,7 @@ package tenure_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -181,6 +182,9 @@ func TestClose_ClientUnreachable(t *testing.T) {
 		from := time.Now()
 		require.ErrorIs(w, c.Close(ctx), context.DeadlineExceeded)
 		require.Equal(w, time.Second, time.Since(from))
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)] // no other test runs beside this one
+		require.NotContains(w, string(stacks), "tenure.(*Session)")
 		n.up.lighten()
 	})
 }
