@@ -23,6 +23,7 @@ import (
 
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
+	"tenure/internal/conns"
 	"tenure/internal/node"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
@@ -40,7 +41,7 @@ type Server struct {
 	catalog *catalog.Catalog
 	nodes   *nodes
 	grpc    *grpc.Server
-	conns   conns
+	conns   conns.Set // gRPC does not know one on which nothing was said yet, and waits for it, two minutes, at the end
 	health  *health.Server
 
 	streams    sync.WaitGroup // goroutines of streams
@@ -72,7 +73,6 @@ func New(opts ...Option) (*Server, error) {
 
 	s := &Server{
 		log: c.log, store: c.store, catalog: tree, health: health.NewServer(),
-		conns:   conns{open: make(map[net.Conn]struct{})},
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.nodes = newNodes(tree, &ownerEnv{store: c.store, clock: c.clock, log: c.log}, s.fail)
@@ -118,7 +118,7 @@ func (s *Server) newGRPC() *grpc.Server {
 // Serve answers on the listener, which it closes, until Stop is called or the store fails. It returns nil after Stop.
 // It may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
-	err := s.grpc.Serve(&listener{lis, &s.conns})
+	err := s.grpc.Serve(s.conns.Listener(lis))
 	select {
 	case <-s.failed:
 		return s.failure
@@ -173,7 +173,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // cut ends all connections and waits for their calls.
 func (s *Server) cut() {
-	s.conns.cut()
+	s.conns.Shut()
 	s.grpc.Stop()
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tenure/internal/conns"
 	"tenure/internal/store/memstore"
 	"tenure/server"
 )
@@ -23,7 +24,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards the rest, and holds together what one of Stop, Kill and Restart does
 	server  *server.Server
-	conns   *listener
+	conns   *conns.Set
 	serving chan error // gets what Serve returned
 }
 
@@ -52,7 +53,7 @@ func (s *Server) DropStreams() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	s.conns.drop()
+	s.conns.Cut()
 }
 
 // Stop stops the server in order: streams are told, what was acknowledged is kept for Restart. Once stopped it does
@@ -61,7 +62,7 @@ func (s *Server) Stop() { s.end(func() {}) }
 
 // Kill stops the server as a crash does: connections break, nobody is told anything. What was acknowledged is kept for
 // Restart.
-func (s *Server) Kill() { s.end(func() { s.conns.close() }) }
+func (s *Server) Kill() { s.end(func() { s.conns.Shut() }) }
 
 // Restart starts the server again on the same address and data, after stopping it in order if it runs. Sessions have
 // their timeout and the node's grace period to come back.
@@ -91,8 +92,9 @@ func (s *Server) start() {
 		s.tb.Fatalf("tenuretest: %v", err)
 	}
 	s.addr, s.server = lis.Addr().String(), srv
-	s.conns, s.serving = &listener{Listener: lis, open: make(map[net.Conn]struct{})}, make(chan error, 1)
-	go func(conns *listener, serving chan<- error) { serving <- srv.Serve(conns) }(s.conns, s.serving) // end waits
+	s.conns, s.serving = &conns.Set{}, make(chan error, 1)
+	served, serving := s.conns.Listener(lis), s.serving
+	go func() { serving <- srv.Serve(served) }() // end waits
 }
 
 // end stops the server, if it runs, after what is to be done first.

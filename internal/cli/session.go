@@ -15,10 +15,8 @@ import (
 
 	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
-	"github.com/ydb-platform/ydb-go-sdk/v3/config"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 
+	"tenure"
 	"tenure/internal/clock"
 	"tenure/internal/ydberr"
 )
@@ -31,10 +29,6 @@ const (
 
 // openLimit bounds the time until a server has answered.
 const openLimit = 5 * time.Second
-
-// reconnect is how a lost connection is made anew: gRPC's default, which pauses for up to two minutes, would have us
-// wait for a server that is long back.
-var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
 // Session says where a command opens its sessions, and how; it is what the flags shared by lock and workers set.
 type Session struct {
@@ -124,8 +118,7 @@ func (s *Session) Open(ctx context.Context) (*ydb.Driver, error) {
 	if err := s.reach(limited); err != nil { // says at once what the SDK would try until the limit
 		return nil, fmt.Errorf(`no server at %s (%w): start one with "tenure serve", or check -ydb`, s.host, err)
 	}
-	db, err := ydb.Open(limited, s.DSN, environ.WithEnvironCredentials(), ydb.With(config.WithGrpcOptions(
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: openLimit}))))
+	db, err := ydb.Open(limited, s.DSN, environ.WithEnvironCredentials(), tenure.WithQuickReconnect())
 	switch {
 	case err == nil:
 		return db, nil

@@ -1,0 +1,86 @@
+// Package conns knows the open connections of listeners, and cuts them.
+package conns
+
+import (
+	"net"
+	"sync"
+)
+
+// Set is the connections of some listeners. The zero Set is empty. Its methods may be called from several goroutines.
+type Set struct {
+	mu   sync.Mutex // guards the rest
+	open map[net.Conn]struct{}
+	shut bool // connections that come are closed
+}
+
+// Listener returns a listener whose connections are in the set until they are closed.
+func (s *Set) Listener(l net.Listener) net.Listener { return &listener{l, s} }
+
+// Cut closes the connections that are open.
+func (s *Set) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for c := range s.open {
+		c.Close()
+	}
+	clear(s.open)
+}
+
+// Shut closes the connections that are open, and those that come.
+func (s *Set) Shut() {
+	s.mu.Lock()
+	s.shut = true
+	s.mu.Unlock()
+	s.Cut()
+}
+
+func (s *Set) add(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.shut {
+		c.Close()
+
+		return
+	}
+	if s.open == nil {
+		s.open = make(map[net.Conn]struct{})
+	}
+	s.open[c] = struct{}{}
+}
+
+func (s *Set) remove(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	delete(s.open, c)
+}
+
+type listener struct {
+	net.Listener
+
+	set *Set
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.set.add(c)
+
+	return &conn{c, l.set}, nil
+}
+
+type conn struct {
+	net.Conn
+
+	set *Set
+}
+
+func (c *conn) Close() error {
+	c.set.remove(c.Conn)
+
+	return c.Conn.Close()
+}
