@@ -105,7 +105,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 // do not notice.
 func TestOwner_PanicFailsOneNode(t *testing.T) {
 	var log lockedBuffer
-	clk := &panicky{Clock: clock.Go()}
+	clk := &panicky{Clock: clock.Go(), which: 1}
 	h := serve(t, server.WithClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	createNode(t, h, "/local/other")
 	victim := h.attach(t, 0, time.Minute)
@@ -265,16 +265,18 @@ func (c *commitCounter) Commit(ctx context.Context, b store.Batch) error {
 	return c.Store.Commit(ctx, b)
 }
 
-// panicky is a clock whose first timer, that of the first node that is used, panics once it is armed.
+// panicky is a clock one of whose timers panics once it is armed: the first is that of the first node that is used, the
+// second that of its first stream.
 type panicky struct {
 	clock.Clock
+	which  int64
 	timers atomic.Int64
 	armed  atomic.Bool
 }
 
 func (p *panicky) NewTimer() clock.Timer {
 	t := p.Clock.NewTimer()
-	if p.timers.Add(1) == 1 {
+	if p.timers.Add(1) == p.which {
 		return &panickyTimer{t, &p.armed}
 	}
 

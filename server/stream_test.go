@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/clock"
 	"tenure/server"
 )
 
@@ -239,6 +240,36 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 		other.requirePending("held")
 		require.True(t, other.recv().GetAcquireSemaphoreResult().GetAcquired())
 		require.Equal(t, 3*time.Second, time.Since(began), "the session was detached at once")
+	})
+}
+
+// A panic while a stream is served ends that stream and is logged with its stack; its session is detached (A10), and
+// nobody else notices.
+func TestStream_PanicEndsOneStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		clk := &panicky{Clock: clock.Go(), which: 2}
+		h := serve(t, server.WithClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		victim, other := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
+		victim.requireAcquired("job")
+		other.requirePending("job")
+
+		clk.armed.Store(true)
+		for {
+			m, err := victim.grpc.Recv()
+			if err != nil {
+				require.Equal(t, codes.Internal, status.Code(err))
+
+				break
+			}
+			victim.send(pongMessage(m.GetPing().GetOpaque()))
+		}
+		require.Contains(t, log.String(), "the timer is broken")
+		require.Contains(t, log.String(), "stream.go", "the stack")
+
+		began := time.Now()
+		require.True(t, other.recv().GetAcquireSemaphoreResult().GetAcquired())
+		require.Equal(t, 3*time.Second, time.Since(began))
 	})
 }
 
