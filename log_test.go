@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -71,6 +72,7 @@ func TestLog_LifeOfSessions(t *testing.T) {
 		_, err = c.Session(w.Context(), "/local/none")
 		require.Error(w, err)
 		require.NoError(w, c.Close(w.Context()))
+		synctest.Wait() // a log is written behind
 
 		log.mu.Lock()
 		defer log.mu.Unlock()

@@ -32,9 +32,10 @@ type Session struct {
 
 	deadline atomic.Int64 // a clock.Instant: until when the session is surely alive; 0: it is not
 
-	mu      sync.Mutex // guards core, streams, wakeAt, lost, lastDeadline
+	mu      sync.Mutex // guards core, streams, silent, wakeAt, lost, lastDeadline
 	core    *session.Core
 	streams map[session.StreamID]*stream
+	silent  *stream // the last one, if it was left for its silence
 	wakeAt  clock.Instant
 	lost    error // why the last stream ended, or the session did
 
@@ -137,7 +138,12 @@ func (s *Session) perform(a session.Action) {
 	case session.Send:
 		s.streams[a.Stream].send(a.Message)
 	case session.Drop:
-		s.streams[a.Stream].cancel()
+		why := context.Canceled
+		s.silent = nil
+		if a.Silent {
+			why, s.silent = context.DeadlineExceeded, s.streams[a.Stream]
+		}
+		s.streams[a.Stream].ctx.end(why)
 		delete(s.streams, a.Stream)
 	case session.Started:
 		if !a.Again {

@@ -18,12 +18,12 @@ import (
 const maxAnswer = 64 << 20
 
 // stream is one gRPC stream of a session, or the attempt to open it. Two goroutines work for it, receive and write;
-// cancel ends both.
+// the end of ctx ends both.
 type stream struct {
-	id     session.StreamID
-	ctx    context.Context
-	cancel context.CancelFunc
-	wake   chan struct{} // capacity 1: there is something in queue
+	id   session.StreamID
+	ctx  *lifetime
+	gone chan struct{} // closed when receive has returned: the SDK knows how the stream has ended
+	wake chan struct{} // capacity 1: there is something in queue
 
 	mu    sync.Mutex // guards queue
 	queue []*pb.SessionRequest
@@ -31,15 +31,55 @@ type stream struct {
 
 // open starts a stream. It is called with mu held and does not block.
 func (s *Session) open(id session.StreamID) *stream {
-	st := &stream{id: id, wake: make(chan struct{}, 1)}
-	st.ctx, st.cancel = context.WithCancel(s.base)
+	st := &stream{
+		id: id, gone: make(chan struct{}), wake: make(chan struct{}, 1),
+		ctx: &lifetime{Context: s.base, done: make(chan struct{})},
+	}
+	silent := s.silent
 	s.running.Go(func() {
-		defer st.cancel()
+		defer st.ctx.end(context.Canceled)
+		if silent != nil { // else the SDK might choose the endpoint that is to be left
+			select {
+			case <-silent.gone:
+			case <-st.ctx.Done():
+			}
+		}
 		err := s.receive(st)
+		close(st.gone)
 		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Ended(now, id, err, fx) })
 	})
 
 	return st
+}
+
+// lifetime is the context of a stream. If the server was silent, it ends as by a deadline: so the balancer of the SDK
+// learns that an endpoint does not answer, and takes another one for the next stream.
+type lifetime struct {
+	context.Context
+
+	done chan struct{} // closed by end
+
+	mu  sync.Mutex // guards err
+	err error
+}
+
+func (l *lifetime) Done() <-chan struct{} { return l.done }
+
+func (l *lifetime) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.err
+}
+
+// end ends the context; the first call counts.
+func (l *lifetime) end(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+		close(l.done)
+	}
 }
 
 // send queues a message; it does not block.

@@ -231,7 +231,7 @@ func (c *Core) finishAll(cause error, fx *Effects) {
 
 func (c *Core) gone(fx *Effects) {
 	if c.phase != apart {
-		fx.do(Drop{c.stream})
+		fx.do(Drop{Stream: c.stream})
 	}
 	c.phase = over
 	fx.do(Closed{})

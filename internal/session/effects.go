@@ -35,8 +35,12 @@ type (
 		Message *pb.SessionRequest
 	}
 
-	// Drop ends a stream at once, also while it is being opened; what it still says is not asked for.
-	Drop struct{ Stream StreamID }
+	// Drop ends a stream at once, also while it is being opened; what it still says is not asked for. Silent says that
+	// an answer is overdue: the next stream had better go to another endpoint.
+	Drop struct {
+		Stream StreamID
+		Silent bool
+	}
 
 	// Started says that a stream has attached to the session: the first time, or again.
 	Started struct {

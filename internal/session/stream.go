@@ -29,6 +29,11 @@ var (
 	errReconnect = errors.New("a reconnect was asked for")
 )
 
+// overdue says whether a stream is left because an answer is.
+func overdue(cause error) bool {
+	return errors.Is(cause, errSilent) || errors.Is(cause, errNoStart) || errors.Is(cause, errNoStop)
+}
+
 func (c *Core) quarter() time.Duration { return c.proof.timeout / tries }
 
 // startLimit is how long an attach may take. Before there is a session, nothing is lost by waiting.
@@ -159,7 +164,7 @@ func (c *Core) failed(err *StatusError, fx *Effects) {
 
 // disconnect leaves the stream; another attempt follows.
 func (c *Core) disconnect(cause error, fx *Effects) {
-	fx.do(Drop{c.stream})
+	fx.do(Drop{c.stream, overdue(cause)})
 	fx.do(Lost{cause})
 	if c.phase != attaching && c.now >= c.since.Add(min(stable, c.quarter())) {
 		c.retries = 0

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ type relay struct {
 	silent chan struct{} // closed by silence
 	ending chan struct{} // closed at the end of the test
 	work   sync.WaitGroup
+	passed atomic.Int64 // bytes
 
 	mu    sync.Mutex // guards the rest
 	conns []net.Conn
@@ -111,6 +113,7 @@ func (r *relay) pass(from, to net.Conn) {
 			return
 		default:
 		}
+		r.passed.Add(int64(n))
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}

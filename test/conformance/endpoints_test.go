@@ -1,0 +1,141 @@
+package conformance_test
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Discovery_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Discovery"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Operations"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"tenure"
+	"tenure/tenuretest"
+)
+
+// An endpoint that goes dark is left for another one that discovery names: of five, two fall silent one after another,
+// each time that over which the session has its stream. (When more than half are bad, the SDK's balancer no longer
+// avoids them.) By chance alone a session would get away with that every other time, so there are several.
+func TestTenure_LeavesAnEndpointThatGoesDark(t *testing.T) {
+	t.Parallel()
+	for range 4 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			leaveDarkEndpoints(t)
+		})
+	}
+}
+
+func leaveDarkEndpoints(t *testing.T) {
+	t.Helper()
+	const (
+		timeout = 4 * time.Second
+		slack   = 800 * time.Millisecond // less than another attempt takes that is not answered
+	)
+	srv := tenuretest.NewServer(t)
+	var relays []*relay
+	for range 5 {
+		relays = append(relays, newRelay(t, srv))
+	}
+	client := tenure.New(openDriver(t, newDiscovery(t, relays), tenure.WithQuickReconnect()))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
+		defer cancel()
+		_ = client.Close(ctx)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	require.NoError(t, client.CreateNode(ctx, node, coordination.NodeConfig{}))
+	session, err := client.Session(ctx, node, options.WithSessionTimeout(timeout))
+	require.NoError(t, err)
+	acquired, err := session.AcquireSemaphore(ctx, "job", 1, options.WithEphemeral(true))
+	require.NoError(t, err)
+	lease := acquired.(*tenure.Lease)
+
+	for range 2 {
+		used(t, session, relays).silence()
+		silent := lease.Deadline()
+		// A quarter of the timeout until the node is asked, at most, another one for the silence, and then a new stream.
+		require.Eventually(t, func() bool { return lease.Deadline().After(silent.Add(timeout / 4)) },
+			timeout/2+slack, 10*time.Millisecond, "the lease is not renewed over another endpoint")
+	}
+	require.True(t, lease.Valid())
+}
+
+// used returns the relay over which the session's stream goes.
+func used(t *testing.T, s coordination.Session, relays []*relay) *relay {
+	t.Helper()
+	before := make([]int64, len(relays))
+	for i, r := range relays {
+		before[i] = r.passed.Load()
+	}
+	_, err := s.DescribeSemaphore(t.Context(), "job", options.WithDescribeOwners(true))
+	require.NoError(t, err)
+	most := 0
+	for i, r := range relays {
+		if r.passed.Load()-before[i] > relays[most].passed.Load()-before[most] {
+			most = i
+		}
+	}
+
+	return relays[most]
+}
+
+// discovery names the relays as endpoints.
+type discovery struct {
+	Ydb_Discovery_V1.UnimplementedDiscoveryServiceServer
+
+	relays []*relay
+}
+
+// newDiscovery returns the DSN of a discovery that leads to the relays.
+func newDiscovery(t *testing.T, relays []*relay) string {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	g := grpc.NewServer()
+	Ydb_Discovery_V1.RegisterDiscoveryServiceServer(g, &discovery{relays: relays})
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(lis) }()
+	t.Cleanup(func() {
+		g.Stop()
+		require.NoError(t, <-served)
+	})
+
+	return "grpc://" + lis.Addr().String() + "/local"
+}
+
+func (d *discovery) ListEndpoints(
+	context.Context, *Ydb_Discovery.ListEndpointsRequest,
+) (*Ydb_Discovery.ListEndpointsResponse, error) {
+	result := &Ydb_Discovery.ListEndpointsResult{SelfLocation: "here"}
+	for i, r := range d.relays {
+		host, port, err := net.SplitHostPort(r.lis.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, err
+		}
+		result.Endpoints = append(result.Endpoints, &Ydb_Discovery.EndpointInfo{
+			Address: host, Port: uint32(number), NodeId: uint32(i + 1), Location: "here",
+		})
+	}
+	packed, err := anypb.New(result)
+	if err != nil {
+		return nil, err
+	}
+
+	return &Ydb_Discovery.ListEndpointsResponse{Operation: &Ydb_Operations.Operation{
+		Ready: true, Status: Ydb.StatusIds_SUCCESS, Result: packed,
+	}}, nil
+}
