@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"strings"
 
 	"tenure/internal/node"
@@ -56,13 +55,13 @@ func encode(key []byte, fields any) node.Record {
 		panic(fmt.Sprintf("catalog: encode %T: %v", fields, err)) // it is not of fixed size
 	}
 
-	return node.Record{Key: key, Value: binary.BigEndian.AppendUint32(value, sum(key, value))}
+	return node.Record{Key: key, Value: binary.BigEndian.AppendUint32(value, node.Checksum(key, value))}
 }
 
 // decode reads what encode made.
 func decode(r node.Record, fields any) error {
 	n := len(r.Value) - 4
-	if n < 0 || binary.BigEndian.Uint32(r.Value[n:]) != sum(r.Key, r.Value[:n]) {
+	if n < 0 || binary.BigEndian.Uint32(r.Value[n:]) != node.Checksum(r.Key, r.Value[:n]) {
 		return fmt.Errorf("%w: record %.300q: checksum mismatch", store.ErrDamaged, r.Key)
 	}
 	if n != binary.Size(fields) {
@@ -71,12 +70,6 @@ func decode(r node.Record, fields any) error {
 	_, err := binary.Decode(r.Value[:n], binary.BigEndian, fields)
 
 	return err
-}
-
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
-
-func sum(key, fields []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, crcTable), crcTable, fields)
 }
 
 // load fills the tree. In the order of keys, in which the store yields them, a directory comes before what is in it.

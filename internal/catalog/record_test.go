@@ -148,7 +148,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			if seal {
 				sealed := append([]byte{}, r.Value...)
-				r.Value = binary.BigEndian.AppendUint32(sealed, sum(r.Key, r.Value))
+				r.Value = binary.BigEndian.AppendUint32(sealed, node.Checksum(r.Key, r.Value))
 			}
 			rs = append(rs, r)
 		}

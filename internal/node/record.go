@@ -84,10 +84,12 @@ func (e *encoder) string(s string) *encoder {
 }
 
 func (e *encoder) done() []byte {
-	return binary.LittleEndian.AppendUint32(e.value, sum(e.key, e.value))
+	return binary.LittleEndian.AppendUint32(e.value, Checksum(e.key, e.value))
 }
 
-func sum(key, fields []byte) uint32 {
+// Checksum is the CRC-32C over a record's key and the fields of its value. The values of nodes, and of the catalog of
+// them, end with it.
+func Checksum(key, fields []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, crcTable), crcTable, fields)
 }
 
@@ -100,7 +102,7 @@ type decoder struct {
 // decode checks the sum of the record and returns a decoder of its fields.
 func decode(r Record) *decoder {
 	n := len(r.Value) - 4
-	if n < 0 || binary.LittleEndian.Uint32(r.Value[n:]) != sum(r.Key, r.Value[:n]) {
+	if n < 0 || binary.LittleEndian.Uint32(r.Value[n:]) != Checksum(r.Key, r.Value[:n]) {
 		return &decoder{err: fmt.Errorf("%w %x: checksum mismatch", ErrDamaged, r.Key)}
 	}
 
