@@ -10,6 +10,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure/internal/clock"
 	"tenure/internal/session"
 )
 
@@ -87,16 +88,10 @@ func (s *Session) WatchSemaphore(
 
 // pause returns after the duration, or when ctx or the session ends.
 func (s *Session) pause(ctx context.Context, d time.Duration) {
-	clk := s.client.clock
-	timer := clk.NewTimer()
-	defer timer.Stop()
-	now := clk.Now()
-	timer.Set(now, now.Add(d))
-	select {
-	case <-timer.C():
-	case <-ctx.Done():
-	case <-s.ctx.Done():
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	clock.Pause(ctx, s.client.clock, d)
 }
 
 func description(d *pb.SemaphoreDescription) *coordination.SemaphoreDescription {

@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"syscall"
 	"time"
+
+	"tenure/internal/clock"
 )
 
 // limit is for the whole story, which takes half a minute.
@@ -61,16 +63,11 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 
 // pause lets the audience look.
 func (p *play) pause(ctx context.Context, d time.Duration) error {
-	timer := p.clock.NewTimer()
-	defer timer.Stop()
-	now := p.clock.Now()
-	timer.Set(now, now.Add(d))
-	select {
-	case <-timer.C():
-		return nil
-	case <-ctx.Done():
+	if !clock.Pause(ctx, p.clock, d) {
 		return context.Cause(ctx)
 	}
+
+	return nil
 }
 
 // play is the story: its steps, and the processes that run.

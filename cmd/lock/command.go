@@ -125,7 +125,7 @@ func (l *locker) observe(e lock.Event) {
 // work is there to be seen.
 func (l *locker) work(ctx context.Context) error {
 	l.say("starting work")
-	for cli.Pause(ctx, clock.Go(), time.Second) {
+	for clock.Pause(ctx, clock.Go(), time.Second) {
 		l.say("work is in progress...")
 	}
 	l.say("suspending work")

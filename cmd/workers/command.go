@@ -142,7 +142,7 @@ func (w *worker) observe(e workers.Event) {
 
 // work is there to be seen.
 func (w *worker) work(ctx context.Context, task string) error {
-	for cli.Pause(ctx, clock.Go(), time.Second) {
+	for clock.Pause(ctx, clock.Go(), time.Second) {
 		w.say("worker " + task + ": in progress")
 	}
 	w.say("worker " + task + ": done")

@@ -17,7 +17,6 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
-	"tenure/internal/clock"
 	"tenure/internal/ydberr"
 )
 
@@ -183,18 +182,4 @@ func Close(ctx context.Context, db *ydb.Driver) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
 	_ = db.Close(limited) // nothing is left on it
-}
-
-// Pause waits for d and reports whether ctx has not ended by then.
-func Pause(ctx context.Context, c clock.Clock, d time.Duration) bool {
-	timer := c.NewTimer()
-	defer timer.Stop()
-	now := c.Now()
-	timer.Set(now, now.Add(d))
-	select {
-	case <-timer.C():
-	case <-ctx.Done():
-	}
-
-	return ctx.Err() == nil
 }

@@ -1,6 +1,7 @@
 package clock_test
 
 import (
+	"context"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -71,5 +72,21 @@ func TestTimer(t *testing.T) {
 		timer.Stop()
 		time.Sleep(time.Hour)
 		require.False(t, rings())
+	})
+}
+
+// A pause lasts as long as it should, unless its context ends.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		require.True(t, clock.Pause(t.Context(), clock.Go(), time.Hour))
+		require.Equal(t, time.Hour, time.Since(began))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began = time.Now()
+		require.False(t, clock.Pause(ctx, clock.Go(), time.Hour))
+		require.Equal(t, time.Minute, time.Since(began))
 	})
 }

@@ -61,10 +61,3 @@ func (p *pauses) Reset() {
 	p.begun = false
 	p.ExponentialBackOff.Reset()
 }
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	<-ctx.Done()
-}

@@ -16,6 +16,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure/internal/clock"
 	"tenure/internal/ydberr"
 )
 
@@ -212,7 +213,7 @@ func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordinat
 		if _, permanent := errors.AsType[*backoff.PermanentError](err); permanent {
 			return nil, err
 		}
-		pause(bound, pauses.NextBackOff())
+		clock.Pause(bound, clock.Go(), pauses.NextBackOff())
 	}
 }
 
