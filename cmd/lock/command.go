@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/lock"
@@ -73,10 +72,10 @@ func (l *locker) check(cmd *cobra.Command, args []string) error {
 
 // run holds the lock until ctx ends, with visible work.
 func (l *locker) run(ctx context.Context) error {
-	db, err := l.Open(ctx)
+	client, err := l.Open(ctx)
 	if err == nil {
-		err = lock.Run(ctx, tenure.New(db), l.Path, l.semaphore, l.work, l.options()...)
-		cli.Close(ctx, db)
+		err = lock.Run(ctx, client, l.Path, l.semaphore, l.work, l.options()...)
+		client.Close(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
 		return err

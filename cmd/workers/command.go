@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/workers"
@@ -81,7 +80,7 @@ func (w *worker) check() error {
 
 // run runs tasks until parent ends, with visible work.
 func (w *worker) run(parent context.Context) error {
-	db, err := w.Open(parent)
+	client, err := w.Open(parent)
 	if err == nil {
 		ctx, stop := context.WithCancelCause(context.WithoutCancel(parent))
 		defer stop(nil)
@@ -89,8 +88,8 @@ func (w *worker) run(parent context.Context) error {
 			w.say("stopping tasks")
 			stop(context.Cause(parent))
 		})()
-		err = workers.Run(ctx, tenure.New(db), w.Path, w.names(), w.capacity, w.work, w.options()...)
-		cli.Close(ctx, db)
+		err = workers.Run(ctx, client, w.Path, w.names(), w.capacity, w.work, w.options()...)
+		client.Close(parent)
 	}
 	if err != nil && parent.Err() == nil {
 		return err

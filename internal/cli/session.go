@@ -110,8 +110,15 @@ func badDSN(dsn, what string) error {
 	return fmt.Errorf("-ydb=%q is %s: write grpc://host:port/database, e.g. grpc://localhost:2136/local", dsn, what)
 }
 
+// A Client is a client of the server, with what is to be closed when it is no longer needed.
+type Client struct {
+	*tenure.Client
+
+	db *ydb.Driver
+}
+
 // Open connects to the server, after Check. Credentials come from the variables YDB_*.
-func (s *Session) Open(ctx context.Context) (*ydb.Driver, error) {
+func (s *Session) Open(ctx context.Context) (*Client, error) {
 	limited, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
 	if err := s.reach(limited); err != nil { // says at once what the SDK would try until the limit
@@ -120,7 +127,7 @@ func (s *Session) Open(ctx context.Context) (*ydb.Driver, error) {
 	db, err := ydb.Open(limited, s.DSN, environ.WithEnvironCredentials(), tenure.WithQuickReconnect())
 	switch {
 	case err == nil:
-		return db, nil
+		return &Client{Client: tenure.New(db), db: db}, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case limited.Err() != nil:
@@ -174,12 +181,13 @@ func Self(env *Env) []byte {
 	return fmt.Appendf(nil, "%s@%s pid %d", user, host, os.Getpid())
 }
 
-// closeLimit bounds the time that a connection takes to close.
+// closeLimit bounds the time that a client takes to close.
 const closeLimit = 2 * time.Second
 
-// Close closes the connection, also when ctx has ended.
-func Close(ctx context.Context, db *ydb.Driver) {
+// Close closes the client, also when ctx has ended.
+func (c *Client) Close(ctx context.Context) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
-	_ = db.Close(limited) // nothing is left on it
+	_ = c.Client.Close(limited) // no session is left
+	_ = c.db.Close(limited)
 }
