@@ -16,6 +16,7 @@ type config struct {
 	database string
 	log      *slog.Logger
 	clock    clock.Clock
+	lines    Lifelines
 }
 
 // WithDataDir keeps what is acknowledged in a directory, which is made if it is missing. Without this option the
@@ -33,3 +34,16 @@ func WithStore(s store.Store) Option { return func(c *config) { c.store = s } }
 
 // WithClock counts leases by the given clock instead of the machine's. For tenure's own packages.
 func WithClock(clk clock.Clock) Option { return func(c *config) { c.clock = clk } }
+
+// Lifelines knows of sessions that nobody can come back to. A process that works under a session keeps its lifeline,
+// which the kernel cuts when the process ends, however it ends. Its method may be called from several goroutines.
+type Lifelines interface {
+	// Cut reports whether everybody who could work under the session with this protection key is surely dead. False
+	// means that somebody lives, or that it is not known, as of a session that never had a lifeline. True is for ever.
+	// It may do a little I/O; it must not wait.
+	Cut(key string) bool
+}
+
+// WithLifelines ends a detached session as soon as its lifeline is cut, without waiting for its timeout. For tenure's
+// own packages.
+func WithLifelines(l Lifelines) Option { return func(c *config) { c.lines = l } }

@@ -35,6 +35,15 @@ func FuzzRequests(f *testing.F) {
 		11, 0, 0,
 		10, 20, 2,
 	})
+	f.Add([]byte{ // an owner and a waiter; the owner can't be ended while it is attached, and is when it is not
+		0, 1, 0, 0, 7, 0, 0,
+		0, 2, 0, 0, 7, 0, 0,
+		3, 1, 1, 3, 1, 1, 9, 0, 0,
+		3, 2, 2, 3, 1, 1, 9, 0, 0,
+		9, 1,
+		1, 1, 0,
+		9, 1,
+	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := newPair(t)
 		in := source{rest: data}
@@ -168,7 +177,7 @@ func (s *source) request(op byte) node.Request {
 			IncludeOwners: flags&1 > 0, IncludeWaiters: flags&2 > 0, WatchData: flags&4 > 0, WatchOwners: flags&8 > 0,
 		}
 	default:
-		return node.Tick{}
+		return node.Expire{Session: s.number()}
 	}
 }
 

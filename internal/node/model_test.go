@@ -91,6 +91,10 @@ func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply
 		m.detach(r.Stream)
 	case node.Abandon:
 		m.abandon(r.Stream)
+	case node.Expire: // A12, as if it were due
+		if s := m.session(r.Session); s != nil && s.stream == 0 {
+			m.destroy(s)
+		}
 	case node.Stop:
 		m.stop(r)
 	case node.Acquire:

@@ -63,6 +63,8 @@ func (n *Node) Apply(now clock.Instant, req Request, fx *Effects) {
 		n.detach(r.Stream, fx)
 	case Abandon:
 		n.abandon(r.Stream, fx)
+	case Expire:
+		n.expireEarly(r.Session, fx)
 	case Stop:
 		n.stop(r, fx)
 	case Acquire:

@@ -173,21 +173,33 @@ func (d *drawer) attach(t *rapid.T) node.Request {
 	return r
 }
 
-// end ends some streams at one instant.
+// end ends some streams, or sessions, at one instant.
 func (d *drawer) end(t *rapid.T) {
 	ends := make([]node.Request, rapid.IntRange(1, 3).Draw(t, "ends"))
 	for i := range ends {
 		from := d.from(t)
-		switch pick(t, "end", "detach", "detach", "abandon", "stop") {
+		switch pick(t, "end", "detach", "detach", "abandon", "stop", "expire") {
 		case "detach":
 			ends[i] = node.Detach{Stream: from.Stream}
 		case "abandon":
 			ends[i] = node.Abandon{Stream: from.Stream}
+		case "expire":
+			ends[i] = d.expire(t)
 		default:
 			ends[i] = node.Stop{From: from}
 		}
 	}
 	d.apply(ends...)
+}
+
+// expire is mostly of a session that is detached.
+func (d *drawer) expire(t *rapid.T) node.Request {
+	detached := slices.DeleteFunc(slices.Clone(d.model.sessions), func(s *modelSession) bool { return s.stream != 0 })
+	if len(detached) == 0 || rapid.IntRange(0, 3).Draw(t, "any") == 3 {
+		return node.Expire{Session: rapid.Uint64Range(0, d.model.lastIDs.session+1).Draw(t, "session")}
+	}
+
+	return node.Expire{Session: rapid.SampledFrom(detached).Draw(t, "detached").id}
 }
 
 // from is mostly a stream that is attached.

@@ -30,6 +30,10 @@ type (
 	// destroyed (A11).
 	Abandon struct{ Stream StreamID }
 
+	// Expire ends a detached session ahead of its deadline, as that would (A12): whoever asks knows that nobody is left
+	// who could come back to it. A session that is attached again, or is over, is left as it is. It has no answer.
+	Expire struct{ Session uint64 }
+
 	// Stop destroys the session (A14). It is answered with Stopped.
 	Stop struct{ From }
 
@@ -93,6 +97,7 @@ type (
 func (Attach) request()   {}
 func (Detach) request()   {}
 func (Abandon) request()  {}
+func (Expire) request()   {}
 func (Stop) request()     {}
 func (Acquire) request()  {}
 func (Release) request()  {}

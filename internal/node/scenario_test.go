@@ -31,6 +31,7 @@ import (
 //	attach s1 timeout=5s seq=1 key=k description=d     a new session, by default with timeout=10s
 //	reattach s1 ...                                    the same for a session that exists
 //	detach s1, abandon s1, stop s1                     the end of a stream
+//	expire s1                                          the end of a detached session, ahead of time
 //	acquire s1 job count=2 timeout=5s data=x ephemeral by default count=1 timeout=forever
 //	release s1 job
 //	create s1 job limit=3 data=x                       by default limit=1
@@ -171,6 +172,8 @@ func (s *scenario) command(cmd string, a arguments) node.Request {
 		return node.Detach{Stream: s.from(a).Stream}
 	case "abandon":
 		return node.Abandon{Stream: s.from(a).Stream}
+	case "expire":
+		return node.Expire{Session: s.from(a).Session}
 	case "stop":
 		return node.Stop{From: s.from(a)}
 	case "acquire":

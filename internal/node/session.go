@@ -135,6 +135,16 @@ func (n *Node) abandon(stream StreamID, fx *Effects) {
 	n.detach(stream, fx)
 }
 
+// expireEarly is what expire does to a session at its deadline, now.
+func (n *Node) expireEarly(id uint64, fx *Effects) {
+	s := n.sessions[id]
+	if s == nil || s.stream != 0 {
+		return
+	}
+	n.deadlines.cancel(&s.deadline)
+	n.destroy(s, fx)
+}
+
 // stop answers A14.
 func (n *Node) stop(r Stop, fx *Effects) {
 	if f := n.attached(r.From); f.status != 0 {
