@@ -119,6 +119,7 @@ func (p *pair) requireSameState() {
 	p.requireSameDescriptions("loaded", loaded, node.From{Stream: 1, Session: attached.Session})
 
 	p.node.Check()
+	p.requireSameSessions()
 	for _, s := range p.model.sessions {
 		if s.stream != 0 {
 			p.requireSameDescriptions("running", p.node, node.From{Stream: s.stream, Session: s.id})
