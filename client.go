@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"tenure/internal/clock"
+	"tenure/internal/embedded"
 	"tenure/internal/session"
 )
 
@@ -38,31 +39,45 @@ const (
 
 // Client opens sessions. Its methods may be called from several goroutines.
 type Client struct {
-	nodes  coordination.Client // the calls about nodes are the SDK's
-	stub   Ydb_Coordination_V1.CoordinationServiceClient
-	driver *ydb.Driver // to be closed with the client; nil: it is borrowed
-	clock  clock.Clock
-	log    *slog.Logger // nil: silent
+	settings
+
+	nodes coordination.Client // the calls about nodes are the SDK's
+	stub  Ydb_Coordination_V1.CoordinationServiceClient
+	local *embedded.Local // nil: the server is not the embedded one
+	clock clock.Clock
 
 	mu       sync.Mutex // guards the rest
 	sessions map[*Session]struct{}
+	driver   *ydb.Driver // to be closed with the client; nil: it is borrowed
 	closed   bool
 }
 
 var _ coordination.Client = (*Client)(nil)
 
 // Option sets something about a client.
-type Option func(*Client)
+type Option func(*settings)
+
+type settings struct {
+	log      *slog.Logger // nil: silent
+	embedded embedded.Config
+}
 
 // WithLogger gives the client a log: sessions that start, attach again and end, and streams and leases that are lost,
 // with the causes and the time since the node's last proof of life. Users' data and keys are never logged. A handler
 // that blocks holds up nothing else. Without this option the client is silent.
-func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.log = log } }
+func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
 
-// Open opens a driver for the DSN, such as grpc://localhost:2136/local, with anonymous credentials, and a client on it
-// that closes the driver when it is closed. For other credentials and settings, open the driver with ydb.Open and
-// use New.
+// Open opens a client for the server that the DSN names, such as grpc://localhost:2136/local, with anonymous
+// credentials. For other credentials and settings, open a driver with ydb.Open and use New.
+//
+// Without a DSN the server is the embedded one, which needs no installation: one of the processes that use the same
+// state directory hosts it inside itself, and if that one ends, another takes over and nobody loses a lease; see
+// WithDir. Open fails if the directory or its disk can't be used; it waits, until ctx ends, for a host that does not
+// answer.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
+	if dsn == "" {
+		return openEmbedded(ctx, opts)
+	}
 	db, err := ydb.Open(ctx, dsn, ydb.WithAnonymousCredentials(), WithQuickReconnect())
 	if err != nil {
 		return nil, err
@@ -105,7 +120,7 @@ func newClient(
 		sessions: make(map[*Session]struct{}),
 	}
 	for _, opt := range opts {
-		opt(c)
+		opt(&c.settings)
 	}
 
 	return c
@@ -151,12 +166,20 @@ func (c *Client) Session(
 			opt(&o)
 		}
 	}
+	if c.local != nil { // it paces the attempts by itself
+		o.SessionReconnectDelay = min(o.SessionReconnectDelay, defaultReconnectDelay/5)
+	}
 	cfg, err := sessionConfig(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open session on node %q: %w", path, err)
 	}
 	s := newSession(ctx, c, cfg)
+	if err := s.makeLifeline(ctx, cfg.Key); err != nil {
+		return nil, fmt.Errorf("open session on node %q: %w", path, err)
+	}
 	if !c.begin(s) {
+		s.lifeline.Release()
+
 		return nil, fmt.Errorf("open session on node %q: the client is closed", path)
 	}
 	if err := s.awaitStart(ctx); err != nil {
@@ -210,8 +233,9 @@ func (c *Client) remove(s *Session) {
 	delete(c.sessions, s)
 }
 
-// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. When ctx ends, what
-// is not closed is left to the timeouts of its sessions, and the error says so. No goroutine of the client is left.
+// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. A process that hosts
+// the embedded server makes way for another one. When ctx ends, what is not closed is left to the timeouts of its
+// sessions, and the error says so. No goroutine of the client is left.
 // Later calls of Session fail. Twice is fine.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
@@ -235,6 +259,9 @@ func (c *Client) Close(ctx context.Context) error {
 	closing.Wait()
 	if driver != nil {
 		errs = append(errs, driver.Close(ctx))
+	}
+	if c.local != nil {
+		errs = append(errs, c.local.Close(ctx)) // once; this process hosts no longer
 	}
 
 	return errors.Join(errs...)

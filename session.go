@@ -14,6 +14,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/clock"
+	"tenure/internal/embedded"
 	"tenure/internal/session"
 )
 
@@ -42,6 +43,10 @@ type Session struct {
 	lastDeadline clock.Instant // the last one that was not 0
 	journal      *journal
 
+	lifeline  *embedded.Lifeline // nil: the server is not the embedded one
+	dismissed chan struct{}      // closed by dismiss
+	dismiss   func()             // says that nobody works under the session any more
+
 	poke    chan struct{} // capacity 1: wakeAt has come nearer
 	started chan struct{} // closed by the first Started
 	closed  chan struct{} // closed by Closed
@@ -59,8 +64,9 @@ func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 		client: c, path: cfg.Path, base: context.WithoutCancel(ctx),
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
 		poke: make(chan struct{}, 1), started: make(chan struct{}), closed: make(chan struct{}),
-		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout,
+		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout, dismissed: make(chan struct{}),
 	}
+	s.dismiss = sync.OnceFunc(func() { close(s.dismissed) })
 	s.ctx, s.cancel = context.WithCancelCause(s.base)
 
 	return s
@@ -80,6 +86,7 @@ func (s *Session) awaitStart(ctx context.Context) error {
 	case <-s.started:
 		return nil
 	case <-s.closed:
+		s.dismiss()
 		s.running.Wait()
 		why = context.Cause(s.ctx)
 	case <-ctx.Done():
@@ -142,6 +149,7 @@ func (s *Session) perform(a session.Action) {
 		s.silent = nil
 		if a.Silent {
 			why, s.silent = context.DeadlineExceeded, s.streams[a.Stream]
+			s.client.unanswered()
 		}
 		s.streams[a.Stream].ctx.end(why)
 		delete(s.streams, a.Stream)
@@ -149,6 +157,7 @@ func (s *Session) perform(a session.Action) {
 		if !a.Again {
 			close(s.started)
 		}
+		s.client.answered()
 	case session.Lost:
 		s.lost = a.Cause
 	case session.Finished:
@@ -167,12 +176,13 @@ func (s *Session) perform(a session.Action) {
 		s.cancel(why)
 	case session.Closed:
 		close(s.closed)
-		s.client.remove(s)
 	}
 }
 
-// tick wakes the core when something is due. It returns when the session is closed.
+// tick wakes the core when something is due. It returns when the session is closed, and its lifeline no longer needed.
 func (s *Session) tick() {
+	defer s.client.remove(s)
+	defer s.endLifeline()
 	clk := s.client.clock
 	timer := clk.NewTimer()
 	defer timer.Stop()
@@ -199,6 +209,7 @@ func (s *Session) tick() {
 // error; the server is still told, if that takes no longer than a stop may. Twice is fine.
 func (s *Session) Close(ctx context.Context) error {
 	s.do(s.core.Close)
+	s.dismiss()
 	select {
 	case <-s.closed: // even if ctx has ended
 		s.running.Wait()
@@ -236,6 +247,7 @@ func (s *Session) abortLater() {
 // abort ends the session without the server, and returns when no goroutine of it is left.
 func (s *Session) abort() {
 	s.do(s.core.Abort)
+	s.dismiss()
 	s.running.Wait()
 }
 

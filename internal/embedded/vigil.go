@@ -1,0 +1,97 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"tenure/internal/clock"
+	"tenure/internal/store/pebblestore"
+)
+
+// patience is how long somebody waits for a host's answer in silence.
+const patience = 2 * time.Second
+
+// vigil sees to it that nobody waits for a host without being told for whom. Its methods may be called from several
+// goroutines.
+type vigil struct {
+	clock  clock.Clock
+	dir    string
+	notice func(string)
+
+	waiting sync.WaitGroup // goroutines that are to say something if nothing is heard
+
+	mu     sync.Mutex         // guards the rest
+	heed   context.CancelFunc // ends the wait; nil: nobody waits
+	said   string             // the last notice, if it still holds
+	closed bool
+
+	telling sync.Mutex // one notice after the other
+}
+
+// want says that somebody waits for an answer of the host from now on.
+func (v *vigil) want() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.heed != nil || v.closed {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	v.heed = cancel
+	v.waiting.Go(func() { // ended by heard or close
+		if clock.Pause(ctx, v.clock, patience) {
+			v.tell(v.silent())
+		}
+	})
+}
+
+// heard says that the host has answered.
+func (v *vigil) heard() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.said = ""
+	if v.heed != nil {
+		v.heed()
+		v.heed = nil
+	}
+}
+
+// tell passes a line on, unless it was the last one and nothing has been heard since.
+func (v *vigil) tell(line string) {
+	v.mu.Lock()
+	again := v.said == line || v.closed
+	v.said = line
+	v.mu.Unlock()
+	if again {
+		return
+	}
+	v.telling.Lock()
+	defer v.telling.Unlock()
+	v.notice(line)
+}
+
+// silent says who is waited for, and what can be done.
+func (v *vigil) silent() string {
+	who, ok := pebblestore.Owner(v.dir)
+	if !ok {
+		return fmt.Sprintf("waiting for the process that has the lock of %q and does not answer", v.dir)
+	}
+	what := fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer", who, v.dir)
+	if here, err := os.Hostname(); err != nil || here != who.Host {
+		return what + ": look for it there: if it is stopped, let it go on, if it hangs, end it, and another takes over"
+	}
+
+	return fmt.Sprintf("%s: if it is stopped, let it go on (kill -CONT %d), if it hangs, end it (kill -9 %d), and "+
+		"another takes over", what, who.PID, who.PID)
+}
+
+// close ends the vigil; no notice comes after it.
+func (v *vigil) close() {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	v.heard()
+	v.waiting.Wait()
+}
