@@ -25,11 +25,12 @@ func command(env *cli.Env) *cobra.Command {
 	l := &locker{env: env}
 	cmd := &cobra.Command{
 		Use:     "lock [flags] [NAME]",
-		Example: "tenure serve &\n  lock -ydb grpc://localhost:2136/local nightly",
+		Example: "lock nightly\nlock -ydb grpc://localhost:2136/local nightly",
 		Long: `lock waits for the lock NAME, holds it and shows what happens, until it is interrupted: then it stops its work
 and gives the lock back, and the next in the queue has it at once. When the lock is lost, since the server cannot
 be reached, lock stops its work and waits for the lock again.
 
+Without -ydb there is nothing to install: the processes of this machine share a server that one of them hosts.
 Credentials come from the variables YDB_*, as ydb-go-sdk-auth-environ reads them.
 Exit code: 0 after an interrupt, 125 when lock itself failed.`,
 		Args: cobra.ArbitraryArgs,
@@ -72,7 +73,7 @@ func (l *locker) check(cmd *cobra.Command, args []string) error {
 
 // run holds the lock until ctx ends, with visible work.
 func (l *locker) run(ctx context.Context) error {
-	client, err := l.Open(ctx)
+	client, err := l.Open(ctx, l.notice)
 	if err == nil {
 		err = lock.Run(ctx, client, l.Path, l.semaphore, l.work, l.options()...)
 		client.Close(ctx)
@@ -133,5 +134,7 @@ func (l *locker) work(ctx context.Context) error {
 }
 
 func (l *locker) say(line string) { fmt.Fprintln(l.env.Stdout, line) }
+
+func (l *locker) notice(line string) { l.complain(errors.New(line)) }
 
 func (l *locker) complain(err error) { cli.Complain(l.env, "lock", err) }

@@ -30,12 +30,13 @@ func command(env *cli.Env) *cobra.Command {
 	w := &worker{env: env, tasks: 10, prefix: "job-", capacity: 4}
 	cmd := &cobra.Command{
 		Use:     "workers [flags]",
-		Example: "tenure serve &\n  workers -ydb grpc://localhost:2136/local -tasks 10 -capacity 4",
+		Example: "workers -tasks 10 -capacity 4\nworkers -ydb grpc://localhost:2136/local -tasks 10 -capacity 4",
 		Long: `workers runs its share of the tasks PREFIX0, PREFIX1, ...: each task runs in one process at a time, and no
 process runs more than -capacity. It shows what happens, until it is interrupted: then it stops its tasks and gives
 them back, and others with room have them at once. When its session is lost, since the server cannot be reached, it
 stops its tasks and begins anew.
 
+Without -ydb there is nothing to install: the processes of this machine share a server that one of them hosts.
 Credentials come from the variables YDB_*, as ydb-go-sdk-auth-environ reads them.
 Exit code: 0 after an interrupt, 125 when workers itself failed.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -80,7 +81,7 @@ func (w *worker) check() error {
 
 // run runs tasks until parent ends, with visible work.
 func (w *worker) run(parent context.Context) error {
-	client, err := w.Open(parent)
+	client, err := w.Open(parent, w.notice)
 	if err == nil {
 		ctx, stop := context.WithCancelCause(context.WithoutCancel(parent))
 		defer stop(nil)
@@ -150,5 +151,7 @@ func (w *worker) work(ctx context.Context, task string) error {
 }
 
 func (w *worker) say(line string) { fmt.Fprintln(w.env.Stdout, line) }
+
+func (w *worker) notice(line string) { w.complain(errors.New(line)) }
 
 func (w *worker) complain(err error) { cli.Complain(w.env, "workers", err) }

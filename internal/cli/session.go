@@ -31,7 +31,8 @@ const openLimit = 5 * time.Second
 
 // Session says where a command opens its sessions, and how; it is what the flags shared by lock and workers set.
 type Session struct {
-	DSN      string
+	DSN      string // empty: the embedded server
+	Dir      string // of the embedded server; empty: the default
 	Path     string // after Check: the coordination node
 	Timeout  time.Duration
 	NoCreate bool
@@ -46,8 +47,9 @@ func (s *Session) Flags() []Flag {
 	return []Flag{
 		{
 			Name: "ydb", Arg: "DSN", Env: "TENURE_DSN", Value: &s.DSN,
-			Usage: "the server: grpc://host:port/database, or grpcs:// for TLS",
+			Usage: "the server: grpc://host:port/database, or grpcs://; none: embedded",
 		},
+		{Name: "dir", Arg: "DIR", Value: &s.Dir, Usage: "state directory of the embedded server"},
 		{Name: "path", Arg: "PATH", Value: &s.Path, Usage: "coordination node (default <database>/tenure)"},
 		{Name: "no-create", Value: &s.NoCreate, Usage: "fail when the node does not exist"},
 		{
@@ -59,14 +61,13 @@ func (s *Session) Flags() []Flag {
 
 // Check looks at what the flags have set, and completes it.
 func (s *Session) Check() error {
-	if s.DSN == "" {
-		return errors.New(`-ydb is missing: run "tenure serve", then add -ydb grpc://localhost:2136/local`)
+	database := tenure.EmbeddedDatabase
+	if s.DSN != "" {
+		var err error
+		if s.host, database, err = parseDSN(s.DSN); err != nil {
+			return err
+		}
 	}
-	host, database, err := parseDSN(s.DSN)
-	if err != nil {
-		return err
-	}
-	s.host = host
 	if s.Path == "" {
 		s.Path = database + "/tenure"
 	}
@@ -114,11 +115,21 @@ func badDSN(dsn, what string) error {
 type Client struct {
 	*tenure.Client
 
-	db *ydb.Driver
+	db *ydb.Driver // nil: the client's own
 }
 
-// Open connects to the server, after Check. Credentials come from the variables YDB_*.
-func (s *Session) Open(ctx context.Context) (*Client, error) {
+// Open connects to the server, after Check, or becomes the embedded one. What keeps that from serving later is handed
+// to notice. Credentials come from the variables YDB_*.
+func (s *Session) Open(ctx context.Context, notice func(line string)) (*Client, error) {
+	if s.DSN == "" {
+		client, err := tenure.Open(ctx, "", tenure.WithDir(s.Dir), tenure.WithNotice(notice))
+		if err != nil {
+			return nil, err
+		}
+
+		return &Client{Client: client}, nil
+	}
+
 	limited, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
 	if err := s.reach(limited); err != nil { // says at once what the SDK would try until the limit
@@ -189,5 +200,7 @@ func (c *Client) Close(ctx context.Context) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
 	_ = c.Client.Close(limited) // no session is left
-	_ = c.db.Close(limited)
+	if c.db != nil {
+		_ = c.db.Close(limited)
+	}
 }

@@ -31,10 +31,7 @@ func TestSession_Check(t *testing.T) {
 		{name: "database as a parameter", dsn: "grpcs://ydb:2135/?database=/ru/etn", want: "/ru/etn/tenure"},
 		{name: "path", dsn: "grpc://localhost:2136/local", path: "/local/test", want: "/local/test"},
 		{name: "user", dsn: "grpc://u:p@localhost:2136/local", path: "/local/test", want: "/local/test"},
-		{
-			name: "none",
-			err:  `-ydb is missing: run "tenure serve", then add -ydb grpc://localhost:2136/local`,
-		},
+		{name: "embedded", want: "/local/tenure"},
 		{name: "no scheme", dsn: "a:2136/local", err: `-ydb="a:2136/local" is not a server's address` + write},
 		{name: "other scheme", dsn: "http://a:1/local", err: `-ydb="http://a:1/local" is not a server's address` + write},
 		{name: "no host", dsn: "grpc:///local", err: `-ydb="grpc:///local" is not a server's address` + write},
@@ -84,7 +81,7 @@ func TestSession_OpenSaysAtOnceThatThereIsNoServer(t *testing.T) {
 	s := session()
 	s.DSN = "grpc://" + address + "/local"
 	require.NoError(t, s.Check())
-	_, err = s.Open(t.Context())
+	_, err = s.Open(t.Context(), func(string) {})
 	require.EqualError(t, err, "no server at "+address+
 		` (connection refused): start one with "tenure serve", or check -ydb`)
 }
