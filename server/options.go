@@ -11,12 +11,12 @@ import (
 type Option func(*config)
 
 type config struct {
-	dataDir  string
-	store    store.Store
-	database string
-	log      *slog.Logger
-	clock    clock.Clock
-	lines    Lifelines
+	dataDir   string
+	store     store.Store
+	database  string
+	log       *slog.Logger
+	clock     clock.Clock
+	lifelines Lifelines
 }
 
 // WithDataDir keeps what is acknowledged in a directory, which is made if it is missing. Without this option the
@@ -46,4 +46,4 @@ type Lifelines interface {
 
 // WithLifelines ends a detached session as soon as its lifeline is cut, without waiting for its timeout. For tenure's
 // own packages.
-func WithLifelines(l Lifelines) Option { return func(c *config) { c.lines = l } }
+func WithLifelines(l Lifelines) Option { return func(c *config) { c.lifelines = l } }

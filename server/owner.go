@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
@@ -37,6 +38,7 @@ type owner struct {
 
 	// What follows is the run goroutine's own.
 	node    *node.Node
+	reaper  *reaper // nil: the server knows no lifelines
 	timer   clock.Timer
 	wakeAt  clock.Instant // what timer is set to; zero: it is not
 	streams map[node.StreamID]*stream
@@ -47,12 +49,13 @@ type owner struct {
 
 // ownerEnv is what owners need of the server.
 type ownerEnv struct {
-	store store.Store
-	clock clock.Clock
-	log   *slog.Logger
+	store     store.Store
+	clock     clock.Clock
+	log       *slog.Logger
+	lifelines Lifelines // nil: none
 }
 
-// input is a request and the stream that it concerns; nil for Tick.
+// input is a request and the stream that it concerns; nil for Tick and Expire.
 type input struct {
 	req    node.Request
 	stream *stream
@@ -68,7 +71,7 @@ func (b *batch) full() bool {
 }
 
 func newOwner(path string, space store.Space, env *ownerEnv) *owner {
-	return &owner{
+	o := &owner{
 		path: path, space: space, env: env,
 		inbox:   make(chan input, inboxSize),
 		pending: make(chan batch),
@@ -77,6 +80,11 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 		timer:   env.clock.NewTimer(),
 		streams: make(map[node.StreamID]*stream),
 	}
+	if env.lifelines != nil {
+		o.reaper = newReaper(path, env, o.inbox)
+	}
+
+	return o
 }
 
 // submit hands the owner a request. It blocks while the owner has too much to do. False says that the owner has ended
@@ -98,26 +106,40 @@ func (o *owner) submit(in input) bool {
 // run loads the node and serves it until the context ends or something fails, and returns why. The caller then calls
 // end.
 func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) error {
-	committed := make(chan struct{})
-	go func() { // ends when pending is closed
-		defer close(committed)
-		o.commit()
-	}()
+	ctx, cancel := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	helpers.Go(o.commit) // ends when pending is closed
 
 	err := guard(func() error {
 		defer close(o.pending)
-		n, err := node.Load(lost, cfg, o.records(ctx))
-		if err != nil {
-			return fmt.Errorf("load node %q: %w", o.path, err)
+		if err := o.load(ctx, lost, cfg); err != nil {
+			return err
 		}
-		o.node = n
+		if o.reaper != nil {
+			helpers.Go(func() { o.reaper.run(ctx) })
+		}
 
 		return o.serve(ctx)
 	})
-	<-committed
+	cancel()
+	helpers.Wait()
 	o.timer.Stop()
 
 	return err
+}
+
+// load loads the node and lets happen what has to before anything of it is served: what is overdue since it was lost,
+// and the end of the sessions that nobody is left to come back to.
+func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
+	if o.node, err = node.Load(lost, cfg, o.records(ctx)); err != nil {
+		return fmt.Errorf("load node %q: %w", o.path, err)
+	}
+	o.apply(input{req: node.Tick{}})
+	if o.reaper != nil {
+		o.apply(o.reaper.reapLoaded(ctx, o.node)...)
+	}
+
+	return nil
 }
 
 // end lets everybody see that the owner has ended: streams end by themselves.
@@ -132,7 +154,6 @@ func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
 
 // serve returns the cause of the context's end, or the first fault.
 func (o *owner) serve(ctx context.Context) error {
-	o.apply(input{req: node.Tick{}}) // what is overdue since the node was lost
 	flying := false
 	for {
 		if !flying && len(o.next.fx.Changes) == 0 { // nothing to wait for
@@ -193,16 +214,22 @@ func (o *owner) arrived(first input) []input {
 func (o *owner) apply(chunk ...input) {
 	now := o.env.clock.Now()
 	for _, in := range chunk {
+		var session uint64 // an existing one that gets a stream, or loses it
 		switch r := in.req.(type) {
 		case node.Attach:
 			o.streams[r.Stream] = in.stream
+			session = r.Session
 		case node.Detach:
 			delete(o.streams, r.Stream)
+			session = o.node.Session(r.Stream)
 			if !in.stream.started {
 				in.req = node.Abandon(r)
 			}
 		}
 		o.node.Apply(now, in.req, &o.next.fx)
+		if session != 0 && o.reaper != nil {
+			o.reaper.notice(o.node, session)
+		}
 	}
 	clear(chunk) // do not keep what was sent
 	o.wake(now, o.next.fx.Wake)

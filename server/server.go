@@ -75,7 +75,7 @@ func New(opts ...Option) (*Server, error) {
 		log: c.log, store: c.store, catalog: tree, health: health.NewServer(),
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
-	s.nodes = newNodes(tree, &ownerEnv{store: c.store, clock: c.clock, log: c.log}, s.fail)
+	s.nodes = newNodes(tree, &ownerEnv{store: c.store, clock: c.clock, log: c.log, lifelines: c.lifelines}, s.fail)
 	s.grpc = s.newGRPC()
 
 	return s, nil

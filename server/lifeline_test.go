@@ -1,0 +1,555 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+	"tenure/internal/store/memstore"
+	"tenure/server"
+)
+
+// lifelines counts the tries of each key, and cuts the lifelines that it is told to.
+type lifelines struct {
+	mu    sync.Mutex // guards the rest; not held in act
+	tries map[string]int
+	total int
+	cutAt map[string]int     // the try from which on the lifeline is cut
+	act   func(key string)   // what a try does besides; may be nil
+	times map[string][]int64 // when each key was tried, in ms
+}
+
+func newLifelines() *lifelines {
+	return &lifelines{tries: map[string]int{}, cutAt: map[string]int{}, times: map[string][]int64{}}
+}
+
+func (l *lifelines) Cut(key string) bool {
+	cut, act := l.try(key)
+	if act != nil {
+		act(key)
+	}
+
+	return cut
+}
+
+func (l *lifelines) try(key string) (cut bool, act func(string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.total++
+	l.tries[key]++
+	if len(l.times[key]) < 100 {
+		l.times[key] = append(l.times[key], time.Now().UnixMilli())
+	}
+
+	return l.cutAt[key] > 0 && l.tries[key] >= l.cutAt[key], l.act
+}
+
+// cut cuts the key's lifeline at its nth try.
+func (l *lifelines) cut(key string, nth int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cutAt[key] = nth
+}
+
+func (l *lifelines) count(key string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.tries[key]
+}
+
+// sum is how often any key was tried.
+func (l *lifelines) sum() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.total
+}
+
+// pauses returns the times between the tries of the key, in ms.
+func (l *lifelines) pauses(key string) (ms []int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, at := range l.times[key][1:] {
+		ms = append(ms, at-l.times[key][i])
+	}
+
+	return ms
+}
+
+// hold lets the first try announce itself, and go on when goOn is closed.
+func (l *lifelines) hold() (trying, goOn chan struct{}) {
+	trying, goOn = make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	l.act = func(string) { first.Do(func() { close(trying); <-goOn }) }
+
+	return trying, goOn
+}
+
+// keyed attaches with a protection key.
+func (h *harness) keyed(t *testing.T, id uint64, key string, timeout time.Duration) *session {
+	t.Helper()
+	s := h.open(t)
+	s.start(keyedStart(h.node, id, key, timeout))
+
+	return s
+}
+
+func keyedStart(path string, id uint64, key string, timeout time.Duration) *pb.SessionRequest {
+	m := startMessage(path, id, timeout)
+	m.GetSessionStart().ProtectionKey = []byte(key)
+
+	return m
+}
+
+// start attaches with the message.
+func (s *session) start(m *pb.SessionRequest) {
+	s.t.Helper()
+	s.send(m)
+	s.id = s.recv().GetSessionStarted().GetSessionId()
+	require.NotZero(s.t, s.id)
+}
+
+// answerPings answers pings, and takes what else is said, until the stream ends.
+func (s *session) answerPings() {
+	for {
+		m, err := s.grpc.Recv()
+		if err != nil {
+			return
+		}
+		if m.GetPing() != nil {
+			_ = s.trySend(pongMessage(m.GetPing().GetOpaque()))
+		}
+	}
+}
+
+func (s *session) requireGranted() {
+	s.t.Helper()
+	require.True(s.t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
+}
+
+// What a dead process held is handed over when the node is loaded, before anybody is served; and durably.
+func TestLifeline_CutAtLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := &memstore.Disk{}
+		h := serve(t, server.WithStore(open(t, data)))
+		dead, alive := h.keyed(t, 0, "dead", time.Minute), h.keyed(t, 0, "alive", time.Minute)
+		keyless := h.attach(t, 0, time.Minute)
+		dead.requireAcquired("of the dead")
+		alive.requireAcquired("of the living")
+		keyless.requireAcquired("of the keyless")
+		h.stop(t)
+
+		lines := newLifelines()
+		lines.cut("dead", 1)
+		again := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines))
+		began := time.Now()
+		next := again.attach(t, 0, 30*time.Minute)
+		next.requireAcquired("of the dead")
+		next.requirePending("of the living")
+		late := again.open(t)
+		late.send(keyedStart(again.node, dead.id, "dead", time.Minute))
+		late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+		require.Zero(t, time.Since(began))
+		require.Equal(t, 1, lines.count("dead"))
+		require.Equal(t, 1, lines.count("alive"))
+		require.Zero(t, lines.count(""), "no key, no lifeline")
+
+		back := again.keyed(t, alive.id, "alive", time.Minute)
+		back.requireReleased("of the living")
+		next.requireGranted()
+		again.stop(t)
+
+		third := serve(t, server.WithStore(open(t, data)))
+		gone := third.open(t)
+		gone.send(keyedStart(third.node, dead.id, "dead", time.Minute))
+		gone.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+		require.Equal(t, keyless.id, third.attach(t, keyless.id, time.Minute).id)
+	})
+}
+
+// Who died with the host may still be dying when the next one loads the node: it is tried again.
+func TestLifeline_CutSoonAfterLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := &memstore.Disk{}
+		h := serve(t, server.WithStore(open(t, data)))
+		h.keyed(t, 0, "dying", time.Minute).requireAcquired("job")
+		h.stop(t)
+
+		lines := newLifelines()
+		lines.cut("dying", 3)
+		again := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines))
+		began := time.Now()
+		next := again.attach(t, 0, time.Minute)
+		next.requirePending("job")
+		next.requireGranted()
+		require.Equal(t, 3*time.Millisecond, time.Since(began), "tried at 0, 1 and 3 ms")
+	})
+}
+
+// A waiter is granted, and a watcher told, in the instant in which the holder dies.
+func TestLifeline_CutAtDetach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := newLifelines()
+		lines.cut("k", 1)
+		h := serve(t, server.WithLifelines(lines))
+		holder, waiter, watcher := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
+		holder.requireAcquired("job")
+		waiter.requirePending("job")
+		watch := describeMessage(7, "job")
+		watch.GetDescribeSemaphore().WatchOwners = true
+		watcher.send(watch)
+		require.True(t, watcher.recv().GetDescribeSemaphoreResult().GetWatchAdded())
+		require.Zero(t, lines.count("k"))
+
+		began := time.Now()
+		holder.cancel()
+		waiter.requireGranted()
+		require.True(t, watcher.recv().GetDescribeSemaphoreChanged().GetOwnersChanged())
+		require.Zero(t, time.Since(began))
+		require.Equal(t, 1, lines.count("k"))
+	})
+}
+
+// The kernel may close a dying process's connection before its lifeline: it is tried until it is cut, in pauses that
+// double up to a quarter of a second.
+func TestLifeline_CutAfterDetach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := newLifelines()
+		lines.cut("soon", 5)
+		lines.cut("late", 12)
+		h := serve(t, server.WithLifelines(lines))
+		soon, late := h.keyed(t, 0, "soon", time.Minute), h.keyed(t, 0, "late", time.Minute)
+		waiter := h.attach(t, 0, 30*time.Minute)
+		soon.requireAcquired("one")
+		late.requireAcquired("two")
+		waiter.requirePending("one")
+		waiter.requirePending("two")
+
+		began := time.Now()
+		soon.cancel()
+		late.cancel()
+		waiter.requireGranted()
+		require.Equal(t, 15*time.Millisecond, time.Since(began))
+		waiter.requireGranted()
+		require.Equal(t, []int64{1, 2, 4, 8}, lines.pauses("soon"))
+		require.Equal(t, []int64{1, 2, 4, 8, 16, 32, 64, 128, 250, 250, 250}, lines.pauses("late"))
+	})
+}
+
+// While somebody lives, the ordinary timeout runs: to its end, and then nobody is asked for any more.
+func TestLifeline_AliveTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := newLifelines()
+		h := serve(t, server.WithLifelines(lines))
+		holder, waiter := h.keyed(t, 0, "k", 3*time.Second), h.attach(t, 0, 30*time.Minute)
+		holder.requireAcquired("job")
+		waiter.requirePending("job")
+
+		began := time.Now()
+		holder.cancel()
+		waiter.requireGranted()
+		require.Equal(t, 3*time.Second, time.Since(began))
+		tries := lines.count("k")
+		require.Equal(t, 19, tries, "9 at 0 to 255 ms, then 10 at 505 to 2,755 ms")
+		go waiter.answerPings()
+		time.Sleep(time.Hour)
+		require.Equal(t, tries, lines.count("k"))
+	})
+}
+
+// Who comes back keeps everything, and is not asked for while attached, however often that happens.
+func TestLifeline_AliveComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := newLifelines()
+		h := serve(t, server.WithLifelines(lines))
+		s := h.keyed(t, 0, "k", time.Minute)
+		s.requireAcquired("job")
+		for range 3 {
+			go s.answerPings()
+			tries := lines.count("k")
+			time.Sleep(time.Hour)
+			require.Equal(t, tries, lines.count("k"), "nobody may ask for who is attached")
+
+			s.cancel()
+			time.Sleep(10 * time.Millisecond)
+			require.Equal(t, tries+4, lines.count("k"), "at 0, 1, 3 and 7 ms")
+			thief := h.open(t) // what it asks changes nothing: the session is a suspect still
+			thief.send(keyedStart(h.node, s.id, "another", time.Minute))
+			thief.requireFailure(Ydb.StatusIds_BAD_SESSION, "Attach request protection key mismatch")
+			time.Sleep(10 * time.Millisecond)
+			require.Equal(t, tries+5, lines.count("k"), "and at 15 ms")
+			s = h.keyed(t, s.id, "k", time.Minute)
+		}
+		s.requireReleased("job")
+
+		other := h.keyed(t, s.id, "k", time.Minute) // takes the session over, whose first stream then ends
+		s.requireFailure(Ydb.StatusIds_BAD_SESSION, "Session stolen by another local client")
+		tries := lines.count("k")
+		go other.answerPings()
+		time.Sleep(time.Hour)
+		require.Equal(t, tries, lines.count("k"))
+	})
+}
+
+// A14: a session that has stopped is over, there is nothing to ask for; nor is there without a key.
+func TestLifeline_None(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := newLifelines()
+		h := serve(t, server.WithLifelines(lines))
+		h.attach(t, 0, time.Minute).cancel()
+		s := h.keyed(t, 0, "k", time.Minute)
+		s.send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}})
+		require.Equal(t, s.id, s.recv().GetSessionStopped().GetSessionId())
+		s.requireEnd()
+		time.Sleep(time.Hour)
+		require.Zero(t, lines.sum())
+	})
+}
+
+// A stream that ends before its re-attach is durable leaves a suspect too (A11 is for new sessions).
+func TestLifeline_AbandonedReattach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newGate(t)
+		lines := newLifelines()
+		h := serve(t, server.WithStore(st), server.WithLifelines(lines))
+		holder, waiter := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, 30*time.Minute)
+		holder.requireAcquired("job")
+		waiter.requirePending("job")
+		holder.cancel()
+		time.Sleep(time.Second)
+
+		st.shut()
+		again := h.open(t)
+		again.send(keyedStart(h.node, holder.id, "k", 2*time.Minute)) // another timeout, so that it is written
+		st.awaitCommit()
+		tries := lines.count("k")
+		time.Sleep(time.Second)
+		require.Equal(t, tries, lines.count("k"), "it is attached")
+		lines.cut("k", 1)
+		again.cancel()
+		synctest.Wait()
+		require.Equal(t, tries+1, lines.count("k"))
+		st.open()
+		began := time.Now()
+		waiter.requireGranted()
+		require.Zero(t, time.Since(began))
+	})
+}
+
+// A session that is attached again while its lifeline is tried is not ended, whatever the try says.
+func TestLifeline_CutCrossesReattach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := newLifelines()
+		trying, goOn := lines.hold()
+		lines.cut("k", 1)
+		h := serve(t, server.WithLifelines(lines))
+		s := h.keyed(t, 0, "k", time.Minute)
+		s.requireAcquired("job")
+		s.cancel()
+		<-trying
+		back := h.keyed(t, s.id, "k", time.Minute)
+		close(goOn)
+		synctest.Wait()
+		back.requireReleased("job")
+		require.Equal(t, 1, lines.count("k"))
+	})
+}
+
+// A try that does not come to an end holds up nobody but who stops the server, which leaves no goroutine behind.
+func TestLifeline_StopDuringTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := &memstore.Disk{}
+		lines := newLifelines()
+		trying, goOn := lines.hold()
+		lines.cut("k", 1)
+		h := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines))
+		s, other := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, time.Minute)
+		s.requireAcquired("job")
+		s.cancel()
+		<-trying
+		other.requireAcquired("another job")
+		other.cancel()
+
+		stopped := make(chan error, 1)
+		go func() { stopped <- h.server.Stop(context.WithoutCancel(t.Context())) }()
+		synctest.Wait()
+		require.Empty(t, stopped, "all goroutines end first")
+		close(goOn)
+		require.NoError(t, <-stopped)
+
+		again := serve(t, server.WithStore(open(t, data)), server.WithLifelines(newLifelines()))
+		require.Equal(t, s.id, again.keyed(t, s.id, "k", time.Minute).id, "nobody was there to end it")
+	})
+}
+
+// crowdOut gives the owner of a node more than it takes while it can't commit, and leaves it with hundreds of sessions
+// whose lifelines are cut meanwhile.
+func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
+	t.Helper()
+	sessions = 600
+	st = newGate(t)
+	st.Store = open(t, detachedSessions(t, sessions))
+	lines := newLifelines()
+	for i := range sessions {
+		lines.cut(keyOf(i+1), 5)
+	}
+	h = serve(t, server.WithStore(st), server.WithLifelines(lines))
+	busy := h.attach(t, 0, time.Minute)
+	st.shut()
+	busy.send(acquireMessage(1, "job", forever))
+	st.awaitCommit()
+	for range 5_000 { // a batch that is full, and an inbox
+		busy.send(describeMessage(1, "job"))
+	}
+	synctest.Wait()
+	time.Sleep(time.Second)
+	cut := 0
+	for i := range sessions {
+		if lines.count(keyOf(i+1)) == 5 {
+			cut++
+		}
+	}
+	require.Equal(t, 1, cut, "for the first one the owner has no room: it waits, and all others behind it")
+
+	return h, st, sessions
+}
+
+// What can't be handed to the owner at once waits, and is not forgotten.
+func TestLifeline_CutWhileStoreIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, st, sessions := crowdOut(t)
+		st.open()
+		synctest.Wait()
+		for i := range sessions {
+			late := h.open(t)
+			late.send(keyedStart(h.node, uint64(i+1), keyOf(i+1), time.Minute))
+			late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+		}
+	})
+}
+
+// Nor does it keep the server from stopping.
+func TestLifeline_StopWhileStoreIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, st, _ := crowdOut(t)
+		stopped := make(chan error, 1)
+		go func() { stopped <- h.server.Stop(context.WithoutCancel(t.Context())) }()
+		synctest.Wait()
+		st.open()
+		require.NoError(t, <-stopped)
+	})
+}
+
+// A panic in a try, at the load or later, is logged and leaves the session to its timeout, and ends nothing else.
+func TestLifeline_Panic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		data := detachedSessions(t, 2)
+		lines := newLifelines()
+		lines.act = func(key string) {
+			if key == keyOf(1) {
+				panic("no lifelines here")
+			}
+		}
+		h := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines),
+			server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		other := h.attach(t, 0, 30*time.Minute)
+		require.Contains(t, log.String(), "no lifelines here")
+		require.Contains(t, log.String(), "lifeline_test.go", "the stack")
+		require.NotContains(t, log.String(), keyOf(1), "keys are secret")
+		s := h.keyed(t, 1, keyOf(1), 3*time.Second)
+		s.requireAcquired("job")
+		other.requirePending("job")
+
+		began := time.Now()
+		s.cancel()
+		other.requireGranted()
+		require.Equal(t, 3*time.Second, time.Since(began))
+		require.Equal(t, 2, lines.count(keyOf(1)), "one at the load, one at the end of the stream")
+		require.Equal(t, 2, strings.Count(log.String(), "left to its timeout"))
+		require.Greater(t, lines.count(keyOf(2)), 2)
+	})
+}
+
+// Without the option no goroutine is there for lifelines; with it, one for each node that is loaded.
+func TestLifeline_Goroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reapers := func(h *harness) int {
+			createNode(t, h, h.node+"-2")
+			for _, path := range []string{h.node, h.node + "-2"} {
+				s := h.open(t)
+				s.start(keyedStart(path, 0, "k", time.Minute))
+				s.cancel()
+			}
+			synctest.Wait()
+			stacks := make([]byte, 1<<20)
+
+			return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "server.(*reaper).run(")
+		}
+		require.Zero(t, reapers(serve(t)))
+		with := serve(t, server.WithLifelines(newLifelines()))
+		require.Equal(t, 2, reapers(with))
+		with.stop(t)
+		require.Zero(t, reapers(serve(t)))
+	})
+}
+
+// Ten thousand sessions that are detached for long cost a thousand tries a second, not forty thousand. One whose stream
+// ends meanwhile is tried at once all the same.
+func TestLifeline_ManyAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sessions = 10_000
+		lines := newLifelines()
+		h := serve(t, server.WithStore(open(t, detachedSessions(t, sessions))), server.WithLifelines(lines))
+		h.attach(t, 0, time.Minute).cancel() // loads the node
+		time.Sleep(30 * time.Second)
+		first := lines.sum()
+		require.LessOrEqual(t, first, 18*sessions, "one at the load, 14 while the pauses double up to 10 s, and 2 after that")
+		time.Sleep(10 * time.Second)
+		require.InDelta(t, sessions, lines.sum()-first, sessions/100, "a thousand tries a second")
+
+		holder, waiter := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, time.Minute)
+		holder.requireAcquired("job")
+		waiter.requirePending("job")
+		lines.cut("k", 4)
+		holder.cancel()
+		waiter.requireGranted()
+		require.Equal(t, []int64{1, 2, 4}, lines.pauses("k"))
+	})
+}
+
+func keyOf(session int) string { return fmt.Sprint("key-", session) }
+
+// detachedSessions returns a store in which the first node to be created will have the sessions 1 to n, with a timeout
+// of ten minutes.
+func detachedSessions(tb testing.TB, n int) *memstore.Disk {
+	tb.Helper()
+	disk := &memstore.Disk{}
+	st, err := disk.Open()
+	require.NoError(tb, err)
+	var fx node.Effects
+	sessions := node.New()
+	for i := range n {
+		sessions.Apply(1, node.Attach{
+			Stream: node.StreamID(i + 1), TimeoutMillis: 600_000, ProtectionKey: []byte(keyOf(i + 1)),
+		}, &fx)
+	}
+	require.NoError(tb, st.Commit(tb.Context(), store.Batch{Space: 1, Changes: fx.Changes}))
+	require.NoError(tb, st.Close())
+
+	return disk
+}
