@@ -13,6 +13,10 @@ import (
 	"tenure/server"
 )
 
+// farewell is how long a host that stops in order waits for clients to hear of it: who does not is perhaps stopped, and
+// the others shall not wait for it.
+const farewell = 200 * time.Millisecond
+
 // sweepPeriod is the time between two looks for lifelines that nobody needs.
 const sweepPeriod = time.Minute
 
@@ -63,8 +67,11 @@ func (h *host) serving() bool {
 	}
 }
 
-// stop lets calls end until ctx does. Then another process can host: the sockets go before the store's lock does (E2).
+// stop lets calls end, though not for long. Then another process can host: the sockets go before the store's lock does
+// (E2).
 func (h *host) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
 	err := h.server.Stop(ctx)
 	<-h.ended
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -74,17 +75,27 @@ func (v *vigil) tell(line string) {
 
 // silent says who is waited for, and what can be done.
 func (v *vigil) silent() string {
-	who, ok := pebblestore.Owner(v.dir)
-	if !ok {
-		return fmt.Sprintf("waiting for the process that has the lock of %q and does not answer", v.dir)
+	who, known := pebblestore.Owner(v.dir)
+	here, err := os.Hostname()
+	switch {
+	case !known:
+		return fmt.Sprintf("waiting for the process that has the store in %q and does not answer", v.dir)
+	case !exists(filepath.Join(v.dir, socketName)):
+		return fmt.Sprintf("waiting for %s, which has the store in %q and does not serve there: if it is a server of its "+
+			"own, name its address with -ydb, or stop it", who, v.dir)
+	case err != nil || here != who.Host:
+		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: there, let it go on if it is "+
+			"stopped, or end it, and another process takes over", who, v.dir)
+	default:
+		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: let it go on if it is "+
+			"stopped (kill -CONT %d), or end it (kill -9 %d), and another process takes over", who, v.dir, who.PID, who.PID)
 	}
-	what := fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer", who, v.dir)
-	if here, err := os.Hostname(); err != nil || here != who.Host {
-		return what + ": look for it there: if it is stopped, let it go on, if it hangs, end it, and another takes over"
-	}
+}
 
-	return fmt.Sprintf("%s: if it is stopped, let it go on (kill -CONT %d), if it hangs, end it (kill -9 %d), and "+
-		"another takes over", what, who.PID, who.PID)
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+
+	return err == nil
 }
 
 // close ends the vigil; no notice comes after it.
