@@ -87,5 +87,16 @@ func (l *Lease) Deadline() time.Time {
 	return l.session.client.clock.Time(at)
 }
 
+// Remaining returns for how long from now the lease is surely held, as things stand: each answer of the node adds to it.
+// It is 0 when the lease has ended, and from its deadline on, and never negative. It does no I/O.
+func (l *Lease) Remaining() time.Duration {
+	at := clock.Instant(l.session.deadline.Load())
+	if l.ctx.Err() != nil {
+		return 0
+	}
+
+	return max(0, at.Sub(l.session.client.clock.Now())) // the clock is read last, so that no delay adds to it
+}
+
 // Valid reports whether the lease is surely held at this moment. It does no I/O: call it right before a side effect.
 func (l *Lease) Valid() bool { return l.ctx.Err() == nil && l.session.alive() }
