@@ -24,6 +24,6 @@
 //
 // # What the caller must do
 //
-// Work must return soon after its context has ended: well before the session's timeout has passed. All who share a lock
-// use the same node path and semaphore name. The client must outlive Run.
+// Work must return soon after its context has ended: well before the session's timeout has passed, and with [WithGrace]
+// within the grace. All who share a lock use the same node path and semaphore name. The client must outlive Run.
 package lock

@@ -15,7 +15,7 @@ type Acquired struct {
 	Session uint64 // id of the session
 }
 
-// Lost says that the lock is not held any more, and the context of work has ended.
+// Lost says that the lock is not held any more, or counts as lost by [WithGrace], and the context of work has ended.
 type Lost struct {
 	Cause error // wraps ErrLost
 }

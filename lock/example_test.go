@@ -86,6 +86,36 @@ func ExampleWithObserver() {
 	// released
 }
 
+// What is written to can refuse a holder that is late, if it is given the token of the lock.
+func ExampleLease() {
+	dsn, stop := serve()
+	defer stop()
+
+	ctx := context.Background()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(ctx) }()
+
+	work := func(ctx context.Context) error {
+		token, err := lock.Lease(ctx).(*tenure.Lease).Token(ctx)
+		fmt.Println("token:", token)
+
+		return err
+	}
+	for range 2 {
+		if err := lock.Run(ctx, tenure.New(db), "/local/test", "backup", work); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// token: 1
+	// token: 2
+}
+
 // serve starts a server in memory.
 func serve() (dsn string, stop func()) {
 	s, err := server.New()

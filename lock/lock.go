@@ -1,10 +1,12 @@
 package lock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/term"
@@ -14,13 +16,18 @@ import (
 // kept alive. See [context.Cause].
 var ErrLost = term.ErrLost
 
+// Lease returns the lease that the work with this context is done under, for its fencing token, its session and what
+// else the client's leases tell; nil if ctx is not one that [Run] gave to work. Run gives it back: the caller must not.
+func Lease(ctx context.Context) coordination.Lease { return term.Lease(ctx) }
+
 // Run calls work while it holds the lock: the ephemeral semaphore of this name on the coordination node at path, taken
 // as a whole. The node is created if it is missing. Until the lock is held, Run waits; there is no limit but ctx.
 //
 // The context of work is ctx, ended also when the lock is lost. Then Run waits for work to return, whatever that
 // returns, and begins anew: it opens a new session, waits for the lock and calls work again. When work returns and the
 // lock is still held, Run gives the lock back and returns what work returned. So work may run several times, never
-// twice at once, and its last run was under the lock from beginning to end.
+// twice at once, and its last run was under the lock from beginning to end. [Lease] tells work more about the lock that
+// it has, and [WithGrace] lets its context end some time ahead of the loss.
 //
 // When ctx ends while work runs, Run waits for work to return and gives the lock back, so that the next in the queue
 // has it at once; its result is that of work even so. When ctx ends at any other time, Run returns the cause of that
@@ -74,6 +81,11 @@ func (l *locker) check() error {
 		return err
 	}
 
+	timeout := cmp.Or(l.term.Timeout, term.DefaultTimeout)
+	if l.grace < 0 || l.grace > timeout/graceShare {
+		return fmt.Errorf("grace %v is not within 0 and a third of the timeout, which is %v", l.grace, timeout)
+	}
+
 	return l.term.Check()
 }
 
@@ -98,17 +110,37 @@ func (l *locker) once(ctx context.Context) (err error) {
 	}
 	l.observe(Acquired{Session: t.SessionID()})
 
-	work, end := term.Under(ctx, lease, func(cause error) { l.observe(Lost{Cause: cause}) })
+	work, end, err := l.under(ctx, lease)
+	if err != nil {
+		held = lease
+
+		return backoff.Permanent(fmt.Errorf("lock %q: %w", l.semaphore, err))
+	}
 	defer func() {
-		if end() {
+		inTime := end()
+		if inTime || lease.Context().Err() == nil {
 			held = lease
-		} else {
+		}
+		if !inTime {
 			err = context.Cause(work)
 		}
 	}()
 	l.result = l.work(work)
 
 	return nil
+}
+
+// under returns the context for work, and what is to be called when that has returned; see term.Under.
+func (l *locker) under(
+	ctx context.Context, lease coordination.Lease,
+) (work context.Context, end func() (held bool), err error) {
+	observe := func(cause error) { l.observe(Lost{Cause: cause}) }
+	if l.grace > 0 {
+		return term.UnderWithGrace(ctx, lease, l.grace, observe)
+	}
+	work, end = term.Under(ctx, lease, observe)
+
+	return work, end, nil
 }
 
 // part gives the lease back, if one is held, and closes the session, in the time of one farewell.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/coordtest"
 	"tenure/lock"
@@ -38,7 +39,7 @@ type runner struct {
 }
 
 // start runs the lock with work that goes on until its context ends, and then for linger.
-func start(t *testing.T, service *coordtest.Service, linger time.Duration, opts ...lock.Option) *runner {
+func start(t *testing.T, service coordination.Client, linger time.Duration, opts ...lock.Option) *runner {
 	t.Helper()
 	r := &runner{linger: linger}
 	r.run(t.Context(), service, func(ctx context.Context) error {
@@ -56,7 +57,7 @@ func start(t *testing.T, service *coordtest.Service, linger time.Duration, opts 
 
 // run runs the lock with the work given.
 func (r *runner) run(
-	ctx context.Context, service *coordtest.Service, work func(context.Context) error, opts ...lock.Option,
+	ctx context.Context, service coordination.Client, work func(context.Context) error, opts ...lock.Option,
 ) {
 	ctx, stop := context.WithCancelCause(ctx)
 	r.stop, r.done = stop, make(chan error, 1)
@@ -551,6 +552,14 @@ func TestRun_Arguments(t *testing.T) {
 		{
 			"long description", path, name, work, lock.WithDescription(long),
 			`lock "lock": description of 1048577 bytes is over 1024`,
+		},
+		{
+			"negative grace", path, name, work, lock.WithGrace(-1),
+			`lock "lock": grace -1ns is not within 0 and a third of the timeout, which is 10s`,
+		},
+		{
+			"long grace", path, name, work, lock.WithGrace(timeout/3 + 1),
+			`lock "lock": grace 3.333333334s is not within 0 and a third of the timeout, which is 10s`,
 		},
 		{"long data", path, name, work, lock.WithData([]byte(long)), `lock "lock": data of 1048577 bytes are over 1048576`},
 	} {

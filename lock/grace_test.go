@@ -1,0 +1,240 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure/internal/coordtest"
+	"tenure/lock"
+)
+
+const grace = 2 * time.Second
+
+// A timedService is a service with a client whose leases tell how long they last: as long as the test says.
+type timedService struct {
+	*coordtest.Service
+
+	mu       sync.Mutex // guards the rest
+	deadline time.Time  // of all leases
+	looks    int        // how often that was asked for
+}
+
+// last makes leases last for so long from now, since the server has answered. That never makes them shorter.
+func (s *timedService) last(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline = time.Now().Add(d)
+}
+
+func (s *timedService) Session(
+	ctx context.Context, path string, opts ...options.SessionOption,
+) (coordination.Session, error) {
+	session, err := s.Service.Session(ctx, path, opts...)
+
+	return &timedSession{session, s}, err
+}
+
+type timedSession struct {
+	coordination.Session
+
+	service *timedService
+}
+
+func (s *timedSession) AcquireSemaphore(
+	ctx context.Context, name string, count uint64, opts ...options.AcquireSemaphoreOption,
+) (coordination.Lease, error) {
+	lease, err := s.Session.AcquireSemaphore(ctx, name, count, opts...)
+	if err != nil {
+		return nil, err
+	}
+	s.service.last(timeout)
+
+	return &timedLease{lease, s.service}, nil
+}
+
+type timedLease struct {
+	coordination.Lease
+
+	service *timedService
+}
+
+func (l *timedLease) Remaining() time.Duration {
+	l.service.mu.Lock()
+	defer l.service.mu.Unlock()
+	l.service.looks++
+
+	return max(0, time.Until(l.service.deadline))
+}
+
+// startTimed runs the lock with a grace, with work that goes on until its context ends, and then for linger.
+func startTimed(t *testing.T, linger time.Duration) (*runner, *timedService) {
+	t.Helper()
+	service := &timedService{Service: coordtest.NewService()}
+	r := start(t, service, linger, lock.WithGrace(grace))
+	require.Equal(t, 1, r.workingAfter(soon))
+
+	return r, service
+}
+
+// workingAfter returns how often work has been called after d.
+func (r *runner) workingAfter(d time.Duration) int {
+	time.Sleep(d)
+
+	return r.working()
+}
+
+// Work is told of the danger when there is as much time left as the grace, not sooner and not later, and Run gives back
+// what it has when work has returned in time.
+func TestRun_GraceAheadOfTheLoss(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, service := startTimed(t, grace/2)
+		service.last(timeout)
+		time.Sleep(timeout - grace - 1)
+		synctest.Wait()
+		require.Empty(t, r.ended)
+		require.Equal(t, "waiting acquired", r.story())
+
+		time.Sleep(1)
+		require.Equal(t, "waiting acquired lost", r.story(), "said at once, though work goes on")
+		require.Len(t, r.ended, 1)
+		require.ErrorIs(t, r.ended[0], lock.ErrLost)
+		require.EqualError(t, r.ended[0], "lease lost: no answer from the server, and others can have it in 2s")
+		require.NotZero(t, service.Owner(path, name))
+
+		service.last(timeout) // too late
+		time.Sleep(grace/2 + soon)
+		require.Equal(t, "waiting acquired lost released retry waiting acquired", r.story())
+		require.NoError(t, r.end(t))
+		require.Equal(t, 2, r.working())
+		require.Zero(t, service.Owner(path, name))
+	})
+}
+
+// As long as the server answers in time there is no danger, and nobody looks for one more often than that takes.
+func TestRun_AnswersPutTheDangerOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, service := startTimed(t, 0)
+		const hours = 10
+		service.looks = 0
+		for began := time.Now(); time.Since(began) < hours*time.Hour; {
+			service.last(timeout)
+			time.Sleep(timeout / 4)
+		}
+		require.Equal(t, "waiting acquired", r.story())
+		require.LessOrEqual(t, service.looks, int(hours*time.Hour/(timeout-grace-timeout/4))+1)
+		require.NoError(t, r.end(t))
+	})
+}
+
+// Work that does not return within the grace has lost the lock for good, and there is nothing to give back.
+func TestRun_LostWithinTheGrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, service := startTimed(t, grace+time.Second)
+		time.Sleep(timeout - grace)
+		require.Equal(t, "waiting acquired lost", r.story())
+		time.Sleep(grace)
+		require.True(t, service.Break(r.session(), errors.New("unplugged")))
+		require.Equal(t, "waiting acquired lost", r.story(), "once is enough")
+		time.Sleep(time.Second)
+		require.Equal(t, "waiting acquired lost retry waiting", r.story())
+		time.Sleep(timeout) // the dead session leaves the queue
+		require.Equal(t, 2, r.working())
+		require.NoError(t, r.end(t))
+	})
+}
+
+// A lock that is lost at once leaves no grace, and the cause is the client's.
+func TestRun_LostWithoutGrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, service := startTimed(t, 0)
+		unplugged := errors.New("unplugged")
+		require.True(t, service.Break(r.session(), unplugged))
+		time.Sleep(soon)
+		require.Equal(t, "waiting acquired lost retry waiting", r.story())
+		require.ErrorIs(t, r.ended[0], unplugged)
+		time.Sleep(timeout)
+		require.NoError(t, r.end(t))
+	})
+}
+
+// What work returns while the lock is in danger is no result: it has been interrupted.
+func TestRun_ResultInDangerIsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := &timedService{Service: coordtest.NewService()}
+		var r runner
+		r.run(t.Context(), service, func(ctx context.Context) error {
+			if len(r.began) == 2 {
+				return nil
+			}
+			<-ctx.Done()
+
+			return errors.New("of no account")
+		}, lock.WithGrace(grace))
+		require.NoError(t, <-r.done)
+		require.Equal(t, "waiting acquired lost released retry waiting acquired released", r.story())
+	})
+}
+
+// When ctx ends, danger does not change what Run returns.
+func TestRun_DangerAfterTheEndOfContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := startTimed(t, grace)
+		time.Sleep(timeout - grace - time.Second)
+		r.stop(errStopped)
+		time.Sleep(time.Second)
+		require.Equal(t, "waiting acquired lost", r.story())
+		require.Equal(t, []error{errStopped}, r.ended)
+		require.Equal(t, errStopped, <-r.done)
+		require.Equal(t, "waiting acquired lost released", r.story())
+	})
+}
+
+func TestRun_GraceNeedsLeasesThatTell(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		r := start(t, service, 0, lock.WithGrace(grace))
+		require.EqualError(t, <-r.done, `lock "lock": a grace needs leases that tell how long they last, and those of `+
+			`this client do not: use the client of package tenure`)
+		require.Zero(t, r.working())
+		require.Equal(t, "waiting acquired released", r.story())
+		require.Zero(t, service.Owner(path, name))
+	})
+}
+
+func TestLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		require.Nil(t, lock.Lease(t.Context()))
+		for _, opts := range [][]lock.Option{nil, {lock.WithGrace(grace)}} {
+			service := &timedService{Service: coordtest.NewService()}
+			var lease coordination.Lease
+			var r runner
+			r.run(t.Context(), service, func(ctx context.Context) error {
+				sub, cancel := context.WithCancel(ctx)
+				defer cancel()
+				lease = lock.Lease(sub)
+				require.NoError(t, lease.Context().Err())
+
+				return nil
+			}, opts...)
+			require.NoError(t, <-r.done)
+			require.IsType(t, &timedLease{}, lease)
+			require.Equal(t, r.session(), lease.Session().SessionID())
+		}
+	})
+}
