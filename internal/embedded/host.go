@@ -1,32 +1,43 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"tenure/internal/clock"
 	"tenure/server"
 )
 
-// farewell is how long a host that stops in order waits for clients to hear of it: who does not is perhaps stopped, and
-// the others shall not wait for it.
-const farewell = 200 * time.Millisecond
+const (
+	// farewell is how long a host that stops in order waits for clients to hear of it: who does not is perhaps stopped
+	// itself, and the others shall not wait for it.
+	farewell = 200 * time.Millisecond
 
-// sweepPeriod is the time between two looks for lifelines that nobody needs.
-const sweepPeriod = time.Minute
+	// sweepPeriod is the time between two looks for lifelines that nobody needs.
+	sweepPeriod = time.Minute
+
+	// placePeriod is the time between two looks whether the host is still the one that clients find.
+	placePeriod = time.Second
+)
 
 // host is the server in this process.
 type host struct {
+	dir    *directory
+	log    *slog.Logger
 	server *server.Server
-	ended  chan struct{} // closed when another process can host
+	socket *socket
+
+	running sync.WaitGroup // what goes on beside the server, until it stops
+	lost    error          // set by keepPlace, which is one of them
+	ended   chan struct{}  // closed when another process can host
 }
 
-// newHost opens the store, which one process at a time can (E1), and serves until stop is called or the store fails,
+// newHost opens the store, which one process at a time can (E1), and serves until stop is called or something fails,
 // which failed is told.
 func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error) {
 	lines := &lifelines{dir: dir.path}
@@ -34,22 +45,22 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	if err != nil {
 		return nil, err
 	}
-	lis, err := dir.listen(socketName)
+	s, err := dir.listen(socketName)
 	if err != nil {
 		return nil, errors.Join(err, srv.Stop(context.Background()))
 	}
 
-	h := &host{server: srv, ended: make(chan struct{})}
+	h := &host{dir: dir, log: log, server: srv, socket: s, ended: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
-	var running errgroup.Group
-	running.Go(func() error { return lines.sweepNowAndThen(ctx, log) })
+	h.running.Go(func() { h.keepPlace(ctx) })
+	h.running.Go(func() { h.sweep(ctx, lines) })
 	go func() { // ends with the server; see stop
 		defer close(h.ended)
-		err := srv.Serve(lis)
+		err := srv.Serve(s)
 		cancel()
-		_ = running.Wait()
+		h.running.Wait()
 		_ = srv.Stop(context.Background()) // if it has failed, the store is to be given up
-		if err != nil {
+		if err = cmp.Or(err, h.lost); err != nil {
 			failed(fmt.Errorf("the server in %q has stopped: %w", dir.path, err))
 		}
 	}()
@@ -78,13 +89,26 @@ func (h *host) stop(ctx context.Context) error {
 	return err
 }
 
-// sweepNowAndThen removes lifelines that nobody needs, until ctx ends.
-func (l *lifelines) sweepNowAndThen(ctx context.Context, log *slog.Logger) error {
-	for clk := clock.Go(); clock.Pause(ctx, clk, sweepPeriod); {
-		if err := l.sweep(); err != nil {
-			log.WarnContext(ctx, "left-over lifelines stay", "error", err)
+// keepPlace stops the server, and with it who holds something by it, when clients do not find it any more: somebody has
+// removed the directory or what is in it, and who comes now begins anew. It returns when ctx ends.
+func (h *host) keepPlace(ctx context.Context) {
+	for clk := clock.Go(); clock.Pause(ctx, clk, placePeriod); {
+		if !h.socket.inPlace() {
+			h.lost = errors.New("its socket was removed: leave the directory alone while it is in use")
+			cut, cancel := context.WithCancel(ctx)
+			cancel()
+			_ = h.server.Stop(cut)
+
+			return
 		}
 	}
+}
 
-	return nil
+// sweep removes lifelines that nobody needs, now and then until ctx ends.
+func (h *host) sweep(ctx context.Context, lines *lifelines) {
+	for clk := clock.Go(); clock.Pause(ctx, clk, sweepPeriod); {
+		if err := lines.sweep(); err != nil {
+			h.log.WarnContext(ctx, "left-over lifelines stay", "error", err)
+		}
+	}
 }

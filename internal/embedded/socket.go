@@ -28,21 +28,52 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(at, bt)
 }
 
-// listen makes the socket in the place of one that a host has left which was killed. For the host alone (E1). Closing
-// the listener removes the socket.
-func (d *directory) listen(name string) (net.Listener, error) {
-	if err := os.Remove(d.join(name)); err != nil && !os.IsNotExist(err) {
+// socket is a listener that knows its file.
+type socket struct {
+	net.Listener
+
+	path string
+	file os.FileInfo
+}
+
+// listen makes the socket, in the place of one that a host has left which was killed. For the host alone (E1).
+func (d *directory) listen(name string) (*socket, error) {
+	path := d.join(name)
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, dirError(d.path, err)
 	}
 	address, err := d.address(name)
 	if err != nil {
 		return nil, err
 	}
-	lis, err := net.Listen("unix", address)
+	lis, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("state directory %q: no socket can be made in it: %w: choose one on a local disk with "+
 			"--dir or TENURE_DIR", d.path, reason(err))
 	}
+	lis.SetUnlinkOnClose(false) // by name; see Close
+	file, err := os.Lstat(path)
+	if err != nil {
+		lis.Close()
 
-	return lis, nil
+		return nil, dirError(d.path, err)
+	}
+
+	return &socket{lis, path, file}, nil
+}
+
+// inPlace says whether clients that look for the socket find it.
+func (s *socket) inPlace() bool {
+	at, err := os.Lstat(s.path)
+
+	return err == nil && os.SameFile(at, s.file)
+}
+
+// Close removes the socket, but not that of another host, if somebody has replaced the directory.
+func (s *socket) Close() error {
+	if s.inPlace() {
+		_ = os.Remove(s.path) // what stays is removed by the next host
+	}
+
+	return s.Listener.Close()
 }
