@@ -17,7 +17,7 @@ func tenure(env *cli.Env) *cobra.Command {
 		Example: "tenure serve",
 		Long:    "tenure serves locks, semaphores and leases to the programs of one machine or of many.",
 	}
-	root.AddCommand(serveCommand(env))
+	root.AddCommand(serveCommand(env), statusCommand(env))
 
 	return root
 }

@@ -24,8 +24,9 @@ func TestMain(m *testing.M) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for golden, line := range map[string][]string{
-		"help.txt":  {"--help"},
-		"serve.txt": {"serve", "--help"},
+		"help.txt":   {"--help"},
+		"serve.txt":  {"serve", "--help"},
+		"status.txt": {"status", "--help"},
 	} {
 		want, err := os.ReadFile(filepath.Join("testdata", golden))
 		require.NoError(t, err)

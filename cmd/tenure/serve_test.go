@@ -267,9 +267,12 @@ func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 		"data and memory": {
 			listen + "--memory --data x", `--memory keeps nothing and --data "x" does: leave one of them out`,
 		},
-		"data is a file": {listen + "--data " + file, fmt.Sprintf("open store %q: mkdir %s: not a directory", file, file)},
-		"argument":       {"--memory now", `argument "now" is one too many: see tenure serve --help`},
-		"flag":           {"--memory -fast", `there is no flag -fast: see tenure serve --help`},
+		"data is a file": {
+			listen + "--data " + file,
+			fmt.Sprintf("open store %q: mkdir %q: not a directory: there is a file: choose another directory", file, file),
+		},
+		"argument": {"--memory now", `argument "now" is one too many: see tenure serve --help`},
+		"flag":     {"--memory -fast", `there is no flag -fast: see tenure serve --help`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -293,7 +296,8 @@ func TestServe_RefusesDataOfALaterVersion(t *testing.T) {
 	require.Equal(t, cli.ExitFailure, code)
 	require.Empty(t, stdout)
 	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store has a newer format: Pebble's format 999, this `+
-		`tenure reads up to [0-9]+: run the version that wrote it, or a later one\n$`, dir), stderr)
+		`is tenure [^,]+, which reads up to Pebble's format [0-9]+: run the version that wrote it, or a later one\n$`, dir),
+		stderr)
 }
 
 // keptStore makes a data directory with a node in it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -30,7 +31,8 @@ type host struct {
 	dir    *directory
 	log    *slog.Logger
 	server *server.Server
-	socket *socket
+	socket *socket      // the server's
+	people *http.Server // answers on the other one
 
 	running sync.WaitGroup // what goes on beside the server, until it stops
 	lost    error          // set by keepPlace, which is one of them
@@ -45,19 +47,28 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := dir.listen(socketName)
+	status, err := dir.listen(statusName)
 	if err != nil {
 		return nil, errors.Join(err, srv.Stop(context.Background()))
 	}
+	s, err := dir.listen(socketName)
+	if err != nil {
+		return nil, errors.Join(err, status.Close(), srv.Stop(context.Background()))
+	}
 
 	h := &host{dir: dir, log: log, server: srv, socket: s, ended: make(chan struct{})}
+	h.people = &http.Server{
+		Handler: h, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
 	ctx, cancel := context.WithCancel(context.Background())
+	h.running.Go(func() { _ = h.people.Serve(status) })
 	h.running.Go(func() { h.keepPlace(ctx) })
 	h.running.Go(func() { h.sweep(ctx, lines) })
 	go func() { // ends with the server; see stop
 		defer close(h.ended)
 		err := srv.Serve(s)
 		cancel()
+		_ = h.people.Close()
 		h.running.Wait()
 		_ = srv.Stop(context.Background()) // if it has failed, the store is to be given up
 		if err = cmp.Or(err, h.lost); err != nil {
@@ -83,6 +94,7 @@ func (h *host) serving() bool {
 func (h *host) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
+	_ = h.people.Close()
 	err := h.server.Stop(ctx)
 	<-h.ended
 
@@ -97,6 +109,7 @@ func (h *host) keepPlace(ctx context.Context) {
 			h.lost = errors.New("its socket was removed: leave the directory alone while it is in use")
 			cut, cancel := context.WithCancel(ctx)
 			cancel()
+			_ = h.people.Close()
 			_ = h.server.Stop(cut)
 
 			return
