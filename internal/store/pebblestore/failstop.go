@@ -22,11 +22,16 @@ import (
 type failstop struct {
 	vfs.FS
 	*firstError            // what has stopped it
-	shadow      *vfs.MemFS // files made after the stop, all in one directory
+	shadow      *vfs.MemFS // files that are not on the disk, all in one directory
+
+	mu      sync.Mutex // guards all that follows
+	dirs    map[string]*entries
+	made    []string // files that undo removes
+	lasting bool     // what is made from now on is not for undo
 }
 
 func newFailstop(disk vfs.FS) *failstop {
-	return &failstop{disk, newFirstError(), vfs.NewMem()}
+	return &failstop{FS: disk, firstError: newFirstError(), shadow: vfs.NewMem(), dirs: make(map[string]*entries)}
 }
 
 // firstError keeps the first error that it gets. Safe for concurrent use.
@@ -100,28 +105,73 @@ func (f *failstop) shadowed(name string) string {
 func (f *failstop) open(op, name string, do func() (vfs.File, error)) (vfs.File, error) {
 	var onDisk vfs.File
 	if f.change(op, name, func() (err error) { onDisk, err = do(); return err }) {
+		f.added(name)
+
 		return &file{File: onDisk, disk: f, name: name}, nil
 	}
 
 	return f.shadow.OpenReadWrite(f.shadowed(name), vfs.WriteCategoryUnspecified)
 }
 
-// Create makes a file. Pebble moves from one manifest to the next by a marker, an empty file named for the manifest: it
-// makes the marker, removes the old one, then syncs the directory. That counts on a directory that keeps the order of
-// its changes, which not all do; so the manifest is durable here before its marker is, and the marker before Create
-// returns.
-func (f *failstop) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	create := func() (vfs.File, error) { return f.FS.Create(name, c) }
-	if !strings.HasPrefix(f.PathBase(name), "marker.") {
-		return f.open("create", name, create)
-	}
-	dir := f.PathDir(name)
-	if err := syncDir(f, dir); err != nil {
-		return nil, err
-	}
-	marker, err := f.open("create", name, create)
+// isMarker says whether the file is a marker. Pebble moves from one manifest to the next by a marker, an empty file
+// named for the manifest: it makes the new marker, removes the old one, then syncs the directory. That counts on a
+// directory that keeps the order of its changes, which not all do; so the manifest is durable here before its marker is
+// made, and the marker before the one that it replaces is removed.
+func (f *failstop) isMarker(name string) bool { return strings.HasPrefix(f.PathBase(name), "marker.") }
 
-	return marker, errors.Join(err, syncDir(f, dir))
+// Create makes a file. Pebble's options never reach the disk: they tell with which options the database was written,
+// which its formatVersion does as well, and would cost every Open two syncs.
+func (f *failstop) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(f.PathBase(name), "temporary.") { // renamed when written
+		return f.shadow.Create(f.shadowed(name), c)
+	}
+	if f.isMarker(name) {
+		if err := syncDir(f, f.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
+
+	return f.open("create", name, func() (vfs.File, error) {
+		made, err := f.FS.Create(name, c)
+		f.note(name)
+
+		return made, err
+	})
+}
+
+// note notes for undo that the file was made, or perhaps in part. What a marker names stays, so once there is a marker
+// there is nothing to undo.
+func (f *failstop) note(name string) {
+	if f.isMarker(name) {
+		if _, err := f.FS.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			f.keep()
+		}
+
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.lasting {
+		f.made = append(f.made, name)
+	}
+}
+
+// keep leaves nothing to undo, and nothing that is made from now on.
+func (f *failstop) keep() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.made, f.lasting = nil, true
+}
+
+// undo removes from the disk what was made there, so that who tries to open a store on a full disk, again and again,
+// does not fill it further.
+func (f *failstop) undo() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range f.made {
+		_ = f.FS.Remove(name) // it does no harm
+	}
+	f.made = nil
 }
 
 func (f *failstop) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -132,41 +182,47 @@ func (f *failstop) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs
 	return f.open("rename", old, func() (vfs.File, error) { return f.FS.ReuseForWrite(old, name, c) })
 }
 
-// OpenDir returns the directory for a Sync.
-func (f *failstop) OpenDir(name string) (vfs.File, error) {
-	dir, err := f.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
-	}
-
-	return &file{File: dir, disk: f, name: name}, nil
-}
-
 func (f *failstop) Rename(old, name string) error {
-	if !f.change("rename", old, func() error { return f.FS.Rename(old, name) }) {
-		_ = f.shadow.Rename(f.shadowed(old), f.shadowed(name)) // not there: it is on the disk, and stays
+	switch {
+	case f.inMemory(old):
+		return f.shadow.Rename(f.shadowed(old), f.shadowed(name))
+	case f.change("rename", old, func() error { return f.FS.Rename(old, name) }):
+		f.added(name)
 	}
 
 	return nil
 }
 
 func (f *failstop) Link(old, name string) error {
-	f.change("link", old, func() error { return f.FS.Link(old, name) })
+	if f.change("link", old, func() error { return f.FS.Link(old, name) }) {
+		f.added(name)
+	}
 
 	return nil
 }
 
 func (f *failstop) MkdirAll(name string, perm os.FileMode) error {
-	f.change("mkdir", name, func() error { return f.FS.MkdirAll(name, perm) })
+	if _, err := f.FS.Stat(name); err == nil {
+		return nil
+	}
+	if f.change("mkdir", name, func() error { return f.FS.MkdirAll(name, perm) }) {
+		f.added(name)
+	}
 
 	return nil
 }
 
 // Remove returns errors to its caller: what should be gone and is not does no harm, and Pebble tries again.
 func (f *failstop) Remove(name string) error {
+	switch {
+	case f.inMemory(name):
+		return f.shadow.Remove(f.shadowed(name))
+	case f.isMarker(name):
+		if err := syncDir(f, f.PathDir(name)); err != nil {
+			return err
+		}
+	}
 	if f.stopped() {
-		_ = f.shadow.Remove(f.shadowed(name)) // as in Rename
-
 		return nil
 	}
 
@@ -181,11 +237,8 @@ func (f *failstop) RemoveAll(name string) error {
 	return f.FS.RemoveAll(name)
 }
 
-// inMemory says whether the file was made after the stop.
+// inMemory says whether the file is not on the disk.
 func (f *failstop) inMemory(name string) bool {
-	if !f.stopped() {
-		return false
-	}
 	_, err := f.shadow.Stat(f.shadowed(name))
 
 	return err == nil

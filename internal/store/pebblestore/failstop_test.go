@@ -44,13 +44,31 @@ func TestCommit_SaysWhatTheDiskSaid(t *testing.T) {
 		err  error
 		says string
 	}{
-		"write": {errorfs.OpFileWrite, syscall.ENOSPC, `write "/var/lib/store/pebble/\d+.log": no space left on device`},
-		"sync":  {errorfs.OpFileSyncData, syscall.EIO, `sync "/var/lib/store/pebble/\d+.log": input/output error`},
+		"full": {
+			errorfs.OpFileWrite, syscall.ENOSPC, `write "/var/lib/store/pebble/\d+.log": no space left on device: ` +
+				`the disk of "/var/lib/store" is full: make room on it`,
+		},
+		"quota": {
+			errorfs.OpFileWrite, syscall.EDQUOT, `write "/var/lib/store/pebble/\d+.log": disk quota exceeded: ` +
+				`the disk quota for "/var/lib/store" is used up: make room, or have the quota raised`,
+		},
+		"read-only": {
+			errorfs.OpFileWrite, syscall.EROFS, `write "/var/lib/store/pebble/\d+.log": read-only file system: ` +
+				`the file system of "/var/lib/store" is read-only: make it writable, or choose another directory`,
+		},
+		"broken": {
+			errorfs.OpFileSyncData, syscall.EIO, `sync "/var/lib/store/pebble/\d+.log": input/output error: ` +
+				`the disk of "/var/lib/store" fails: see the system's log, then mend or replace the disk`,
+		},
+		"ledger": {
+			errorfs.OpFileWriteAt, syscall.EFBIG, `write "/var/lib/store/ACKED": file too large: ` +
+				`check "/var/lib/store" and its disk`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mem := vfs.NewMem()
-			disk, on, hits := failing(mem, test.kind, ".log", test.err)
+			disk, on, hits := failing(mem, test.kind, "", test.err)
 			s, err := Open(testDir, testOptions(disk))
 			require.NoError(t, err)
 			require.NoError(t, s.Commit(t.Context(), put("1")))
@@ -59,7 +77,7 @@ func TestCommit_SaysWhatTheDiskSaid(t *testing.T) {
 			err = s.Commit(t.Context(), put("2"))
 			require.ErrorIs(t, err, test.err)
 			require.Regexp(t, `^store "/var/lib/store" has stopped: `+test.says+
-				`: mend the disk, then open the store again$`, err.Error())
+				`, then start again$`, err.Error())
 			says := err.Error()
 			on.Store(false) // too late
 			require.EqualError(t, s.Commit(t.Context(), put("3")), says)
@@ -108,8 +126,8 @@ func TestOpen_FullDisk(t *testing.T) {
 	disk, on, hits := failing(vfs.NewMem(), errorfs.OpFileWrite, ".log", syscall.ENOSPC)
 	on.Store(true)
 	_, err := Open(testDir, testOptions(disk))
-	require.EqualError(t, err, `create store "/var/lib/store": write "/var/lib/store/pebble.new/000002.log": `+
-		`no space left on device`)
+	require.EqualError(t, err, `open store "/var/lib/store": write "/var/lib/store/pebble.new/000002.log": `+
+		`no space left on device: the disk of "/var/lib/store" is full: make room on it`)
 	require.Positive(t, hits.Load())
 
 	on.Store(false)
@@ -131,7 +149,7 @@ func TestStore_StopsWhenPebbleGivesUp(t *testing.T) {
 	s.opts.pebble(s.disk, s.disk.stop).Logger.Fatalf("level %d is upside down", 3)
 	err = s.Commit(t.Context(), put("k"))
 	require.EqualError(t, err, `store "/var/lib/store" has stopped: level 3 is upside down: `+
-		`mend the disk, then open the store again`)
+		`check "/var/lib/store" and its disk, then start again`)
 	require.NoError(t, s.Close())
 	require.Contains(t, log.String(), `level=ERROR msg=pebble text="level 3 is upside down"`)
 }

@@ -126,8 +126,8 @@ func TestOpen_OtherFormats(t *testing.T) {
 	}{
 		"newer": {
 			set(binary.BigEndian.AppendUint64(nil, formatVersion+1)), store.ErrNewer,
-			`open store "/var/lib/store": store has a newer format: format 2, this tenure reads up to 1: ` +
-				`run the version that wrote it, or a later one`,
+			`open store "/var/lib/store": store has a newer format: format 2, this is tenure v0.4.0, which reads up to ` +
+				`format 1: run the version that wrote it, or a later one`,
 		},
 		"zero":    {set(make([]byte, 8)), store.ErrDamaged, "format version is 0"},
 		"garbled": {set([]byte("1")), store.ErrDamaged, "format version has 1 bytes in place of 8"},
@@ -169,7 +169,8 @@ func TestOpen_NewerPebble(t *testing.T) {
 
 	_, err := Open(testDir, testOptions(disk))
 	require.ErrorIs(t, err, store.ErrNewer)
-	require.ErrorContains(t, err, "Pebble's format 999, this tenure reads up to ")
+	require.ErrorContains(t, err, fmt.Sprintf("Pebble's format 999, this is tenure v0.4.0, which reads up to Pebble's format %d: "+
+		"run the version that wrote it, or a later one", pebble.FormatNewest))
 	require.Equal(t, img, imageOf(t, disk, testDir))
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -54,19 +53,23 @@ func readLedger(disk vfs.FS, name string) (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// newLedger puts a new file, which says count, in the place of the one that was, if any.
-func newLedger(disk *failstop, dir string, count uint64) (*ledger, error) {
-	name := disk.PathJoin(dir, ledgerName)
-	if err := disk.Remove(name + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	f, err := disk.OpenReadWrite(name+".new", vfs.WriteCategoryUnspecified)
+// newLedger puts a file that says 0 in its place. It stays when the directory is synced.
+func newLedger(disk *failstop, dir string) error {
+	return replaceFile(disk, dir, ledgerName, encodeCount(0))
+}
+
+// openLedger goes on with the file that is there, which said acked, and has it say count. What was written to it before
+// a process was killed is synced, so that the kills of many do not add up to a file that a power cut takes far back.
+func openLedger(disk *failstop, dir string, acked, count uint64) (*ledger, error) {
+	f, err := disk.OpenReadWrite(disk.PathJoin(dir, ledgerName), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{file: f}
-	err = errors.Join(l.write(count), l.sync(), disk.Rename(name+".new", name), syncDir(disk, dir))
-	if err != nil {
+	l := &ledger{file: f, acked: acked}
+	if count > acked {
+		err = l.write(count)
+	}
+	if err = errors.Join(err, l.sync()); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 
@@ -88,13 +91,16 @@ func (l *ledger) ack(count uint64) error {
 }
 
 func (l *ledger) write(count uint64) error {
-	var b [ledgerSize]byte
-	binary.LittleEndian.PutUint64(b[:], count)
-	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[:8], crcTable))
 	l.acked = count
-	_, err := l.file.WriteAt(b[:], 0)
+	_, err := l.file.WriteAt(encodeCount(count), 0)
 
 	return err
+}
+
+func encodeCount(count uint64) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, ledgerSize), count)
+
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
 }
 
 func (l *ledger) sync() error {

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -12,7 +13,9 @@ import (
 func TestLedger(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewCrashableMem()
-	l, err := newLedger(newFailstop(disk), "/", 7)
+	on := newFailstop(disk)
+	require.NoError(t, errors.Join(newLedger(on, "/"), syncDir(on, "/")))
+	l, err := openLedger(on, "/", 0, 7)
 	require.NoError(t, err)
 	for n := uint64(8); n < 3*syncEvery; n++ {
 		require.NoError(t, l.ack(n))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -21,59 +22,55 @@ import (
 const (
 	lockName   = "LOCK"
 	ownerName  = "OWNER"      // who has the lock, for people
+	stampName  = "VERSION"    // see stamp
 	ledgerName = "ACKED"      // see ledger
 	dbName     = "pebble"     // the database
 	newName    = "pebble.new" // a database that is being made
 )
 
-// formatVersion is the version of the keys, the values and the files. A store with a newer one is refused; one with an
-// older one is read as it is, for ever.
-const formatVersion = 1
-
 // Open opens the store in the directory, which it makes, with mode 0700, if there is none. Errors wrap
-// store.ErrLocked, store.ErrNewer and store.ErrDamaged; then what is stored is as it was. (A table's damage may be met
-// only when Pebble has begun to tidy up. It stops at once, and what it has done until then loses nothing.)
-func Open(dir string, opts Options) (_ *Store, err error) {
+// store.ErrLocked, store.ErrNewer and store.ErrDamaged, or what the system said, and tell in one line what to do; then
+// what is stored is as it was. (A table's damage may be met only when Pebble has begun to tidy up. It stops at once, and
+// what it has done until then loses nothing.) It takes microseconds to learn that the store is locked.
+func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.disk.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open store %q: %w", dir, err)
+		return nil, openError(dir, err)
 	}
 	held, err := lock(opts.disk, dir)
 	if err != nil {
-		return nil, err
+		return nil, openError(dir, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, unlock(opts.disk, dir, held))
-		}
-	}()
+	s, err := openLocked(dir, opts, held)
+	if err != nil {
+		_ = unlock(opts.disk, dir, held) // the first error says it all
 
+		return nil, openError(dir, refusal(err, readStamp(opts.disk, dir), opts.Version))
+	}
+
+	return s, nil
+}
+
+func openLocked(dir string, opts Options, held io.Closer) (*Store, error) {
 	acked, err := ackedBefore(dir, opts)
 	if err != nil {
 		return nil, err
 	}
 	switch _, err := opts.disk.Stat(opts.disk.PathJoin(dir, dbName)); {
-	case errors.Is(err, fs.ErrNotExist) && acked == 0:
-		if err := create(dir, opts); err != nil {
-			return nil, fmt.Errorf("create store %q: %w", dir, err)
-		}
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, damaged(dir, fmt.Sprintf("%q is gone, with %d acknowledged commits", dbName, acked))
+		if err := create(dir, opts, acked); err != nil {
+			return nil, err
+		}
 	case err != nil:
-		return nil, fmt.Errorf("open store %q: %w", dir, err)
+		return nil, err
 	}
-	commits, err := inspect(dir, opts, acked)
+	found, err := inspect(dir, opts, acked)
 	if err != nil {
 		return nil, err
 	}
+	restamp(opts.disk, dir, stamp{found.format, opts.Version}, opts.Logger)
 
-	return open(dir, opts, held, commits)
-}
-
-// damaged is the error for a store that is not what was written.
-func damaged(dir, what string) error {
-	return fmt.Errorf("open store %q: %w: %s: restore a backup, or move the directory away to begin anew",
-		dir, store.ErrDamaged, what)
+	return open(dir, opts, held, acked, found.commits)
 }
 
 // firstLine leaves out what Pebble's errors add for their own reports.
@@ -89,23 +86,35 @@ func ackedBefore(dir string, opts Options) (uint64, error) {
 	acked, err := readLedger(opts.disk, name)
 	switch {
 	case errors.Is(err, errBadLedger):
-		return 0, fmt.Errorf("open store %q: %w: %q: %w: check the disk, then remove the file if newest commits may be lost",
-			dir, store.ErrDamaged, name, err)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return 0, fmt.Errorf("open store %q: %w", dir, err)
+		return 0, fmt.Errorf("%w: %q: %w: check the disk, then remove the file if newest commits may be lost",
+			store.ErrDamaged, name, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, nil
 	default:
-		return acked, nil
+		return acked, err
 	}
 }
 
 // create makes the database beside its place and moves it there when it is whole and durable. So a database in its
-// place lacks nothing, and what a crash leaves of one is made anew.
-func create(dir string, opts Options) error {
+// place lacks nothing, and what a crash leaves of one is made anew. Open makes the way to it durable.
+func create(dir string, opts Options, acked uint64) (err error) {
+	if acked != 0 {
+		return damaged(fmt.Sprintf("%q is gone, with %d acknowledged commits", dbName, acked))
+	}
+	if s := readStamp(opts.disk, dir); s.format > formatVersion {
+		return newerFormat{ownFormat, s.format, formatVersion}
+	}
 	disk := newFailstop(opts.disk)
 	beside := disk.PathJoin(dir, newName)
 	if err := disk.RemoveAll(beside); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			_ = opts.disk.RemoveAll(beside) // the next Open tries again
+			disk.undo()
+		}
+	}()
 	pebbleOpts := opts.pebble(disk, disk.stop)
 	pebbleOpts.ErrorIfNotExists, pebbleOpts.ErrorIfExists = false, true
 	db, err := pebble.Open(beside, pebbleOpts)
@@ -118,47 +127,25 @@ func create(dir string, opts Options) error {
 		b.Set(commitsKey, run{0, 0}.encode(), nil), // there is no commit 0
 		b.Commit(pebble.Sync),
 		db.Close(),
+		replaceFile(disk, dir, stampName, stamp{formatVersion, opts.Version}.line()),
+		syncDir(disk, dir),
 	)
-	l, ledgerErr := newLedger(disk, dir, 0)
-	if ledgerErr == nil {
-		ledgerErr = l.close()
-	}
-	if err = cmp.Or(disk.failure(), err, ledgerErr); err != nil {
+	if err = cmp.Or(disk.failure(), err); err != nil {
 		return err
 	}
 
-	return cmp.Or(disk.Rename(beside, disk.PathJoin(dir, dbName)), syncPath(disk, dir), disk.failure())
+	return cmp.Or(disk.Rename(beside, disk.PathJoin(dir, dbName)), disk.failure())
 }
 
-// syncPath makes the directory durable, and the way to it: an earlier Open may have made it and have been cut off.
-func syncPath(disk *failstop, dir string) error {
-	for {
-		if err := syncDir(disk, dir); err != nil && !errors.Is(err, fs.ErrPermission) { // not ours, so not made by us
-			return err
-		}
-		parent := disk.PathDir(dir)
-		if parent == dir {
-			return nil
-		}
-		dir = parent
-	}
-}
+// found is what a database has.
+type found struct{ format, commits uint64 }
 
-func syncDir(disk *failstop, dir string) error {
-	d, err := disk.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// inspect looks at the whole database before anything in it is changed, and returns how many commits it has. It reads
-// the log and the manifest; the tables' blocks are checked when they are read.
-func inspect(dir string, opts Options, acked uint64) (commits uint64, err error) {
+// inspect looks at the whole database before anything in it is changed. It reads the log and the manifest; the tables'
+// blocks are checked when they are read.
+func inspect(dir string, opts Options, acked uint64) (_ found, err error) {
 	place := opts.disk.PathJoin(dir, dbName)
-	if err := checkPebbleFormat(dir, opts.disk, place); err != nil {
-		return 0, err
+	if err := checkPebbleFormat(opts.disk, place); err != nil {
+		return found{}, err
 	}
 	disk, heard := newFailstop(opts.disk), newFirstError()
 	disk.stop(errors.New("inspected only")) // whatever Pebble may do, it does to its shadow
@@ -166,75 +153,71 @@ func inspect(dir string, opts Options, acked uint64) (commits uint64, err error)
 	pebbleOpts.ReadOnly = true
 	db, err := pebble.Open(place, pebbleOpts)
 	if err != nil {
-		return 0, unreadable(dir, err)
+		return found{}, unreadable(err)
 	}
 	defer func() { err = cmp.Or(err, db.Close()) }()
 
-	if err := checkFormat(dir, db); err != nil {
-		return 0, err
+	format, err := formatOf(db)
+	if err != nil {
+		return found{}, err
 	}
 	all, err := commitsOf(db)
 	if err != nil {
-		return 0, unreadable(dir, fmt.Errorf("run of commits: %w", err))
+		return found{}, unreadable(fmt.Errorf("run of commits: %w", err))
 	}
 	switch {
 	case !all.whole() || all.first != 0:
-		return 0, damaged(dir, "commits are missing from the middle")
+		return found{}, damaged("commits are missing from the middle")
 	case all.last < acked:
-		return 0, damaged(dir, fmt.Sprintf("the newest commits are lost: %d are there, %d were acknowledged (to go on "+
+		return found{}, damaged(fmt.Sprintf("the newest commits are lost: %d are there, %d were acknowledged (to go on "+
 			"without them, remove %q)", all.last, acked, opts.disk.PathJoin(dir, ledgerName)))
 	case heard.failure() != nil:
-		return 0, unreadable(dir, heard.failure())
+		return found{}, unreadable(heard.failure())
 	}
 
-	return all.last, nil
+	return found{format, all.last}, nil
 }
 
 // checkPebbleFormat tells a database that only a newer Pebble reads from one that nobody reads.
-func checkPebbleFormat(dir string, disk vfs.FS, place string) error {
+func checkPebbleFormat(disk vfs.FS, place string) error {
 	text, err := atomicfs.ReadMarker(disk, place, "format-version")
 	if err != nil {
-		return unreadable(dir, err)
+		return unreadable(err)
 	}
 	if v, err := strconv.ParseUint(text, 10, 32); err == nil && v > uint64(pebble.FormatNewest) {
-		return newer(dir, fmt.Sprintf("Pebble's format %d, this tenure reads up to %d", v, pebble.FormatNewest))
+		return newerFormat{pebblesFormat, v, uint64(pebble.FormatNewest)}
 	}
 
 	return nil
-}
-
-func newer(dir, which string) error {
-	return fmt.Errorf("open store %q: %w: %s: run the version that wrote it, or a later one", dir, store.ErrNewer, which)
 }
 
 // unreadable tells damage from a disk or a system that does not let us read what may well be whole.
-func unreadable(dir string, err error) error {
+func unreadable(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {
-		return fmt.Errorf("open store %q: %w", dir, err)
+		return err
 	}
 
-	return damaged(dir, firstLine(err))
+	return damaged(firstLine(err))
 }
 
-func checkFormat(dir string, db *pebble.DB) error {
+func formatOf(db *pebble.DB) (uint64, error) {
 	value, closer, err := db.Get(formatKey)
 	if err != nil {
-		return unreadable(dir, fmt.Errorf("format version: %w", err))
+		return 0, unreadable(fmt.Errorf("format version: %w", err))
 	}
 	defer closer.Close()
 	if len(value) != 8 {
-		return damaged(dir, fmt.Sprintf("format version has %d bytes in place of 8", len(value)))
+		return 0, damaged(fmt.Sprintf("format version has %d bytes in place of 8", len(value)))
 	}
-	if format := binary.BigEndian.Uint64(value); format != formatVersion {
-		if format == 0 {
-			return damaged(dir, "format version is 0")
-		}
-
-		return newer(dir, fmt.Sprintf("format %d, this tenure reads up to %d", format, formatVersion))
+	switch format := binary.BigEndian.Uint64(value); {
+	case format == 0:
+		return 0, damaged("format version is 0")
+	case format > formatVersion:
+		return 0, newerFormat{ownFormat, format, formatVersion}
+	default:
+		return format, nil
 	}
-
-	return nil
 }
 
 func commitsOf(db *pebble.DB) (run, error) {

@@ -10,11 +10,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"tenure/internal/store"
+	"tenure/internal/version"
 )
 
 // Options of Open. The zero value works.
 type Options struct {
-	Logger *slog.Logger // what Pebble says: at debug, its errors at error; nil: silent
+	Logger  *slog.Logger // what Pebble says: at debug, its errors at error; nil: silent
+	Version string       // of tenure, for the store's VERSION and for messages; "": the one that was built
 
 	disk         vfs.FS // nil: the operating system's
 	memTableSize uint64 // 0: memTableSize
@@ -23,6 +25,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Version == "" {
+		o.Version = version.String()
 	}
 	if o.disk == nil {
 		o.disk = osFS{vfs.Default}
@@ -40,7 +45,7 @@ const (
 	pebbleFormat = pebble.FormatTableFormatV6
 
 	// memTableSize bounds the log that Open replays. Records are some 100 bytes; a value of 1 MiB still fits.
-	memTableSize = 4 << 20
+	memTableSize = 1 << 20
 
 	// cacheSize is small: a space is read once, when its node is loaded.
 	cacheSize = 4 << 20
@@ -49,7 +54,7 @@ const (
 // pebble returns the options for a database on the file system. Fatal gets what Pebble would end the process for, and
 // what its background work can't get over.
 func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
-	return &pebble.Options{
+	p := &pebble.Options{
 		ErrorIfNotExists:   true,
 		FS:                 disk,
 		FormatMajorVersion: pebbleFormat,
@@ -70,6 +75,9 @@ func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 			},
 		},
 	}
+	p.Experimental.CompactionScheduler = new(compactions)
+
+	return p
 }
 
 // explain makes damage of what Pebble knows to be damage.

@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"iter"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -59,27 +60,56 @@ type Store struct {
 	closeErr  error
 }
 
-// open opens a database that inspect has found to be whole.
-func open(dir string, opts Options, held io.Closer, commits uint64) (*Store, error) {
+// open opens a database that inspect has found to be whole, with so many commits.
+func open(dir string, opts Options, held io.Closer, acked, commits uint64) (*Store, error) {
 	disk := newFailstop(opts.disk)
-	db, err := pebble.Open(disk.PathJoin(dir, dbName), opts.pebble(disk, disk.stop))
+	db, l, err := openFiles(disk, dir, opts, acked, commits)
 	if err != nil {
-		return nil, fmt.Errorf("open store %q: %w", dir, cmp.Or(disk.failure(), err))
+		disk.undo()
+		if errors.Is(err, store.ErrDamaged) {
+			return nil, fmt.Errorf("%w: %s", err, restore)
+		}
+
+		return nil, err
 	}
-	l, err := newLedger(disk, dir, commits)
-	if err != nil {
-		return nil, fmt.Errorf("open store %q: %w", dir, errors.Join(err, db.Close()))
-	}
+	disk.keep()
 	s := &Store{
 		dir: dir, opts: opts, held: held, disk: disk, db: db, ledger: l, commits: commits,
 		endDB: sync.OnceValue(db.Close), closing: make(chan struct{}), watched: make(chan struct{}),
 	}
-	if err := s.failure(); err != nil {
-		return nil, errors.Join(err, l.close(), db.Close())
-	}
 	go s.watch()
 
 	return s, nil
+}
+
+func openFiles(disk *failstop, dir string, opts Options, acked, commits uint64) (*pebble.DB, *ledger, error) {
+	var err error
+	if acked == 0 { // the Open that made the store may have been cut off
+		err = errors.Join(newLedger(disk, dir), syncPath(disk, dir))
+	} else {
+		disk.trust(dir) // durable before the first commit was
+	}
+	if err = cmp.Or(disk.failure(), err); err != nil {
+		return nil, nil, err
+	}
+	pebbleOpts, tidying := opts.pebble(disk, disk.stop), new(compactions)
+	pebbleOpts.Experimental.CompactionScheduler = tidying
+	db, err := pebble.Open(disk.PathJoin(dir, dbName), pebbleOpts)
+	if err != nil {
+		return nil, nil, cmp.Or(disk.failure(), err)
+	}
+	l, err := openLedger(disk, dir, acked, commits)
+	if err = cmp.Or(disk.failure(), err); err != nil {
+		if l != nil {
+			_ = l.close()
+		}
+		_ = db.Close() // the first error says it all
+
+		return nil, nil, err
+	}
+	tidying.Done()
+
+	return db, l, nil
 }
 
 // watch ends the use of the database when the disk has failed: Pebble's background work would only try again and
@@ -104,7 +134,7 @@ func (s *Store) failure() error {
 	case errors.Is(cause, store.ErrDamaged):
 		return fmt.Errorf("store %q has stopped: %w: restore a backup", s.dir, cause)
 	default:
-		return fmt.Errorf("store %q has stopped: %w: mend the disk, then open the store again", s.dir, cause)
+		return fmt.Errorf("store %q has stopped: %w: %s, then start again", s.dir, cause, remedy(s.dir, cause))
 	}
 }
 
@@ -173,6 +203,8 @@ func (s *Store) loadError(space store.Space, err error) error {
 	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("store %q: load space %d: %w: %s: restore a backup",
 			s.dir, space, store.ErrDamaged, firstLine(err))
+	case errors.As(err, new(syscall.Errno)):
+		return fmt.Errorf("store %q: load space %d: %w: %s", s.dir, space, spelt(err), remedy(s.dir, err))
 	default:
 		return fmt.Errorf("store %q: load space %d: %w", s.dir, space, err)
 	}

@@ -1,0 +1,133 @@
+package pebblestore
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/store/storetest"
+)
+
+// TestOpen_Syncs counts the syncs, which are what an Open waits for. A kill leaves a log that becomes a table: its data,
+// its name, the manifest's data, its name, the manifest's marker, the next log's name, and the ledger.
+func TestOpen_Syncs(t *testing.T) {
+	t.Parallel()
+	states, _ := damageable(t)
+	for state, img := range states {
+		mem := vfs.NewMem()
+		img.on(t, mem)
+		var syncs atomic.Int64
+		disk := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData {
+				syncs.Add(1)
+			}
+
+			return nil
+		}))
+		opts := testOptions(disk)
+		opts.memTableSize = 1 << 20 // one table
+		s, err := Open(testDir, opts)
+		require.NoError(t, err)
+		require.LessOrEqual(t, syncs.Load(), int64(7), state)
+		require.NoError(t, s.Close())
+	}
+}
+
+// Tables that kills leave are compacted all the same: once a store is open. Before that, until the ledger is there,
+// nobody waits for more than one new table.
+func TestOpen_CompactsLater(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	for range 40 {
+		var open atomic.Bool
+		var tables atomic.Int64
+		s, err := Open(testDir, testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			switch {
+			case op.Kind == errorfs.OpFileSyncData && strings.HasSuffix(op.Path, ledgerName):
+				open.Store(true)
+			case op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") && !open.Load():
+				tables.Add(1)
+			}
+
+			return nil
+		}))))
+		require.NoError(t, err)
+		require.LessOrEqual(t, tables.Load(), int64(1))
+		require.NoError(t, s.Commit(t.Context(), put("k")))
+		killed := vfs.NewMem()
+		imageOf(t, disk, testDir).on(t, killed)
+		disk = killed
+		require.NoError(t, s.Close())
+	}
+	s, err := Open(testDir, testOptions(disk))
+	require.NoError(t, err)
+	for s.db.Metrics().Levels[0].TablesCount > 4 {
+		runtime.Gosched()
+	}
+	require.NoError(t, s.Close())
+}
+
+// TestStore_KillThenPowerCut kills a process before each change of the disk, lets another one open the store and commit,
+// and cuts the power before one of its changes, or at its end. What was not durable when the first one died is not when
+// the second one believes it.
+func TestStore_KillThenPowerCut(t *testing.T) {
+	t.Parallel()
+	const batches = 6
+	models := history(batches + 1)
+	for nth, done := int64(1), false; !done; nth++ {
+		seed := rand.Uint64()
+		rng := rand.New(rand.NewPCG(seed, 0))
+		disk := vfs.NewCrashableMem()
+		first := &workload{batches: batches, reopenEvery: 3}
+		var changes, hits atomic.Int64
+		err := first.run(t.Context(), testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if isChange(op) && changes.Add(1) >= nth && op.Kind != errorfs.OpLock {
+				hits.Add(1)
+
+				return &os.PathError{Op: "change", Path: op.Path, Err: syscall.EIO}
+			}
+
+			return nil
+		}))))
+		done = hits.Load() == 0
+		require.Equal(t, done, err == nil, "%v", err)
+
+		var cuts []*vfs.MemFS
+		cut := func() {
+			cuts = append(cuts, disk.CrashClone(vfs.CrashCloneCfg{}),
+				disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
+		}
+		at, count := 1+rng.Int64N(50), new(atomic.Int64)
+		second := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if isChange(op) && count.Add(1) == at {
+				cut()
+			}
+
+			return nil
+		}))
+		may := models[first.acked.Load() : first.begun.Load()+1]
+		var seen storetest.Model
+		require.NoError(t, recovers(t.Context(), second, func(got storetest.Model) error {
+			seen = got
+
+			return oneOf(may)(got)
+		}))
+		during := len(cuts)
+		cut()
+		for i, disk := range cuts {
+			if i == during {
+				may = []storetest.Model{seen}
+			}
+			require.NoError(t, recovers(t.Context(), disk, oneOf(may)), "seed %d: killed before change %d, power cut before "+
+				"change %d of %d of the next, variant %d", seed, nth, at, count.Load(), i)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package pebblestore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/store"
+)
+
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	_, ok := Owner(dir)
+	require.False(t, ok)
+	s, err := Open(dir, Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	owner, ok := Owner(dir)
+	require.True(t, ok)
+	require.Equal(t, os.Getpid(), owner.PID)
+	require.Equal(t, host, owner.Host)
+	require.True(t, strings.HasPrefix(owner.Command, os.Args[0]), owner.Command)
+	require.LessOrEqual(t, len(owner.Command), maxCommand)
+	require.WithinDuration(t, time.Now(), owner.Since, time.Hour)
+
+	_, err = Open(dir, Options{})
+	require.ErrorIs(t, err, store.ErrLocked)
+	require.EqualError(t, err, fmt.Sprintf("open store %q: store is in use by %s: stop that process, or choose another "+
+		"directory", dir, owner))
+}
+
+func TestOwnerInfo_String(t *testing.T) {
+	t.Parallel()
+	o := OwnerInfo{PID: 12, Host: "mill", Command: "lock -semaphore x", Since: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
+	require.Equal(t, "process 12 on mill, lock -semaphore x, since 2026-01-02T03:04:05Z", o.String())
+}
+
+// What is in the file may be of another version, or written in part.
+func TestOwner_OfAnyText(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	for text, want := range map[string]string{
+		"":                             "",
+		"process 12 on mill, lock":     "",
+		`{"pid":12,"host":"mill","com`: "",
+		`{"pid":12,"host":"mill","command":"lock x","more":{"a":1}}`: "process 12 on mill, lock x, since ",
+		`{"command":"lock x"}`: "lock x, since ",
+		`{}`:                   "since ",
+		`{"pid":12,"host":"mill\u001b[31m","command":"a\nb` + "\xff" + `c"}`: "process 12 on mill [31m, a b c, since ",
+	} {
+		writeFile(t, disk, "/OWNER", text)
+		got, ok := readOwner(disk, "/")
+		require.Equal(t, want != "", ok, text)
+		if ok {
+			require.True(t, strings.HasPrefix(got.String(), want), got.String())
+		}
+	}
+}

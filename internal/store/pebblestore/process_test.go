@@ -1,0 +1,133 @@
+package pebblestore
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+	"tenure/internal/store/storetest"
+)
+
+const childDir = "TENURE_TEST_CHILD_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		fmt.Println(child(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child opens the store, says how long that took, and commits until its input ends, saying what was acknowledged. Then
+// it closes the store and says how long that took.
+func child(dir string) error {
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(ended)
+	}()
+	start := time.Now()
+	s, err := Open(dir, Options{})
+	fmt.Println("opened", time.Since(start).Nanoseconds())
+	for i := 0; err == nil; {
+		select {
+		case <-ended:
+			start := time.Now()
+			err = s.Close()
+			fmt.Println("closed", time.Since(start).Nanoseconds())
+
+			return err
+		default:
+		}
+		err = s.Commit(context.Background(), store.Batch{
+			Space: 1, Changes: []node.Record{storetest.Put(fmt.Sprintf("%06d", i), "v")},
+		})
+		if err == nil {
+			i++
+			fmt.Println("acked", i)
+		}
+	}
+
+	return err
+}
+
+// process is a child that has opened the store.
+type process struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	lines  *bufio.Scanner
+	opened time.Duration
+	acked  int // commits
+}
+
+func start(t testing.TB, dir string, args ...string) *process {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	p := &process{cmd: cmd, stdin: in, lines: bufio.NewScanner(out)}
+	p.opened = time.Duration(p.await(t, "opened"))
+
+	return p
+}
+
+// await returns the number in the next line that begins with the word.
+func (p *process) await(t testing.TB, word string) (n int) {
+	t.Helper()
+	for p.lines.Scan() {
+		var got string
+		_, err := fmt.Sscan(p.lines.Text(), &got, &n)
+		require.NoError(t, err, p.lines.Text())
+		if got == word {
+			return n
+		}
+	}
+	t.Fatalf("the process has ended without %q", word)
+
+	return 0
+}
+
+// commits waits until so many commits are acknowledged.
+func (p *process) commits(t testing.TB, count int) {
+	t.Helper()
+	for p.acked < count {
+		p.acked = p.await(t, "acked")
+	}
+}
+
+// kill kills the process and returns the number of commits that it has acknowledged.
+func (p *process) kill(t testing.TB) int {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Kill())
+	for p.lines.Scan() {
+		_, err := fmt.Sscanf(p.lines.Text(), "acked %d", &p.acked)
+		require.NoError(t, err, p.lines.Text())
+	}
+	require.Error(t, p.cmd.Wait())
+
+	return p.acked
+}
+
+// close ends the process in order and returns how long the store's Close took.
+func (p *process) close(t testing.TB) time.Duration {
+	t.Helper()
+	require.NoError(t, p.stdin.Close())
+	took := time.Duration(p.await(t, "closed"))
+	require.Error(t, p.cmd.Wait())
+
+	return took
+}

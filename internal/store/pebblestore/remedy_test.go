@@ -1,0 +1,110 @@
+package pebblestore
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/store/storetest"
+)
+
+// TestOpen_SaysWhatToDo lets the system refuse one kind of operation, for a new store and for one whose process was
+// killed. The message is one line; what was there is as it was, and opens when the cause is gone.
+func TestOpen_SaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	user := fmt.Sprintf(`let user %d read and write in "/var/lib/store", or choose another directory`, os.Getuid())
+	noLocks := `the file system of "/var/lib/store" has no file locks: choose a directory on a local disk`
+	states, want := damageable(t)
+	for _, test := range []struct {
+		kind errorfs.OpKind
+		err  syscall.Errno
+		says string
+	}{
+		{errorfs.OpCreate, syscall.ENOSPC, `the disk of "/var/lib/store" is full: make room on it`},
+		{errorfs.OpFileWrite, syscall.ENOSPC, `the disk of "/var/lib/store" is full: make room on it`},
+		{errorfs.OpFileWrite, syscall.EDQUOT, `the disk quota for "/var/lib/store" is used up: make room, or have the quota raised`},
+		{errorfs.OpCreate, syscall.EROFS, `the file system of "/var/lib/store" is read-only: make it writable, or choose another directory`},
+		{errorfs.OpMkdirAll, syscall.EACCES, user},
+		{errorfs.OpLock, syscall.EACCES, user},
+		{errorfs.OpOpen, syscall.EPERM, user},
+		{errorfs.OpMkdirAll, syscall.ENOTDIR, "there is a file: choose another directory"},
+		{errorfs.OpLock, syscall.ENOLCK, noLocks},
+		{errorfs.OpLock, syscall.ENOTSUP, noLocks},
+		{errorfs.OpLock, syscall.ENOSYS, noLocks},
+		{errorfs.OpLock, syscall.EINVAL, noLocks},
+		{errorfs.OpStat, syscall.EIO, `the disk of "/var/lib/store" fails: see the system's log, then mend or replace the disk`},
+		{errorfs.OpFileSync, syscall.EIO, `the disk of "/var/lib/store" fails: see the system's log, then mend or replace the disk`},
+		{errorfs.OpLock, syscall.EMFILE, `check "/var/lib/store" and its disk`},
+	} {
+		for _, state := range []string{"new", "killed", "closed"} {
+			t.Run(fmt.Sprintf("%s kind %d %d", state, test.kind, test.err), func(t *testing.T) {
+				t.Parallel()
+				mem := vfs.NewMem()
+				require.NoError(t, mem.MkdirAll(testDir, 0o700))
+				before, after := states[state], want
+				before.on(t, mem)
+				if state == "new" {
+					before, after = image{}, history(0)[0]
+				}
+				disk, on, hits := failing(mem, test.kind, "", test.err)
+				on.Store(true)
+				for range 3 {
+					_, err := Open(testDir, testOptions(disk))
+					require.ErrorIs(t, err, test.err)
+					require.Regexp(t, `^open store "/var/lib/store": [^\n]+ "/var/lib/store[^"]*": `+test.err.Error()+`: [^\n]+$`, err.Error())
+					require.True(t, strings.HasSuffix(err.Error(), ": "+test.says), err)
+					require.Equal(t, before, imageOf(t, mem, testDir))
+					names, err := mem.List(testDir)
+					require.NoError(t, err)
+					require.NotContains(t, names, ownerName, "nobody has it")
+				}
+				require.GreaterOrEqual(t, hits.Load(), int64(3))
+				require.NoError(t, recovers(t.Context(), mem, oneOf([]storetest.Model{after})))
+			})
+		}
+	}
+}
+
+// TestOpen_FullDiskIsNotFilledFurther lets each change of an Open fail in turn, many times: what the attempts leave does
+// not pile up, and what a marker names is never taken away.
+func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
+	t.Parallel()
+	states, want := damageable(t)
+	for state, img := range states {
+		for nth, done := int64(1), false; !done; nth++ {
+			mem := vfs.NewMem()
+			img.on(t, mem)
+			files := 0
+			for attempt := range 12 {
+				var changes atomic.Int64
+				s, err := Open(testDir, testOptions(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if isChange(op) && op.Kind != errorfs.OpRemove && changes.Add(1) >= nth {
+						return &os.PathError{Op: "change", Path: op.Path, Err: syscall.ENOSPC}
+					}
+
+					return nil
+				}))))
+				if err == nil {
+					done = true
+					_ = s.Close()
+
+					break
+				}
+				require.ErrorIs(t, err, syscall.ENOSPC)
+				now := len(imageOf(t, mem, testDir))
+				if attempt < 4 { // what one attempt has done the next one need not do, so it comes further
+					files = max(files, now)
+				}
+				require.LessOrEqual(t, now, files, "%s, change %d: attempt %d", state, nth, attempt)
+			}
+			require.NoError(t, recovers(t.Context(), mem, oneOf([]storetest.Model{want})), "%s, change %d", state, nth)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/store"
+	"tenure/internal/store/storetest"
+	"tenure/internal/version"
+)
+
+func writeFile(t *testing.T, disk vfs.FS, name, content string) {
+	t.Helper()
+	image{name: []byte(content)}.on(t, disk)
+}
+
+// TestOpen_WritesVersion cuts the power before each change of the disk by the first Open: where there is a database,
+// there is its version.
+func TestOpen_WritesVersion(t *testing.T) {
+	t.Parallel()
+	const want = "format 1, tenure v0.4.0\n"
+	disk := vfs.NewCrashableMem()
+	databases := 0
+	s, err := Open(testDir, testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if !isChange(op) {
+			return nil
+		}
+		cut := disk.CrashClone(vfs.CrashCloneCfg{})
+		if _, err := cut.Stat(cut.PathJoin(testDir, dbName)); err == nil {
+			databases++
+			require.Equal(t, want, string(imageOf(t, cut, testDir)[testDir+"/VERSION"]))
+		}
+
+		return nil
+	}))))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	require.Positive(t, databases)
+	require.Equal(t, want, string(imageOf(t, disk, testDir)[testDir+"/VERSION"]))
+
+	opts := testOptions(disk)
+	opts.Version = "v0.5.0"
+	s, err = Open(testDir, opts)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	require.Equal(t, want, string(imageOf(t, disk, testDir)[testDir+"/VERSION"]), "the first version with this format")
+}
+
+func TestOpen_VersionIsTheBuilt(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := Open(testDir, Options{disk: disk})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	require.Equal(t, "format 1, tenure "+version.String()+"\n", string(imageOf(t, disk, testDir)[testDir+"/VERSION"]))
+}
+
+// A store that can be read is opened, whatever is written in VERSION, and then the right thing is.
+func TestOpen_DoesWithoutVersion(t *testing.T) {
+	t.Parallel()
+	const want = "format 1, tenure v0.4.0\n"
+	for name, content := range map[string]string{
+		"empty":            "",
+		"garbled":          "\x00\x00\x00\x00",
+		"cut off":          "format 1, tenure v0.3",
+		"without version":  "format 1, tenure \n",
+		"two lines":        "format 1, tenure v0.3.0\nformat 2, tenure v0.4.0\n",
+		"control bytes":    "format 1, tenure \x1b[31mv0.3.0\n",
+		"number too large": "format 99999999999999999999999, tenure v0.3.0\n",
+		"long":             "format 1, tenure " + strings.Repeat("v", maxStamp) + "\n",
+		"other format":     "format 7, tenure v9.9.9\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "store")
+			require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "format1"))))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, stampName), []byte(content), 0o600))
+			s, err := Open(dir, Options{Version: "v0.4.0"})
+			require.NoError(t, err)
+			golden(t, s)
+			require.NoError(t, s.Close())
+			got, err := os.ReadFile(filepath.Join(dir, stampName))
+			require.NoError(t, err)
+			require.Equal(t, want, string(got))
+		})
+	}
+}
+
+// TestOpen_CannotWriteVersion has each change for the file fail: the store opens, and nothing is left behind.
+func TestOpen_CannotWriteVersion(t *testing.T) {
+	t.Parallel()
+	states, want := damageable(t)
+	img := states["closed"].with(testDir+"/VERSION", nil)
+	for _, kind := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpRename} {
+		mem := vfs.NewMem()
+		img.on(t, mem)
+		disk, on, hits := failing(mem, kind, "/VERSION.new", errors.New("no"))
+		on.Store(true)
+		require.NoError(t, recovers(t.Context(), disk, oneOf([]storetest.Model{want})))
+		require.Equal(t, int64(1), hits.Load())
+		for path := range imageOf(t, mem, testDir) {
+			require.NotContains(t, path, "VERSION", "kind %d", kind)
+		}
+	}
+}
+
+func TestOpen_NewerSaysWhichVersion(t *testing.T) {
+	t.Parallel()
+	format2 := func(t *testing.T, disk vfs.FS) {
+		t.Helper()
+		with(t, disk, func(b *pebble.Batch) error {
+			return b.Set(formatKey, binary.BigEndian.AppendUint64(nil, 2), nil)
+		})
+	}
+	gone := func(*testing.T, vfs.FS) {}
+	unknown := func(t *testing.T, disk vfs.FS) {
+		t.Helper()
+		writeFile(t, disk, testDir+"/pebble/data", "of another kind")
+	}
+	otherLedger := func(t *testing.T, disk vfs.FS) {
+		t.Helper()
+		writeFile(t, disk, testDir+"/ACKED", "of another kind")
+	}
+	newPebble := func(t *testing.T, disk vfs.FS) {
+		t.Helper()
+		with(t, disk, func(*pebble.Batch) error { return nil })
+		marker := imageOf(t, disk, testDir).find(t, "marker.format-version.*")[0]
+		require.NoError(t, disk.Rename(marker, marker[:len(marker)-3]+"999"))
+	}
+	const known = `store has a newer format: format 2 of tenure v1.3.0, this is tenure v0.4.0, which reads up to format 1: ` +
+		`run tenure v1.3.0 or a later one`
+	const fallback = `store has a newer format: format 2, this is tenure v0.4.0, which reads up to format 1: ` +
+		`run the version that wrote it, or a later one`
+	for name, test := range map[string]struct {
+		make  func(*testing.T, vfs.FS)
+		stamp string
+		says  string
+	}{
+		"format":                {format2, "format 2, tenure v1.3.0\n", known},
+		"format, no VERSION":    {format2, "", fallback},
+		"format, bad VERSION":   {format2, "format 2, ten", fallback},
+		"format, own VERSION":   {format2, "format 1, tenure v0.4.0\n", fallback},
+		"format, old VERSION":   {format2, "format 1, tenure v0.3.0\n", fallback},
+		"no database":           {gone, "format 2, tenure v1.3.0\n", known},
+		"unknown database":      {unknown, "format 2, tenure v1.3.0\n", known},
+		"unknown ledger":        {otherLedger, "format 2, tenure v1.3.0\n", known},
+		"devel":                 {format2, "format 2, tenure devel 0123456789ab\n", strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab")},
+		"Pebble's, both newer":  {newPebble, "format 2, tenure v1.3.0\n", pebbles(" of tenure v1.3.0", "tenure v1.3.0 or a later one")},
+		"Pebble's only":         {newPebble, "format 1, tenure v1.3.0\n", pebbles(" of tenure v1.3.0", "tenure v1.3.0 or a later one")},
+		"Pebble's, no VERSION":  {newPebble, "", pebbles("", "the version that wrote it, or a later one")},
+		"Pebble's, own VERSION": {newPebble, "format 1, tenure v0.4.0\n", pebbles("", "the version that wrote it, or a later one")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			disk := vfs.NewMem()
+			require.NoError(t, disk.MkdirAll(testDir, 0o700))
+			test.make(t, disk)
+			require.NoError(t, disk.RemoveAll(testDir+"/VERSION"))
+			if test.stamp != "" {
+				writeFile(t, disk, testDir+"/VERSION", test.stamp)
+			}
+			before := imageOf(t, disk, testDir)
+			_, err := Open(testDir, testOptions(disk))
+			require.ErrorIs(t, err, store.ErrNewer)
+			require.NotErrorIs(t, err, store.ErrDamaged)
+			require.EqualError(t, err, `open store "/var/lib/store": `+test.says)
+			require.Equal(t, before, imageOf(t, disk, testDir))
+		})
+	}
+}
+
+func pebbles(of, run string) string {
+	return fmt.Sprintf(`store has a newer format: Pebble's format 999%s, this is tenure v0.4.0, which reads up to Pebble's `+
+		`format %d: run %s`, of, pebble.FormatNewest, run)
+}
