@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 const (
 	socketName    = "socket"
 	statusName    = "status"
 	lifelinesName = "lifelines"
+	lockName      = "LOCK" // the store's
 )
 
 // DefaultDir returns the state directory for those who name none: $TENURE_DIR, or tenure below $XDG_STATE_HOME, or
@@ -41,18 +43,18 @@ func openDirectory(path string) (*directory, error) {
 	if path == "" {
 		return nil, errors.New("no state directory, and no home to have it in: name one with --dir or TENURE_DIR")
 	}
-	path, err := filepath.Abs(path)
+	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("state directory %q: %w", path, err)
+		return nil, dirError(path, err)
 	}
-	lifelines := filepath.Join(path, lifelinesName)
+	path = abs
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, dirError(path, err)
 	}
 	if err := checkOurs(path); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(lifelines, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.MkdirAll(filepath.Join(path, lifelinesName), 0o700); err != nil {
 		return nil, dirError(path, err)
 	}
 	file, err := os.Open(path)
@@ -63,16 +65,36 @@ func openDirectory(path string) (*directory, error) {
 	return &directory{path, file}, nil
 }
 
-// dirError says why the directory can't be used, and what to do.
-func dirError(path string, err error) error {
-	why := err
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		why = e.Err
-	}
-
-	return fmt.Errorf("state directory %q: %w: choose another with --dir or TENURE_DIR", path, why)
-}
-
 func (d *directory) join(name string) string { return filepath.Join(d.path, name) }
 
 func (d *directory) close() error { return d.file.Close() }
+
+// another is what helps against every fault of a state directory.
+const another = "choose another with --dir or TENURE_DIR"
+
+// dirError says why the directory can't be used, and what to do.
+func dirError(path string, err error) error {
+	if target, _ := os.Readlink(path); target != "" && errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("state directory %q is a symbolic link to %q, which is missing: make that, or %s",
+			path, target, another)
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		if err = e.Err; e.Path != path {
+			err = fmt.Errorf("%s %q: %w", e.Op, e.Path, e.Err)
+		}
+	}
+
+	return fmt.Errorf("state directory %q: %w: %s", path, err, another)
+}
+
+// quote makes one word of a shell's of a name that is part of a command.
+func quote(name string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
+	}
+	if strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 {
+		return name
+	}
+
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}

@@ -8,3 +8,5 @@ import (
 )
 
 func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
+
+func lockError(path string, err error) error { return dirError(path, err) }

@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -23,4 +24,16 @@ func tryLock(f *os.File) (bool, error) {
 			return false, err
 		}
 	}
+}
+
+// lockError says why a file in the state directory can't be locked, and what to do.
+func lockError(path string, err error) error {
+	for _, none := range []error{unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.EINVAL} {
+		if errors.Is(err, none) {
+			return fmt.Errorf("state directory %q: its file system has no file locks (%w): choose one on a local disk with "+
+				"--dir or TENURE_DIR", path, err)
+		}
+	}
+
+	return dirError(path, err)
 }

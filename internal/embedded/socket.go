@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,7 +20,7 @@ func (d *directory) address(name string) (string, error) {
 	}
 
 	return "", fmt.Errorf("state directory %q: its name is too long for a socket, which may have %d bytes: "+
-		"choose a shorter one with --dir or TENURE_DIR", d.path, maxSocketPath)
+		"choose another with --dir or TENURE_DIR", d.path, maxSocketPath)
 }
 
 func sameFile(a, b string) bool {
@@ -39,7 +41,10 @@ type socket struct {
 // listen makes the socket, in the place of one that a host has left which was killed. For the host alone (E1).
 func (d *directory) listen(name string) (*socket, error) {
 	path := d.join(name)
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+	if at, err := os.Lstat(path); err == nil && at.Mode().Type() != fs.ModeSocket { // it is not for us to remove
+		return nil, fmt.Errorf("state directory %q: %q is in the place of a socket: move it away, or %s", d.path, path, another)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, dirError(d.path, err)
 	}
 	address, err := d.address(name)

@@ -1,0 +1,49 @@
+package embedded
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Again runs the test that calls it once more, in a process of its own with the attributes, and passes on what comes of
+// it. In that process it returns true.
+func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
+	t.Helper()
+	const name = "TENURE_TEST_AGAIN"
+	if os.Getenv(name) == t.Name() {
+		return true
+	}
+	// By this name another user can start it too: the directory in which a test is built is its builder's alone.
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR=/tmp", "GOCOVERDIR=/tmp")
+	cmd.SysProcAttr = attr
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil:
+		require.NoError(t, err, "in a process of its own: %s", out)
+	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
+		t.Skip(string(out))
+	default:
+		require.Contains(t, string(out), "--- PASS: "+t.Name())
+	}
+
+	return false
+}
+
+// soon is the most that anything takes that is awaited here.
+const soon = 20 * time.Second
+
+// await waits until the condition holds.
+func await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, soon, time.Millisecond, what)
+}
