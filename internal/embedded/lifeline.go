@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,6 +25,10 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 	path := lifelinePath(l.dir.path, string(key))
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrNotExist) { // somebody has removed the directory
+			_ = os.MkdirAll(filepath.Dir(path), 0o700)
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("make lifeline: %w", dirError(l.dir.path, err))
 		}
@@ -33,7 +38,7 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 		}
 		f.Close() // a host that tidies up has it for a moment, or has just removed it
 		if err != nil {
-			return nil, fmt.Errorf("lock lifeline: %w", dirError(l.dir.path, err))
+			return nil, fmt.Errorf("lock lifeline: %w", lockError(l.dir.path, err))
 		}
 		if !clock.Pause(ctx, l.clock, time.Millisecond) {
 			return nil, fmt.Errorf("lock lifeline: %w", context.Cause(ctx))

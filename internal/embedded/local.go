@@ -32,6 +32,8 @@ type Local struct {
 	log   *slog.Logger
 	clock clock.Clock
 	vigil vigil
+	ctx   context.Context // ends with Close, by errClosed
+	end   context.CancelCauseFunc
 
 	mu   sync.Mutex // guards host, and holds the steps of its making together
 	host *host      // nil: it is not here
@@ -57,6 +59,7 @@ func Open(ctx context.Context, c Config) (*Local, error) {
 	}
 	clk := clock.System()
 	l := &Local{dir: dir, log: c.Logger, clock: clk, vigil: vigil{clock: clk, dir: dir.path, notice: c.Notice}}
+	l.ctx, l.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	conn, err := l.dial(ctx, true)
 	if err != nil {
 		return nil, errors.Join(err, l.Close(ctx))
@@ -71,6 +74,12 @@ func (l *Local) Dial(ctx context.Context) (net.Conn, error) { return l.dial(ctx,
 
 // dial tries until it has a connection or ctx ends; first: what keeps this process from serving ends it too.
 func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ctx, func() { cancel(errClosed) })()
+	if ctx.Err() != nil || l.ctx.Err() != nil {
+		return nil, l.gaveUp(ctx, false)
+	}
 	l.vigil.want()
 	pauses := newPauses()
 	for {
@@ -81,7 +90,7 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 
 			return conn, nil
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("%w: %s", context.Cause(ctx), l.vigil.silent())
+			return nil, l.gaveUp(ctx, !l.hosts())
 		case !unserved(err):
 			return nil, fmt.Errorf("state directory %q: connect to its socket: %w", l.dir.path, reason(err))
 		}
@@ -95,6 +104,18 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 			l.vigil.tell(err.Error())
 		}
 		clock.Pause(ctx, l.clock, pauses.NextBackOff())
+	}
+}
+
+// gaveUp says why a dial ends without a connection; waited: another process did not serve.
+func (l *Local) gaveUp(ctx context.Context, waited bool) error {
+	switch {
+	case l.ctx.Err() != nil:
+		return errClosed
+	case waited:
+		return fmt.Errorf("%w: %s", context.Cause(ctx), l.vigil.silent())
+	default:
+		return fmt.Errorf("state directory %q: %w", l.dir.path, context.Cause(ctx))
 	}
 }
 
@@ -189,15 +210,24 @@ func (l *Local) serve() (made bool, err error) {
 	return true, nil
 }
 
+// hosts says whether this process is the host.
+func (l *Local) hosts() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.host != nil && l.host.serving()
+}
+
 // Answered says that a session was heard of: whoever hosts is well.
 func (l *Local) Answered() { l.vigil.heard() }
 
 // Unanswered says that a session waits for an answer longer than it should.
 func (l *Local) Unanswered() { l.vigil.want() }
 
-// Close ends the process's share. If it is the host it lets calls end until ctx does, and makes place for another
-// process. Twice is fine.
+// Close ends the process's share, and the calls of Dial that wait. If it is the host it lets calls end until ctx does,
+// and makes place for another process. Twice is fine.
 func (l *Local) Close(ctx context.Context) error {
+	l.end(errClosed)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shut {

@@ -22,7 +22,7 @@ type vigil struct {
 	dir    string
 	notice func(string)
 
-	waiting sync.WaitGroup // goroutines that are to say something if nothing is heard
+	waiting sync.WaitGroup // who may call notice
 
 	mu     sync.Mutex         // guards the rest
 	heed   context.CancelFunc // ends the wait; nil: nobody waits
@@ -61,16 +61,25 @@ func (v *vigil) heard() {
 
 // tell passes a line on, unless it was the last one and nothing has been heard since.
 func (v *vigil) tell(line string) {
-	v.mu.Lock()
-	again := v.said == line || v.closed
-	v.said = line
-	v.mu.Unlock()
-	if again {
-		return
-	}
 	v.telling.Lock()
 	defer v.telling.Unlock()
-	v.notice(line)
+	if v.news(line) {
+		defer v.waiting.Done()
+		v.notice(line)
+	}
+}
+
+// news says whether the line is to be told, which close then waits for.
+func (v *vigil) news(line string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed || v.said == line {
+		return false
+	}
+	v.said = line
+	v.waiting.Add(1)
+
+	return true
 }
 
 // silent says who is waited for, and what can be done.
