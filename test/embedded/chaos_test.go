@@ -1,0 +1,176 @@
+//go:build unix
+
+package embedded
+
+import (
+	"flag"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+
+	"tenure"
+)
+
+var (
+	killsFlag = flag.Int("kills", 0, "how many times a test of chaos kills; 0: 200, with -short 20")
+	seedFlag  = flag.Uint64("seed", 0, "of what a test of chaos chooses; 0: another one each time")
+)
+
+const (
+	crowd = 8 // contenders
+
+	// Who waits longer than tooLong for what a dead process held has waited for a timeout to end, or for something as
+	// bad; half of all go on much sooner.
+	tooLong      = 5 * time.Second
+	tooLongMost  = 250 * time.Millisecond
+	chaosTimeout = 2 * tooLong
+)
+
+// chaos is a crew of which processes are killed at random, again and again.
+type chaos struct {
+	*crew
+
+	rng   *rand.Rand
+	kills int // to go
+}
+
+// newChaos starts a crowd.
+func newChaos(t *testing.T, model Contender) *chaos {
+	t.Helper()
+	seed, kills := *seedFlag, *killsFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	if kills == 0 {
+		kills = 200
+		if testing.Short() {
+			kills = 20
+		}
+	}
+	t.Logf("go test -run '^%s$' ./test/embedded -kills %d -seed %d", t.Name(), kills, seed)
+	model.Seed, model.Timeout = seed, chaosTimeout
+	c := &chaos{newCrew(t, model), rand.New(rand.NewPCG(seed, 0)), kills}
+	for range crowd {
+		c.start(varied)
+	}
+
+	return c
+}
+
+// strike kills one process or two, and starts others in their places.
+func (c *chaos) strike() {
+	c.t.Helper()
+	victims := c.choose()
+	c.kills -= len(victims)
+	c.kill(victims...)
+	for range victims {
+		c.start(varied)
+	}
+}
+
+// choose waits until there are victims of the kind that is chosen.
+func (c *chaos) choose() (victims []*process) {
+	c.t.Helper()
+	kind, which, other := c.rng.IntN(10), c.rng.IntN(crowd*crowd), c.rng.IntN(crowd*crowd)
+	if c.kills == 1 {
+		kind = min(kind, 8)
+	}
+	c.until("there is somebody to be killed", soon, func() bool {
+		host, holder := c.host(), c.holder()
+		switch {
+		case kind < 3:
+			victims = []*process{host}
+		case kind < 6:
+			victims = []*process{holder}
+		case kind < 8 && host == holder:
+			victims = []*process{host}
+		case kind == 8:
+			victims = []*process{c.other(which, host, holder)}
+		case kind == 9:
+			first := []*process{host, holder}[which%2]
+			victims = []*process{first, c.other(other, first)}
+		}
+
+		return len(victims) > 0 && !slices.Contains(victims, nil)
+	})
+
+	return victims
+}
+
+// other returns one of those that are alive and none of those.
+func (c *chaos) other(which int, not ...*process) *process {
+	living := slices.DeleteFunc(c.living(), func(p *process) bool { return slices.Contains(not, p) })
+	if len(living) == 0 {
+		return nil
+	}
+
+	return living[which%len(living)]
+}
+
+// varied makes every other locker one that keeps its session.
+func varied(c *Contender) {
+	if c.Role == Locker && c.Who%2 == 0 {
+		c.Role = Holder
+	}
+}
+
+// end ends all, who must not have lost anything, and looks at what they leave.
+func (c *chaos) end() {
+	c.t.Helper()
+	c.stop(c.living()...)
+	require.Zero(c.t, c.history.lost, "tasks were lost")
+	require.Empty(c.t, c.history.struck)
+
+	client, err := tenure.Open(c.t.Context(), "", tenure.WithDir(c.model.Dir))
+	require.NoError(c.t, err)
+	session, err := client.Session(c.t.Context(), Node)
+	require.NoError(c.t, err)
+	for _, task := range c.model.Tasks { // they are ephemeral: who owns or waits keeps them
+		_, err := session.DescribeSemaphore(c.t.Context(), task)
+		require.True(c.t, ydb.IsOperationError(err, Ydb.StatusIds_NOT_FOUND), "%s: %v", task, err)
+	}
+	require.NoError(c.t, client.Close(c.t.Context()))
+}
+
+// report tells for how long nobody worked, and asserts that nobody has waited for a timeout.
+func (c *chaos) report() {
+	c.t.Helper()
+	c.t.Logf("killed: %v; turns: %d", c.history.kills, c.history.turns)
+	for what, gaps := range c.history.gaps {
+		slices.Sort(gaps)
+		at := func(q int) time.Duration { return gaps[(len(gaps)*q+99)/100-1].Round(100 * time.Microsecond) }
+		c.t.Logf("without a holder after the end of the %s: p50 %v, p99 %v, max %v, of %d",
+			what, at(50), at(99), at(100), len(gaps))
+		require.Less(c.t, at(50), tooLongMost, what)
+		require.Less(c.t, at(100), tooLong, what)
+	}
+}
+
+// Whatever is killed, one at a time has the lock, everybody gets its turn, and nobody waits for a timeout.
+func TestLock_Kills(t *testing.T) {
+	t.Parallel()
+	c := newChaos(t, Contender{
+		Role: Locker, Tasks: []string{"lock"}, Hold: 40 * time.Millisecond, Pace: 3 * time.Millisecond,
+	})
+	for c.kills > 0 {
+		c.turns(c.rng.IntN(4))
+		c.strike()
+	}
+	c.everybody()
+	c.end()
+	c.report()
+}
+
+// everybody waits until all have had a turn.
+func (c *chaos) everybody() {
+	c.t.Helper()
+	from := c.history.turns
+	c.until("everybody has had a turn", soon, func() bool {
+		return !slices.ContainsFunc(c.living(), func(p *process) bool { return c.history.last[p.who] <= from })
+	})
+}

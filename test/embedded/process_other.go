@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package embedded
+
+import "syscall"
+
+// dieWithUs has nothing to offer here.
+func dieWithUs() *syscall.SysProcAttr { return nil }

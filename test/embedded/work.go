@@ -1,0 +1,195 @@
+//go:build unix
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure"
+	"tenure/internal/clock"
+	"tenure/internal/term"
+	"tenure/lock"
+	"tenure/workers"
+)
+
+// worker is a contender in its process.
+type worker struct {
+	*Contender
+
+	record *Record
+	client *tenure.Client
+}
+
+func (w *worker) append(verb Verb, task string, token uint64) error {
+	return w.record.Append(verb, w.Who, task, token)
+}
+
+func (w *worker) lock(ctx context.Context) error {
+	task := w.Tasks[0]
+	for {
+		if err := w.append(Ask, task, 0); err != nil {
+			return err
+		}
+		err := lock.Run(ctx, w.client, Node, task, func(ctx context.Context) error {
+			return w.work(ctx, term.Lease(ctx), task)
+		}, lock.WithTimeout(w.Timeout))
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *worker) share(ctx context.Context) error {
+	return workers.Run(ctx, w.client, Node, w.Tasks, w.Capacity, func(ctx context.Context, task string) error {
+		return w.work(ctx, term.Lease(ctx), task)
+	}, workers.WithTimeout(w.Timeout))
+}
+
+// hold begins a session anew when one is lost.
+func (w *worker) hold(ctx context.Context) error {
+	if err := w.client.CreateNode(ctx, Node, coordination.NodeConfig{}); err != nil {
+		return err
+	}
+	for {
+		session, err := w.client.Session(ctx, Node, options.WithSessionTimeout(w.Timeout))
+		if err != nil {
+			return err
+		}
+		if err := w.holdIn(ctx, session); session.Context().Err() == nil { // else it has been closed, or is lost
+			return errors.Join(err, session.Close(context.WithoutCancel(ctx)))
+		}
+	}
+}
+
+func (w *worker) holdIn(ctx context.Context, session coordination.Session) error {
+	task := w.Tasks[0]
+	for {
+		if err := w.append(Ask, task, 0); err != nil {
+			return err
+		}
+		lease, err := session.AcquireSemaphore(ctx, task, coordination.Exclusive, options.WithEphemeral(true))
+		if err != nil {
+			return err
+		}
+		working, cancel := context.WithCancel(ctx)
+		context.AfterFunc(lease.Context(), cancel)
+		err = w.work(working, lease, task)
+		cancel()
+		if err := errors.Join(err, lease.Release()); err != nil {
+			return err
+		}
+	}
+}
+
+// work works under a lease until ctx ends, or it is time to let others. The error is one of the test's.
+func (w *worker) work(ctx context.Context, held coordination.Lease, task string) error {
+	lease, ok := held.(*tenure.Lease)
+	if !ok {
+		return fmt.Errorf("the lease is a %T", held)
+	}
+	token, err := lease.Token(ctx)
+	if err != nil {
+		return nil // it is over before work has begun
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGUSR1)
+	defer stop()
+	if w.Hold > 0 {
+		var cancel context.CancelFunc
+		rng := rand.New(rand.NewPCG(w.Seed, token))
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(1+rng.Int64N(int64(w.Hold))))
+		defer cancel()
+	}
+
+	say := func(verb Verb) bool {
+		if !lease.Valid() {
+			err = w.append(Lost, task, token)
+
+			return false
+		}
+		err = w.append(verb, task, token)
+
+		return err == nil
+	}
+	if !say(Begin) {
+		return err
+	}
+	if w.Child {
+		if err := w.startChild(lease, task); err != nil {
+			return err
+		}
+	}
+	for w.pause(ctx) {
+		if w.Confirm && !confirm(ctx, lease, task, &token) {
+			break
+		}
+		if !say(Work) {
+			return err
+		}
+	}
+	say(End)
+
+	return err
+}
+
+// pause reports whether there is more to do.
+func (w *worker) pause(ctx context.Context) bool {
+	if w.Pace == 0 {
+		<-ctx.Done()
+
+		return false
+	}
+
+	return clock.Pause(ctx, clock.Go(), w.Pace)
+}
+
+// confirm asks the server which token the task's owner has; 0: it has none.
+func confirm(ctx context.Context, lease coordination.Lease, task string, token *uint64) bool {
+	found, err := lease.Session().DescribeSemaphore(ctx, task, options.WithDescribeOwners(true))
+	if err != nil {
+		return false
+	}
+	*token = 0
+	for _, o := range found.Owners {
+		*token = o.OrderID
+	}
+
+	return true
+}
+
+// childEnv marks the process of a contender's child.
+const childEnv = "TENURE_TEST_CHILD"
+
+// startChild starts a process that lives under the lease until whoever started the contender is gone, or ends it.
+func (w *worker) startChild(lease coordination.Lease, task string) error {
+	session, ok := lease.Session().(*tenure.Session)
+	if !ok {
+		return fmt.Errorf("the session is a %T", lease.Session())
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childEnv+"=1")
+	cmd.Stdin = os.Stdin
+	session.Inherit(cmd)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+
+	return w.append(Child, task, uint64(cmd.Process.Pid))
+}
+
+func childMain() { _, _ = io.Copy(io.Discard, os.Stdin) }
