@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"tenure/test/embedded"
 )
 
 var profiles = flag.String("serverprofile", "", "directory for CPU profiles of the server")
@@ -39,6 +41,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if code, is := embedded.Main(); is {
+		os.Exit(code)
+	}
 	if k := kind(os.Getenv(envKind)); k != "" {
 		if err := hostMain(k, os.Getenv(envDir), os.Getenv(envProfile)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

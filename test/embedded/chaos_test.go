@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -33,7 +34,7 @@ const (
 
 // chaos is a crew of which processes are killed at random, again and again.
 type chaos struct {
-	*crew
+	*Crew
 
 	rng   *rand.Rand
 	kills int // to go
@@ -54,9 +55,9 @@ func newChaos(t *testing.T, model Contender) *chaos {
 	}
 	t.Logf("go test -run '^%s$' ./test/embedded -kills %d -seed %d", t.Name(), kills, seed)
 	model.Seed, model.Timeout = seed, chaosTimeout
-	c := &chaos{newCrew(t, model), rand.New(rand.NewPCG(seed, 0)), kills}
+	c := &chaos{NewCrew(t, model), rand.New(rand.NewPCG(seed, 0)), kills}
 	for range crowd {
-		c.start(varied)
+		c.Start(varied)
 	}
 
 	return c
@@ -64,36 +65,36 @@ func newChaos(t *testing.T, model Contender) *chaos {
 
 // strike kills one process or two, and starts others in their places.
 func (c *chaos) strike() {
-	c.t.Helper()
+	c.tb.Helper()
 	victims := c.choose()
 	c.kills -= len(victims)
-	c.kill(victims...)
+	c.Kill(victims...)
 	for range victims {
-		c.start(varied)
+		c.Start(varied)
 	}
 }
 
 // choose waits until there are victims of the kind that is chosen.
-func (c *chaos) choose() (victims []*process) {
-	c.t.Helper()
+func (c *chaos) choose() (victims []*Process) {
+	c.tb.Helper()
 	kind, which, other := c.rng.IntN(10), c.rng.IntN(crowd*crowd), c.rng.IntN(crowd*crowd)
 	if c.kills == 1 {
 		kind = min(kind, 8)
 	}
-	c.until("there is somebody to be killed", soon, func() bool {
-		host, holder := c.host(), c.holder()
+	c.Until("there is somebody to be killed", soon, func() bool {
+		host, holder := c.Host(), c.Holder()
 		switch {
 		case kind < 3:
-			victims = []*process{host}
+			victims = []*Process{host}
 		case kind < 6:
-			victims = []*process{holder}
+			victims = []*Process{holder}
 		case kind < 8 && host == holder:
-			victims = []*process{host}
+			victims = []*Process{host}
 		case kind == 8:
-			victims = []*process{c.other(which, host, holder)}
+			victims = []*Process{c.other(which, host, holder)}
 		case kind == 9:
-			first := []*process{host, holder}[which%2]
-			victims = []*process{first, c.other(other, first)}
+			first := []*Process{host, holder}[which%2]
+			victims = []*Process{first, c.other(other, first)}
 		}
 
 		return len(victims) > 0 && !slices.Contains(victims, nil)
@@ -103,8 +104,8 @@ func (c *chaos) choose() (victims []*process) {
 }
 
 // other returns one of those that are alive and none of those.
-func (c *chaos) other(which int, not ...*process) *process {
-	living := slices.DeleteFunc(c.living(), func(p *process) bool { return slices.Contains(not, p) })
+func (c *chaos) other(which int, not ...*Process) *Process {
+	living := slices.DeleteFunc(c.Living(), func(p *Process) bool { return slices.Contains(not, p) })
 	if len(living) == 0 {
 		return nil
 	}
@@ -121,33 +122,33 @@ func varied(c *Contender) {
 
 // end ends all, who must not have lost anything, and looks at what they leave.
 func (c *chaos) end() {
-	c.t.Helper()
-	c.stop(c.living()...)
-	require.Zero(c.t, c.history.lost, "tasks were lost")
-	require.Empty(c.t, c.history.struck)
+	c.tb.Helper()
+	c.Stop(c.Living()...)
+	require.Zero(c.tb, c.History.lost, "tasks were lost")
+	require.Empty(c.tb, c.History.struck)
 
-	client, err := tenure.Open(c.t.Context(), "", tenure.WithDir(c.model.Dir))
-	require.NoError(c.t, err)
-	session, err := client.Session(c.t.Context(), Node)
-	require.NoError(c.t, err)
+	client, err := tenure.Open(c.tb.Context(), "", tenure.WithDir(c.model.Dir))
+	require.NoError(c.tb, err)
+	session, err := client.Session(c.tb.Context(), Node)
+	require.NoError(c.tb, err)
 	for _, task := range c.model.Tasks { // they are ephemeral: who owns or waits keeps them
-		_, err := session.DescribeSemaphore(c.t.Context(), task)
-		require.True(c.t, ydb.IsOperationError(err, Ydb.StatusIds_NOT_FOUND), "%s: %v", task, err)
+		_, err := session.DescribeSemaphore(c.tb.Context(), task)
+		require.True(c.tb, ydb.IsOperationError(err, Ydb.StatusIds_NOT_FOUND), "%s: %v", task, err)
 	}
-	require.NoError(c.t, client.Close(c.t.Context()))
+	require.NoError(c.tb, client.Close(c.tb.Context()))
 }
 
 // report tells for how long nobody worked, and asserts that nobody has waited for a timeout.
 func (c *chaos) report() {
-	c.t.Helper()
-	c.t.Logf("killed: %v; turns: %d", c.history.kills, c.history.turns)
-	for what, gaps := range c.history.gaps {
+	c.tb.Helper()
+	c.tb.Logf("killed: %v; turns: %d", c.History.kills, c.History.Turns)
+	for what, gaps := range c.History.Gaps {
 		slices.Sort(gaps)
 		at := func(q int) time.Duration { return gaps[(len(gaps)*q+99)/100-1].Round(100 * time.Microsecond) }
-		c.t.Logf("without a holder after the end of the %s: p50 %v, p99 %v, max %v, of %d",
+		c.tb.Logf("without a holder after the end of the %s: p50 %v, p99 %v, max %v, of %d",
 			what, at(50), at(99), at(100), len(gaps))
-		require.Less(c.t, at(50), tooLongMost, what)
-		require.Less(c.t, at(100), tooLong, what)
+		require.Less(c.tb, at(50), tooLongMost, what)
+		require.Less(c.tb, at(100), tooLong, what)
 	}
 }
 
@@ -158,7 +159,7 @@ func TestLock_Kills(t *testing.T) {
 		Role: Locker, Tasks: []string{"lock"}, Hold: 40 * time.Millisecond, Pace: 3 * time.Millisecond,
 	})
 	for c.kills > 0 {
-		c.turns(c.rng.IntN(4))
+		c.await(c.rng.IntN(4))
 		c.strike()
 	}
 	c.everybody()
@@ -166,11 +167,19 @@ func TestLock_Kills(t *testing.T) {
 	c.report()
 }
 
+// await waits for so many begins.
+func (c *chaos) await(turns int) {
+	c.tb.Helper()
+	c.Follow()
+	turns += c.History.Turns
+	c.Until(fmt.Sprint("turn ", turns), soon, func() bool { return c.History.Turns >= turns })
+}
+
 // everybody waits until all have had a turn.
 func (c *chaos) everybody() {
-	c.t.Helper()
-	from := c.history.turns
-	c.until("everybody has had a turn", soon, func() bool {
-		return !slices.ContainsFunc(c.living(), func(p *process) bool { return c.history.last[p.who] <= from })
+	c.tb.Helper()
+	from := c.History.Turns
+	c.Until("everybody has had a turn", soon, func() bool {
+		return !slices.ContainsFunc(c.Living(), func(p *Process) bool { return c.History.last[p.Who] <= from })
 	})
 }
