@@ -240,7 +240,7 @@ func (g *gate) open() {
 	close(g.free)
 }
 
-// fail makes every commit from now on fail, without effect.
+// fail makes every commit fail from now on, without effect; one that waits at the gate too.
 func (g *gate) fail() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -252,16 +252,19 @@ func (g *gate) awaitCommit() { <-g.arrived }
 
 func (g *gate) Commit(ctx context.Context, b store.Batch) error {
 	g.mu.Lock()
-	free, err := g.free, g.err
+	free := g.free
 	g.mu.Unlock()
-	if err != nil {
-		return err
-	}
 	select {
 	case <-free:
 	default:
 		g.arrived <- struct{}{}
 		<-free
+	}
+	g.mu.Lock()
+	err := g.err
+	g.mu.Unlock()
+	if err != nil {
+		return err
 	}
 
 	return g.Store.Commit(ctx, b)

@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/catalog"
 	"tenure/internal/node"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
@@ -534,13 +535,9 @@ func TestLifeline_ManyAlive(t *testing.T) {
 
 func keyOf(session int) string { return fmt.Sprint("key-", session) }
 
-// detachedSessions returns a store in which the first node to be created will have the sessions 1 to n, with a timeout
-// of ten minutes.
+// detachedSessions returns a store in which the harness's node has the sessions 1 to n, with a timeout of ten minutes.
 func detachedSessions(tb testing.TB, n int) *memstore.Disk {
 	tb.Helper()
-	disk := &memstore.Disk{}
-	st, err := disk.Open()
-	require.NoError(tb, err)
 	var fx node.Effects
 	sessions := node.New()
 	for i := range n {
@@ -548,7 +545,22 @@ func detachedSessions(tb testing.TB, n int) *memstore.Disk {
 			Stream: node.StreamID(i + 1), TimeoutMillis: 600_000, ProtectionKey: []byte(keyOf(i + 1)),
 		}, &fx)
 	}
-	require.NoError(tb, st.Commit(tb.Context(), store.Batch{Space: 1, Changes: fx.Changes}))
+
+	return storeWith(tb, fx.Changes)
+}
+
+// storeWith returns a store in which the harness's node has the records.
+func storeWith(tb testing.TB, records []node.Record) *memstore.Disk {
+	tb.Helper()
+	disk := &memstore.Disk{}
+	st, err := disk.Open()
+	require.NoError(tb, err)
+	tree, err := catalog.Open(tb.Context(), st, "/local")
+	require.NoError(tb, err)
+	require.NoError(tb, tree.CreateNode(tb.Context(), "/local/test", catalog.Config{}))
+	entry, err := tree.Lookup("/local/test")
+	require.NoError(tb, err)
+	require.NoError(tb, st.Commit(tb.Context(), store.Batch{Space: entry.Space, Changes: records}))
 	require.NoError(tb, st.Close())
 
 	return disk

@@ -28,6 +28,7 @@ type owner struct {
 	env   *ownerEnv
 
 	inbox   chan input
+	looks   chan look  // nobody closes it
 	pending chan batch // to the commit goroutine: one batch at a time; closed when no more come
 	durable chan batch // back from it; capacity 1, so that it never blocks
 
@@ -62,8 +63,15 @@ type input struct {
 }
 
 type batch struct {
-	fx  node.Effects
-	err error // of the commit
+	fx    node.Effects
+	looks []seen
+	err   error // of the commit
+}
+
+// seen is a snapshot and who asked for it.
+type seen struct {
+	snapshot *node.Snapshot
+	by       look
 }
 
 func (b *batch) full() bool {
@@ -74,6 +82,7 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 	o := &owner{
 		path: path, space: space, env: env,
 		inbox:   make(chan input, inboxSize),
+		looks:   make(chan look),
 		pending: make(chan batch),
 		durable: make(chan batch, 1),
 		done:    make(chan struct{}),
@@ -131,7 +140,11 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 // load loads the node and lets happen what has to before anything of it is served: what is overdue since it was lost,
 // and the end of the sessions that nobody is left to come back to.
 func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
-	if o.node, err = node.Load(lost, cfg, o.records(ctx)); err != nil {
+	o.node, err = node.Load(lost, cfg, o.records(ctx))
+	if err != nil && ctx.Err() != nil { // it was called off, which is no fault of the node's
+		return context.Cause(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("load node %q: %w", o.path, err)
 	}
 	o.apply(input{req: node.Tick{}})
@@ -170,6 +183,8 @@ func (o *owner) serve(ctx context.Context) error {
 		select {
 		case first := <-in:
 			o.apply(o.arrived(first)...)
+		case look := <-o.looks:
+			o.next.looks = append(o.next.looks, seen{o.node.Snapshot(), look})
 		case <-o.timer.C():
 			o.wakeAt = 0 // if it rang early, it is set again
 			o.apply(input{req: node.Tick{}})
@@ -246,8 +261,11 @@ func (o *owner) wake(now, at clock.Instant) {
 	}
 }
 
-// release sends the replies of a batch that is durable. It never blocks: a stream that is full is cut.
+// release sends the replies and snapshots of a batch that is durable. It never blocks: a stream that is full is cut.
 func (o *owner) release(b *batch) {
+	for _, s := range b.looks {
+		s.by <- s.snapshot
+	}
 	for _, r := range b.fx.Replies {
 		s := o.streams[r.Stream]
 		if s == nil {
@@ -280,7 +298,8 @@ func (o *owner) commit() {
 func (b *batch) reset() {
 	clear(b.fx.Changes)
 	clear(b.fx.Replies)
-	b.fx = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0]}
+	clear(b.looks)
+	b.fx, b.looks = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0]}, b.looks[:0]
 }
 
 // storeError is the failure of a commit: what the store holds now is unknown until it is opened again.

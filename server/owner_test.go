@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
 	"tenure/internal/clock"
+	"tenure/internal/node"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -143,6 +145,52 @@ func TestOwner_Drop(t *testing.T) {
 
 	createNode(t, h, h.node)
 	require.EqualValues(t, 1, h.attach(t, 0, time.Minute).id)
+}
+
+// A node that is dropped, or whose server stops, while it is loaded has not failed.
+func TestOwner_EndsWhileLoading(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(t *testing.T, h *harness)
+		told string
+	}{
+		"drop": {func(t *testing.T, h *harness) {
+			t.Helper()
+			_, err := h.client.DropNode(t.Context(), &pb.DropNodeRequest{Path: h.node})
+			require.NoError(t, err)
+		}, "the coordination node was dropped"},
+		"stop": {func(t *testing.T, h *harness) {
+			t.Helper()
+			go func() { _ = h.server.Stop(context.WithoutCancel(t.Context())) }()
+		}, "the server is stopping"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log lockedBuffer
+				h := serve(t, server.WithStore(&endless{memstore.New()}),
+					server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				s := h.open(t)
+				s.send(startMessage(h.node, 0, time.Minute))
+				synctest.Wait()
+				test.end(t, h)
+				s.requireFailure(Ydb.StatusIds_UNAVAILABLE, test.told)
+				require.NotContains(t, log.String(), "node failed")
+			})
+		})
+	}
+}
+
+// endless is a store that loads nodes until it is told to stop.
+type endless struct{ store.Store }
+
+func (e *endless) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
+	if space == store.Catalog {
+		return e.Store.Load(ctx, space)
+	}
+
+	return func(yield func(node.Record, error) bool) {
+		<-ctx.Done()
+		yield(node.Record{}, ctx.Err())
+	}
 }
 
 // Attaches that race with a drop never bring the node back.

@@ -119,10 +119,8 @@ func (s *Server) newGRPC() *grpc.Server {
 // It may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
 	err := s.grpc.Serve(s.conns.Listener(lis))
-	select {
-	case <-s.failed:
-		return s.failure
-	default:
+	if failure := s.storeFailure(); failure != nil {
+		return failure
 	}
 	if err == nil || errors.Is(err, grpc.ErrServerStopped) { // by Stop, perhaps before it was served
 		return nil
@@ -139,6 +137,16 @@ func (s *Server) fail(err error) {
 		close(s.failed)
 		go s.cut() // not awaited here: this is an owner's goroutine, for which Stop waits
 	})
+}
+
+// storeFailure is why the store has failed; nil: it has not.
+func (s *Server) storeFailure() error {
+	select {
+	case <-s.failed:
+		return s.failure
+	default:
+		return nil
+	}
 }
 
 // Stop ends all streams with Failure UNAVAILABLE, so that clients attach at once elsewhere, lets unary calls end, and
@@ -160,10 +168,8 @@ func (s *Server) Stop(ctx context.Context) error {
 		cut()
 		s.streams.Wait()
 		s.err = s.store.Close()
-		select {
-		case <-s.failed:
-			s.err = s.failure
-		default:
+		if failure := s.storeFailure(); failure != nil {
+			s.err = failure
 		}
 	})
 	<-s.stopped

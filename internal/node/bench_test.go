@@ -32,6 +32,14 @@ func (p *population) attach(n int, timeout time.Duration) {
 	}
 }
 
+// hold makes n sessions that own a semaphore each.
+func (p *population) hold(n int) {
+	p.attach(n, time.Minute)
+	for i := range n {
+		p.do(node.Acquire{From: from(i + 1), Semaphore: "of " + strconv.Itoa(i+1), Count: 1, Ephemeral: true})
+	}
+}
+
 func from(i int) node.From { return node.From{Stream: node.StreamID(i), Session: uint64(i)} }
 
 // BenchmarkNode_AcquireRelease is one session with its own semaphore, among others that do the same.

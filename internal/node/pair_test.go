@@ -120,6 +120,7 @@ func (p *pair) requireSameState() {
 
 	p.node.Check()
 	p.requireSameSessions()
+	p.requireSameSnapshot()
 	for _, s := range p.model.sessions {
 		if s.stream != 0 {
 			p.requireSameDescriptions("running", p.node, node.From{Stream: s.stream, Session: s.id})

@@ -177,23 +177,31 @@ func (n *Node) describe(r Describe, fx *Effects) {
 }
 
 func (s *semaphore) description(owners, waiters bool) *Description {
-	d := &Description{
-		Name: s.name, Data: s.data, Count: s.queue.held, Limit: s.limit, Ephemeral: s.ephemeral,
-	}
+	d := s.summary()
 	if owners {
-		for l := s.queue.first; l != s.queue.waiting; l = l.behind {
-			d.Owners = append(d.Owners, Holder{
-				OrderID: l.orderID, Session: l.session.id, Count: l.count, Data: l.data,
-			})
-		}
+		d.Owners = appendHolders(nil, s.queue.first, s.queue.waiting)
 	}
 	if waiters {
-		for l := s.queue.waiting; l != nil; l = l.behind {
-			d.Waiters = append(d.Waiters, Holder{
-				OrderID: l.orderID, Session: l.session.id, Count: l.count, TimeoutMillis: l.timeoutMillis, Data: l.data,
-			})
-		}
+		d.Waiters = appendHolders(nil, s.queue.waiting, nil)
 	}
 
-	return d
+	return &d
+}
+
+// summary is the description without owners and waiters.
+func (s *semaphore) summary() Description {
+	return Description{Name: s.name, Data: s.data, Count: s.queue.held, Limit: s.limit, Ephemeral: s.ephemeral}
+}
+
+// appendHolders appends the links of a queue from the first up to the end, which is not one of them.
+func appendHolders(to []Holder, first, end *link) []Holder {
+	for l := first; l != end; l = l.behind {
+		h := Holder{OrderID: l.orderID, Session: l.session.id, Count: l.count, Data: l.data}
+		if !l.owner {
+			h.TimeoutMillis = l.timeoutMillis
+		}
+		to = append(to, h)
+	}
+
+	return to
 }
