@@ -175,7 +175,7 @@ func TestOpenDirectory_InItsPlace(t *testing.T) {
 		want    string
 	}{
 		"a file":              {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "not a directory"},
-		"a link to nowhere":   {func(path string) error { return os.Symlink("/none/such", path) }, `a symbolic link to "/none/such"`},
+		"a link to nowhere":   {func(path string) error { return os.Symlink("/none/such", path) }, `link to "/none/such"`},
 		"a link to itself":    {func(path string) error { return os.Symlink(path, path) }, "symbolic link"},
 		"a file of lifelines": {fileOfLifelines, "/lifelines\": not a directory"},
 	} {
@@ -217,6 +217,7 @@ func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 		t.Fatal("this user is root still")
 	}
 	t.Run("a way that others keep", func(t *testing.T) {
+		t.Parallel()
 		parent := filepath.Join(t.TempDir(), "parent")
 		require.NoError(t, os.Mkdir(parent, 0o500))
 		path := filepath.Join(parent, "state")
@@ -224,10 +225,12 @@ func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 		requireRefused(t, "/none/such", `"/none/such": mkdir "/none": permission denied`)
 	})
 	t.Run("of another", func(t *testing.T) {
+		t.Parallel()
 		line := requireRefused(t, "/", "belongs to user 0", "made for other things", `"/tenure"`)
 		require.NotContains(t, line, "chown")
 	})
 	t.Run("the rest", func(t *testing.T) {
+		t.Parallel()
 		t.Run("made", TestOpenDirectory_MakesWhatIsMissing)
 		t.Run("mode", TestOpenDirectory_Mode)
 		t.Run("in its place", TestOpenDirectory_InItsPlace)

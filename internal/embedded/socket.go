@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // address returns a name of the socket that the system takes: it has room for about a hundred bytes.
@@ -34,15 +35,17 @@ func sameFile(a, b string) bool {
 type socket struct {
 	net.Listener
 
-	path string
-	file os.FileInfo
+	path  string
+	file  os.FileInfo
+	close func() error // once: later another file may have the number of ours
 }
 
 // listen makes the socket, in the place of one that a host has left which was killed. For the host alone (E1).
 func (d *directory) listen(name string) (*socket, error) {
 	path := d.join(name)
 	if at, err := os.Lstat(path); err == nil && at.Mode().Type() != fs.ModeSocket { // it is not for us to remove
-		return nil, fmt.Errorf("state directory %q: %q is in the place of a socket: move it away, or %s", d.path, path, another)
+		return nil, fmt.Errorf("state directory %q: %q is in the place of a socket: move it away, or %s",
+			d.path, path, another)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, dirError(d.path, err)
@@ -64,7 +67,16 @@ func (d *directory) listen(name string) (*socket, error) {
 		return nil, dirError(d.path, err)
 	}
 
-	return &socket{lis, path, file}, nil
+	s := &socket{Listener: lis, path: path, file: file}
+	s.close = sync.OnceValue(func() error {
+		if s.inPlace() {
+			_ = os.Remove(path) // what stays is removed by the next host
+		}
+
+		return lis.Close()
+	})
+
+	return s, nil
 }
 
 // inPlace says whether clients that look for the socket find it.
@@ -74,11 +86,5 @@ func (s *socket) inPlace() bool {
 	return err == nil && os.SameFile(at, s.file)
 }
 
-// Close removes the socket, but not that of another host, if somebody has replaced the directory.
-func (s *socket) Close() error {
-	if s.inPlace() {
-		_ = os.Remove(s.path) // what stays is removed by the next host
-	}
-
-	return s.Listener.Close()
-}
+// Close removes the socket, but not that of another host, if somebody has replaced the directory. Twice is fine.
+func (s *socket) Close() error { return s.close() }

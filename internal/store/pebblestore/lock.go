@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -59,6 +60,9 @@ func lock(disk vfs.FS, dir string) (io.Closer, error) {
 // unlock removes the owner's text before it gives up the lock, so that the text is never a later owner's.
 func unlock(disk vfs.FS, dir string, l io.Closer) error {
 	err := disk.Remove(disk.PathJoin(dir, ownerName))
+	if errors.Is(err, fs.ErrNotExist) { // somebody has tidied up
+		err = nil
+	}
 
 	return errors.Join(err, l.Close())
 }

@@ -1,0 +1,168 @@
+package embedded
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/clock"
+)
+
+// inVigil keeps a vigil in virtual time.
+func inVigil(t *testing.T, f func(v *vigil, told *notices)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var told notices
+		v := &vigil{clock: clock.Go(), dir: dir, notice: told.add}
+		f(v, &told)
+		v.close()
+		time.Sleep(time.Hour)
+		said := len(told.all())
+		v.want()
+		v.tell("too late")
+		time.Sleep(time.Hour)
+		require.Len(t, told.all(), said, "it is closed")
+	})
+}
+
+// Two seconds of silence are told once, and not again before the host was heard.
+func TestVigil_Silence(t *testing.T) {
+	t.Parallel()
+	inVigil(t, func(v *vigil, told *notices) {
+		v.want()
+		time.Sleep(patience - 1)
+		v.want() // the first one counts
+		require.Empty(t, told.all())
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.Equal(t, []string{v.silent()}, told.all())
+
+		v.want()
+		time.Sleep(time.Hour)
+		require.Len(t, told.all(), 1)
+
+		v.heard()
+		v.want()
+		time.Sleep(patience)
+		synctest.Wait()
+		require.Equal(t, []string{v.silent(), v.silent()}, told.all())
+	})
+}
+
+// A host that is heard within two seconds is not spoken of.
+func TestVigil_Heard(t *testing.T) {
+	t.Parallel()
+	inVigil(t, func(v *vigil, told *notices) {
+		for range 10 {
+			v.want()
+			time.Sleep(patience - 1)
+			v.heard()
+			v.heard()
+			time.Sleep(patience)
+		}
+		require.Empty(t, told.all())
+	})
+}
+
+// Close ends the silence of those who wait.
+func TestVigil_ClosedWhileWaiting(t *testing.T) {
+	t.Parallel()
+	inVigil(t, func(v *vigil, told *notices) {
+		v.want()
+		time.Sleep(patience - 1)
+		v.close()
+		time.Sleep(time.Hour)
+		require.Empty(t, told.all())
+	})
+}
+
+// What was told is not told again, unless something else was, or the host was heard.
+func TestVigil_Tell(t *testing.T) {
+	t.Parallel()
+	inVigil(t, func(v *vigil, told *notices) {
+		for _, line := range []string{"a", "a", "b", "a", "a"} {
+			v.tell(line)
+		}
+		v.heard()
+		v.tell("a")
+		require.Equal(t, []string{"a", "b", "a", "a"}, told.all())
+	})
+}
+
+// Notices come one at a time, and none once Close has returned.
+func TestVigil_OneAtATime(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		var now atomic.Int64
+		var over atomic.Bool
+		telling, goOn := make(chan struct{}, 3), make(chan struct{})
+		v := &vigil{clock: clock.Go(), notice: func(string) {
+			if now.Add(1) > 1 {
+				t.Error("two notices at once")
+			}
+			telling <- struct{}{}
+			<-goOn
+			if over.Load() {
+				t.Error("a notice after Close")
+			}
+			now.Add(-1)
+		}}
+		var tellers sync.WaitGroup
+		for i := range 3 {
+			tellers.Go(func() { v.tell(fmt.Sprint(i)) })
+		}
+		<-telling
+		go close(goOn)
+		v.close()
+		over.Store(true)
+		tellers.Wait()
+	}
+}
+
+// What is said of a host names it, and what can be done where it runs.
+func TestVigil_Silent(t *testing.T) {
+	t.Parallel()
+	here, err := os.Hostname()
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		owner  string // "": none is known
+		socket bool
+		want   string
+	}{
+		"nobody is known":       {"", false, "waiting for the process that has the store in DIR and does not answer"},
+		"nor is what is served": {"", true, "waiting for the process that has the store in DIR and does not answer"},
+		"here": {here, true, "waiting for process 7 on HERE, lock nightly, since SINCE, which hosts the server in DIR " +
+			"and does not answer: let it go on if it is stopped (kill -CONT 7), or end it (kill -9 7), and another process " +
+			"takes over"},
+		"in a container": {"box", true, "waiting for process 7 on box, lock nightly, since SINCE, which hosts the server " +
+			"in DIR and does not answer: there, let it go on if it is stopped, or end it, and another process takes over"},
+		"not an embedded server": {here, false, "waiting for process 7 on HERE, lock nightly, since SINCE, which has the " +
+			"store in DIR and does not serve there: if it is a server of its own, name its address with -ydb, or stop it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			since := time.Now().Add(-time.Hour)
+			if c.owner != "" {
+				owner := filepath.Join(dir, "OWNER")
+				text := fmt.Appendf(nil, `{"pid": 7, "host": %q, "command": "lock nightly"}`, c.owner)
+				require.NoError(t, os.WriteFile(owner, text, 0o600))
+				require.NoError(t, os.Chtimes(owner, since, since))
+			}
+			if c.socket {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, socketName), nil, 0o600))
+			}
+			names := strings.NewReplacer("DIR", fmt.Sprintf("%q", dir), "HERE", here, "SINCE", since.Format(time.RFC3339))
+			require.Equal(t, names.Replace(c.want), (&vigil{dir: dir}).silent())
+		})
+	}
+}
