@@ -12,12 +12,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"tenure/internal/version"
 )
 
 // Exit codes of all commands; what a command adds to them stands in its help.
@@ -50,12 +51,35 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// Main runs a command as the process and returns its exit code. The first SIGINT or SIGTERM ends the context of the
+// An Interrupt is the cause of the end of a command's context: a signal has asked the process to end.
+type Interrupt struct{ Signal syscall.Signal }
+
+func (i *Interrupt) Error() string { return i.Signal.String() }
+
+// Is makes it a cancellation, as the cause of signal.NotifyContext is.
+func (i *Interrupt) Is(target error) bool { return target == context.Canceled }
+
+// Interrupts returns the signals that ask the process to end: SIGINT, SIGTERM and, unless it is run by nohup, SIGHUP.
+func Interrupts() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+
+	return signals
+}
+
+// Main runs a command as the process and returns its exit code. The first of the [Interrupts] ends the context of the
 // command, which then puts things in order; the second one ends the process at once.
 func Main(build func(*Env) *cobra.Command) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // gives the signals back to the system, whose action ends the process
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, Interrupts()...)
+	go func() { // ends with the process
+		sig := <-signals
+		signal.Stop(signals) // gives them back to the system, whose action ends the process
+		end(&Interrupt{sig.(syscall.Signal)})
+	}()
 
 	return Run(ctx, build, &Env{
 		Args:      os.Args[1:],
@@ -69,7 +93,7 @@ func Main(build func(*Env) *cobra.Command) int {
 // Run runs a command in env until it returns, and returns its exit code. An error is one line on env.Stderr.
 func Run(ctx context.Context, build func(*Env) *cobra.Command, env *Env) int {
 	shared := *env
-	shared.Stdout, shared.Stderr = &lockedWriter{w: env.Stdout}, &lockedWriter{w: env.Stderr}
+	shared.Stdout, shared.Stderr = locked(env.Stdout), locked(env.Stderr)
 	env = &shared
 
 	root := build(env)
@@ -133,26 +157,21 @@ func prepare(cmd *cobra.Command, env *Env) {
 	}
 }
 
-// Version returns the version that this binary was built from: the module's, or the commit's first digits.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel " + s.Value[:min(12, len(s.Value))]
-		}
-	}
-
-	return "devel"
-}
+// Version returns the version that this binary was built from.
+func Version() string { return version.String() }
 
 // oneLine joins the lines of text by blanks.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// locked returns a writer that several goroutines may use. A file is one, and is to be handed on to other processes as
+// it is.
+func locked(w io.Writer) io.Writer {
+	if file, ok := w.(*os.File); ok {
+		return file
+	}
+
+	return &lockedWriter{w: w}
+}
 
 // A lockedWriter lets several goroutines write whole lines.
 type lockedWriter struct {
