@@ -1,0 +1,129 @@
+//go:build unix
+
+package command_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tenure/internal/cli"
+	"tenure/internal/command"
+)
+
+// role is the variable that says what a process of this binary is. Without it, it is the tests.
+const role = "TENURE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "":
+		self, err := os.Executable()
+		if err == nil {
+			err = os.Setenv("SELF", self) // for scripts
+		}
+		if err != nil {
+			panic(err)
+		}
+		goleak.VerifyTestMain(m)
+	case "holder":
+		os.Exit(cli.Main(holder))
+	default:
+		os.Exit(act(os.Getenv(role)))
+	}
+}
+
+// act is a process that COMMAND is, or starts. It says "ready" and its process id, then each signal that it gets.
+func act(as string) int {
+	signals := make(chan os.Signal, 10)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM)
+	fmt.Printf("ready\n%d\n", os.Getpid())
+	if as == "suspended" {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	}
+	for sig := range signals {
+		if as == "slow" {
+			time.Sleep(300 * time.Millisecond) // cleans up
+		}
+		fmt.Println(unix.SignalName(sig.(syscall.Signal)))
+		if as != "stubborn" {
+			break
+		}
+	}
+
+	return 3
+}
+
+// holder is a command that runs its arguments as COMMAND, under a lease that lasts.
+func holder(env *cli.Env) *cobra.Command {
+	c := &command.Command{
+		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Grace: time.Hour,
+		Warn: func(err error) { cli.Complain(env, "holder", err) },
+	}
+	sig := "USR1"
+	cmd := &cobra.Command{
+		Use: "holder", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if c.Path, err = command.Look(args[0]); err != nil {
+				return err
+			}
+			if c.Signal, err = command.ParseSignal(sig); err != nil {
+				return err
+			}
+			c.Argv = args
+
+			return c.Run(cmd.Context(), &lease{})
+		},
+	}
+	cli.AddFlags(cmd,
+		cli.Flag{Name: "grace", Arg: "D", Value: &c.Grace, Usage: "grace"},
+		cli.Flag{Name: "signal", Arg: "SIG", Value: &sig, Usage: "signal"},
+	)
+
+	return cmd
+}
+
+// A lease is one whose end the test decides. The zero lease lasts.
+type lease struct {
+	coordination.Lease
+
+	ctx     context.Context
+	session session
+	token   uint64
+	err     error // of Token
+}
+
+func (l *lease) Session() coordination.Session { return &l.session }
+
+func (l *lease) Context() context.Context {
+	if l.ctx == nil {
+		return context.Background()
+	}
+
+	return l.ctx
+}
+
+func (l *lease) Token(context.Context) (uint64, error) { return l.token, l.err }
+
+type session struct {
+	coordination.Session
+
+	inherit func(*exec.Cmd)
+}
+
+func (s *session) SessionID() uint64 { return 42 }
+
+func (s *session) Inherit(cmd *exec.Cmd) {
+	if s.inherit != nil {
+		s.inherit(cmd)
+	}
+}

@@ -1,0 +1,208 @@
+//go:build unix
+
+package command_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
+)
+
+// A process is a holder, or a shell that starts one, as a process of its own.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	side  *os.File      // ours, of its stdout or its terminal
+	lines *bufio.Reader // what it, and what it has started, says
+}
+
+// newProcess starts a holder of the COMMAND without a terminal.
+func newProcess(t *testing.T, argv ...string) *process {
+	t.Helper()
+	cmd := exec.Command(os.Getenv("SELF"), argv...)
+	cmd.Env = append(os.Environ(), role+"=holder")
+	out, in, err := os.Pipe()
+	require.NoError(t, err)
+	cmd.Stdout, cmd.Stderr = in, in
+	require.NoError(t, cmd.Start())
+	require.NoError(t, in.Close())
+
+	return watch(t, cmd, out)
+}
+
+// newTerminal starts a shell with the script in front of a terminal of its own. HOLD is the command line of a holder.
+func newTerminal(t *testing.T, script string, env ...string) *process {
+	t.Helper()
+	script = strings.ReplaceAll(script, "HOLD", `env TENURE_TEST_ROLE=holder "$SELF"`)
+	cmd := exec.Command("sh", "-c", "stty -echo; "+script)
+	cmd.Env = append(os.Environ(), env...)
+	side, err := pty.Start(cmd)
+	require.NoError(t, err)
+
+	return watch(t, cmd, side)
+}
+
+func watch(t *testing.T, cmd *exec.Cmd, side *os.File) *process {
+	t.Helper()
+	p := &process{t, cmd, side, bufio.NewReader(side)}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+		side.Close()
+	})
+	require.NoError(t, side.SetReadDeadline(time.Now().Add(soon)))
+
+	return p
+}
+
+// says requires that the line is the next.
+func (p *process) says(want string) {
+	p.t.Helper()
+	require.Equal(p.t, want, p.line())
+}
+
+func (p *process) line() string {
+	p.t.Helper()
+	line, err := p.lines.ReadString('\n')
+	require.NoError(p.t, err)
+
+	return strings.TrimRight(line, "\r\n")
+}
+
+// number returns the next line, which is a process id.
+func (p *process) number() int {
+	p.t.Helper()
+	n, err := strconv.Atoi(p.line())
+	require.NoError(p.t, err)
+
+	return n
+}
+
+// types has somebody at the terminal type the text.
+func (p *process) types(text string) {
+	p.t.Helper()
+	_, err := p.side.WriteString(text)
+	require.NoError(p.t, err)
+}
+
+// code waits for the end and returns the exit code.
+func (p *process) code() int {
+	p.t.Helper()
+	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // shows what it waits for
+	defer limit.Stop()
+	_ = p.cmd.Wait()
+
+	return p.cmd.ProcessState.ExitCode()
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlZ = "\x1a"
+)
+
+// The first interrupt is COMMAND's too, the second one leaves it no more time.
+func TestRun_SecondInterruptKills(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, "--", "sh", "-c", as("stubborn"))
+	p.says("ready")
+	p.number()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	p.says("SIGINT")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.says("holder: killing COMMAND: terminated signal received")
+	require.Equal(t, 137, p.code())
+}
+
+// A terminal that goes away is an interrupt, unless nohup has it ignored.
+func TestRun_HangUp(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, "--", "sh", "-c", as("obedient"))
+	p.says("ready")
+	p.number()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	p.says("SIGHUP")
+	require.Equal(t, 3, p.code())
+}
+
+// COMMAND is in front of the terminal while it runs: what is typed there is its own, and so is Ctrl-C. Afterwards the
+// terminal is back where it was.
+func TestRun_Terminal(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t, `HOLD -- sh -c 'echo ready; read line; echo COMMAND got $line; `+as("obedient")+`'
+		echo $?; read line; echo the shell got $line`)
+	p.says("ready")
+	p.types("hello\n")
+	p.says("COMMAND got hello")
+	p.says("ready")
+	p.number()
+	p.types(ctrlC)
+	p.says("SIGINT")
+	p.says("3")
+	p.types("bye\n")
+	p.says("the shell got bye")
+	require.Zero(t, p.code())
+}
+
+// A COMMAND that cannot run leaves the terminal where it was, too.
+func TestRun_TerminalOfNobody(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t, `HOLD -- "$NOBODY" 2>&-; echo $?; read line; echo the shell got $line`,
+		"NOBODY="+headless(t))
+	p.says("126")
+	p.types("bye\n")
+	p.says("the shell got bye")
+}
+
+// headless returns the path of a program that cannot run, which shows only when it is started.
+func headless(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "headless")
+	require.NoError(t, os.WriteFile(path, []byte("exit 7\n"), 0o700))
+
+	return path
+}
+
+// Ctrl-Z does nothing: the lock would be held by one that stands still.
+func TestRun_CannotBeSuspended(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t, `HOLD -- sh -c '`+as("obedient")+`'; echo $?`)
+	p.says("ready")
+	p.number()
+	p.types(ctrlZ)
+	p.types(ctrlC)
+	p.says("SIGINT")
+	p.says("3")
+}
+
+// While COMMAND is in front, its holder may write to a terminal that lets nobody in the background do so.
+func TestRun_HolderInTheBackgroundSpeaks(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t, `stty tostop; sh -c 'echo $$; exec HOLD -grace 10ms -- sh -c "$0"' '`+stubborn+`'; echo $?`)
+	holder := p.number()
+	p.says("ready")
+	require.NoError(t, syscall.Kill(holder, syscall.SIGTERM))
+	p.says("holder: killing COMMAND: it has not ended within 10ms after SIGTERM")
+	p.says("137")
+}
+
+// A holder that is started in the background takes the terminal from nobody.
+func TestRun_Background(t *testing.T) {
+	t.Parallel()
+	p := newTerminal(t, `set -m; HOLD -- sh -c '`+as("obedient")+`' & read line; echo the shell got $line
+		kill -TERM $!; wait $!; echo $?`)
+	p.says("ready")
+	p.number()
+	p.types("hello\n")
+	p.says("the shell got hello")
+	p.says("SIGTERM")
+	p.says("3")
+}

@@ -1,0 +1,219 @@
+//go:build unix
+
+package command_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/cli"
+	"tenure/internal/command"
+	"tenure/internal/term"
+)
+
+func TestRun_ExitCode(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]int{
+		"exit 0": 0, "exit 7": 7, "exit 255": 255,
+		"kill -TERM $$": 143, "kill -KILL $$": 137, "kill -INT $$": 130,
+	} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, "echo ready; "+script).begin()
+			require.Equal(t, want, p.end())
+			require.Empty(t, p.warned)
+		})
+	}
+}
+
+// Files are handed on as they are: COMMAND has the same ones.
+func TestRun_FilesAreHandedOn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in, out, errs := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "errs")
+	require.NoError(t, os.WriteFile(in, []byte("first\nsecond\n"), 0o600))
+	stdin, err := os.Open(in)
+	require.NoError(t, err)
+	defer stdin.Close()
+	stdout, err := os.Create(out)
+	require.NoError(t, err)
+	defer stdout.Close()
+	stderr, err := os.Create(errs)
+	require.NoError(t, err)
+	defer stderr.Close()
+
+	p := newPlay(t, "read line; echo $line; ls -Li /dev/fd/0 >&2")
+	p.Stdin, p.Stdout, p.Stderr = stdin, stdout, stderr
+	require.NoError(t, p.Run(t.Context(), p.lease))
+
+	said, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, "first", strings.Fields(string(said))[1])
+	info, err := stdin.Stat()
+	require.NoError(t, err)
+	said, err = os.ReadFile(errs)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprint(info.Sys().(*syscall.Stat_t).Ino), strings.Fields(string(said))[0])
+	rest, err := io.ReadAll(stdin)
+	require.NoError(t, err)
+	require.Equal(t, "second\n", string(rest), "a shell's read takes no more than a line")
+}
+
+func TestRun_Environment(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort; exec <&3; cat`)
+	p.lease.token = 12
+	var err error
+	p.Env, err = command.Environment(t.Context(), p.lease, "/local/tenure", "nightly")
+	require.NoError(t, err)
+	lifeline, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer lifeline.Close()
+	_, err = w.WriteString("the lifeline\n")
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	p.lease.session.inherit = func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, lifeline) }
+
+	p.begin()
+	require.Equal(t, "TENURE_NODE=/local/tenure\nTENURE_SEMAPHORE=nightly\nTENURE_SESSION_ID=42\nTENURE_TOKEN=12\n"+
+		"the lifeline\n", p.rest())
+	require.Zero(t, p.end())
+}
+
+// The variables go before those that this process has itself: it may run under another lock.
+func TestRun_EnvironmentOfAnOuterLock(t *testing.T) {
+	t.Setenv("TENURE_TOKEN", "11")
+	p := newPlay(t, `echo ready; echo $TENURE_TOKEN`)
+	p.Env = []string{"TENURE_TOKEN=12"}
+	p.begin()
+	require.Equal(t, "12\n", p.rest())
+	require.Zero(t, p.end())
+}
+
+func TestEnvironment_WithoutToken(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("gone")
+	_, err := command.Environment(t.Context(), &lease{err: gone}, "/local/tenure", "nightly")
+	require.ErrorIs(t, err, gone)
+	require.ErrorContains(t, err, `read the token of "nightly"`)
+}
+
+// Without a lease nothing is started.
+func TestRun_NotStarted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(term.ErrLost)
+	mark := filepath.Join(t.TempDir(), "mark")
+	p := newPlay(t, "touch "+mark)
+	require.Equal(t, term.ErrLost, p.Run(ctx, p.lease))
+	require.NoFileExists(t, mark)
+}
+
+// as returns a script that is one of the actors.
+func as(role string) string { return "TENURE_TEST_ROLE=" + role + ` exec "$SELF"` }
+
+func TestRun_Stop(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cause error
+		says  string
+		code  int
+	}{
+		"by its context":  {errors.New("enough"), "SIGUSR1", 3},
+		"by an interrupt": {&cli.Interrupt{Signal: syscall.SIGINT}, "SIGINT", 3},
+		"by a hang-up":    {fmt.Errorf("end: %w", &cli.Interrupt{Signal: syscall.SIGHUP}), "SIGHUP", 3},
+		"by a loss":       {fmt.Errorf("%w: unplugged", term.ErrLost), "SIGUSR1", command.ExitLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, as("obedient"))
+			p.Signal = syscall.SIGUSR1
+			p.begin()
+			p.number()
+			p.stop(test.cause)
+			require.Equal(t, test.says, p.line())
+			require.Equal(t, test.code, p.end())
+			require.Empty(t, p.warned)
+			p.requireGone()
+		})
+	}
+}
+
+// All that COMMAND has started gets the signal, and is awaited, though COMMAND itself has long ended.
+func TestRun_StopOfGroup(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, "("+as("slow")+") & wait").begin()
+	p.number()
+	p.stop(nil)
+	require.Equal(t, 143, p.end())
+	require.Equal(t, "SIGTERM", p.line())
+	p.requireGone()
+}
+
+// stubborn ignores signals; so does what it starts, and that outlives it.
+const stubborn = `trap "" INT TERM HUP USR1; sleep 1000 & echo ready; wait`
+
+func TestRun_KillAfterTheGrace(t *testing.T) {
+	t.Parallel()
+	const grace = 300 * time.Millisecond
+	for name, script := range map[string]string{
+		"of COMMAND":             stubborn,
+		"of what it has started": `(` + stubborn + `) & wait`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, script)
+			p.Grace = grace
+			p.begin()
+			began := time.Now()
+			p.stop(fmt.Errorf("%w: unplugged", term.ErrLost))
+			require.Equal(t, command.ExitLost, p.end())
+			require.GreaterOrEqual(t, time.Since(began), grace)
+			require.Len(t, p.warned, 1)
+			require.EqualError(t, p.warned[0], "killing COMMAND: it has not ended within 300ms after SIGTERM")
+			p.requireGone()
+		})
+	}
+}
+
+// When the lease has ended there is no grace any more.
+func TestRun_KillWithTheLease(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, stubborn).begin()
+	p.stop(&cli.Interrupt{Signal: syscall.SIGINT})
+	p.lose(errors.New("unplugged"))
+	require.Equal(t, 137, p.end())
+	require.Len(t, p.warned, 1)
+	require.EqualError(t, p.warned[0], "killing COMMAND: unplugged")
+	p.requireGone()
+}
+
+// What COMMAND leaves behind when it ends by itself is left alone.
+func TestRun_LeavesWhatStays(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, "("+as("obedient")+") & read line")
+	in, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer in.Close()
+	p.Stdin = in
+	p.begin()
+	pid := p.number()
+	require.NoError(t, w.Close()) // lets COMMAND go on
+	require.Equal(t, 1, p.end())
+	require.NoError(t, syscall.Kill(pid, 0))
+	require.Zero(t, p.lines.Buffered())
+
+	require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
+	require.Equal(t, "SIGTERM\n", p.rest())
+}
