@@ -87,8 +87,8 @@ func (l *Lease) Deadline() time.Time {
 	return l.session.client.clock.Time(at)
 }
 
-// Remaining returns for how long from now the lease is surely held, as things stand: each answer of the node adds to it.
-// It is 0 when the lease has ended, and from its deadline on, and never negative. It does no I/O.
+// Remaining returns for how long from now the lease is surely held, as things stand: each answer of the node adds to
+// it. It is 0 when the lease has ended, and from its deadline on, and never negative. It does no I/O.
 func (l *Lease) Remaining() time.Duration {
 	at := clock.Instant(l.session.deadline.Load())
 	if l.ctx.Err() != nil {

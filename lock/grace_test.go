@@ -98,12 +98,12 @@ func TestRun_GraceAheadOfTheLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace/2)
 		service.last(timeout)
-		time.Sleep(timeout - grace - 1)
+		time.Sleep(timeout - grace - time.Nanosecond)
 		synctest.Wait()
 		require.Empty(t, r.ended)
 		require.Equal(t, "waiting acquired", r.story())
 
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, "waiting acquired lost", r.story(), "said at once, though work goes on")
 		require.Len(t, r.ended, 1)
 		require.ErrorIs(t, r.ended[0], lock.ErrLost)

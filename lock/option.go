@@ -23,10 +23,10 @@ func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.term.Timeout = timeout }
 }
 
-// WithGrace gives work time to stop while nobody else can have the lock: its context ends when the time that the lock is
-// surely held has come down to grace, as it does when the server does not answer. Every answer that comes before that
-// puts it off. From then on the lock counts as lost, even if the server answers after all: [Run] waits for work to
-// return and gives back what it still has.
+// WithGrace gives work time to stop while nobody else can have the lock: its context ends when the time that the lock
+// is surely held has come down to grace, as it does when the server does not answer. Every answer that comes before
+// that puts it off. From then on the lock counts as lost, even if the server answers after all: [Run] waits for work
+// to return and gives back what it still has.
 //
 // From 0, the default, which is none, to a third of the timeout: so one answer of the server can get lost without
 // looking like danger. It needs a client whose leases tell how long they last, as those of package tenure do; with

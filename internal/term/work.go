@@ -28,7 +28,7 @@ func Lease(ctx context.Context) coordination.Lease {
 func Under(
 	ctx context.Context, lease coordination.Lease, observe func(cause error),
 ) (work context.Context, end func() (held bool)) {
-	return within(ctx, lease, lease.Context(), observe)
+	return within(ctx, lease.Context(), lease, observe)
 }
 
 // UnderWithGrace is Under for work that takes time to stop: its lease counts as lost already when the time that it
@@ -54,7 +54,7 @@ func UnderWithGrace(
 		}
 		danger(fmt.Errorf("no answer from the server, and others can have it in %v", grace))
 	})
-	work, endWork := within(ctx, lease, safe, observe)
+	work, endWork := within(ctx, safe, lease, observe)
 
 	return work, func() bool {
 		held := endWork()
@@ -67,7 +67,7 @@ func UnderWithGrace(
 
 // within returns a context for work under a lease that counts as held until safe has ended.
 func within(
-	ctx context.Context, lease coordination.Lease, safe context.Context, observe func(cause error),
+	ctx, safe context.Context, lease coordination.Lease, observe func(cause error),
 ) (work context.Context, end func() (held bool)) {
 	work, cancel := context.WithCancelCause(context.WithValue(ctx, leaseKey{}, lease))
 	observed := make(chan struct{})
