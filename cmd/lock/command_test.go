@@ -7,14 +7,23 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tenure/internal/cli"
+	"tenure/tenuretest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(command)) }})
+	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(build)) }})
 }
 
 // TestScripts runs what a person types.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true})
+	dsn := tenuretest.NewServer(t).DSN()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SERVER", dsn)
+
+			return nil
+		},
+	})
 }

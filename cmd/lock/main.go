@@ -7,4 +7,4 @@ import (
 	"tenure/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(command)) }
+func main() { os.Exit(cli.Main(build)) }

@@ -46,7 +46,7 @@ const (
 	ExitUnusable = 126 // COMMAND is there and cannot run
 	ExitNotFound = 127
 
-	exitSignal = 128 // and the number of the signal that ended COMMAND
+	ExitSignal = 128 // and the number of the signal that ended COMMAND
 )
 
 // A Command is a COMMAND and how to run it.

@@ -186,7 +186,7 @@ func (g *group) exit() error {
 	code := g.cmd.ProcessState.ExitCode()
 	status := g.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if status.Signaled() { //nolint:misspell // the standard library's word
-		code = exitSignal + int(status.Signal())
+		code = ExitSignal + int(status.Signal())
 	}
 	if code == 0 {
 		return nil

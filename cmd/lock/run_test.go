@@ -1,0 +1,51 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/cli/clitest"
+	"tenure/tenuretest"
+)
+
+// holding is a COMMAND that says so and works until it is stopped.
+var holding = []string{"--", "sh", "-c", "echo holding $TENURE_TOKEN; exec sleep 1000"}
+
+// A wait that takes longer than a moment is said, once.
+func TestRun_Waiting(t *testing.T) {
+	t.Parallel()
+	dsn := tenuretest.NewServer(t).DSN()
+	first := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
+	require.Equal(t, []string{"holding 1"}, first.Until(t, "holding 1"))
+	second := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
+	require.Equal(t, []string{`lock: waiting for "deploy"`}, second.Until(t, `lock: waiting for "deploy"`))
+
+	first.Interrupt()
+	lines, code := first.Wait(t)
+	require.Empty(t, lines)
+	require.Equal(t, 143, code)
+	require.Equal(t, []string{"holding 2"}, second.Until(t, "holding 2"))
+	second.Interrupt()
+	lines, code = second.Wait(t)
+	require.Empty(t, lines)
+	require.Equal(t, 143, code)
+}
+
+// A lock that is lost stops COMMAND, and is not tried for again: COMMAND is not what was begun any more.
+func TestRun_Lost(t *testing.T) {
+	t.Parallel()
+	srv := tenuretest.NewServer(t)
+	mark := filepath.Join(t.TempDir(), "stopped")
+	p := clitest.Start(t, build, "-ydb", srv.DSN(), "-timeout", "2s", "-grace", "600ms", "-signal", "USR1", "deploy", "--",
+		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; sleep 1000 & wait`)
+	p.Until(t, "holding")
+	srv.Kill()
+	lines, code := p.Wait(t)
+	require.Equal(t, 123, code)
+	require.Equal(t, []string{
+		"lock: lease lost: no answer from the server, and others can have it in 600ms: stopping COMMAND",
+	}, lines)
+	require.FileExists(t, mark)
+}

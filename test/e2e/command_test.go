@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The words of COMMANDs are those by which claims are told.
+const (
+	begin  = `echo "the lock is acquired"; echo "token $TENURE_TOKEN"; `
+	finish = `echo "suspending work"`
+
+	// obedient works until it is asked to stop; the exit code is its own.
+	obedient = `trap '` + finish + `; exit 3' TERM; ` + begin + `sleep 1000 & wait`
+
+	// stubborn works until it is killed.
+	stubborn = `trap "" TERM; ` + begin + `sleep 1000`
+)
+
+// under starts lock with a shell that runs the script as COMMAND.
+func (srv *server) under(name, script string, flags ...string) *process {
+	srv.stage.t.Helper()
+	args := append([]string{"-ydb", srv.dsn(), "-path", node}, flags...)
+
+	return srv.stage.start(name, "lock", append(args, "lock", "--", "sh", "-c", script)...)
+}
+
+// code waits for the end of the process and returns its exit code.
+func (p *process) code() int {
+	p.stage.t.Helper()
+	_ = p.end()
+	p.gone()
+
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// tokens returns the tokens that COMMANDs have said, in that order.
+func (s *stage) tokens() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var tokens []int
+	for _, l := range s.lines {
+		var token int
+		if _, err := fmt.Sscanf(l.text, "token %d", &token); err == nil {
+			tokens = append(tokens, token)
+		}
+	}
+
+	return tokens
+}
+
+// requireGrowth requires that there are n tokens, each above those before it.
+func (s *stage) requireGrowth(n int) {
+	s.t.Helper()
+	tokens := s.tokens()
+	require.Len(s.t, tokens, n)
+	for i := 1; i < n; i++ {
+		require.Greater(s.t, tokens[i], tokens[i-1])
+	}
+}
+
+// Those who want the same lock take turns; that no two work at once is what every stage checks in the end.
+func TestCommand_TakesTurns(t *testing.T) {
+	t.Parallel()
+	const contenders = 8
+	s := newStage(t)
+	srv := newServer(s)
+	var processes []*process
+	for i := range contenders {
+		processes = append(processes, srv.under(fmt.Sprint("lock-", i), begin+`echo "starting work"; `+finish))
+	}
+	for _, p := range processes {
+		p.ends()
+	}
+	s.requireGrowth(contenders)
+	require.Zero(t, srv.owner("lock"))
+}
+
+// A COMMAND that is interrupted has time to stop, and its exit code is lock's; the next one has the lock at once.
+func TestCommand_InterruptIsPassedOn(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	srv := newServer(s)
+	first := srv.under("first", obedient, "-timeout", "1m")
+	_, place := first.await(0, soon, acquired)
+	second := srv.under("second", obedient, "-timeout", "1m")
+	second.await(place, soon, `lock: waiting for "lock"`)
+	first.terminate()
+	require.Equal(t, 3, first.code())
+	off, place := first.await(place, soon, suspended)
+	on, _ := second.await(place, soon, acquired)
+	require.Less(t, on.at.Sub(off.at), slack)
+	second.terminate()
+	require.Equal(t, 3, second.code())
+	s.requireGrowth(2)
+}
+
+// Who is interrupted while it waits has run nothing.
+func TestCommand_InterruptedWhileWaiting(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	srv := newServer(s)
+	first := srv.under("first", obedient)
+	_, place := first.await(0, soon, acquired)
+	second := srv.under("second", obedient)
+	second.await(place, soon, `lock: waiting for "lock"`)
+	second.terminate()
+	require.Equal(t, 128+15, second.code())
+	second.await(place, soon, "lock: terminated: COMMAND has not run")
+	require.Len(t, s.tokens(), 1)
+	first.terminate()
+	require.Equal(t, 3, first.code())
+}
+
+// When the server is away, COMMAND is stopped or, if it does not care, killed before somebody else can have the lock.
+// Then the next one has it.
+func TestCommand_LossStopsIt(t *testing.T) {
+	t.Parallel()
+	const timeout = 4 * time.Second
+	for name, script := range map[string]string{"obedient": obedient, "stubborn": stubborn} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			srv := newServer(s)
+			holder := srv.under("holder", script, "-timeout", timeout.String())
+			_, place := holder.await(0, soon, acquired)
+			next := srv.under("next", begin+finish, "-timeout", "1m")
+			next.await(place, soon, `lock: waiting for "lock"`)
+
+			killed := srv.kill()
+			holder.await(place, soon,
+				"lock: lease lost: no answer from the server, and others can have it in 1s: stopping COMMAND")
+			off, _ := holder.await(place, soon, suspended,
+				"lock: killing COMMAND: it has not ended within 1s after SIGTERM",
+				"lock: killing COMMAND: session deadline passed") // that is the same instant
+			require.Less(t, off.at.Sub(killed), timeout)
+			require.Equal(t, 123, holder.code())
+			srv.begin()
+			next.ends()
+			s.requireGrowth(2)
+		})
+	}
+}
+
+// A lock that is killed outright takes COMMAND with it: the next one works when the timeout is over, alone.
+func TestCommand_DiesWithLock(t *testing.T) {
+	t.Parallel()
+	const timeout = 2 * time.Second
+	s := newStage(t)
+	srv := newServer(s)
+	// If it went on, it would be heard to work without having the lock.
+	work := begin + `while :; do echo "work is in progress..."; sleep 0.1; done`
+	holder := srv.under("holder", work, "-timeout", timeout.String())
+	_, place := holder.await(0, soon, acquired)
+	next := srv.under("next", begin+finish)
+	killed := holder.kill()
+	on, _ := next.await(place, soon, acquired)
+	require.GreaterOrEqual(t, on.at.Sub(killed), timeout)
+	next.ends()
+	s.requireGrowth(2)
+}
+
+// On a fresh machine nothing else is needed, and locks can be held one under the other.
+func TestCommand_WithoutAServer(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	p := s.start("lock", "lock", "deploy", "--", scratch+"/lock", "inner", "--",
+		"sh", "-c", begin+`echo $TENURE_SEMAPHORE; `+finish)
+	p.ends()
+	var said []string
+	for _, l := range s.lines[:len(s.lines)-1] {
+		said = append(said, l.text)
+	}
+	require.Equal(t, []string{acquired, "token 2", "inner", suspended}, said, strings.TrimSpace(s.script()))
+}
