@@ -166,12 +166,13 @@ func (c *Client) Session(
 			opt(&o)
 		}
 	}
-	if c.local != nil { // it paces the attempts by itself
-		o.SessionReconnectDelay = min(o.SessionReconnectDelay, defaultReconnectDelay/5)
-	}
 	cfg, err := sessionConfig(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open session on node %q: %w", path, err)
+	}
+	if c.local != nil { // it paces the attempts by itself, and hosts may come and go
+		cfg.ReconnectDelay = min(cfg.ReconnectDelay, defaultReconnectDelay/5)
+		cfg.LongestPause = cfg.ReconnectDelay
 	}
 	s := newSession(ctx, c, cfg)
 	if err := s.makeLifeline(ctx, cfg.Key); err != nil {

@@ -19,7 +19,7 @@ var (
 	ErrOver        = errors.New("the session is over")
 )
 
-// Config is what a session goes by. All durations are above zero.
+// Config is what a session goes by. All durations but LongestPause are above zero.
 type Config struct {
 	Path           string
 	Description    string
@@ -29,6 +29,7 @@ type Config struct {
 	StopTimeout    time.Duration // likewise for a stop
 	Silence        time.Duration // for a renewal to be answered; at most a quarter of Timeout
 	ReconnectDelay time.Duration // the first pause between attempts that fail; they grow
+	LongestPause   time.Duration // which they do not grow beyond; 0, or more than that: an eighth of Timeout
 	Seed           uint64        // of the jitter of pauses
 }
 

@@ -243,6 +243,24 @@ func TestStreams_ThatEndAtOnce(t *testing.T) {
 	requireSpaced(t, h.opens)
 }
 
+// Pauses that may not grow leave no more between two streams than keeps them apart.
+func TestStreams_LongestPause(t *testing.T) {
+	t.Parallel()
+	cfg := defaults()
+	cfg.LongestPause = 10 * time.Millisecond
+	h := attached(t, cfg)
+	for range 1_000 {
+		h.ended(errCut)
+		h.advance(h.wake.Sub(h.now))
+		h.started(7)
+	}
+	require.NoError(t, h.over)
+	requireSpaced(t, h.opens)
+	for i, at := range h.opens[3:] { // the first one was attached for long
+		require.Less(t, at.Sub(h.opens[i+2]), 2*time.Second/mostOpens)
+	}
+}
+
 // requireSpaced is that no second has more than 20 streams opened.
 func requireSpaced(t require.TestingT, opens []clock.Instant) {
 	for i := range opens {

@@ -179,14 +179,17 @@ func (c *Core) disconnect(cause error, fx *Effects) {
 }
 
 // pause returns how long to wait before the next attempt: not at all before the first, then twice as long each time,
-// up to an eighth of the timeout, less up to half of it by chance. So there are three attempts in a timeout even when
-// the pauses are at their longest and each attempt takes its quarter.
+// up to an eighth of the timeout or what is set, less up to half of it by chance. So there are three attempts in a
+// timeout even when the pauses are at their longest and each attempt takes its quarter.
 func (c *Core) pause() time.Duration {
 	c.retries++
 	if c.retries == 1 {
 		return 0
 	}
 	longest := c.quarter() / 2
+	if c.cfg.LongestPause > 0 {
+		longest = min(longest, c.cfg.LongestPause)
+	}
 	pause := min(c.cfg.ReconnectDelay, longest)
 	for range min(c.retries-2, 30) {
 		pause = min(2*pause, longest)
