@@ -12,6 +12,8 @@ import (
 // rest is the time between two kills: whose stream breaks again within a second of its making pauses before the next.
 const rest = 1100 * time.Millisecond
 
+const task = "lock"
+
 func contenderCounts() []int {
 	if testing.Short() {
 		return []int{2}
@@ -33,7 +35,7 @@ func BenchmarkTakeover(b *testing.B) {
 
 func benchmarkTakeover(b *testing.B, killed string, contenders int) {
 	b.Helper()
-	model := embedded.Contender{Role: embedded.Holder, Tasks: []string{"lock"}, Timeout: 10 * time.Second}
+	model := embedded.Contender{Role: embedded.Holder, Tasks: []string{task}, Timeout: 10 * time.Second}
 	next := embedded.Begin
 	if killed == embedded.AsHost { // the holder asks all the time
 		model.Confirm, model.Pace = true, time.Millisecond
@@ -63,10 +65,12 @@ func benchmarkTakeover(b *testing.B, killed string, contenders int) {
 // settle waits until all contenders wait but the holder, and have done so for a while, and the holder is the host or is
 // not, as wanted. It returns who is to be killed.
 func settle(c *embedded.Crew, killed string, contenders int) *embedded.Process {
-	c.Until("all have asked", time.Minute, func() bool { return c.History.Asking() == contenders-1 && c.Holder() != nil })
+	c.Until("all have asked", time.Minute, func() bool {
+		return c.History.Asking() == contenders-1 && c.Holder(task) != nil
+	})
 	for deadline := time.Now().Add(rest); ; {
-		c.Until("there are a host and a holder", time.Minute, func() bool { return c.Host() != nil && c.Holder() != nil })
-		host, holder := c.Host(), c.Holder()
+		c.Until("there are a host and a holder", time.Minute, func() bool { return c.Host() != nil && c.Holder(task) != nil })
+		host, holder := c.Host(), c.Holder(task)
 		if (host == holder) != (killed == embedded.AsHostHolder) {
 			turn := c.History.Turns
 			c.Signal(holder, syscall.SIGUSR1)

@@ -20,6 +20,7 @@ import (
 var (
 	killsFlag = flag.Int("kills", 0, "how many times a test of chaos kills; 0: 200, with -short 20")
 	seedFlag  = flag.Uint64("seed", 0, "of what a test of chaos chooses; 0: another one each time")
+	logsFlag  = flag.Bool("logs", false, "show the contenders' logs if a test of chaos fails")
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 	// Who waits longer than tooLong for what a dead process held has waited for a timeout to end, or for something as
 	// bad; half of all go on much sooner.
 	tooLong      = 5 * time.Second
-	tooLongMost  = 250 * time.Millisecond
+	tooLongMost  = time.Second
 	chaosTimeout = 2 * tooLong
 )
 
@@ -54,7 +55,7 @@ func newChaos(t *testing.T, model Contender) *chaos {
 		}
 	}
 	t.Logf("go test -run '^%s$' ./test/embedded -kills %d -seed %d", t.Name(), kills, seed)
-	model.Seed, model.Timeout = seed, chaosTimeout
+	model.Seed, model.Timeout, model.Verbose = seed, chaosTimeout, *logsFlag
 	c := &chaos{NewCrew(t, model), rand.New(rand.NewPCG(seed, 0)), kills}
 	for range crowd {
 		c.Start(varied)
@@ -63,12 +64,16 @@ func newChaos(t *testing.T, model Contender) *chaos {
 	return c
 }
 
-// strike kills one process or two, and starts others in their places.
+// strike kills one process or two, or asks one to end, and starts others in their places.
 func (c *chaos) strike() {
 	c.tb.Helper()
 	victims := c.choose()
-	c.kills -= len(victims)
-	c.Kill(victims...)
+	if c.rng.IntN(10) == 0 {
+		c.Stop(victims...)
+	} else {
+		c.kills -= len(victims)
+		c.Kill(victims...)
+	}
 	for range victims {
 		c.Start(varied)
 	}
@@ -77,24 +82,30 @@ func (c *chaos) strike() {
 // choose waits until there are victims of the kind that is chosen.
 func (c *chaos) choose() (victims []*Process) {
 	c.tb.Helper()
-	kind, which, other := c.rng.IntN(10), c.rng.IntN(crowd*crowd), c.rng.IntN(crowd*crowd)
+	kind, which, other := c.rng.IntN(10), c.rng.IntN(1_000_000), c.rng.IntN(1_000_000)
 	if c.kills == 1 {
 		kind = min(kind, 8)
 	}
 	c.Until("there is somebody to be killed", soon, func() bool {
-		host, holder := c.Host(), c.Holder()
+		host := c.Host()
+		holds := func(p *Process) bool { return c.History.works(p.Who) }
+		holder := c.pick(which, holds)
 		switch {
 		case kind < 3:
 			victims = []*Process{host}
 		case kind < 6:
 			victims = []*Process{holder}
-		case kind < 8 && host == holder:
+		case kind < 8 && host != nil && (holds(host) || len(c.model.Tasks) > 1): // with more, it may never be one
 			victims = []*Process{host}
 		case kind == 8:
-			victims = []*Process{c.other(which, host, holder)}
+			waiter := c.pick(which, func(p *Process) bool { return p != host && !holds(p) })
+			if waiter == nil { // all have tasks
+				waiter = holder
+			}
+			victims = []*Process{waiter}
 		case kind == 9:
-			first := []*Process{host, holder}[which%2]
-			victims = []*Process{first, c.other(other, first)}
+			first := []*Process{host, holder}[other%2]
+			victims = []*Process{first, c.pick(other, func(p *Process) bool { return p != first })}
 		}
 
 		return len(victims) > 0 && !slices.Contains(victims, nil)
@@ -103,14 +114,14 @@ func (c *chaos) choose() (victims []*Process) {
 	return victims
 }
 
-// other returns one of those that are alive and none of those.
-func (c *chaos) other(which int, not ...*Process) *Process {
-	living := slices.DeleteFunc(c.Living(), func(p *Process) bool { return slices.Contains(not, p) })
-	if len(living) == 0 {
+// pick returns one of those that are alive and as they should be; nil: there is none.
+func (c *chaos) pick(which int, as func(*Process) bool) *Process {
+	ps := slices.DeleteFunc(c.Living(), func(p *Process) bool { return !as(p) })
+	if len(ps) == 0 {
 		return nil
 	}
 
-	return living[which%len(living)]
+	return ps[which%len(ps)]
 }
 
 // varied makes every other locker one that keeps its session.
@@ -159,27 +170,36 @@ func TestLock_Kills(t *testing.T) {
 		Role: Locker, Tasks: []string{"lock"}, Hold: 40 * time.Millisecond, Pace: 3 * time.Millisecond,
 	})
 	for c.kills > 0 {
-		c.await(c.rng.IntN(4))
+		turn := c.History.Turns + c.rng.IntN(4)
+		c.Until("others have had their turns", soon, func() bool { return c.History.Turns >= turn })
 		c.strike()
 	}
-	c.everybody()
+	turn := c.History.Turns
+	c.Until("everybody has had a turn", soon, func() bool {
+		return c.pick(0, func(p *Process) bool { return c.History.last[p.Who] <= turn }) == nil
+	})
 	c.end()
 	c.report()
 }
 
-// await waits for so many begins.
-func (c *chaos) await(turns int) {
-	c.tb.Helper()
-	c.Follow()
-	turns += c.History.Turns
-	c.Until(fmt.Sprint("turn ", turns), soon, func() bool { return c.History.Turns >= turns })
-}
-
-// everybody waits until all have had a turn.
-func (c *chaos) everybody() {
-	c.tb.Helper()
-	from := c.History.Turns
-	c.Until("everybody has had a turn", soon, func() bool {
-		return !slices.ContainsFunc(c.Living(), func(p *Process) bool { return c.History.last[p.Who] <= from })
-	})
+// Whatever is killed, each task runs in one process at a time, and soon again in another one.
+func TestWorkers_Kills(t *testing.T) {
+	t.Parallel()
+	model := Contender{Role: Worker, Capacity: 4, Pace: 20 * time.Millisecond}
+	for i := range 2 * crowd {
+		model.Tasks = append(model.Tasks, fmt.Sprint("job-", i))
+	}
+	c := newChaos(t, model)
+	everything := func() bool {
+		return !slices.ContainsFunc(model.Tasks, func(task string) bool { return c.Holder(task) == nil })
+	}
+	for c.kills > 0 {
+		if c.rng.IntN(4) > 0 {
+			c.Until("all tasks run", soon, everything)
+		}
+		c.strike()
+	}
+	c.Until("all tasks run", soon, everything)
+	c.end()
+	c.report()
 }

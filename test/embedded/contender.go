@@ -111,7 +111,10 @@ func (c *Contender) contend(ctx context.Context) (err error) {
 		opts = append(opts, tenure.WithLogger(slog.New(h).With("who", c.Who)))
 	}
 	client, err := tenure.Open(ctx, "", opts...)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	defer func() {

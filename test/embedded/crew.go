@@ -60,12 +60,19 @@ func NewCrew(tb testing.TB, model Contender) *Crew {
 	c.lives, c.life, err = os.Pipe()
 	require.NoError(tb, err)
 	tb.Cleanup(func() {
-		for _, p := range c.alive {
+		for _, p := range c.Living() {
+			if tb.Failed() && model.Verbose {
+				_ = p.cmd.Process.Signal(syscall.SIGQUIT) // shows what it does
+				<-p.ended
+			}
 			_ = p.cmd.Process.Kill()
 			<-p.ended
 		}
 		said := c.Said()
 		if tb.Failed() {
+			for _, e := range c.Events[max(0, len(c.Events)-50):] {
+				tb.Logf("%v", e)
+			}
 			tb.Logf("what the contenders said:\n%s", said)
 		}
 		require.NoError(tb, errors.Join(c.record.Close(), c.stderr.Close(), c.life.Close(), c.lives.Close()))
@@ -179,9 +186,9 @@ func (c *Crew) Host() *Process {
 	return nil
 }
 
-// Holder returns the process that works on the first task; nil: none does, or it is dead.
-func (c *Crew) Holder() *Process {
-	if t := c.History.tasks[c.model.Tasks[0]]; t != nil && t.works {
+// Holder returns the process that works on the task; nil: none does, or it is dead.
+func (c *Crew) Holder(task string) *Process {
+	if t := c.History.tasks[task]; t != nil && t.works {
 		return c.alive[t.who]
 	}
 
@@ -219,13 +226,16 @@ func (c *Crew) Stop(ending ...*Process) {
 	c.tb.Helper()
 	for _, p := range ending {
 		delete(c.alive, p.Who)
+		require.NoError(c.tb, c.record.Append(Quit, p.Who, AsWaiter, 0))
 		c.Signal(p, syscall.SIGTERM)
 	}
 	for _, p := range ending {
 		limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // shows what it waits for
 		<-p.ended
 		limit.Stop()
-		require.True(c.tb, p.cmd.ProcessState.Success(), "%d: %v", p.Who, p.cmd.ProcessState)
+		end := p.cmd.ProcessState
+		tooSoon := end.String() == "signal: "+syscall.SIGTERM.String() // it did not know yet what to do about it
+		require.True(c.tb, end.Success() || tooSoon, "%d: %v", p.Who, end)
 	}
 	c.Follow()
 }

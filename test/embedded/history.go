@@ -38,6 +38,8 @@ type History struct {
 	asked  map[int]asking // by who
 	last   map[int]int    // the last turn, by who
 	lost   int            // tasks that were lost
+	doomed map[int]bool   // to be killed, or dead
+	ending map[int]bool   // asked to end, or has
 	kills  map[string]int // by what the killed were
 	struck []strike       // not followed by a begin yet
 }
@@ -47,7 +49,7 @@ type task struct {
 	token uint64
 	who   int           // the last one to begin
 	works bool          // that one has not ended, nor lost it
-	freed bool          // it was to be killed or stopped, and has not worked since
+	freed bool          // that one was to be killed or stopped, and has not worked since
 	idle  clock.Instant // since when nobody works
 }
 
@@ -67,7 +69,7 @@ type strike struct {
 func newHistory() *History {
 	return &History{
 		tasks: map[string]*task{}, asked: map[int]asking{}, last: map[int]int{},
-		kills: map[string]int{}, Gaps: map[string][]time.Duration{},
+		doomed: map[int]bool{}, ending: map[int]bool{}, kills: map[string]int{}, Gaps: map[string][]time.Duration{},
 	}
 }
 
@@ -75,7 +77,9 @@ func newHistory() *History {
 func (h *History) hear(e Event) error {
 	switch e.Verb {
 	case Ask:
-		h.asked[e.Who] = asking{e.At, e.Task, h.Turns}
+		if !h.doomed[e.Who] && !h.ending[e.Who] {
+			h.asked[e.Who] = asking{e.At, e.Task, h.Turns}
+		}
 	case Begin:
 		return h.begin(e)
 	case Work, End, Lost:
@@ -86,6 +90,9 @@ func (h *History) hear(e Event) error {
 		for _, t := range h.tasks {
 			t.freed = t.freed || t.works && t.who == e.Who
 		}
+	case Quit:
+		h.ending[e.Who] = true
+		delete(h.asked, e.Who)
 	case Child:
 	default:
 		return fmt.Errorf("event %v has an unknown verb", e)
@@ -106,7 +113,7 @@ func (h *History) begin(e Event) error {
 		return fmt.Errorf("H3: %d begins with %s while %d works on it", e.Who, e.Task, t.who)
 	}
 	idle := t.idle
-	*t = task{token: e.Token, who: e.Who, works: true}
+	*t = task{token: e.Token, who: e.Who, works: true, freed: h.doomed[e.Who], idle: e.At}
 
 	var open []strike
 	for _, s := range h.struck {
@@ -142,7 +149,7 @@ func (h *History) work(e Event) error {
 	case t == nil, e.Token != t.token, e.Who != t.who, !t.works:
 		return fmt.Errorf("H2: %d says %s of %s under token %d, which it does not have", e.Who, e.Verb, e.Task, e.Token)
 	}
-	t.freed = false
+	t.freed = h.doomed[e.Who]
 	if e.Verb != Work {
 		t.works, t.idle = false, e.At
 	}
@@ -151,6 +158,7 @@ func (h *History) work(e Event) error {
 }
 
 func (h *History) kill(e Event) {
+	h.doomed[e.Who] = true
 	delete(h.asked, e.Who)
 	what := e.Task
 	for name, t := range h.tasks {
@@ -169,6 +177,17 @@ func (h *History) kill(e Event) {
 			break
 		}
 	}
+}
+
+// works says whether the process works on anything.
+func (h *History) works(who int) bool {
+	for _, t := range h.tasks {
+		if t.works && t.who == who {
+			return true
+		}
+	}
+
+	return false
 }
 
 // Asking returns how many have asked for what they have not got yet.

@@ -38,6 +38,7 @@ func TestHistory(t *testing.T) {
 		"one after another":  {"ask 1|begin 1 3|work 1 3|ask 2|end 1 3|begin 2 4|work 2 4|end 2 4", ""},
 		"after a kill":       {"begin 1 3|work 1 3|kill 1|begin 2 4|work 2 4", ""},
 		"killed too late":    {"begin 1 3|kill 1|work 1 3|end 1 3|begin 2 4", ""},
+		"begins too late":    {"kill 1|begin 1 3|work 1 3|begin 2 4", ""},
 		"after a loss":       {"begin 1 3|lost 1 3|begin 2 4", ""},
 		"stopped":            {"begin 1 3|stop 1|begin 2 4|lost 1 3|work 2 4", ""},
 		"waited long":        {"ask 1" + strings.Repeat("|ask 2", fairTurns) + "|begin 1 3", ""},
@@ -55,7 +56,8 @@ func TestHistory(t *testing.T) {
 		"token falls":        {"begin 1 3|end 1 3|begin 2 2", "H1"},
 		"passed over":        {"ask 9" + passes(fairTurns+1), "H4"},
 		"nearly passed over": {"ask 9" + passes(fairTurns), ""},
-		"dead, not waiting":  {"ask 9|kill 9" + passes(fairTurns+1), ""},
+		"dead, not waiting":  {"ask 9|kill 9|ask 9" + passes(fairTurns+1), ""},
+		"has left the queue": {"ask 9|quit 9|ask 9" + passes(fairTurns+1), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

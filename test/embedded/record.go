@@ -23,7 +23,8 @@ const (
 	Lost  Verb = "lost"  // it works no more, and has nothing to give back
 	Child Verb = "child" // what it has started works too
 	Kill  Verb = "kill"
-	Stop  Verb = "stop"
+	Stop  Verb = "stop" // by SIGSTOP
+	Quit  Verb = "quit" // it is asked to end in order
 )
 
 // Event is one line of a record.
