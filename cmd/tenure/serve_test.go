@@ -295,8 +295,8 @@ func TestServe_RefusesDataOfALaterVersion(t *testing.T) {
 	code, stdout, stderr := tenureRun(t, nil, "serve", "--listen", "127.0.0.1:0", "--data", dir)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Empty(t, stdout)
-	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store has a newer format: Pebble's format 999, this `+
-		`is tenure [^,]+, which reads up to Pebble's format [0-9]+: run the version that wrote it, or a later one\n$`, dir),
+	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store has a newer format: Pebble's format 999, this is `+
+		`tenure [^,]+, which reads up to Pebble's format [0-9]+: run the version that wrote it, or a later one\n$`, dir),
 		stderr)
 }
 

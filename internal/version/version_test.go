@@ -10,10 +10,15 @@ import (
 func TestOf(t *testing.T) {
 	t.Parallel()
 	commit := []debug.BuildSetting{{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "0123456789abcdef"}}
-	library := func(dep debug.Module) debug.BuildInfo {
+	program := func(v string, settings ...debug.BuildSetting) debug.BuildInfo {
+		return debug.BuildInfo{Main: debug.Module{Path: "tenure", Version: v}, Settings: settings}
+	}
+	library := func(replace *debug.Module) debug.BuildInfo {
 		return debug.BuildInfo{
-			Main:     debug.Module{Path: "example.com/app", Version: "v7.0.0"},
-			Deps:     []*debug.Module{{Path: "example.com/tenure", Version: "v9.0.0"}, &dep},
+			Main: debug.Module{Path: "example.com/app", Version: "v7.0.0"},
+			Deps: []*debug.Module{
+				{Path: "example.com/tenure", Version: "v9.0.0"}, {Path: "tenure", Version: "v0.4.1", Replace: replace},
+			},
 			Settings: commit,
 		}
 	}
@@ -21,16 +26,12 @@ func TestOf(t *testing.T) {
 		info debug.BuildInfo
 		want string
 	}{
-		"released":              {debug.BuildInfo{Main: debug.Module{Path: "tenure", Version: "v0.4.0"}, Settings: commit}, "v0.4.0"},
-		"built from a checkout": {debug.BuildInfo{Main: debug.Module{Path: "tenure", Version: "(devel)"}, Settings: commit}, "devel 0123456789ab"},
-		"nothing known":         {debug.BuildInfo{Main: debug.Module{Path: "tenure"}}, "devel"},
-		"a library":             {library(debug.Module{Path: "tenure", Version: "v0.4.1"}), "v0.4.1"},
-		"a replaced library": {
-			library(debug.Module{Path: "tenure", Version: "v0.4.1", Replace: &debug.Module{Path: "fork", Version: "v0.5.0"}}), "v0.5.0",
-		},
-		"a library in a directory": {
-			library(debug.Module{Path: "tenure", Version: "v0.4.1", Replace: &debug.Module{Path: "../tenure"}}), "devel",
-		},
+		"released":                 {program("v0.4.0", commit...), "v0.4.0"},
+		"built from a checkout":    {program("(devel)", commit...), "devel 0123456789ab"},
+		"nothing known":            {program(""), "devel"},
+		"a library":                {library(nil), "v0.4.1"},
+		"a replaced library":       {library(&debug.Module{Path: "fork", Version: "v0.5.0"}), "v0.5.0"},
+		"a library in a directory": {library(&debug.Module{Path: "../tenure"}), "devel"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,9 @@ package pebblestore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -45,13 +47,65 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			wg.Wait()
 			b.StopTimer()
-			all := slices.Concat(took...)
-			slices.Sort(all)
-			b.ReportMetric(float64(all[len(all)/2]), "p50-ns")
-			b.ReportMetric(float64(all[len(all)*99/100]), "p99-ns")
+			durations(slices.Concat(took...)).report(b, "commit")
 			require.NoError(b, s.Close())
 		})
 	}
+}
+
+// BenchmarkTakeOver has each process take over from one before that was killed in the midst of its commits, or that has
+// closed the store. One op is the life of a process: start, Open, some commits and the end. In a new process code and
+// memory are cold, as they are when a client becomes the host.
+func BenchmarkTakeOver(b *testing.B) {
+	for _, from := range []string{"killed", "closed"} {
+		for _, commits := range []int{50, 5000} {
+			b.Run(fmt.Sprintf("from=%s/commits=%d", from, commits), func(b *testing.B) {
+				dir := filepath.Join(b.TempDir(), "store")
+				var opens, closes durations
+				start(b, dir).kill(b)
+				for b.Loop() {
+					p := start(b, dir)
+					opens = append(opens, p.opened)
+					p.commits(b, commits)
+					if from == "killed" {
+						p.kill(b)
+					} else {
+						closes = append(closes, p.close(b))
+					}
+				}
+				opens.report(b, "open")
+				closes.report(b, "close")
+			})
+		}
+	}
+}
+
+// BenchmarkOpen_Locked is what those pay who try again and again while somebody has the store.
+func BenchmarkOpen_Locked(b *testing.B) {
+	dir := b.TempDir()
+	s, err := Open(dir, Options{})
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := Open(dir, Options{})
+		if !errors.Is(err, store.ErrLocked) {
+			b.Fatal(err)
+		}
+	}
+	require.NoError(b, s.Close())
+}
+
+type durations []time.Duration
+
+// report adds the quantiles to the benchmark's figures.
+func (d durations) report(b *testing.B, of string) {
+	b.Helper()
+	if len(d) == 0 {
+		return
+	}
+	slices.Sort(d)
+	b.ReportMetric(float64(d[len(d)/2]), of+"-p50-ns")
+	b.ReportMetric(float64(d[len(d)*99/100]), of+"-p99-ns")
 }
 
 // BenchmarkOpen opens a store with as many held semaphores, each with its session and link, and loads the space. One op

@@ -156,24 +156,6 @@ func TestOpen_OtherFormats(t *testing.T) {
 	}
 }
 
-// A newer Pebble's database can't be opened at all, so its marker tells.
-func TestOpen_NewerPebble(t *testing.T) {
-	t.Parallel()
-	disk := vfs.NewMem()
-	with(t, disk, func(b *pebble.Batch) error { return b.Set([]byte{0, 0, 0}, nil, nil) })
-	img := imageOf(t, disk, testDir)
-	marker := img.find(t, "marker.format-version.*")[0]
-	img = img.with(marker, nil).with(marker[:len(marker)-3]+"999", []byte{})
-	disk = vfs.NewMem()
-	img.on(t, disk)
-
-	_, err := Open(testDir, testOptions(disk))
-	require.ErrorIs(t, err, store.ErrNewer)
-	require.ErrorContains(t, err, fmt.Sprintf("Pebble's format 999, this is tenure v0.4.0, which reads up to Pebble's format %d: "+
-		"run the version that wrote it, or a later one", pebble.FormatNewest))
-	require.Equal(t, img, imageOf(t, disk, testDir))
-}
-
 // Without its ledger a store opens, and has one again.
 func TestOpen_WithoutLedger(t *testing.T) {
 	t.Parallel()

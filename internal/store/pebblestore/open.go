@@ -30,8 +30,8 @@ const (
 
 // Open opens the store in the directory, which it makes, with mode 0700, if there is none. Errors wrap
 // store.ErrLocked, store.ErrNewer and store.ErrDamaged, or what the system said, and tell in one line what to do; then
-// what is stored is as it was. (A table's damage may be met only when Pebble has begun to tidy up. It stops at once, and
-// what it has done until then loses nothing.) It takes microseconds to learn that the store is locked.
+// what is stored is as it was. (A table's damage may be met only when Pebble has begun to tidy up. It stops at once,
+// and what it has done until then loses nothing.) That the store is locked is known within microseconds.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.disk.MkdirAll(dir, 0o700); err != nil {

@@ -16,8 +16,8 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-// TestOpen_Syncs counts the syncs, which are what an Open waits for. A kill leaves a log that becomes a table: its data,
-// its name, the manifest's data, its name, the manifest's marker, the next log's name, and the ledger.
+// TestOpen_Syncs counts the syncs, which are what an Open waits for. A kill leaves a log that becomes a table: its
+// data, its name, the manifest's data, its name, the manifest's marker, the next log's name, and the ledger.
 func TestOpen_Syncs(t *testing.T) {
 	t.Parallel()
 	states, _ := damageable(t)
@@ -75,9 +75,8 @@ func TestOpen_CompactsLater(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// TestStore_KillThenPowerCut kills a process before each change of the disk, lets another one open the store and commit,
-// and cuts the power before one of its changes, or at its end. What was not durable when the first one died is not when
-// the second one believes it.
+// TestStore_KillThenPowerCut kills a process before each change of the disk, lets another one open the store and
+// commit, and cuts the power before one of its changes, and at its end: what the first one left need not be durable.
 func TestStore_KillThenPowerCut(t *testing.T) {
 	t.Parallel()
 	const batches = 6

@@ -45,7 +45,7 @@ const (
 	pebbleFormat = pebble.FormatTableFormatV6
 
 	// memTableSize bounds the log that Open replays. Records are some 100 bytes; a value of 1 MiB still fits.
-	memTableSize = 1 << 20
+	memTableSize = 512 << 10
 
 	// cacheSize is small: a space is read once, when its node is loaded.
 	cacheSize = 4 << 20

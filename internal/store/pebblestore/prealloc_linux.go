@@ -12,5 +12,15 @@ func preallocate(f vfs.File, offset, length int64) error {
 		return f.Preallocate(offset, length)
 	}
 
-	return unix.Fallocate(int(f.Fd()), 0, offset, length)
+	fd := int(f.Fd())
+	var was unix.Stat_t
+	if err := unix.Fstat(fd, &was); err != nil {
+		return err
+	}
+	err := unix.Fallocate(fd, 0, offset, length)
+	if err != nil { // gives back what was granted of it, which is all that a full disk had
+		_ = unix.Ftruncate(fd, was.Size)
+	}
+
+	return err
 }

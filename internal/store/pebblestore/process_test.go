@@ -70,64 +70,64 @@ type process struct {
 	acked  int // commits
 }
 
-func start(t testing.TB, dir string, args ...string) *process {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+func start(tb testing.TB, dir string, args ...string) *process {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
 	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
+	require.NoError(tb, err)
+	require.NoError(tb, cmd.Start())
 	p := &process{cmd: cmd, stdin: in, lines: bufio.NewScanner(out)}
-	p.opened = time.Duration(p.await(t, "opened"))
+	p.opened = time.Duration(p.await(tb, "opened"))
 
 	return p
 }
 
 // await returns the number in the next line that begins with the word.
-func (p *process) await(t testing.TB, word string) (n int) {
-	t.Helper()
+func (p *process) await(tb testing.TB, word string) (n int) {
+	tb.Helper()
 	for p.lines.Scan() {
 		var got string
 		_, err := fmt.Sscan(p.lines.Text(), &got, &n)
-		require.NoError(t, err, p.lines.Text())
+		require.NoError(tb, err, p.lines.Text())
 		if got == word {
 			return n
 		}
 	}
-	t.Fatalf("the process has ended without %q", word)
+	tb.Fatalf("the process has ended without %q", word)
 
 	return 0
 }
 
 // commits waits until so many commits are acknowledged.
-func (p *process) commits(t testing.TB, count int) {
-	t.Helper()
+func (p *process) commits(tb testing.TB, count int) {
+	tb.Helper()
 	for p.acked < count {
-		p.acked = p.await(t, "acked")
+		p.acked = p.await(tb, "acked")
 	}
 }
 
 // kill kills the process and returns the number of commits that it has acknowledged.
-func (p *process) kill(t testing.TB) int {
-	t.Helper()
-	require.NoError(t, p.cmd.Process.Kill())
+func (p *process) kill(tb testing.TB) int {
+	tb.Helper()
+	require.NoError(tb, p.cmd.Process.Kill())
 	for p.lines.Scan() {
 		_, err := fmt.Sscanf(p.lines.Text(), "acked %d", &p.acked)
-		require.NoError(t, err, p.lines.Text())
+		require.NoError(tb, err, p.lines.Text())
 	}
-	require.Error(t, p.cmd.Wait())
+	require.Error(tb, p.cmd.Wait())
 
 	return p.acked
 }
 
 // close ends the process in order and returns how long the store's Close took.
-func (p *process) close(t testing.TB) time.Duration {
-	t.Helper()
-	require.NoError(t, p.stdin.Close())
-	took := time.Duration(p.await(t, "closed"))
-	require.Error(t, p.cmd.Wait())
+func (p *process) close(tb testing.TB) time.Duration {
+	tb.Helper()
+	require.NoError(tb, p.stdin.Close())
+	took := time.Duration(p.await(tb, "closed"))
+	require.Error(tb, p.cmd.Wait())
 
 	return took
 }

@@ -137,8 +137,11 @@ func TestOpen_NewerSaysWhichVersion(t *testing.T) {
 		marker := imageOf(t, disk, testDir).find(t, "marker.format-version.*")[0]
 		require.NoError(t, disk.Rename(marker, marker[:len(marker)-3]+"999"))
 	}
-	const known = `store has a newer format: format 2 of tenure v1.3.0, this is tenure v0.4.0, which reads up to format 1: ` +
-		`run tenure v1.3.0 or a later one`
+	const known = `store has a newer format: format 2 of tenure v1.3.0, this is tenure v0.4.0, which reads up to ` +
+		`format 1: run tenure v1.3.0 or a later one`
+	develKnown := strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab")
+	pebbleKnown := pebbles(" of tenure v1.3.0", "tenure v1.3.0 or a later one")
+	pebbleFallback := pebbles("", "the version that wrote it, or a later one")
 	const fallback = `store has a newer format: format 2, this is tenure v0.4.0, which reads up to format 1: ` +
 		`run the version that wrote it, or a later one`
 	for name, test := range map[string]struct {
@@ -154,11 +157,11 @@ func TestOpen_NewerSaysWhichVersion(t *testing.T) {
 		"no database":           {gone, "format 2, tenure v1.3.0\n", known},
 		"unknown database":      {unknown, "format 2, tenure v1.3.0\n", known},
 		"unknown ledger":        {otherLedger, "format 2, tenure v1.3.0\n", known},
-		"devel":                 {format2, "format 2, tenure devel 0123456789ab\n", strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab")},
-		"Pebble's, both newer":  {newPebble, "format 2, tenure v1.3.0\n", pebbles(" of tenure v1.3.0", "tenure v1.3.0 or a later one")},
-		"Pebble's only":         {newPebble, "format 1, tenure v1.3.0\n", pebbles(" of tenure v1.3.0", "tenure v1.3.0 or a later one")},
-		"Pebble's, no VERSION":  {newPebble, "", pebbles("", "the version that wrote it, or a later one")},
-		"Pebble's, own VERSION": {newPebble, "format 1, tenure v0.4.0\n", pebbles("", "the version that wrote it, or a later one")},
+		"devel":                 {format2, "format 2, tenure devel 0123456789ab\n", develKnown},
+		"Pebble's, both newer":  {newPebble, "format 2, tenure v1.3.0\n", pebbleKnown},
+		"Pebble's only":         {newPebble, "format 1, tenure v1.3.0\n", pebbleKnown},
+		"Pebble's, no VERSION":  {newPebble, "", pebbleFallback},
+		"Pebble's, own VERSION": {newPebble, "format 1, tenure v0.4.0\n", pebbleFallback},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,6 +183,6 @@ func TestOpen_NewerSaysWhichVersion(t *testing.T) {
 }
 
 func pebbles(of, run string) string {
-	return fmt.Sprintf(`store has a newer format: Pebble's format 999%s, this is tenure v0.4.0, which reads up to Pebble's `+
-		`format %d: run %s`, of, pebble.FormatNewest, run)
+	return fmt.Sprintf(`store has a newer format: Pebble's format 999%s, this is tenure v0.4.0, which reads up to `+
+		`Pebble's format %d: run %s`, of, pebble.FormatNewest, run)
 }
