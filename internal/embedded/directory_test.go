@@ -143,11 +143,15 @@ func TestOpenDirectory_WithOtherThings(t *testing.T) {
 	t.Parallel()
 	path := stateDir(t)
 	requireFit(t, path)
-	require.NoError(t, os.Chmod(path, 0o755)) //nolint:gosec // that is the fault
+	require.NoError(t, os.Chmod(path, 0o755))
 	repair(t, requireRefused(t, path))
 	require.NoError(t, os.Remove(filepath.Join(path, lifelinesName)))
 	require.NoError(t, os.WriteFile(filepath.Join(path, "letter"), nil, 0o600))
-	require.NoError(t, os.Chmod(path, 0o755)) //nolint:gosec // that is the fault
+	require.NoError(t, os.WriteFile(filepath.Join(path, "LOCK"), nil, 0o600)) // a store's, though never embedded
+	require.NoError(t, os.Chmod(path, 0o755))
+	repair(t, requireRefused(t, path))
+	require.NoError(t, os.Remove(filepath.Join(path, "LOCK")))
+	require.NoError(t, os.Chmod(path, 0o755))
 	line := requireRefused(t, path, "made for other things", filepath.Join(path, "tenure"))
 	require.NotContains(t, line, "run:")
 	require.NotContains(t, line, "chmod")

@@ -17,6 +17,9 @@ import (
 	"tenure/internal/clock"
 )
 
+// Tests that see a lock given up do not run beside others: until a process that is started there has become another
+// program, it has what is open here.
+
 // client returns what makes lifelines, and host what looks at them, of a directory that nobody serves.
 func client(t *testing.T) (*Local, *lifelines) {
 	t.Helper()
@@ -52,7 +55,6 @@ func files(t *testing.T, l *lifelines) (names []string) {
 
 // E4: a lifeline is cut if it is there and nobody has it.
 func TestLifeline_Cut(t *testing.T) {
-	t.Parallel()
 	l, lines := client(t)
 	key := "a secret \x00\xff"
 	require.False(t, lines.Cut(key), "there is none")
@@ -80,7 +82,6 @@ func TestLifeline_Cut(t *testing.T) {
 
 // While a process lives that has inherited the lifeline, it is not cut.
 func TestLifeline_Inherited(t *testing.T) {
-	t.Parallel()
 	l, lines := client(t)
 	line := lifeline(t, l, "key")
 	child := exec.CommandContext(t.Context(), "cat")
@@ -121,7 +122,6 @@ func TestLifeline_Waits(t *testing.T) {
 
 // A state directory that somebody has removed is made again.
 func TestLifeline_DirectoryRemoved(t *testing.T) {
-	t.Parallel()
 	l, lines := client(t)
 	require.NoError(t, os.RemoveAll(l.dir.path))
 	line := lifeline(t, l, "key")
@@ -140,7 +140,6 @@ func TestLifeline_DirectoryRemoved(t *testing.T) {
 
 // A sweep removes what the one before has found cut, and nothing else.
 func TestSweep(t *testing.T) {
-	t.Parallel()
 	l, lines := client(t)
 	held := lifeline(t, l, "held")
 	die(t, lifeline(t, l, "dead"))
@@ -159,6 +158,11 @@ func TestSweep(t *testing.T) {
 	require.False(t, lines.Cut("dead later"))
 	require.True(t, lines.Cut("dead"), "not cut at the sweep before this one")
 
+	require.NoError(t, lines.sweep())
+	require.Len(t, files(t, lines), 1)
+	die(t, lifeline(t, l, "dead")) // a new one
+	require.NoError(t, lines.sweep())
+	require.True(t, lines.Cut("dead"))
 	require.NoError(t, lines.sweep())
 	require.Len(t, files(t, lines), 1)
 	require.True(t, isAt(held.file.Name(), held.file))
@@ -211,6 +215,21 @@ func TestLifeline_MadeWhileSwept(t *testing.T) {
 	hosts.Wait()
 }
 
+// A look does not take another one for somebody who lives.
+func TestLifeline_CutForAll(t *testing.T) {
+	l, lines := client(t)
+	die(t, lifeline(t, l, "key"))
+	inParallel(make([]int, 8), func(int, int) {
+		for range 200 {
+			if !lines.Cut("key") {
+				t.Error("nobody has the lifeline")
+
+				return
+			}
+		}
+	})
+}
+
 // A file system without locks is said to be one.
 func TestLockError(t *testing.T) {
 	t.Parallel()
@@ -229,7 +248,6 @@ func TestLockError(t *testing.T) {
 
 // What the lock says of a descriptor that can have none is an error, and not that somebody has it.
 func TestTryLock(t *testing.T) {
-	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	a, err := os.Create(path)
 	require.NoError(t, err)

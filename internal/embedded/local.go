@@ -84,6 +84,9 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 	pauses := newPauses()
 	for {
 		conn, err := l.connect(ctx)
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+			<-ctx.Done() // the dialer may have seen its deadline first
+		}
 		switch {
 		case err == nil:
 			l.vigil.heard()

@@ -71,7 +71,7 @@ func requireSpeaks(t *testing.T, conn net.Conn) {
 		require.NoError(t, err)
 		n += more
 	}
-	require.Equal(t, [2]byte{4, 0}, [2]byte(head[3:5]))
+	require.Equal(t, [3]byte{0, 4, 0}, [3]byte{head[0], head[3], head[4]})
 }
 
 // requireHost holds that the first is the host, and none of the others.
@@ -86,9 +86,23 @@ func requireHost(t *testing.T, host *Local, others ...*Local) {
 // requireFree holds that nobody has the store.
 func requireFree(t *testing.T, dir string) {
 	t.Helper()
-	s, err := pebblestore.Open(dir, pebblestore.Options{})
+	require.NoError(t, occupy(t, dir).Close())
+}
+
+// occupy has the store and does not serve. A process that another test starts may still have what was open here until
+// it has become another program.
+func occupy(t *testing.T, dir string) (s store.Store) {
+	t.Helper()
+	var err error
+	await(t, "the store is free", func() bool {
+		s, err = pebblestore.Open(dir, pebblestore.Options{})
+
+		return !errors.Is(err, store.ErrLocked)
+	})
 	require.NoError(t, err)
-	require.NoError(t, s.Close())
+	t.Cleanup(func() { _ = s.Close() }) // the test may have done it
+
+	return s
 }
 
 // One hosts, and all are its clients; when it goes, whoever dials first goes on.
@@ -205,16 +219,6 @@ func TestLocal_Closed(t *testing.T) {
 	_, err = a.Dial(t.Context())
 	require.ErrorIs(t, err, errClosed)
 	requireFree(t, dir)
-}
-
-// occupy has the store and does not serve.
-func occupy(t *testing.T, dir string) store.Store {
-	t.Helper()
-	s, err := pebblestore.Open(dir, pebblestore.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Close() }) // the test may have done it
-
-	return s
 }
 
 // fallSilent has the store, and a socket at which nobody ever answers, as a host that is stopped.
