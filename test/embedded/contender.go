@@ -44,7 +44,7 @@ type Contender struct {
 	Seed    uint64        // of that chance
 	Pace    time.Duration // between two Work events; 0: there are none
 	Confirm bool          // the token of Work is what the server has just said it is
-	Child   bool          // something that it has started works too
+	Child   bool          // a process that it has started works for it; there are no Work events
 	Verbose bool          // logs go to standard error
 }
 

@@ -95,17 +95,25 @@ func (c *Crew) Said() string {
 // Start starts one more contender, as the model says but for the changes.
 func (c *Crew) Start(changes ...func(*Contender)) *Process {
 	c.tb.Helper()
-	c.started++
 	contender := c.model
-	contender.Who = c.started
+	contender.Who = c.started + 1
 	for _, change := range changes {
 		change(&contender)
 	}
 	cmd, err := contender.Command()
 	require.NoError(c.tb, err)
-	cmd.Stdin, cmd.Stderr = c.lives, c.stderr
+	cmd.Stdin = c.lives
+
+	return c.run(cmd)
+}
+
+// run starts a process of the crew.
+func (c *Crew) run(cmd *exec.Cmd) *Process {
+	c.tb.Helper()
+	c.started++
+	p := &Process{Who: c.started, cmd: cmd, ended: make(chan struct{})}
+	cmd.Stderr = c.stderr
 	require.NoError(c.tb, cmd.Start())
-	p := &Process{Who: contender.Who, cmd: cmd, ended: make(chan struct{})}
 	c.alive[p.Who] = p
 	go func() { // ends with the process
 		defer close(p.ended)

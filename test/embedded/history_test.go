@@ -41,7 +41,6 @@ func TestHistory(t *testing.T) {
 		"begins too late":    {"kill 1|begin 1 3|work 1 3|begin 2 4", ""},
 		"after a loss":       {"begin 1 3|lost 1 3|begin 2 4", ""},
 		"stopped":            {"begin 1 3|stop 1|begin 2 4|lost 1 3|work 2 4", ""},
-		"waited long":        {"ask 1" + strings.Repeat("|ask 2", fairTurns) + "|begin 1 3", ""},
 		"two at once":        {"begin 1 3|begin 2 4", "H3"},
 		"the other is dead":  {"begin 1 3|kill 2|begin 2 4", "H3"},
 		"stopped, goes on":   {"begin 1 3|stop 1|work 1 3|begin 2 4", "H3"},

@@ -53,6 +53,18 @@ func (c *Crew) pass() {
 	c.Until("another has the lock", soon, func() bool { return c.History.Turns > turn })
 }
 
+// holderThat passes the lock on until the holder among n hosts the server, or does not, as wanted.
+func (c *Crew) holderThat(n int, hosts bool) *Process {
+	c.tb.Helper()
+	host, holder := c.settle(n)
+	for (host == holder) != hosts {
+		c.pass()
+		host, holder = c.settle(n)
+	}
+
+	return holder
+}
+
 // works waits until the process works after everything that has happened so far.
 func (c *Crew) works(p *Process) Event {
 	c.tb.Helper()
@@ -74,13 +86,9 @@ func TestHost_LeaseOutlivesIt(t *testing.T) {
 			c := newQueue(t, n, Contender{Timeout: 10 * time.Second, Pace: time.Millisecond, Confirm: true})
 			var gaps []time.Duration
 			for range rounds {
-				host, holder := c.settle(n)
-				for host == holder {
-					c.pass()
-					host, holder = c.settle(n)
-				}
+				holder := c.holderThat(n, false)
 				ended := time.Now()
-				end(c, host)
+				end(c, c.Host())
 				c.works(holder)
 				gaps = append(gaps, time.Since(ended))
 				require.Same(t, holder, c.Holder(theLock))
@@ -99,11 +107,8 @@ func TestHost_EndsInOrder(t *testing.T) {
 	c := newQueue(t, n, Contender{Timeout: 10 * time.Second, Pace: 5 * time.Millisecond})
 	var gaps []time.Duration
 	for round := range rounds {
-		host, holder := c.settle(n)
-		for (host == holder) != (round%2 == 0) {
-			c.pass()
-			host, holder = c.settle(n)
-		}
+		holder := c.holderThat(n, round%2 == 0)
+		host := c.Host()
 		owner, waiting, _ := c.look(theLock)
 		turn := c.History.Turns
 		c.Stop(host)

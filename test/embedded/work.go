@@ -126,9 +126,15 @@ func (w *worker) work(ctx context.Context, held coordination.Lease, task string)
 		return err
 	}
 	if w.Child {
-		if err := w.startChild(lease, task); err != nil {
+		end, err := w.startChild(lease, task)
+		if err != nil {
 			return err
 		}
+		defer say(End) // not before the child has ended
+		defer end()
+		<-ctx.Done()
+
+		return nil
 	}
 	for w.pause(ctx) {
 		if w.Confirm && !confirm(ctx, lease, task, &token) {
@@ -171,25 +177,28 @@ func confirm(ctx context.Context, lease coordination.Lease, task string, token *
 // childEnv marks the process of a contender's child.
 const childEnv = "TENURE_TEST_CHILD"
 
-// startChild starts a process that lives under the lease until whoever started the contender is gone, or ends it.
-func (w *worker) startChild(lease coordination.Lease, task string) error {
+// startChild starts a process that works under the lease until end is called, or the test is over.
+func (w *worker) startChild(lease coordination.Lease, task string) (end func(), err error) {
 	session, ok := lease.Session().(*tenure.Session)
 	if !ok {
-		return fmt.Errorf("the session is a %T", lease.Session())
+		return nil, fmt.Errorf("the session is a %T", lease.Session())
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), childEnv+"=1")
 	cmd.Stdin = os.Stdin
 	session.Inherit(cmd)
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
 
-	return w.append(Child, task, uint64(cmd.Process.Pid))
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}, w.append(Child, task, uint64(cmd.Process.Pid))
 }
 
 func childMain() { _, _ = io.Copy(io.Discard, os.Stdin) }
