@@ -10,4 +10,7 @@
 // which prints the tables of docs/benchmarks.md; go tool benchstat compares two such files. With -serverprofile DIR
 // there are CPU profiles of the server, one for each benchmark. -short makes everything small: it shows that the
 // benchmarks work and measures nothing.
+//
+// Takeover is another one: its processes share the embedded server. Each kill takes a second, so that it is best run by
+// itself, with -bench Takeover -benchtime 100x.
 package bench

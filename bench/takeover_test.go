@@ -59,6 +59,7 @@ func benchmarkTakeover(b *testing.B, killed string, contenders int) {
 		samples = append(samples, e.At.Sub(at))
 		c.Start()
 	}
+	b.ReportMetric(0, "ns/op") // it would count what the test does meanwhile
 	reportLatency(b, samples)
 }
 

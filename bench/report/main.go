@@ -72,6 +72,7 @@ func (f figures) tables(w io.Writer) error {
 	f.handover(p)
 	f.memory(p)
 	f.startup(p)
+	f.takeover(p)
 
 	return p.err
 }
@@ -137,6 +138,22 @@ func (f figures) startup(p *printer) {
 	}
 }
 
+func (f figures) takeover(p *printer) {
+	p.gap()
+	p.row("killed", "contenders", "until", "p50", "p99")
+	p.rule(5)
+	for _, killed := range []string{"host and holder", "holder", "host"} {
+		until := "the next one works"
+		if killed == "host" {
+			until = "the holder has an answer"
+		}
+		for _, contenders := range []int{2, 8} {
+			name := fmt.Sprintf("Takeover/killed=%s/contenders=%d", strings.ReplaceAll(killed, " ", "_"), contenders)
+			p.row(killed, number(contenders), until, millis(f.median(name, "p50-ns")), millis(f.median(name, "p99-ns")))
+		}
+	}
+}
+
 // printer prints tables; the first error stays.
 type printer struct {
 	w   io.Writer
@@ -155,6 +172,7 @@ func (p *printer) gap()                { p.line("") }
 
 func rate(v float64) string   { return number(int(v + 0.5)) }
 func micros(v float64) string { return number(int(v/1e3+0.5)) + " µs" }
+func millis(v float64) string { return fmt.Sprintf("%.1f ms", v/1e6) }
 func size(v float64) string   { return number(int(v+0.5)) + " B" }
 
 func ratio(v, of float64) string {
