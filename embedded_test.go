@@ -266,7 +266,7 @@ func TestEmbedded_Lifelines(t *testing.T) {
 	require.NoError(t, b.Close(t.Context()))
 	require.Empty(t, lifelines(t, dir))
 
-	_, err := c.Session(t.Context(), "/local/none")
+	_, err := c.Session(t.Context(), "/local/none", options.WithSessionTimeout(time.Hour/2)) // nobody waits for that
 	require.Error(t, err)
 	require.Empty(t, lifelines(t, dir))
 	ctx, cancel := context.WithCancel(t.Context())
