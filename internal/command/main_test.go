@@ -79,9 +79,15 @@ func holder(env *cli.Env) *cobra.Command {
 			if c.Signal, err = command.ParseSignal(sig); err != nil {
 				return err
 			}
+			lifeline, err := os.Open(os.DevNull)
+			if err != nil {
+				return err
+			}
 			c.Argv = args
 
-			return c.Run(cmd.Context(), &lease{})
+			return c.Run(cmd.Context(), &lease{session: session{
+				inherit: func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, lifeline) },
+			}})
 		},
 	}
 	cli.AddFlags(cmd,

@@ -122,6 +122,18 @@ func TestRun_SecondInterruptKills(t *testing.T) {
 	require.Equal(t, 137, p.code())
 }
 
+// A descriptor that the shell has opened for COMMAND is COMMAND's, and no lifeline takes its place.
+func TestRun_DescriptorsOfTheShell(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte("mine\n"), 0o600))
+	cmd := exec.Command("sh", "-c", `"$SELF" -- cat /dev/fd/3 3<"$FILE"`)
+	cmd.Env = append(os.Environ(), role+"=holder", "FILE="+file)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err)
+	require.Equal(t, "mine\n", string(out))
+}
+
 // A terminal that goes away is an interrupt, unless nohup has it ignored.
 func TestRun_HangUp(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"tenure/internal/cli"
 	"tenure/internal/command"
@@ -72,7 +73,7 @@ func TestRun_FilesAreHandedOn(t *testing.T) {
 
 func TestRun_Environment(t *testing.T) {
 	t.Parallel()
-	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort; exec <&3; cat`)
+	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort; cat /dev/fd/$LIFELINE`)
 	p.lease.token = 12
 	var err error
 	p.Env, err = command.Environment(t.Context(), p.lease, "/local/tenure", "nightly")
@@ -84,11 +85,15 @@ func TestRun_Environment(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	p.lease.session.inherit = func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, lifeline) }
+	p.Env = append(p.Env, fmt.Sprint("LIFELINE=", lifeline.Fd()))
 
 	p.begin()
 	require.Equal(t, "TENURE_NODE=/local/tenure\nTENURE_SEMAPHORE=nightly\nTENURE_SESSION_ID=42\nTENURE_TOKEN=12\n"+
 		"the lifeline\n", p.rest())
 	require.Zero(t, p.end())
+	flags, err := unix.FcntlInt(lifeline.Fd(), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	require.Equal(t, unix.FD_CLOEXEC, flags, "nobody else inherits it")
 }
 
 // The variables go before those that this process has itself: it may run under another lock.

@@ -77,6 +77,8 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 	if session, ok := lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
 		session.Inherit(cmd) // its lifeline
 	}
+	lifelines := cmd.ExtraFiles
+	cmd.ExtraFiles = nil // they would take the place of what the user hands on to COMMAND as descriptor 3 and up
 	g := &group{cmd: cmd, terminal: terminalOf(c.Stdin), ended: make(chan struct{})}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithThread(cmd.SysProcAttr)
@@ -85,7 +87,10 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 	}
 
 	signal.Ignore(syscall.SIGTSTP) // COMMAND inherits that; and this process must not stand still while COMMAND runs
-	if err := cmd.Start(); err != nil {
+	handOn(lifelines, true)
+	err := cmd.Start()
+	handOn(lifelines, false)
+	if err != nil {
 		g.terminal.takeBack() // the child had it
 		if _, missing := os.Stat(c.Path); errors.Is(missing, os.ErrNotExist) {
 			return nil, notFound(c.Path)
@@ -100,6 +105,17 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 	}()
 
 	return g, nil
+}
+
+// handOn says whether a process that is started now inherits the files, each as the descriptor that it is here.
+func handOn(files []*os.File, on bool) {
+	flags := unix.FD_CLOEXEC
+	if on {
+		flags = 0
+	}
+	for _, file := range files {
+		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFD, flags) // it fails for what is no descriptor
+	}
 }
 
 // stop ends the group and returns when COMMAND has ended.
