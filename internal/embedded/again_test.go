@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Again runs the test that calls it once more, in a process of its own with the attributes, and passes on what comes of
-// it. In that process it returns true.
+// it. In that process it returns true. If the system does not allow the attributes, the test is skipped.
 func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 	t.Helper()
 	const name = "TENURE_TEST_AGAIN"
@@ -28,12 +29,25 @@ func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
 	switch {
+	case refused(err):
+		t.Skipf("the system allows no such process: %v", err)
 	case err != nil:
 		require.NoError(t, err, "in a process of its own: %s", out)
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
 		t.Skip(string(out))
 	default:
 		require.Contains(t, string(out), "--- PASS: "+t.Name())
+	}
+
+	return false
+}
+
+// refused says whether the system does not let us have a process with namespaces of its own.
+func refused(err error) bool {
+	for _, e := range []error{syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSYS, syscall.ENOSPC} {
+		if errors.Is(err, e) {
+			return true
+		}
 	}
 
 	return false

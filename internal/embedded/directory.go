@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -82,6 +83,9 @@ func dirError(path string, err error) error {
 		if err = e.Err; e.Path != path {
 			err = fmt.Errorf("%s %q: %w", e.Op, e.Path, e.Err)
 		}
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("state directory %q: %w: the disk of %q is full: make room on it", path, err, path)
 	}
 
 	return fmt.Errorf("state directory %q: %w: %s", path, err, another)
