@@ -14,6 +14,7 @@ type entries struct{ added, durable int }
 // entries returns the counts of the directory. What an earlier process added may not be durable, so there is something
 // to sync at first.
 func (f *failstop) entries(dir string) *entries {
+	dir = f.PathJoin(dir) // however it was spelt
 	e := f.dirs[dir]
 	if e == nil {
 		e = &entries{added: 1}
@@ -91,14 +92,17 @@ func syncPath(disk *failstop, dir string) error {
 	}
 }
 
+// newSuffix ends the name of a file that is being written, to replace another one.
+const newSuffix = ".new"
+
 // replaceFile writes a file that is there as a whole or not at all. It stays when the directory is synced.
 func replaceFile(disk *failstop, dir, name string, content []byte) error {
 	path := disk.PathJoin(dir, name)
-	f, err := disk.Create(path+".new", vfs.WriteCategoryUnspecified)
+	f, err := disk.Create(path+newSuffix, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
 
-	return errors.Join(err, f.Sync(), f.Close(), disk.Rename(path+".new", path))
+	return errors.Join(err, f.Sync(), f.Close(), disk.Rename(path+newSuffix, path))
 }

@@ -35,3 +35,19 @@ func TestLedger(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(3*syncEvery-1), acked)
 }
+
+// The acknowledgements of processes that are killed, each before a sync is due, do not add up.
+func TestLedger_IsSyncedAfterKills(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewCrashableMem()
+	on := newFailstop(disk)
+	require.NoError(t, errors.Join(newLedger(on, "/"), syncDir(on, "/")))
+	for acked := uint64(0); acked < 5*syncEvery; acked += syncEvery - 1 {
+		l, err := openLedger(on, "/", acked, acked)
+		require.NoError(t, err)
+		durable, err := readLedger(disk.CrashClone(vfs.CrashCloneCfg{}), "/"+ledgerName)
+		require.NoError(t, err)
+		require.Equal(t, acked, durable)
+		require.NoError(t, l.ack(acked+syncEvery-1))
+	}
+}

@@ -112,7 +112,7 @@ func create(dir string, opts Options, acked uint64) (err error) {
 	defer func() {
 		if err != nil {
 			_ = opts.disk.RemoveAll(beside) // the next Open tries again
-			disk.undo()
+			_ = opts.disk.Remove(disk.PathJoin(dir, stampName+newSuffix))
 		}
 	}()
 	pebbleOpts := opts.pebble(disk, disk.stop)

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +35,7 @@ func TestOpen_Syncs(t *testing.T) {
 		}))
 		opts := testOptions(disk)
 		opts.memTableSize = 1 << 20 // one table
-		s, err := Open(testDir, opts)
+		s, err := Open(testDir+"/", opts)
 		require.NoError(t, err)
 		require.LessOrEqual(t, syncs.Load(), int64(7), state)
 		require.NoError(t, s.Close())
@@ -45,7 +46,8 @@ func TestOpen_Syncs(t *testing.T) {
 // nobody waits for more than one new table.
 func TestOpen_CompactsLater(t *testing.T) {
 	t.Parallel()
-	disk := vfs.NewMem()
+	disk := vfs.NewCrashableMem()
+	all := vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(0, 0))}
 	for range 40 {
 		var open atomic.Bool
 		var tables atomic.Int64
@@ -62,10 +64,9 @@ func TestOpen_CompactsLater(t *testing.T) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, tables.Load(), int64(1))
 		require.NoError(t, s.Commit(t.Context(), put("k")))
-		killed := vfs.NewMem()
-		imageOf(t, disk, testDir).on(t, killed)
-		disk = killed
+		killed := disk.CrashClone(all)
 		require.NoError(t, s.Close())
+		disk = killed
 	}
 	s, err := Open(testDir, testOptions(disk))
 	require.NoError(t, err)
@@ -109,6 +110,12 @@ func TestStore_KillThenPowerCut(t *testing.T) {
 			if isChange(op) && count.Add(1) == at {
 				cut()
 			}
+			if op.Kind == errorfs.OpRemove && strings.Contains(op.Path, "/"+dbName+"/marker.") {
+				durable, err := disk.CrashClone(vfs.CrashCloneCfg{}).List(disk.PathDir(op.Path))
+				if err != nil || !slices.ContainsFunc(durable, newerMarker(disk.PathBase(op.Path))) {
+					t.Errorf("killed before change %d: what replaces %q is not durable: %q, %v", nth, op.Path, durable, err)
+				}
+			}
 
 			return nil
 		}))
@@ -129,4 +136,11 @@ func TestStore_KillThenPowerCut(t *testing.T) {
 				"change %d of %d of the next, variant %d", seed, nth, at, count.Load(), i)
 		}
 	}
+}
+
+// newerMarker says whether a file is a marker of the same kind, made later.
+func newerMarker(marker string) func(string) bool {
+	kind := marker[:strings.Index(marker, ".0")]
+
+	return func(name string) bool { return strings.HasPrefix(name, kind+".") && name > marker }
 }

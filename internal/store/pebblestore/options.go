@@ -44,7 +44,8 @@ const (
 	// later one is never written without raising formatVersion.
 	pebbleFormat = pebble.FormatTableFormatV6
 
-	// memTableSize bounds the log that Open replays. Records are some 100 bytes; a value of 1 MiB still fits.
+	// memTableSize bounds the log that Open replays, twice, when the process before was killed: 5,000 commits took 4 ms
+	// of 512 KiB and 11 ms of 1 MiB. A larger batch gets a table of its own.
 	memTableSize = 512 << 10
 
 	// cacheSize is small: a space is read once, when its node is loaded.

@@ -39,6 +39,20 @@ func TestOwner(t *testing.T) {
 		"directory", dir, owner))
 }
 
+func TestOwner_CommandIsCut(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "store")
+	p := start(t, dir, strings.Repeat("x", 2*maxCommand))
+	owner, ok := Owner(dir)
+	require.True(t, ok)
+	require.Equal(t, p.cmd.Process.Pid, owner.PID)
+	require.Len(t, owner.Command, maxCommand)
+	p.kill(t)
+	owner, ok = Owner(dir)
+	require.True(t, ok, "who was killed leaves it")
+	require.Equal(t, p.cmd.Process.Pid, owner.PID)
+}
+
 func TestOwnerInfo_String(t *testing.T) {
 	t.Parallel()
 	o := OwnerInfo{PID: 12, Host: "mill", Command: "lock -semaphore x", Since: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}

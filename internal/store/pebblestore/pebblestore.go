@@ -4,6 +4,9 @@
 // write that fails stops the store as a power cut would (see failstop): every call returns that error until the store
 // is closed and opened again. What Pebble would not notice to have lost, a ledger does (see ledger).
 //
+// Open and Close are quick, so that a process can take over from one that was killed: what an Open waits for is counted
+// in syncs (see directory), it replays a short log, and no compaction begins before it is done (see compactions).
+//
 // Not noticed is, after a power cut and not merely the death of the process, damage to the end of Pebble's log that
 // reaches back less than 1,024 commits and looks as if the cut had torn it.
 package pebblestore

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -68,6 +69,7 @@ func TestOpen_SaysWhatToDo(t *testing.T) {
 					names, err := mem.List(testDir)
 					require.NoError(t, err)
 					require.NotContains(t, names, ownerName, "nobody has it")
+					require.NotContains(t, names, newName)
 				}
 				require.GreaterOrEqual(t, hits.Load(), int64(3))
 				require.NoError(t, recovers(t.Context(), mem, oneOf([]storetest.Model{after})))
@@ -80,8 +82,13 @@ func TestOpen_SaysWhatToDo(t *testing.T) {
 // does not pile up, and what a marker names is never taken away.
 func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 	t.Parallel()
-	states, want := damageable(t)
+	states, full := damageable(t)
+	states["new"] = image{}
 	for state, img := range states {
+		want := full
+		if state == "new" {
+			want = storetest.NewModel()
+		}
 		for nth, done := int64(1), false; !done; nth++ {
 			mem := vfs.NewMem()
 			img.on(t, mem)
@@ -89,7 +96,8 @@ func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 			for attempt := range 12 {
 				var changes atomic.Int64
 				s, err := Open(testDir, testOptions(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-					if isChange(op) && op.Kind != errorfs.OpRemove && changes.Add(1) >= nth {
+					removes := op.Kind == errorfs.OpRemove || op.Kind == errorfs.OpRemoveAll // what a full disk allows
+					if isChange(op) && !removes && changes.Add(1) >= nth {
 						return &os.PathError{Op: "change", Path: op.Path, Err: syscall.ENOSPC}
 					}
 
@@ -102,7 +110,12 @@ func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 					break
 				}
 				require.ErrorIs(t, err, syscall.ENOSPC)
-				now := len(imageOf(t, mem, testDir))
+				left, _ := mem.List(testDir)
+				require.NotContains(t, strings.Join(left, " "), newSuffix, "%s, change %d", state, nth)
+				now := len(left)
+				if names, err := mem.List(mem.PathJoin(testDir, dbName)); err == nil {
+					now += len(names)
+				}
 				if attempt < 4 { // what one attempt has done the next one need not do, so it comes further
 					files = max(files, now)
 				}
