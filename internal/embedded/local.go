@@ -104,7 +104,7 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 		case first, errors.Is(err, errClosed):
 			return nil, err
 		default:
-			l.vigil.tell(err.Error())
+			l.vigil.fault(err)
 		}
 		clock.Pause(ctx, l.clock, pauses.NextBackOff())
 	}
@@ -204,7 +204,7 @@ func (l *Local) serve() (made bool, err error) {
 	case l.host != nil && l.host.serving():
 		return false, nil
 	}
-	h, err := newHost(l.dir, l.log, func(err error) { l.vigil.tell(err.Error()) })
+	h, err := newHost(l.dir, l.log, l.vigil.fault)
 	if err != nil {
 		return false, err
 	}

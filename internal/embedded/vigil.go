@@ -24,9 +24,9 @@ type vigil struct {
 
 	waiting sync.WaitGroup // who may call notice
 
-	mu     sync.Mutex         // guards the rest
-	heed   context.CancelFunc // ends the wait; nil: nobody waits
-	said   string             // the last notice, if it still holds
+	mu     sync.Mutex          // guards the rest
+	heed   context.CancelFunc  // ends the wait; nil: nobody waits
+	said   map[string]struct{} // what was told since the host was heard: texts of silence and of causes
 	closed bool
 
 	telling sync.Mutex // one notice after the other
@@ -42,8 +42,8 @@ func (v *vigil) want() {
 	ctx, cancel := context.WithCancel(context.Background())
 	v.heed = cancel
 	v.waiting.Go(func() { // ended by heard or close
-		if clock.Pause(ctx, v.clock, patience) {
-			v.tell(v.silent())
+		if clock.Pause(ctx, v.clock, patience) && !v.spoken() {
+			v.tell("", v.silent())
 		}
 	})
 }
@@ -52,31 +52,46 @@ func (v *vigil) want() {
 func (v *vigil) heard() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.said = ""
+	clear(v.said)
 	if v.heed != nil {
 		v.heed()
 		v.heed = nil
 	}
 }
 
-// tell passes a line on, unless it was the last one and nothing has been heard since.
-func (v *vigil) tell(line string) {
+// spoken reports whether it was told already why the host is not heard.
+func (v *vigil) spoken() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+
+	return len(v.said) > 0
+}
+
+// fault passes on why this process can't serve. Errors that differ only in what was done when the system's error came
+// count as one.
+func (v *vigil) fault(err error) { v.tell(reason(err).Error(), err.Error()) }
+
+// tell passes a line on, unless one of the same kind was told and nothing has been heard since.
+func (v *vigil) tell(kind, line string) {
 	v.telling.Lock()
 	defer v.telling.Unlock()
-	if v.news(line) {
+	if v.news(kind) {
 		defer v.waiting.Done()
 		v.notice(line)
 	}
 }
 
-// news says whether the line is to be told, which close then waits for.
-func (v *vigil) news(line string) bool {
+// news says whether the kind is to be told, which close then waits for.
+func (v *vigil) news(kind string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed || v.said == line {
+	if _, again := v.said[kind]; again || v.closed {
 		return false
 	}
-	v.said = line
+	if v.said == nil {
+		v.said = make(map[string]struct{})
+	}
+	v.said[kind] = struct{}{}
 	v.waiting.Add(1)
 
 	return true

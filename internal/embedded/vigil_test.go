@@ -2,12 +2,14 @@ package embedded
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +31,7 @@ func inVigil(t *testing.T, f func(v *vigil, told *notices)) {
 		time.Sleep(time.Hour)
 		said := len(told.all())
 		v.want()
-		v.tell("too late")
+		v.tell("", "too late")
 		time.Sleep(time.Hour)
 		require.Len(t, told.all(), said, "it is closed")
 	})
@@ -87,16 +89,19 @@ func TestVigil_ClosedWhileWaiting(t *testing.T) {
 	})
 }
 
-// What was told is not told again, unless something else was, or the host was heard.
-func TestVigil_Tell(t *testing.T) {
+// What was told is not told again until the host was heard; neither is that it is silent, when it was told why.
+func TestVigil_Fault(t *testing.T) {
 	t.Parallel()
 	inVigil(t, func(v *vigil, told *notices) {
-		for _, line := range []string{"a", "a", "b", "a", "a"} {
-			v.tell(line)
+		full := func(name string) error { return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC} }
+		v.want()
+		for _, err := range []error{full("a"), full("b"), errClosed, full("a"), errClosed} {
+			v.fault(err)
 		}
+		time.Sleep(time.Hour)
 		v.heard()
-		v.tell("a")
-		require.Equal(t, []string{"a", "b", "a", "a"}, told.all())
+		v.fault(full("c"))
+		require.Equal(t, []string{full("a").Error(), errClosed.Error(), full("c").Error()}, told.all())
 	})
 }
 
@@ -114,7 +119,7 @@ func TestVigil_OneAtATime(t *testing.T) {
 	}}
 	inParallel(make([]int, 8), func(teller, _ int) {
 		for i := range 200 {
-			v.tell(fmt.Sprint(teller, i))
+			v.tell(fmt.Sprint(teller, i), "")
 		}
 	})
 	v.close()
@@ -136,7 +141,7 @@ func TestVigil_NoneAfterClose(t *testing.T) {
 		}}
 		var tellers sync.WaitGroup
 		for i := range 3 {
-			tellers.Go(func() { v.tell(fmt.Sprint(i)) })
+			tellers.Go(func() { v.tell(fmt.Sprint(i), "") })
 		}
 		<-telling
 		go close(goOn)
