@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/store/pebblestore"
 	"tenure/server"
 )
 
@@ -42,10 +43,14 @@ type host struct {
 // newHost opens the store, which one process at a time can (E1), and serves until stop is called or something fails,
 // which failed is told.
 func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error) {
-	lines := &lifelines{dir: dir.path}
-	srv, err := server.New(server.WithDataDir(dir.path), server.WithLifelines(lines), server.WithLogger(log))
+	store, err := pebblestore.Open(dir.path, pebblestore.Options{Logger: log, LogSize: pebblestore.SmallLog})
 	if err != nil {
 		return nil, err
+	}
+	lines := &lifelines{dir: dir.path}
+	srv, err := server.New(server.WithStore(store), server.WithLifelines(lines), server.WithLogger(log))
+	if err != nil {
+		return nil, err // it has closed the store
 	}
 	status, err := dir.listen(statusName)
 	if err != nil {

@@ -114,7 +114,7 @@ func BenchmarkOpen(b *testing.B) {
 	for _, held := range []int{0, 100_000} {
 		b.Run(fmt.Sprint("held=", held), func(b *testing.B) {
 			dir := b.TempDir()
-			s, err := Open(dir, Options{})
+			s, err := Open(dir, Options{LogSize: SmallLog})
 			require.NoError(b, err)
 			for i := 0; i < held; i += 1000 {
 				batch := store.Batch{Space: 1}
@@ -130,7 +130,7 @@ func BenchmarkOpen(b *testing.B) {
 			}
 			for b.Loop() {
 				require.NoError(b, s.Close())
-				s, err = Open(dir, Options{})
+				s, err = Open(dir, Options{LogSize: SmallLog})
 				require.NoError(b, err)
 				records := 0
 				for _, err := range s.Load(b.Context(), 1) {

@@ -26,7 +26,7 @@ import (
 const testDir = "/var/lib/store" // missing parents are part of the test
 
 func testOptions(disk vfs.FS) Options {
-	return Options{Version: "v0.4.0", disk: disk, memTableSize: 16 << 10}
+	return Options{Version: "v0.4.0", disk: disk, LogSize: 16 << 10}
 }
 
 var testSpaces = []store.Space{0, 1, 2, 3}

@@ -85,8 +85,8 @@ func commitAll(ctx context.Context, s *Store, from, to int) (acked int, err erro
 // acknowledged commit is there and the store works. A log gets its space beforehand or, with the usual size, does not.
 func TestStore_FullTmpfs(t *testing.T) {
 	t.Parallel()
-	for _, opts := range []Options{{memTableSize: 64 << 10}, {}} {
-		t.Run(fmt.Sprint("memtable of ", opts.memTableSize), func(t *testing.T) {
+	for _, opts := range []Options{{LogSize: 64 << 10}, {LogSize: SmallLog}} {
+		t.Run(fmt.Sprint("log of ", opts.LogSize), func(t *testing.T) {
 			t.Parallel()
 			const levels = 60
 			disk := tmpfs(t)
@@ -165,7 +165,7 @@ func TestOpen_ReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	disk := tmpfs(t)
 	dir := filepath.Join(disk, "store")
-	s, err := Open(dir, Options{memTableSize: 64 << 10})
+	s, err := Open(dir, Options{LogSize: 64 << 10})
 	require.NoError(t, err)
 	require.NoError(t, s.Commit(t.Context(), numbered(0)))
 	require.NoError(t, s.Close())

@@ -34,7 +34,7 @@ func TestOpen_Syncs(t *testing.T) {
 			return nil
 		}))
 		opts := testOptions(disk)
-		opts.memTableSize = 1 << 20 // one table
+		opts.LogSize = 1 << 20 // one table
 		s, err := Open(testDir+"/", opts)
 		require.NoError(t, err)
 		require.LessOrEqual(t, syncs.Load(), int64(7), state)

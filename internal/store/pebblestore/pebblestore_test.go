@@ -39,7 +39,7 @@ func TestStore_WithManyFlushes(t *testing.T) {
 }
 
 func smallTables(*testing.T) func() (store.Store, error) {
-	opts := Options{disk: vfs.NewMem(), memTableSize: 16 << 10}
+	opts := Options{disk: vfs.NewMem(), LogSize: 16 << 10}
 
 	return func() (store.Store, error) { return Open("/dir", opts) }
 }
