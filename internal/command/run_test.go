@@ -198,7 +198,7 @@ func TestRun_KillWithTheLease(t *testing.T) {
 	p := newPlay(t, stubborn).begin()
 	p.stop(&cli.Interrupt{Signal: syscall.SIGINT})
 	p.lose(errors.New("unplugged"))
-	require.Equal(t, 137, p.end())
+	require.Equal(t, command.ExitLost, p.end())
 	require.Len(t, p.warned, 1)
 	require.EqualError(t, p.warned[0], "killing COMMAND: unplugged")
 	p.requireGone()

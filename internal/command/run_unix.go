@@ -35,8 +35,8 @@ const (
 // started, the ExitError says why. If ctx has ended before that, the cause of it is the error.
 //
 // When ctx ends, COMMAND is stopped: its group gets the signal that has ended ctx ([cli.Interrupt]), else c.Signal; and
-// KILL when c.Grace is over, when the lease has ended, or when this process gets another signal to end. If ctx has
-// ended since the lease was lost, the exit code is then 123.
+// KILL when c.Grace is over, when the lease has ended, or when this process gets another signal to end. If the lease
+// was lost, before that or meanwhile, the exit code is then 123.
 //
 // From then on this process ignores SIGTSTP. Several goroutines may each have a Run under way, if at most one of them
 // has the terminal as stdin.
@@ -61,7 +61,7 @@ func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
 	}
 	cause := context.Cause(ctx)
 	c.stop(g, lease, cause)
-	if errors.Is(cause, term.ErrLost) {
+	if errors.Is(cause, term.ErrLost) || lease.Context().Err() != nil {
 		return &cli.ExitError{Code: ExitLost}
 	}
 
