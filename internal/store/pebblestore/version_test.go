@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,13 +33,13 @@ func TestOpen_WritesVersion(t *testing.T) {
 	disk := vfs.NewCrashableMem()
 	require.NoError(t, disk.MkdirAll(testDir, 0o700))
 	require.NoError(t, syncPath(newFailstop(disk), testDir))
-	databases := 0
+	var databases atomic.Int64 // Pebble changes the disk from goroutines of its own too
 	s, err := Open(testDir, testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if !isChange(op) {
 			return nil
 		}
 		if _, err := disk.Stat(disk.PathJoin(testDir, dbName)); err == nil {
-			databases++
+			databases.Add(1)
 			if s := readStamp(disk.CrashClone(vfs.CrashCloneCfg{}), testDir); s != (stamp{1, "v0.4.0"}) {
 				t.Errorf("there is a database, and in VERSION %v", s)
 			}
@@ -48,7 +49,7 @@ func TestOpen_WritesVersion(t *testing.T) {
 	}))))
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	require.Positive(t, databases)
+	require.Positive(t, databases.Load())
 	require.Equal(t, want, string(imageOf(t, disk, testDir)[testDir+"/VERSION"]))
 
 	opts := testOptions(disk)
