@@ -195,12 +195,21 @@ func Self(env *Env) []byte {
 // closeLimit bounds the time that a client takes to close.
 const closeLimit = 2 * time.Second
 
-// Close closes the client, also when ctx has ended.
+// Close closes the client, also when ctx has ended. The driver does not heed that its time is over: then it is left to
+// the end of the process, which comes next.
 func (c *Client) Close(ctx context.Context) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
-	_ = c.Client.Close(limited) // no session is left
-	if c.db != nil {
-		_ = c.db.Close(limited)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = c.Client.Close(limited) // no session is left
+		if c.db != nil {
+			_ = c.db.Close(limited)
+		}
+	}()
+	select {
+	case <-closed:
+	case <-limited.Done():
 	}
 }
