@@ -143,6 +143,9 @@ func (s *Session) perform(a session.Action) {
 	case session.Open:
 		s.streams[a.Stream] = s.open(a.Stream)
 	case session.Send:
+		if a.Message.GetDescribeSemaphore() != nil { // each session sends some in every timeout
+			s.client.unanswered()
+		}
 		s.streams[a.Stream].send(a.Message)
 	case session.Drop:
 		why := context.Canceled
@@ -157,7 +160,6 @@ func (s *Session) perform(a session.Action) {
 		if !a.Again {
 			close(s.started)
 		}
-		s.client.answered()
 	case session.Lost:
 		s.lost = a.Cause
 	case session.Finished:

@@ -118,6 +118,9 @@ func (s *Session) receive(st *stream) error {
 		if err != nil {
 			return err
 		}
+		if m.GetPing() == nil {
+			s.client.answered()
+		}
 		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Received(now, st.id, m, fx) })
 	}
 }

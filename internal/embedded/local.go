@@ -224,7 +224,7 @@ func (l *Local) hosts() bool {
 // Answered says that a session was heard of: whoever hosts is well.
 func (l *Local) Answered() { l.vigil.heard() }
 
-// Unanswered says that a session waits for an answer longer than it should.
+// Unanswered says that a session waits for an answer from now on.
 func (l *Local) Unanswered() { l.vigil.want() }
 
 // Close ends the process's share, and the calls of Dial that wait. If it is the host it lets calls end until ctx does,
