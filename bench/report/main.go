@@ -140,16 +140,16 @@ func (f figures) startup(p *printer) {
 
 func (f figures) takeover(p *printer) {
 	p.gap()
-	p.row("killed", "contenders", "until", "p50", "p99")
+	p.row("processes", "killed", "", "p50", "p99")
 	p.rule(5)
-	for _, killed := range []string{"host and holder", "holder", "host"} {
-		until := "the next one works"
-		if killed == "host" {
-			until = "the holder has an answer"
-		}
-		for _, contenders := range []int{2, 8} {
-			name := fmt.Sprintf("Takeover/killed=%s/contenders=%d", strings.ReplaceAll(killed, " ", "_"), contenders)
-			p.row(killed, number(contenders), until, millis(f.median(name, "p50-ns")), millis(f.median(name, "p99-ns")))
+	for _, processes := range []int{2, 8} {
+		for _, row := range [][3]string{
+			{"holder", "the holder", "the next works"},
+			{"host_and_holder", "the holder, which hosts the server", "the next works"},
+			{"host", "the host", "the server answers again"},
+		} {
+			name := fmt.Sprintf("Takeover/killed=%s/contenders=%d", row[0], processes)
+			p.row(number(processes), row[1], row[2], millis(f.median(name, "p50-ns")), millis(f.median(name, "p99-ns")))
 		}
 	}
 }
