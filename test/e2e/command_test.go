@@ -9,9 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The words of COMMANDs are those by which claims are told.
+// The words of COMMANDs are those by which claims are told. The token comes first: who has heard that the lock is
+// acquired may stop COMMAND right then.
 const (
-	begin  = `echo "the lock is acquired"; echo "token $TENURE_TOKEN"; `
+	begin  = `echo "token $TENURE_TOKEN"; echo "the lock is acquired"; `
 	finish = `echo "suspending work"`
 
 	// obedient works until it is asked to stop; the exit code is its own.
@@ -175,5 +176,5 @@ func TestCommand_WithoutAServer(t *testing.T) {
 	for _, l := range s.lines[:len(s.lines)-1] {
 		said = append(said, l.text)
 	}
-	require.Equal(t, []string{acquired, "token 2", "inner", suspended}, said, strings.TrimSpace(s.script()))
+	require.Equal(t, []string{"token 2", acquired, "inner", suspended}, said, strings.TrimSpace(s.script()))
 }
