@@ -27,7 +27,7 @@ func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 	}
 	// By this name another user can start it too: the directory in which a test is built is its builder's alone.
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR=/tmp", "GOCOVERDIR=/tmp")
+	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR=/tmp", noRest)
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -43,6 +43,9 @@ func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 
 	return false
 }
+
+// noRest keeps the race detector, if it is on, from a second's rest at the end of a process.
+const noRest = "GORACE=atexit_sleep_ms=0"
 
 // refused says whether the system does not let us have a process with namespaces of its own.
 func refused(err error) bool {

@@ -118,7 +118,8 @@ func startContainer(t *testing.T, name, volume string) *container {
 	place := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.Mkdir(place, 0o700))
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestContainers$", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), "TENURE_TEST_CONTAINER="+name, "VOLUME="+volume, "PLACE="+place)
+	cmd.Env = append(os.Environ(), "TENURE_TEST_CONTAINER="+name, "VOLUME="+volume, "PLACE="+place,
+		"GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:   syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET,
 		Unshareflags: syscall.CLONE_NEWNS,
