@@ -82,7 +82,8 @@ func (s *Session) makeLifeline(ctx context.Context, key []byte) (err error) {
 }
 
 // endLifeline is called when the session is over. Who worked under it has just been told, if it was lost; until they
-// have stopped, or the session's timeout is over, it must not look as if they were dead: the next would be let in.
+// have stopped, or the session's timeout is over, it must not look as if they were dead: the next would be let in. When
+// they have, a server that still has the session may see that: after a restart it gives all sessions a grace.
 func (s *Session) endLifeline() {
 	if s.lifeline == nil {
 		return
@@ -93,6 +94,11 @@ func (s *Session) endLifeline() {
 	timer.Set(now, now.Add(s.timeout))
 	select {
 	case <-s.dismissed:
+		if !s.gone {
+			s.lifeline.Cut()
+
+			return
+		}
 	case <-timer.C():
 	}
 	s.lifeline.Release()

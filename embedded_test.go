@@ -2,6 +2,7 @@ package tenure_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
@@ -273,7 +275,16 @@ func TestEmbedded_Lifelines(t *testing.T) {
 	cancel()
 	_, err = c.Session(ctx, path)
 	require.ErrorIs(t, err, context.Canceled)
-	require.Empty(t, lifelines(t, dir))
+	for _, left := range lifelines(t, dir) { // the server may have the session, and shall see that nobody does
+		lock := flock.New(left)
+		await(t, "it is cut", func() bool {
+			cut, err := lock.TryLock()
+			require.NoError(t, err)
+
+			return cut
+		})
+		require.NoError(t, errors.Join(os.Remove(left), lock.Close()))
+	}
 
 	session(t, c)
 	closeClient(t, c)

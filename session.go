@@ -50,6 +50,7 @@ type Session struct {
 	poke    chan struct{} // capacity 1: wakeAt has come nearer
 	started chan struct{} // closed by the first Started
 	closed  chan struct{} // closed by Closed
+	gone    bool          // set before that: the server has no such session any more
 	running sync.WaitGroup
 
 	timeout     time.Duration
@@ -177,6 +178,7 @@ func (s *Session) perform(a session.Action) {
 		}
 		s.cancel(why)
 	case session.Closed:
+		_, s.gone = errors.AsType[*session.StatusError](a.Cause)
 		close(s.closed)
 	}
 }

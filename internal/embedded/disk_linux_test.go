@@ -124,7 +124,9 @@ func newCrew(t *testing.T, d *disk, size int) *crew {
 		w.client = client
 		c.workers = append(c.workers, w)
 	}
-	require.NoError(t, c.workers[0].client.CreateNode(ctx, path, coordination.NodeConfig{}))
+	// Sessions that were lost while nobody served must not be waited for: a new host would give them all this time.
+	longGrace := coordination.NodeConfig{SessionGracePeriodMillis: 30_000}
+	require.NoError(t, c.workers[0].client.CreateNode(ctx, path, longGrace))
 	for _, w := range c.workers {
 		c.working.Go(func() { w.work(ctx) })
 	}

@@ -16,8 +16,8 @@
 //
 //	E1 Only who has the store's lock serves, removes a socket that somebody left, or makes one.
 //	E2 A socket is removed before the lock is given up, never after.
-//	E3 A client has locked the lifeline of a session before it starts the session, and keeps it until the session can
-//	   own nothing any more and nobody works under it.
+//	E3 A client has locked the lifeline of a session before it starts the session, and keeps it locked until nobody
+//	   works under the session, and there until the session is over.
 //	E4 A session ends before its timeout only if its lifeline's file is there and nobody has it locked.
 //	E5 No process id counts for anything: processes of several containers may share the directory.
 package embedded

@@ -20,7 +20,7 @@ import (
 type Lifeline struct{ file *os.File }
 
 // Lifeline makes and locks the lifeline of the session with the protection key, which is started after that (E3).
-// Release it.
+// Cut or Release it.
 func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 	path := lifelinePath(l.dir.path, string(key))
 	for {
@@ -50,7 +50,11 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 // as if its client did.
 func (l *Lifeline) File() *os.File { return l.file }
 
-// Release says that the session is over, and that nobody works under it any more. A nil Lifeline needs none.
+// Cut says that nobody works under the session any more, as the end of the process would: a host that has the session
+// still ends it, unless another process has the lifeline.
+func (l *Lifeline) Cut() { _ = l.file.Close() }
+
+// Release says that the session is over on the server too. A nil Lifeline needs none.
 func (l *Lifeline) Release() {
 	if l == nil {
 		return

@@ -181,7 +181,7 @@ func (c *Core) Close(now clock.Instant, fx *Effects) {
 	c.finishAll(ErrClosed, fx)
 	switch {
 	case c.id == 0: // nobody knows a session by which it could be stopped
-		c.gone(fx)
+		c.gone(ErrClosed, fx)
 	case c.phase == attached:
 		c.stop(fx)
 	case c.phase == apart && c.now >= c.opened.Add(minSpacing):
@@ -200,7 +200,7 @@ func (c *Core) Abort(now clock.Instant, fx *Effects) {
 // end ends the session for good.
 func (c *Core) end(cause error, fx *Effects) {
 	c.finishAll(cause, fx)
-	c.gone(fx)
+	c.gone(cause, fx)
 }
 
 // finishAll ends leases, calls and watches, once.
@@ -230,10 +230,10 @@ func (c *Core) finishAll(cause error, fx *Effects) {
 	clear(c.watches)
 }
 
-func (c *Core) gone(fx *Effects) {
+func (c *Core) gone(cause error, fx *Effects) {
 	if c.phase != apart {
 		fx.do(Drop{Stream: c.stream})
 	}
 	c.phase = over
-	fx.do(Closed{})
+	fx.do(Closed{cause})
 }

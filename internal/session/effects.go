@@ -75,8 +75,9 @@ type (
 	// Cause is ErrDeadline, ErrClosed or a *StatusError.
 	Over struct{ Cause error }
 
-	// Closed says that nothing more will come, but the end of a call that is begun all the same.
-	Closed struct{}
+	// Closed says that nothing more will come, but the end of a call that is begun all the same. Cause is a *StatusError
+	// if the server has said that there is no such session; else it may have one for a while.
+	Closed struct{ Cause error }
 )
 
 func (Open) action()     {}
