@@ -414,3 +414,33 @@ func TestDisk_FullAtHandOver(t *testing.T) {
 	c.awaitWork()
 	c.end()
 }
+
+// Who held when the disk became full, and has stopped since, is not waited for when there is room.
+func TestDisk_FullUnderAHolder(t *testing.T) {
+	t.Parallel()
+	if !embedded.OwnMounts(t) {
+		return
+	}
+	d := newDisk(t, "size=16m")
+	c := newCrew(t, d, 2)
+	holder, err := c.workers[0].client.Session(t.Context(), path, options.WithSessionTimeout(time.Second))
+	require.NoError(t, err)
+	_, err = holder.AcquireSemaphore(t.Context(), "held", coordination.Exclusive, options.WithEphemeral(true))
+	require.NoError(t, err)
+
+	c.forgetNotices()
+	d.fill(t, 0)
+	c.awaitNotices(func() { d.fill(t, 0) })
+	<-holder.Context().Done()
+	require.NoError(t, holder.Close(t.Context()))
+	d.makeRoom(t)
+	c.awaitWork()
+
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	next, err := c.workers[1].client.Session(ctx, path)
+	require.NoError(t, err)
+	_, err = next.AcquireSemaphore(ctx, "held", coordination.Exclusive, options.WithEphemeral(true))
+	require.NoError(t, err)
+	c.end()
+}
