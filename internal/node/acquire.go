@@ -2,7 +2,7 @@ package node
 
 import "bytes"
 
-// acquire answers Q1 to Q7.
+// acquire handles an Acquire request (Q1 to Q7).
 func (n *Node) acquire(r Acquire, fx *Effects) {
 	if f := n.acquirable(r); f.status != 0 {
 		fx.reply(r.Stream, Acquired{Result: f.result(r.Req)})
@@ -27,7 +27,7 @@ func (n *Node) acquire(r Acquire, fx *Effects) {
 	}
 }
 
-// acquirable makes the checks that come before anything changes: Q1 to Q4, in this order.
+// acquirable makes the checks of Q1 to Q4, before anything changes. The first check that fails decides the answer.
 func (n *Node) acquirable(r Acquire) fault {
 	switch {
 	case r.Count == 0:
@@ -55,7 +55,7 @@ func (n *Node) acquirable(r Acquire) fault {
 	return fault{}
 }
 
-// enqueue is the acquire of a session that has no link to the semaphore (Q5).
+// enqueue handles an acquire by a session that has no link to the semaphore (Q5).
 func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
 	grantable := sem.queue.waiting == nil && r.Count <= sem.limit-sem.queue.held
 	if r.TimeoutMillis == 0 && !grantable {
@@ -69,7 +69,8 @@ func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
 	n.ask(l, r, fx)
 }
 
-// requeue is the acquire of a session that waits already: it keeps its place (Q7).
+// requeue handles an acquire by a session that already waits for the semaphore. The session keeps its place in the
+// queue (Q7).
 func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
 	l.supersede(fx)
 	q := &l.semaphore.queue
@@ -84,10 +85,10 @@ func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
 	n.ask(l, r, fx)
 }
 
-// ask makes the waiting link stand for the acquire: it is granted now, or its timer starts.
+// ask makes the acquire the one that the waiting link represents. It grants the link immediately or starts its timer.
 func (n *Node) ask(l *link, r Acquire, fx *Effects) {
 	l.stream, l.req = r.Stream, r.Req
-	if l.count != r.Count || l.timeoutMillis != r.TimeoutMillis || !bytes.Equal(l.data, r.Data) { // a new one always
+	if l.count != r.Count || l.timeoutMillis != r.TimeoutMillis || !bytes.Equal(l.data, r.Data) { // true for a new link
 		l.count, l.timeoutMillis, l.data = r.Count, r.TimeoutMillis, r.Data
 		fx.put(l.record())
 	}
@@ -108,7 +109,8 @@ func (n *Node) startTimer(l *link) {
 	n.deadlines.start(&l.deadline, n.now.Add(millis(l.timeoutMillis)))
 }
 
-// shrink is the acquire of a session that owns the semaphore: it can only give back and change its data (Q6).
+// shrink handles an acquire by a session that owns the semaphore. Such a session can only lower its count and change
+// its data (Q6).
 func (n *Node) shrink(l *link, r Acquire, fx *Effects) {
 	fx.reply(r.Stream, Acquired{Result{Req: r.Req, Status: Success}, true})
 	if l.count == r.Count && bytes.Equal(l.data, r.Data) {
@@ -120,14 +122,14 @@ func (n *Node) shrink(l *link, r Acquire, fx *Effects) {
 	n.settle(l.semaphore, event{owners: true}, fx)
 }
 
-// giveUp ends a waiting acquire whose time is over (Q5).
+// giveUp ends a waiting acquire whose timeout has expired (Q5).
 func (n *Node) giveUp(l *link, fx *Effects) {
 	l.tell(Success, false, "", fx)
 	n.unlink(l, fx)
 	n.settle(l.semaphore, event{}, fx)
 }
 
-// release answers Q8.
+// release handles a Release request (Q8).
 func (n *Node) release(r Release, fx *Effects) {
 	if f := n.admissible(r.From, r.Semaphore); f.status != 0 {
 		fx.reply(r.Stream, Released{Result: f.result(r.Req)})
@@ -148,6 +150,6 @@ func (n *Node) release(r Release, fx *Effects) {
 		l.supersede(fx)
 	}
 	fx.reply(r.Stream, Released{Result{Req: r.Req, Status: Success}, true})
-	n.unlink(l, fx) // Q10: all that a hand-over writes
+	n.unlink(l, fx) // Q10: a hand-over writes only this deletion
 	n.settle(l.semaphore, event{owners: l.owner}, fx)
 }

@@ -2,8 +2,8 @@ package node
 
 import "fmt"
 
-// maybeCheck checks after every Apply, but in a large node only now and then, so that its share of the time stays the
-// same. It does nothing without the build tags race or invariants.
+// maybeCheck calls check after every Apply. In a large node it calls check less often, so that checking takes a
+// constant share of the time. It does nothing unless the build tag race or invariants is set.
 func (n *Node) maybeCheck() {
 	if !invariants {
 		return
@@ -14,7 +14,7 @@ func (n *Node) maybeCheck() {
 	}
 }
 
-// check panics, naming the invariant, if one does not hold (see Node).
+// check panics if an invariant of Node does not hold. The panic names the invariant.
 func (n *Node) check() {
 	links, orderIDs := 0, make(map[uint64]bool, len(n.links))
 	for name, s := range n.semaphores {
@@ -60,7 +60,7 @@ func (n *Node) check() {
 	must(len(n.deadlines.heap) == len(n.sessions)-attached+timed, "I5", timed)
 }
 
-// checkQueue checks a semaphore's queue and returns its length.
+// checkQueue checks the queue of a semaphore and returns its length.
 func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 	var held, last uint64
 	waiting := false

@@ -4,7 +4,7 @@ import "time"
 
 // Limits of the protocol.
 const (
-	// Forever as an acquire's timeout means to wait without limit (Q1).
+	// Forever is the timeout of an acquire that waits without limit (Q1).
 	Forever = 1<<64 - 1
 
 	maxSessions        = 1_000_000  // A5
@@ -15,16 +15,17 @@ const (
 	maxKeySize         = 16         // bytes, A4
 	maxNameSize        = 1_024      // bytes, Q4
 	maxDataSize        = 1 << 20    // bytes, Q1, S1
-	maxSemaphoreLimit  = 1<<64 - 1  // of an ephemeral semaphore, Q4
+	maxSemaphoreLimit  = 1<<64 - 1  // the limit of ephemeral semaphores, Q4
 )
 
-// Config is a node's settings as they were given; zero means the default (N5). Safe to copy.
+// Config holds the settings of a node as they were given. A zero field means the default (N5).
 type Config struct {
 	SelfCheckPeriodMillis    uint32
 	SessionGracePeriodMillis uint32
 }
 
-// Grace is what a session gets beyond its timeout to come back after a restart (A13), within the ranges of N5.
+// Grace returns how long, beyond its timeout, a session has to come back after a restart (A13). The result is within
+// the ranges of N5.
 func (c Config) Grace() time.Duration {
 	selfCheck := clamp(or(c.SelfCheckPeriodMillis, 1_000), 500, 10_000)
 	grace := clamp(or(c.SessionGracePeriodMillis, 10_000), selfCheck+1_000, 30_000)
@@ -42,5 +43,6 @@ func or(v, def uint32) uint32 {
 
 func clamp(v, low, high uint32) uint32 { return min(max(v, low), high) }
 
-// millis is for values that were checked against a limit: it does not overflow for those.
+// millis converts milliseconds to a duration. The caller has checked ms against a limit of the protocol, so the
+// multiplication does not overflow.
 func millis(ms uint64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -7,18 +7,19 @@ import (
 	"tenure/internal/clock"
 )
 
-// deadline is when a detached session ends or a waiter gives up; just one of session and link is set.
+// deadline is the instant at which a detached session expires or a waiter times out. Exactly one of session and link is
+// set.
 type deadline struct {
 	at      clock.Instant
-	pos     int // 1 + the place in the heap; 0: not set
+	pos     int // 1 + the index in the heap; 0 if the deadline is not set
 	session *session
 	link    *link
 }
 
 func (d *deadline) set() bool { return d.pos > 0 }
 
-// compare orders deadlines totally, so that their order does not depend on how the heap came about. At one instant
-// sessions come before waiters.
+// compare is a total order, so that the order of deadlines does not depend on how the heap was built. At the same
+// instant, sessions come before waiters.
 func (d *deadline) compare(e *deadline) int {
 	switch {
 	case d.at != e.at:
@@ -34,7 +35,7 @@ func (d *deadline) compare(e *deadline) int {
 	}
 }
 
-// deadlines is all that is due, the earliest first.
+// deadlines is a priority queue of the deadlines that are set, with the earliest first.
 type deadlines struct{ heap deadlineHeap }
 
 func (ds *deadlines) start(d *deadline, at clock.Instant) {
@@ -47,14 +48,14 @@ func (ds *deadlines) start(d *deadline, at clock.Instant) {
 	heap.Push(&ds.heap, d)
 }
 
-// cancel unsets a deadline, also one that is not set.
+// cancel removes a deadline. It does nothing if the deadline is not set.
 func (ds *deadlines) cancel(d *deadline) {
 	if d.set() {
 		heap.Remove(&ds.heap, d.pos-1)
 	}
 }
 
-// next returns the earliest instant at which something is due, zero if nothing is.
+// next returns the instant of the earliest deadline, or zero if there is none.
 func (ds *deadlines) next() clock.Instant {
 	if len(ds.heap) == 0 {
 		return 0
@@ -63,7 +64,7 @@ func (ds *deadlines) next() clock.Instant {
 	return ds.heap[0].at
 }
 
-// expired takes out the earliest deadline that is due at now; nil if none is.
+// expired removes and returns the earliest deadline if it is due at now. Otherwise it returns nil.
 func (ds *deadlines) expired(now clock.Instant) *deadline {
 	if len(ds.heap) == 0 || ds.heap[0].at > now {
 		return nil
@@ -72,7 +73,7 @@ func (ds *deadlines) expired(now clock.Instant) *deadline {
 	return heap.Pop(&ds.heap).(*deadline)
 }
 
-// expire lets happen what is due.
+// expire ends the sessions and the waiting acquires whose deadline has come.
 func (n *Node) expire(fx *Effects) {
 	for d := n.deadlines.expired(n.now); d != nil; d = n.deadlines.expired(n.now) {
 		if d.session != nil {

@@ -7,14 +7,14 @@ import (
 	"tenure/internal/clock"
 )
 
-// Detached is a session that no stream is attached to.
+// Detached describes a session that no stream is attached to.
 type Detached struct {
 	Session       uint64
-	ProtectionKey string        // empty: none
-	Deadline      clock.Instant // when the session is over, if no stream attaches before (A10, A13)
+	ProtectionKey string        // empty if the session has none
+	Deadline      clock.Instant // when the session expires unless a stream attaches first (A10, A13)
 }
 
-// Session returns the session that the stream is attached to; 0: none.
+// Session returns the id of the session that the stream is attached to, or 0 if there is none.
 func (n *Node) Session(stream StreamID) uint64 {
 	if s := n.streams[stream]; s != nil {
 		return s.id
@@ -33,7 +33,7 @@ func (n *Node) Detached(session uint64) (Detached, bool) {
 	return Detached{Session: s.id, ProtectionKey: s.key, Deadline: s.deadline.at}, true
 }
 
-// AllDetached yields the detached sessions by id. The node is not to be changed meanwhile.
+// AllDetached yields the detached sessions in the order of their ids. The node must not change during the iteration.
 func (n *Node) AllDetached() iter.Seq[Detached] {
 	return func(yield func(Detached) bool) {
 		ids := make([]uint64, 0, len(n.sessions)-len(n.streams))

@@ -1,10 +1,10 @@
-// Package node is a coordination node as a pure state machine: sessions, semaphores, queues of owners and waiters,
-// watches and deadlines, and nothing else. It has no goroutine, reads no clock, does no I/O, and gives the same effects
-// for the same inputs, which is why it can be tested against a model, fuzzed and replayed.
+// Package node implements a coordination node as a pure state machine. A node consists of sessions, semaphores, queues
+// of owners and waiters, watches and deadlines. It starts no goroutines, reads no clock and does no I/O, and the same
+// inputs always have the same effects. Tests can therefore compare it with a model, fuzz it and replay it.
 //
-// The rules it follows are those of docs/protocol.md; comments and tests cite them by number: A (attach), Q (acquire,
-// release, queue), S (semaphores), N5 (ranges).
+// The package implements the rules of docs/protocol.md. Comments and tests cite them by number: A (attach), Q (acquire,
+// release, queue), S (semaphores) and N5 (ranges).
 //
-// Who owns a [Node] calls [Node.Apply] with one request after another and does what the [Effects] say. What must
-// survive a crash is in [Effects.Changes], records that [Load] builds the node from again.
+// The owner of a [Node] passes one request after another to [Node.Apply] and carries out the resulting [Effects].
+// [Effects.Changes] holds everything that must survive a crash, as records from which [Load] rebuilds the node.
 package node

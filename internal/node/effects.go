@@ -2,22 +2,24 @@ package node
 
 import "tenure/internal/clock"
 
-// Effects is what the caller of Apply owes, in this order: commit Changes in one durable write, then send Replies in
-// slice order, and call Apply with Tick at Wake at the latest. Apply adds to what is there already, so that a batch of
-// requests is one Effects; its zero value is an empty batch.
+// Effects is what the caller of Apply must carry out, in this order: commit Changes in one durable write, then send
+// Replies in slice order. The caller must also call Apply with a Tick no later than Wake.
+//
+// Apply adds to the effects that are already present, so one Effects can collect those of a batch of requests. The zero
+// value is an empty batch.
 type Effects struct {
 	Changes []Record
 	Replies []Reply
-	Wake    clock.Instant // zero: nothing is due
+	Wake    clock.Instant // zero if no deadline is set
 
-	size     int // of the values in Changes, in bytes; superseded ones count too
-	counters int // 1 + the index in Changes of the counters' record; 0: none yet
+	size     int // of the values in Changes in bytes, including superseded values
+	counters int // 1 + the index of the counters record in Changes; 0 if there is none yet
 }
 
-// Empty reports whether the batch has nothing to commit and nothing to say.
+// Empty reports whether the batch has nothing to commit and nothing to send.
 func (fx *Effects) Empty() bool { return len(fx.Changes) == 0 && len(fx.Replies) == 0 }
 
-// Size is about how many bytes the changes take.
+// Size returns the approximate size of the changes in bytes.
 func (fx *Effects) Size() int { return fx.size }
 
 func (fx *Effects) put(key, value []byte) {
@@ -27,7 +29,7 @@ func (fx *Effects) put(key, value []byte) {
 
 func (fx *Effects) del(key []byte) { fx.Changes = append(fx.Changes, Record{Key: key}) }
 
-// putCounters keeps one record of the counters a batch, whatever the number of requests in it.
+// putCounters keeps a single counters record in a batch, regardless of the number of requests.
 func (fx *Effects) putCounters(c counters) {
 	value := c.encode()
 	if fx.counters > 0 {

@@ -1,8 +1,8 @@
 package node
 
-// link is the pair of a session and a semaphore: an owner, or a waiter.
+// link is the pair of a session and a semaphore. It is either an owner or a waiter.
 type link struct {
-	deadline deadline // of a waiter, unless it waits for ever
+	deadline deadline // set for a waiter, unless it waits forever
 
 	session       *session
 	semaphore     *semaphore
@@ -12,8 +12,8 @@ type link struct {
 	data          []byte
 	owner         bool
 
-	// Whom to tell, while the link waits: the acquire that asked for it last. The stream counts only as long as it is
-	// the session's: after a re-attach nobody is told (A8).
+	// The latest acquire for the link, to be answered when the wait ends. The stream is only notified while the session
+	// is attached to it: after a re-attach nobody is notified (A8).
 	stream StreamID
 	req    uint64
 
@@ -31,14 +31,14 @@ func (l *link) record() (key, value []byte) {
 	return e.key, e.uint(l.orderID).uint(l.count).uint(l.timeoutMillis).bytes(l.data).done()
 }
 
-// tell answers the acquire that the link stands for, if its stream is still there.
+// tell answers the acquire that the link represents, if the session is still attached to the stream of that acquire.
 func (l *link) tell(status Status, acquired bool, issue string, fx *Effects) {
 	if l.stream != 0 && l.stream == l.session.stream {
 		fx.reply(l.stream, Acquired{Result{l.req, status, issue}, acquired})
 	}
 }
 
-// supersede answers the waiting acquire when another request of its session takes its place (Q7, Q8).
+// supersede answers the waiting acquire when another request of the same session replaces it (Q7, Q8).
 func (l *link) supersede(fx *Effects) {
 	l.tell(Aborted, false, "Operation superseded by another request", fx)
 }
@@ -56,7 +56,7 @@ func (n *Node) newLink(s *session, sem *semaphore, orderID uint64) *link {
 	return l
 }
 
-// unlink removes the link everywhere; the caller settles the semaphore.
+// unlink removes the link from the node, its session and its semaphore. The caller must then settle the semaphore.
 func (n *Node) unlink(l *link, fx *Effects) {
 	n.deadlines.cancel(&l.deadline)
 	delete(n.links, l.key())

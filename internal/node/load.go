@@ -10,12 +10,13 @@ import (
 	"tenure/internal/clock"
 )
 
-// Load builds a node from its records, in any order. Every session is detached since the instant lost, the last at
-// which one can have been attached, and gets its timeout and the grace of the config from then on; timeouts of waiters
-// start anew at lost (A13). Who owns is derived (Q10). What is overdue happens in the first Apply.
+// Load builds a node from its records, which may come in any order. The instant lost is the last one at which a session
+// can have been attached. From then on every session counts as detached, and has its timeout plus the grace period of
+// cfg to come back. The timeouts of waiters start over at lost (A13). Load derives the owners from the records (Q10).
+// Deadlines that have already passed take effect in the first call to Apply.
 //
-// Records that no node can have written together give an error that wraps ErrDamaged; an error among the records is
-// returned as it is. Load keeps none of the slices.
+// If no node can have written these records together, the error wraps ErrDamaged. An error yielded by records is
+// returned unchanged. Load keeps none of the slices.
 func Load(lost clock.Instant, cfg Config, records iter.Seq2[Record, error]) (*Node, error) {
 	l := loader{Node: New(), byID: make(map[uint64]*semaphore)}
 	l.now = lost
@@ -34,7 +35,7 @@ func Load(lost clock.Instant, cfg Config, records iter.Seq2[Record, error]) (*No
 	return l.Node, nil
 }
 
-// loader is a node of which not all records are there yet.
+// loader is a node that Load is still building.
 type loader struct {
 	*Node
 	counted bool
@@ -73,13 +74,13 @@ func (l *loader) add(r Record) error {
 		return err
 	}
 	if !valid {
-		return fmt.Errorf("%w %x: value out of range, or twice", ErrDamaged, r.Key)
+		return fmt.Errorf("%w %x: value out of range or duplicate record", ErrDamaged, r.Key)
 	}
 
 	return nil
 }
 
-// splitKey returns the kind of a key and the ids in it; none of those is zero.
+// splitKey returns the kind of a key and the ids in it. A key with an id of zero is not ok.
 func splitKey(key []byte) (kind byte, ids [2]uint64, ok bool) {
 	if len(key) == 0 {
 		return 0, ids, false
@@ -127,23 +128,24 @@ func (l *loader) addLink(session, semaphore uint64, d *decoder) bool {
 		(s.timeoutMillis <= maxAcquireTimeout || s.timeoutMillis == Forever)
 }
 
-// finish puts together what the records say: links join their queues by order id and are granted while they fit.
+// finish connects the records. It adds the links to their queues by order id, grants those that fit, and starts the
+// deadlines.
 func (l *loader) finish(cfg Config) error {
 	slices.SortFunc(l.stored, func(a, b storedLink) int { return cmp.Compare(a.orderID, b.orderID) })
 	for i, s := range l.stored {
 		if i > 0 && s.orderID == l.stored[i-1].orderID {
-			return fmt.Errorf("%w: order id %d twice", ErrDamaged, s.orderID)
+			return fmt.Errorf("%w: duplicate order id %d", ErrDamaged, s.orderID)
 		}
 		if err := l.link(s); err != nil {
 			return err
 		}
 	}
 	if n := len(l.stored); n > 0 && l.stored[n-1].orderID > l.last.order {
-		return fmt.Errorf("%w: order id %d above its counter", ErrDamaged, l.stored[n-1].orderID)
+		return fmt.Errorf("%w: order id %d is above the counter", ErrDamaged, l.stored[n-1].orderID)
 	}
 	for id, s := range l.byID {
 		if id > l.last.semaphore {
-			return fmt.Errorf("%w: semaphore id %d above its counter", ErrDamaged, id)
+			return fmt.Errorf("%w: semaphore id %d is above the counter", ErrDamaged, id)
 		}
 		if s.ephemeral && s.queue.empty() {
 			return fmt.Errorf("%w: ephemeral semaphore %d has no links", ErrDamaged, id)
@@ -154,7 +156,7 @@ func (l *loader) finish(cfg Config) error {
 	}
 	for id, s := range l.sessions {
 		if id > l.last.session {
-			return fmt.Errorf("%w: session id %d above its counter", ErrDamaged, id)
+			return fmt.Errorf("%w: session id %d is above the counter", ErrDamaged, id)
 		}
 		l.deadlines.start(&s.deadline, l.now.Add(millis(s.timeoutMillis)+cfg.Grace()))
 	}
@@ -167,12 +169,12 @@ func (l *loader) link(stored storedLink) error {
 	s, sem := l.sessions[stored.session], l.byID[stored.semaphore]
 	switch {
 	case s == nil || sem == nil:
-		return fmt.Errorf("%w: link of session %d and semaphore %d, one of which is missing", ErrDamaged,
+		return fmt.Errorf("%w: link of session %d and semaphore %d: one of the two is missing", ErrDamaged,
 			stored.session, stored.semaphore)
 	case l.links[linkKey{s.id, sem.id}] != nil:
-		return fmt.Errorf("%w: link of session %d and semaphore %d twice", ErrDamaged, s.id, sem.id)
+		return fmt.Errorf("%w: link of session %d and semaphore %d: duplicate", ErrDamaged, s.id, sem.id)
 	case stored.count > sem.limit:
-		return fmt.Errorf("%w: link of session %d and semaphore %d above the limit", ErrDamaged, s.id, sem.id)
+		return fmt.Errorf("%w: link of session %d and semaphore %d: count is above the limit", ErrDamaged, s.id, sem.id)
 	}
 	link := l.newLink(s, sem, stored.orderID)
 	link.count, link.timeoutMillis, link.data = stored.count, stored.timeoutMillis, stored.data
@@ -180,13 +182,13 @@ func (l *loader) link(stored storedLink) error {
 	return nil
 }
 
-// resume grants who owned (Q10) and starts the timers of who waited.
+// resume restores the owners of a semaphore (Q10) and starts the timers of its waiters.
 func (l *loader) resume(s *semaphore) error {
 	for s.queue.promote(s.limit) != nil {
 	}
 	for w := s.queue.waiting; w != nil; w = w.behind {
 		if w.timeoutMillis == 0 {
-			return fmt.Errorf("%w: order id %d waits with timeout 0", ErrDamaged, w.orderID)
+			return fmt.Errorf("%w: waiter with order id %d has timeout 0", ErrDamaged, w.orderID)
 		}
 		l.startTimer(w)
 	}

@@ -6,35 +6,36 @@ import (
 	"tenure/internal/clock"
 )
 
-// Node is a coordination node. Its zero value is not usable: see New and Load. Not safe for concurrent use.
+// Node is a coordination node. Create one with New or Load: the zero value is not usable. A Node is not safe for
+// concurrent use.
 //
-// Invariants, tested by check after each Apply under the build tags race and invariants:
+// These invariants hold between calls to Apply. Under the build tag race or invariants, Apply checks them:
 //
-//	I1 the counts of a semaphore's owners sum to its held count, which is at most its limit
-//	I2 a queue is sorted by order id, owners stand before waiters, and no order id stands twice in the node
+//	I1 the counts of a semaphore's owners add up to its held count, which is at most its limit
+//	I2 a queue is sorted by order id, owners come before waiters, and no two links in the node have the same order id
 //	I3 the first waiter's count does not fit in limit - held (Q9)
-//	I4 every link is found by its key, in its semaphore's queue and in its session's list, and nowhere else
-//	I5 a session has a deadline exactly while no stream is attached to it (A9, A10)
-//	I6 a link has a deadline exactly while it waits, and not for ever (Q5)
-//	I7 an ephemeral semaphore has a link (Q11)
-//	I8 only attached sessions watch, one watch a semaphore (S5)
+//	I4 every link is in the node's map, its semaphore's queue and its session's list, and nowhere else
+//	I5 a session has a deadline if and only if no stream is attached to it (A9, A10)
+//	I6 a link has a deadline if and only if it is a waiter and its timeout is not Forever (Q5)
+//	I7 an ephemeral semaphore has at least one link (Q11)
+//	I8 only attached sessions have watches, at most one per semaphore (S5)
 //	I9 no id is above its counter
 type Node struct {
 	now        clock.Instant
 	last       counters
 	sessions   map[uint64]*session
-	streams    map[StreamID]*session // the attached ones
+	streams    map[StreamID]*session // only streams that a session is attached to
 	semaphores map[string]*semaphore
 	links      map[linkKey]*link
 	deadlines  deadlines
 
-	watchesEver uint64 // gives watches their order
-	applied     uint64 // spaces out check
+	watchesEver uint64 // number of watches ever registered, to order them
+	applied     uint64 // number of calls to maybeCheck
 
 	maxSessions, maxSemaphores int
 }
 
-// New returns a node in which nothing has happened yet.
+// New returns an empty node.
 func New() *Node {
 	return &Node{
 		sessions:   make(map[uint64]*session),
@@ -46,12 +47,12 @@ func New() *Node {
 	}
 }
 
-// Apply advances the node to now, then by one request, and adds to fx what the caller owes. A now before that of an
-// earlier call counts as that one. What is due at now happens before the request: a late request can't save a session
-// that is over.
+// Apply advances the node to now, handles one request, and adds the effects of both to fx. If now is before the now of
+// an earlier call, the earlier call's value applies. Deadlines that have come by now take effect before the request, so
+// a late request cannot save a session that has expired.
 //
-// Things due at one instant happen sessions first, by id, then waiters, by order id: who could go on at that instant
-// is granted rather than timed out.
+// Of the deadlines at the same instant, those of sessions come first, by session id, then those of waiters, by order
+// id. A waiter that becomes eligible at the instant of its own deadline is therefore granted, not timed out.
 func (n *Node) Apply(now clock.Instant, req Request, fx *Effects) {
 	n.now = max(n.now, now)
 	n.expire(fx)
@@ -88,13 +89,13 @@ func (n *Node) Apply(now clock.Instant, req Request, fx *Effects) {
 	n.maybeCheck()
 }
 
-// fault is why a request is refused; the zero value: it is not.
+// fault is the reason why a request is refused. The zero value means that it is not refused.
 type fault struct {
 	status Status
 	issue  string
 }
 
-// result gives the answer's head: the fault, or success.
+// result returns the Result of the request with the number req: the fault, or success.
 func (f fault) result(req uint64) Result {
 	if f.status == 0 {
 		return Result{Req: req, Status: Success}

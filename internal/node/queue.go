@@ -1,16 +1,16 @@
 package node
 
-// queue is the links of a semaphore by order id. The owners are those in front of waiting; which links own is thus not
-// stored but follows from limit, counts and order ids (Q9, Q10).
+// queue holds the links of a semaphore by order id. The links ahead of waiting are the owners. Records need not say
+// which links own the semaphore, because that follows from the limit, the counts and the order ids (Q9, Q10).
 type queue struct {
 	first, last *link
-	waiting     *link  // the first waiter; nil: nobody waits
-	held        uint64 // by the owners together
+	waiting     *link  // the first waiter; nil if there is none
+	held        uint64 // the sum of the owners' counts
 }
 
 func (q *queue) empty() bool { return q.first == nil }
 
-// push adds a waiter, whose order id is above all others, to the end.
+// push adds a waiter to the end of the queue. Its order id is above all others in the queue.
 func (q *queue) push(l *link) {
 	if l.ahead = q.last; l.ahead == nil {
 		q.first = l
@@ -42,7 +42,8 @@ func (q *queue) remove(l *link) {
 	}
 }
 
-// promote makes the first waiter an owner and returns it, or nil if there is none or its count does not fit (Q9).
+// promote makes the first waiter an owner and returns it. It returns nil if there is no waiter or if the count of the
+// first one does not fit (Q9).
 func (q *queue) promote(limit uint64) *link {
 	l := q.waiting
 	if l == nil || l.count > limit-q.held {

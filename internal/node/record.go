@@ -7,21 +7,22 @@ import (
 	"hash/crc32"
 )
 
-// Record is what a store keeps: one key, unique within the node, and its value. In [Effects.Changes] a nil Value says
-// that the record is to be deleted. Keys and values are immutable once made.
+// Record is the unit that a store keeps. It consists of a key, which is unique within the node, and a value. In
+// [Effects.Changes], a nil Value deletes the record. Keys and values are immutable.
 type Record struct {
 	Key, Value []byte
 }
 
-// There are four kinds of records, told apart by the first byte of the key. Ids in keys are 8 bytes, big endian.
+// There are four kinds of records, distinguished by the first byte of the key. Ids in keys are 8 bytes, big endian.
 //
-//	'c'                         counters: last session id, semaphore id and order id given out
+//	'c'                         counters: the last session id, semaphore id and order id that were assigned
 //	'l' session id semaphore id link: order id, count, timeout in ms, data
 //	'm' semaphore id            semaphore: name, limit, 1 if ephemeral, data
 //	's' session id              session: timeout in ms, description, protection key
 //
-// A value is its fields, numbers as uvarints and strings behind their length, then 4 bytes of CRC-32C over key and
-// fields. A value that does not decode whole, with the shortest encoding of each number, is damaged.
+// A value consists of its fields and a CRC-32C of the key and the fields, 4 bytes, little endian. Numbers are uvarints.
+// A string or data field is preceded by its length. A value is damaged if it does not decode completely, or if a number
+// is not in its shortest encoding.
 const (
 	kindCounters  = 'c'
 	kindLink      = 'l'
@@ -29,11 +30,11 @@ const (
 	kindSession   = 's'
 )
 
-// ErrDamaged is the error of Load for records that no node can have written.
+// ErrDamaged is the error that Load wraps if no node can have written the records.
 var ErrDamaged = errors.New("damaged record")
 
 type counters struct {
-	session, semaphore, order uint64 // the last given out of each
+	session, semaphore, order uint64 // the last id of each kind that was assigned
 }
 
 func (c counters) encode() []byte {
@@ -60,7 +61,7 @@ func linkRecordKey(session, semaphore uint64) []byte {
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-// encoder builds a value for the key.
+// encoder builds the value of the record with the given key.
 type encoder struct {
 	key, value []byte
 }
@@ -87,19 +88,19 @@ func (e *encoder) done() []byte {
 	return binary.LittleEndian.AppendUint32(e.value, Checksum(e.key, e.value))
 }
 
-// Checksum is the CRC-32C over a record's key and the fields of its value. The values of nodes, and of the catalog of
-// them, end with it.
+// Checksum returns the CRC-32C of a record's key and the fields of its value. The values of node records and of catalog
+// records end with it.
 func Checksum(key, fields []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, crcTable), crcTable, fields)
 }
 
-// decoder reads a value; the first fault stays in err and every later read gives zero.
+// decoder reads the fields of a value. It keeps the first error in err, and every later read returns a zero value.
 type decoder struct {
 	rest []byte
 	err  error
 }
 
-// decode checks the sum of the record and returns a decoder of its fields.
+// decode verifies the checksum of the record and returns a decoder for its fields.
 func decode(r Record) *decoder {
 	n := len(r.Value) - 4
 	if n < 0 || binary.LittleEndian.Uint32(r.Value[n:]) != Checksum(r.Key, r.Value[:n]) {
@@ -117,8 +118,8 @@ func (d *decoder) fail(what string) {
 
 func (d *decoder) uint() uint64 {
 	v, n := binary.Uvarint(d.rest)
-	if n <= 0 || n > 1 && d.rest[n-1] == 0 { // a last byte of 0 is not the shortest encoding
-		d.fail("bad number")
+	if n <= 0 || n > 1 && d.rest[n-1] == 0 { // an encoding that ends in a zero byte is not the shortest
+		d.fail("malformed number")
 
 		return 0
 	}
@@ -127,11 +128,11 @@ func (d *decoder) uint() uint64 {
 	return v
 }
 
-// bytes returns a copy, nil if empty: stores may reuse what they gave to Load.
+// bytes returns a copy, or nil if the field is empty. It copies because stores may reuse the slices that they yield.
 func (d *decoder) bytes() []byte {
 	n := d.uint()
 	if n > uint64(len(d.rest)) {
-		d.fail("length beyond the end")
+		d.fail("length exceeds the value")
 
 		return nil
 	}
@@ -143,10 +144,10 @@ func (d *decoder) bytes() []byte {
 
 func (d *decoder) string() string { return string(d.bytes()) }
 
-// end returns the first fault; bytes that are left over are one.
+// end returns the first error. It is an error if bytes are left over.
 func (d *decoder) end() error {
 	if len(d.rest) > 0 {
-		d.fail("bytes left over")
+		d.fail("unexpected bytes at the end")
 	}
 
 	return d.err

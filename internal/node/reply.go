@@ -1,6 +1,6 @@
 package node
 
-// Status is an outcome as the wire names it; the values are those of Ydb.StatusIds.StatusCode.
+// Status is the outcome of a request. The values are those of Ydb.StatusIds.StatusCode.
 type Status int32
 
 // The statuses that nodes and their servers use.
@@ -19,17 +19,17 @@ const (
 	Undetermined       Status = 400170
 )
 
-// Reply is a message for one stream. A stream that has ended in the meantime is no error: nobody is told.
+// Reply is a message for one stream. If the stream has ended in the meantime, the message is dropped without an error.
 type Reply struct {
 	Stream  StreamID
 	Message Message
 }
 
-// Message is one of the types of this file.
+// Message is one of the message types in this file.
 type Message interface{ message() }
 
-// Result is what every answer to a numbered request says: which request, and how it went. Issue is the text for
-// people, empty on success.
+// Result is the common part of the answers to numbered requests: the number of the request and its outcome. Issue is
+// the human-readable reason, and is empty on success.
 type Result struct {
 	Req    uint64
 	Status Status
@@ -43,7 +43,8 @@ type (
 		TimeoutMillis uint64
 	}
 
-	// Failure ends the stream (A2): the answer to a refused Attach, or the news that the session was taken over (A8).
+	// Failure ends the stream (A2). It answers a refused Attach or Stop, or reports that another stream has taken over
+	// the session (A8).
 	Failure struct {
 		Status Status
 		Issue  string
@@ -58,7 +59,7 @@ type (
 		Acquired bool
 	}
 
-	// AcquirePending says that an Acquire waits in the queue (Q5).
+	// AcquirePending reports that an Acquire waits in the queue (Q5).
 	AcquirePending struct{ Req uint64 }
 
 	// Released answers Release.
@@ -83,7 +84,8 @@ type (
 		WatchAdded bool
 	}
 
-	// Changed fires a watch, once (S6); Req is that of the Describe. Both flags false: a newer watch replaced it (S5).
+	// Changed notifies a watch, once (S6). Req is the number of the Describe that registered the watch. If both flags are
+	// false, a newer watch has replaced it (S5).
 	Changed struct {
 		Req                        uint64
 		DataChanged, OwnersChanged bool
@@ -102,20 +104,20 @@ func (Deleted) message()        {}
 func (Described) message()      {}
 func (Changed) message()        {}
 
-// Description is the state of a semaphore at one moment. Its byte slices are the node's own: not to be changed.
+// Description is the state of a semaphore at one moment. It shares its byte slices with the node: do not modify them.
 type Description struct {
 	Name      string
 	Data      []byte
-	Count     uint64 // held by the owners together
+	Count     uint64 // the sum of the owners' counts
 	Limit     uint64
 	Ephemeral bool
-	Owners    []Holder // by order id; nil unless asked for
-	Waiters   []Holder // in queue order; nil unless asked for
+	Owners    []Holder // by order id; nil unless requested
+	Waiters   []Holder // in queue order; nil unless requested
 }
 
 // Holder is an owner or a waiter of a semaphore.
 type Holder struct {
-	OrderID       uint64 // the fencing token: grows with every new acquire of the node
+	OrderID       uint64 // the fencing token; grows with every new acquire in the node
 	Session       uint64
 	Count         uint64
 	TimeoutMillis uint64 // of a waiter; 0 for an owner

@@ -1,62 +1,66 @@
 package node
 
-// StreamID names one stream of the server's: never zero, never used twice for one Node.
+// StreamID identifies a stream of the server. It is never zero, and a server never uses an id twice for the same Node.
 type StreamID uint64
 
-// Request is one of the types of this file. The node keeps the byte slices of a request: they are not to be changed.
+// Request is one of the request types in this file. The node keeps the byte slices of a request: do not modify them
+// after the call to Apply.
 type Request interface{ request() }
 
-// From says who asks: the stream that the request came over and the session that was attached to it.
+// From identifies the sender of a request: the stream that the request came over, and the session that this stream was
+// attached to.
 type From struct {
 	Stream  StreamID
 	Session uint64
 }
 
 type (
-	// Attach makes a session, or attaches a stream to an existing one (A4–A9). It is answered with Attached or Failure.
+	// Attach creates a session, or attaches a stream to an existing one (A4–A9). The answer is Attached or Failure.
 	Attach struct {
 		Stream        StreamID
-		Session       uint64 // 0: a new one
-		Seq           uint64 // grows with each attach of the client (A6)
+		Session       uint64 // 0 to create a session
+		Seq           uint64 // grows with each attach by the client (A6)
 		TimeoutMillis uint64
 		Description   string
-		ProtectionKey []byte // empty: none
+		ProtectionKey []byte // empty for none
 	}
 
-	// Detach says that a stream has ended; its session's timeout runs from now (A10). It has no answer.
+	// Detach reports that a stream has ended. The timeout of its session starts (A10). There is no answer.
 	Detach struct{ Stream StreamID }
 
-	// Abandon is Detach for a stream that ended before it could be told Attached: a session that the attach made is
-	// destroyed (A11).
+	// Abandon is Detach for a stream that ended before Attached could be sent over it. If the attach created the session,
+	// the session is destroyed (A11).
 	Abandon struct{ Stream StreamID }
 
-	// Expire ends a detached session ahead of its deadline, as that would (A12): whoever asks knows that nobody is left
-	// who could come back to it. A session that is attached again, or is over, is left as it is. It has no answer.
+	// Expire ends a detached session before its deadline, with the effects of the deadline (A12). The caller knows that
+	// no client is left that could come back to the session. Expire does nothing if the session is attached again or has
+	// already ended. There is no answer.
 	Expire struct{ Session uint64 }
 
-	// Stop destroys the session (A14). It is answered with Stopped.
+	// Stop destroys the session (A14). The answer is Stopped, or Failure if the session is not attached to the stream.
 	Stop struct{ From }
 
-	// Acquire takes Count of a semaphore or queues for it (Q1–Q7). It is answered with Acquired; if it must wait, with
-	// AcquirePending first.
+	// Acquire acquires Count tokens of a semaphore or joins its queue (Q1–Q7). The answer is Acquired. If the request must
+	// wait, the node first sends AcquirePending.
 	Acquire struct {
 		From
 		Req           uint64
 		Semaphore     string
 		Count         uint64
-		TimeoutMillis uint64 // Forever: no limit
+		TimeoutMillis uint64 // Forever to wait without limit
 		Data          []byte
 		Ephemeral     bool
 	}
 
-	// Release gives back what the session owns, or takes it out of the queue (Q8). It is answered with Released.
+	// Release gives back the tokens that the session owns, or removes the session from the queue (Q8). The answer is
+	// Released.
 	Release struct {
 		From
 		Req       uint64
 		Semaphore string
 	}
 
-	// Create makes a persistent semaphore (S1). It is answered with Created.
+	// Create creates a persistent semaphore (S1). The answer is Created.
 	Create struct {
 		From
 		Req       uint64
@@ -65,7 +69,7 @@ type (
 		Data      []byte
 	}
 
-	// Update sets a semaphore's data (S2). It is answered with Updated.
+	// Update sets the data of a semaphore (S2). The answer is Updated.
 	Update struct {
 		From
 		Req       uint64
@@ -73,7 +77,7 @@ type (
 		Data      []byte
 	}
 
-	// Delete removes a persistent semaphore (S3). It is answered with Deleted.
+	// Delete removes a persistent semaphore (S3). The answer is Deleted.
 	Delete struct {
 		From
 		Req       uint64
@@ -81,7 +85,7 @@ type (
 		Force     bool
 	}
 
-	// Describe reads a semaphore and may watch it (S4–S6). It is answered with Described.
+	// Describe reads a semaphore and can register a watch on it (S4–S6). The answer is Described.
 	Describe struct {
 		From
 		Req                           uint64
@@ -90,7 +94,7 @@ type (
 		WatchData, WatchOwners        bool
 	}
 
-	// Tick is time alone: what is due happens. It has no answer.
+	// Tick only advances the time. There is no answer.
 	Tick struct{}
 )
 

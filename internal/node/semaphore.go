@@ -10,7 +10,7 @@ type semaphore struct {
 	ephemeral bool
 	queue     queue
 
-	// The watches of each kind; one that watches both stands in both. Nil when there are none.
+	// The watches of each kind. A watch of both kinds is in both maps. A map without watches is nil.
 	dataWatches, ownerWatches map[*session]*watch
 }
 
@@ -34,7 +34,7 @@ func (n *Node) newSemaphore(name string, limit uint64, data []byte, ephemeral bo
 	return s
 }
 
-// admissible makes the checks that every request about a semaphore shares: the name (Q4), then the session (Q2).
+// admissible makes the checks that all requests about a semaphore share: first the name (Q4), then the session (Q2).
 func (n *Node) admissible(from From, name string) fault {
 	if len(name) > maxNameSize {
 		return fault{BadRequest, "Semaphore name is too long"}
@@ -51,8 +51,8 @@ func (n *Node) roomForSemaphore() fault {
 	return fault{}
 }
 
-// settle ends every change of a semaphore's queue: who fits is granted (Q9), an ephemeral semaphore without links goes
-// (Q11), watches are told. The event is what has happened to the semaphore before.
+// settle completes a change of a semaphore's queue. It grants the waiters that fit (Q9), removes an ephemeral semaphore
+// that has no links left (Q11), and notifies watches. The event describes the change that settle completes.
 func (n *Node) settle(s *semaphore, ev event, fx *Effects) {
 	for l := s.queue.promote(s.limit); l != nil; l = s.queue.promote(s.limit) {
 		n.deadlines.cancel(&l.deadline)
@@ -72,7 +72,7 @@ func (n *Node) forget(s *semaphore, fx *Effects) {
 	fx.del(semaphoreKey(s.id))
 }
 
-// create answers S1.
+// create handles a Create request (S1).
 func (n *Node) create(r Create, fx *Effects) {
 	f := n.creatable(r)
 	if f.status == 0 {
@@ -99,7 +99,7 @@ func (n *Node) creatable(r Create) fault {
 	return n.roomForSemaphore()
 }
 
-// writable is admissible for requests that carry a semaphore's data.
+// writable makes the checks of admissible for a request that also carries the data of a semaphore.
 func (n *Node) writable(from From, name string, data []byte) fault {
 	if len(name) <= maxNameSize && len(data) > maxDataSize {
 		return fault{BadRequest, "Semaphore data is too large"}
@@ -108,7 +108,7 @@ func (n *Node) writable(from From, name string, data []byte) fault {
 	return n.admissible(from, name)
 }
 
-// update answers S2.
+// update handles an Update request (S2).
 func (n *Node) update(r Update, fx *Effects) {
 	f := n.writable(r.From, r.Semaphore, r.Data)
 	s := n.semaphores[r.Semaphore]
@@ -124,7 +124,7 @@ func (n *Node) update(r Update, fx *Effects) {
 	n.fire(s, event{data: true}, fx)
 }
 
-// delete answers S3. Its result comes last (Q12).
+// delete handles a Delete request (S3). The result is sent last (Q12).
 func (n *Node) delete(r Delete, fx *Effects) {
 	s, f := n.deletable(r)
 	if f.status == 0 {
@@ -158,7 +158,7 @@ func (n *Node) deletable(r Delete) (*semaphore, fault) {
 	return s, fault{}
 }
 
-// describe answers S4 and S5.
+// describe handles a Describe request (S4, S5).
 func (n *Node) describe(r Describe, fx *Effects) {
 	f := n.admissible(r.From, r.Semaphore)
 	s := n.semaphores[r.Semaphore]
@@ -188,12 +188,12 @@ func (s *semaphore) description(owners, waiters bool) *Description {
 	return &d
 }
 
-// summary is the description without owners and waiters.
+// summary returns the description without owners and waiters.
 func (s *semaphore) summary() Description {
 	return Description{Name: s.name, Data: s.data, Count: s.queue.held, Limit: s.limit, Ephemeral: s.ephemeral}
 }
 
-// appendHolders appends the links of a queue from the first up to the end, which is not one of them.
+// appendHolders appends the links of a queue from first up to, but not including, end.
 func appendHolders(to []Holder, first, end *link) []Holder {
 	for l := first; l != end; l = l.behind {
 		h := Holder{OrderID: l.orderID, Session: l.session.id, Count: l.count, Data: l.data}

@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// session outlives the streams that are attached to it, one at a time.
+// session outlives the streams that attach to it, one at a time.
 type session struct {
-	deadline deadline // runs while no stream is attached
+	deadline deadline // set while no stream is attached
 
 	id            uint64
-	stream        StreamID // 0: detached
+	stream        StreamID // 0 if detached
 	seq           uint64   // of the last attach; not durable (A6)
 	timeoutMillis uint64
 	description   string
-	key           string // protection key; empty: none
-	links         *link  // the first of a list, newest first
+	key           string // protection key; empty for none
+	links         *link  // head of a list, newest first
 	watches       map[*semaphore]*watch
-	fresh         bool // made by the attach of the stream that is attached now (A11)
+	fresh         bool // the attach of the current stream created the session (A11)
 }
 
 func newSession(id uint64) *session {
@@ -33,7 +33,7 @@ func (s *session) record() (key, value []byte) {
 	return e.key, e.uint(s.timeoutMillis).string(s.description).string(s.key).done()
 }
 
-// attach answers A4 to A9.
+// attach handles an Attach request (A4 to A9).
 func (n *Node) attach(r Attach, fx *Effects) {
 	if r.Stream == 0 {
 		panic("node: attach of stream 0")
@@ -70,7 +70,8 @@ func (n *Node) attach(r Attach, fx *Effects) {
 	}
 }
 
-// attachable returns the session that an attach restores, nil if it makes a new one, or why it is refused.
+// attachable returns the session that an attach restores, or nil if the attach creates one. If the attach is refused,
+// attachable returns the reason.
 func (n *Node) attachable(r Attach) (*session, fault) {
 	switch {
 	case n.streams[r.Stream] != nil:
@@ -103,18 +104,19 @@ func (n *Node) attachable(r Attach) (*session, fault) {
 	return s, fault{}
 }
 
-// disconnect takes the session from its stream, if it has one; watches live no longer than the stream (A8).
+// disconnect separates the session from its stream, if it has one, and drops its watches, which do not outlive the
+// stream (A8).
 func (n *Node) disconnect(s *session) {
 	n.unwatch(s)
 	delete(n.streams, s.stream)
 	s.stream = 0
 }
 
-// detach lets the session's timeout run (A10).
+// detach disconnects the session of a stream that has ended and starts the session's timeout (A10).
 func (n *Node) detach(stream StreamID, fx *Effects) {
 	s := n.streams[stream]
 	if s == nil {
-		return // refused, stolen or stopped
+		return // the attach was refused, or the session was taken over or has ended
 	}
 	n.disconnect(s)
 	if s.timeoutMillis == 0 {
@@ -125,7 +127,7 @@ func (n *Node) detach(stream StreamID, fx *Effects) {
 	n.deadlines.start(&s.deadline, n.now.Add(millis(s.timeoutMillis)))
 }
 
-// abandon is detach for a stream that was never told its session's id (A11).
+// abandon is detach for a stream whose client never received the session id (A11).
 func (n *Node) abandon(stream StreamID, fx *Effects) {
 	if s := n.streams[stream]; s != nil && s.fresh {
 		n.destroy(s, fx)
@@ -135,7 +137,7 @@ func (n *Node) abandon(stream StreamID, fx *Effects) {
 	n.detach(stream, fx)
 }
 
-// expireEarly is what expire does to a session at its deadline, now.
+// expireEarly does to a detached session now what expire does at the deadline.
 func (n *Node) expireEarly(id uint64, fx *Effects) {
 	s := n.sessions[id]
 	if s == nil || s.stream != 0 {
@@ -145,7 +147,7 @@ func (n *Node) expireEarly(id uint64, fx *Effects) {
 	n.destroy(s, fx)
 }
 
-// stop answers A14.
+// stop handles a Stop request (A14).
 func (n *Node) stop(r Stop, fx *Effects) {
 	if f := n.attached(r.From); f.status != 0 {
 		fx.reply(r.Stream, Failure{f.status, f.issue})
@@ -156,7 +158,7 @@ func (n *Node) stop(r Stop, fx *Effects) {
 	n.destroy(n.sessions[r.Session], fx)
 }
 
-// attached says whether the request's session is attached to the request's stream (Q2).
+// attached checks that the session of the request is attached to the stream of the request (Q2).
 func (n *Node) attached(r From) fault {
 	switch s := n.sessions[r.Session]; {
 	case s == nil:
@@ -168,8 +170,8 @@ func (n *Node) attached(r From) fault {
 	return fault{}
 }
 
-// destroy ends a session, whose deadline does not run, with all its links (A12); nothing is said to the session itself.
-// Semaphores are settled one after another, by id (Q12).
+// destroy ends a session and removes all its links (A12). The caller has removed the session's deadline. The session
+// itself gets no message. The semaphores are settled one after another, by id (Q12).
 func (n *Node) destroy(s *session, fx *Effects) {
 	n.disconnect(s)
 	delete(n.sessions, s.id)

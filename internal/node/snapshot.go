@@ -2,21 +2,22 @@ package node
 
 import "slices"
 
-// Snapshot is the state of a node at one moment, for people. Its byte slices are the node's own: not to be changed.
+// Snapshot is the state of a node at one moment, for display. It shares its byte slices with the node: do not modify
+// them.
 type Snapshot struct {
-	Sessions   []SessionState // in no order
-	Semaphores []Description  // in no order; owners and waiters are those of a Describe that asks for both
+	Sessions   []SessionState // in no particular order
+	Semaphores []Description  // in no particular order; with owners and waiters
 }
 
-// SessionState is a session at the moment of a Snapshot.
+// SessionState is the state of a session in a Snapshot.
 type SessionState struct {
 	Session     uint64
 	Attached    bool
 	Description string
 }
 
-// Snapshot copies what may change and shares what can't, into few slices: its caller, who keeps others from the node
-// meanwhile, can leave the rest of the work for later.
+// Snapshot copies the state that can change and shares the rest, with few allocations. The caller has exclusive use of
+// the node only for the time of this copy, and can process the result afterwards.
 func (n *Node) Snapshot() *Snapshot {
 	s := &Snapshot{
 		Sessions:   make([]SessionState, 0, len(n.sessions)),

@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// watch asks for one DescribeSemaphoreChanged (S6).
+// watch is a subscription to one DescribeSemaphoreChanged message (S6).
 type watch struct {
 	session      *session
 	semaphore    *semaphore
 	req          uint64
-	order        uint64 // watches of one event are told in the order in which they came
+	order        uint64 // an event notifies watches in the order of their registration
 	data, owners bool
 }
 
-// event is what happened to a semaphore, as watches are told.
+// event says what changed in a semaphore.
 type event struct{ data, owners bool }
 
-// watch adds a watch; it replaces the one that the session has on the semaphore (S5).
+// watch registers a watch. It replaces an earlier watch of the session on the same semaphore (S5).
 func (n *Node) watch(s *session, sem *semaphore, r Describe, fx *Effects) {
 	if old := s.watches[sem]; old != nil {
 		old.drop()
@@ -34,8 +34,8 @@ func (n *Node) watch(s *session, sem *semaphore, r Describe, fx *Effects) {
 	}
 }
 
-// fire tells the watches of the semaphore what happened, once (S6). The flags are those of the event: a data watch
-// hears of changed owners too if both changed.
+// fire notifies the watches that match the event and drops them (S6). The flags describe the event: a data watch also
+// reports that the owners changed if both changed.
 func (n *Node) fire(sem *semaphore, ev event, fx *Effects) {
 	var fired []*watch
 	if ev.data {
@@ -45,7 +45,7 @@ func (n *Node) fire(sem *semaphore, ev event, fx *Effects) {
 	}
 	if ev.owners {
 		for _, w := range sem.ownerWatches {
-			if !ev.data || !w.data { // else it is there already
+			if !ev.data || !w.data { // otherwise the watch is already in fired
 				fired = append(fired, w)
 			}
 		}
@@ -57,7 +57,7 @@ func (n *Node) fire(sem *semaphore, ev event, fx *Effects) {
 	}
 }
 
-// unwatch drops all watches of the session; nobody is told.
+// unwatch drops all watches of the session without notifying anyone.
 func (n *Node) unwatch(s *session) {
 	for _, w := range s.watches {
 		w.drop()
@@ -70,7 +70,7 @@ func (w *watch) drop() {
 	unset(&w.semaphore.ownerWatches, w.session)
 }
 
-// set and unset keep no map that is empty: most sessions and semaphores have no watches.
+// set and unset never keep an empty map, because most sessions and semaphores have no watches.
 func set[K comparable](m *map[K]*watch, k K, w *watch) {
 	if *m == nil {
 		*m = make(map[K]*watch)
