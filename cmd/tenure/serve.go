@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenure/internal/cli"
+	"tenure/internal/embedded"
 	"tenure/server"
 )
 
@@ -62,16 +63,14 @@ they hold survive that, by their timeout.`,
 	return cmd
 }
 
-// defaultData is below the user's state directory; empty if the environment does not tell that.
+// defaultData returns the directory for data if none is given; empty if no state directory can be chosen.
 func defaultData(env *cli.Env) string {
-	if dir, _ := env.LookupEnv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "tenure", "serve")
-	}
-	if home, _ := env.LookupEnv("HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "tenure", "serve")
+	choice, err := embedded.StateDir(env.LookupEnv)
+	if err != nil {
+		return ""
 	}
 
-	return ""
+	return filepath.Join(choice.Dir, "serve")
 }
 
 func serve(ctx context.Context, env *cli.Env, f serveFlags) error {

@@ -156,6 +156,10 @@ func TestServe_SaysWhereItServes(t *testing.T) {
 		"home directory": {
 			vars: vars{"XDG_STATE_HOME": "relative", "HOME": home}, database: "/local", data: filepath.Join(home, inHome),
 		},
+		"service of systemd": {
+			vars: vars{"STATE_DIRECTORY": home + "/service:/none"}, database: "/local",
+			data: filepath.Join(home, "service", "tenure", "serve"),
+		},
 		"by variables": {
 			vars: vars{"TENURE_DATA": dir + "2", "TENURE_DATABASE": "/x"}, database: "/x", data: dir + "2",
 		},
@@ -263,7 +267,6 @@ func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 			"--memory --database local " + listen,
 			`database "local" is no name, give one like "/local": path "local" is not absolute: begin it with the database`,
 		},
-		"no data": {listen, "no data directory: give one with --data DIR, or --memory to keep nothing"},
 		"data and memory": {
 			listen + "--memory --data x", `--memory keeps nothing and --data "x" does: leave one of them out`,
 		},

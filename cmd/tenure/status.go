@@ -35,7 +35,11 @@ Exit code: 0, also when nobody uses it; 125 when it can't be told, or the proces
 				return fmt.Errorf("-o=%q is not known: write text or json", output)
 			}
 			if dir == "" {
-				dir = embedded.DefaultDir(env.LookupEnv)
+				choice, err := embedded.DefaultDir(env.LookupEnv)
+				if err != nil {
+					return err
+				}
+				dir = choice.Dir
 			}
 
 			return status(cmd.Context(), env.Stdout, dir, output)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -17,33 +19,93 @@ const (
 	lockName      = "LOCK" // the store's
 )
 
-// DefaultDir returns the state directory for those who name none: $TENURE_DIR, or tenure below $XDG_STATE_HOME, or
-// below ~/.local/state. The lookup is as os.LookupEnv. The result is empty if the environment does not tell.
-func DefaultDir(lookup func(string) (string, bool)) string {
-	if dir, _ := lookup("TENURE_DIR"); dir != "" {
-		return dir
-	}
-	if state, _ := lookup("XDG_STATE_HOME"); filepath.IsAbs(state) {
-		return filepath.Join(state, "tenure")
-	}
-	if home, _ := lookup("HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "tenure")
-	}
-
-	return ""
+// A Choice is a directory and the name of what chose it.
+type Choice struct {
+	Dir    string
+	Source string // a variable, such as HOME, or "user database"
 }
 
-// directory is a state directory that is fit for use.
+// DefaultDir returns the state directory for callers that do not name one: $TENURE_DIR if it is set, otherwise that of
+// [StateDir]. Lookup is os.LookupEnv or a function like it. An empty TENURE_DIR is an error, because it is most likely
+// the value of a variable that its user forgot to set.
+func DefaultDir(lookup func(string) (string, bool)) (Choice, error) {
+	if dir, ok := lookup("TENURE_DIR"); ok {
+		if dir == "" {
+			return Choice{}, errors.New("TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable")
+		}
+
+		return Choice{dir, "TENURE_DIR"}, nil
+	}
+	choice, err := StateDir(lookup)
+	if err != nil {
+		return Choice{}, fmt.Errorf("cannot choose a state directory: %w: pass --dir or set TENURE_DIR", err)
+	}
+
+	return choice, nil
+}
+
+// StateDir returns the directory in which tenure keeps the files of the account. It is named tenure and is in the first
+// of these directories that is known:
+//
+//   - $XDG_STATE_HOME
+//   - ~/.local/state, where ~ is $HOME
+//   - $STATE_DIRECTORY, which systemd sets for a service with StateDirectory=; the first one if it lists several
+//   - ~/.local/state, where ~ is the home directory that the system's user database has for the account
+//
+// A variable that is empty, or not an absolute path, is ignored: the XDG Base Directory Specification asks for that.
+func StateDir(lookup func(string) (string, bool)) (Choice, error) {
+	return chooseStateDir(lookup, accountHome)
+}
+
+func chooseStateDir(lookup func(string) (string, bool), accountHome func() (string, error)) (Choice, error) {
+	if state, _ := lookup("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return Choice{filepath.Join(state, "tenure"), "XDG_STATE_HOME"}, nil
+	}
+	home, ok := lookup("HOME")
+	if filepath.IsAbs(home) {
+		return Choice{inHome(home), "HOME"}, nil
+	}
+	service, _ := lookup("STATE_DIRECTORY")
+	if first, _, _ := strings.Cut(service, ":"); filepath.IsAbs(first) {
+		return Choice{filepath.Join(first, "tenure"), "STATE_DIRECTORY"}, nil
+	}
+	account, err := accountHome()
+	switch {
+	case err == nil:
+		return Choice{inHome(account), "user database"}, nil
+	case !ok:
+		return Choice{}, fmt.Errorf("HOME is not set, and %w", err)
+	case home == "":
+		return Choice{}, fmt.Errorf("HOME is empty, and %w", err)
+	}
+
+	return Choice{}, fmt.Errorf("HOME=%q is not an absolute path, and %w", home, err)
+}
+
+func inHome(home string) string { return filepath.Join(home, ".local", "state", "tenure") }
+
+// accountHome returns the home directory that the user database has for the account of this process.
+func accountHome() (string, error) {
+	id := strconv.Itoa(os.Geteuid())
+	account, err := user.LookupId(id)
+	if err != nil {
+		return "", fmt.Errorf("user %s is not in the user database", id)
+	}
+	if !filepath.IsAbs(account.HomeDir) {
+		return "", fmt.Errorf("user %s has no home directory in the user database", id)
+	}
+
+	return account.HomeDir, nil
+}
+
+// A directory is a state directory that is fit for use.
 type directory struct {
 	path string
-	file *os.File // the directory itself, for names of sockets that would be too long
+	file *os.File // the directory itself, for socket names that are too long otherwise
 }
 
-// openDirectory makes the directory if it is missing, and refuses one that others could reach into.
+// openDirectory makes the directory if it is missing, and refuses one that other users can access.
 func openDirectory(path string) (*directory, error) {
-	if path == "" {
-		return nil, errors.New("no state directory, and no home to have it in: name one with --dir or TENURE_DIR")
-	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, dirError(path, err)
@@ -70,13 +132,13 @@ func (d *directory) join(name string) string { return filepath.Join(d.path, name
 
 func (d *directory) close() error { return d.file.Close() }
 
-// another is what helps against every fault of a state directory.
+// another is the remedy for every fault of a state directory.
 const another = "choose another with --dir or TENURE_DIR"
 
-// dirError says why the directory can't be used, and what to do.
+// dirError says why the directory cannot be used, and what to do about it.
 func dirError(path string, err error) error {
 	if target, _ := os.Readlink(path); target != "" && errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("state directory %q is a symbolic link to %q, which is missing: make that, or %s",
+		return fmt.Errorf("state directory %q is a symbolic link to %q, which does not exist: create that directory, or %s",
 			path, target, another)
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
@@ -85,20 +147,8 @@ func dirError(path string, err error) error {
 		}
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("state directory %q: %w: the disk of %q is full: make room on it", path, err, path)
+		return fmt.Errorf("state directory %q: %w: free some space on the disk of %q", path, err, path)
 	}
 
 	return fmt.Errorf("state directory %q: %w: %s", path, err, another)
-}
-
-// quote makes one word of a shell's of a name that is part of a command.
-func quote(name string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
-	}
-	if strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 {
-		return name
-	}
-
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }

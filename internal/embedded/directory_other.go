@@ -4,7 +4,7 @@ package embedded
 
 import "errors"
 
-// checkOurs refuses every directory: who may use it, and whether a process lives, can't be told here.
+// checkOurs refuses every directory, because this system cannot tell who may use it, or whether a process is alive.
 func checkOurs(string) error {
-	return errors.New("there is no embedded server on this system: run \"tenure serve\", and name it with -ydb")
+	return errors.New(`this system has no embedded server: run "tenure serve", and connect to the address that it prints`)
 }

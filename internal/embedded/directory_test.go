@@ -3,11 +3,13 @@
 package embedded
 
 import (
+	"errors"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -16,41 +18,120 @@ import (
 
 const nobody = 65534
 
-// stateDir returns the name of a state directory that is not there yet.
+// stateDir returns the name of a state directory that does not exist yet.
 func stateDir(t *testing.T) string {
 	t.Helper()
 
 	return filepath.Join(t.TempDir(), "state")
 }
 
+// variables returns a lookup in env.
+func variables(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := env[name]
+
+		return value, ok
+	}
+}
+
 func TestDefaultDir(t *testing.T) {
 	t.Parallel()
+	chosen, err := DefaultDir(variables(map[string]string{"TENURE_DIR": "a", "XDG_STATE_HOME": "/b", "HOME": "/c"}))
+	require.NoError(t, err)
+	require.Equal(t, Choice{"a", "TENURE_DIR"}, chosen)
+
+	chosen, err = DefaultDir(variables(map[string]string{"HOME": "/c"}))
+	require.NoError(t, err)
+	require.Equal(t, Choice{"/c/.local/state/tenure", "HOME"}, chosen)
+
+	_, err = DefaultDir(variables(map[string]string{"TENURE_DIR": "", "HOME": "/c"}))
+	require.EqualError(t, err, "TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable")
+}
+
+// The first variable that is an absolute path decides, and the user database decides if there is none.
+func TestStateDir(t *testing.T) {
+	t.Parallel()
 	type env map[string]string
+	const inHome = "/.local/state/tenure"
 	for name, c := range map[string]struct {
-		env  env
-		want string
+		env    env
+		dir    string
+		source string
 	}{
-		"named":                   {env{"TENURE_DIR": "/a", "XDG_STATE_HOME": "/b", "HOME": "/c"}, "/a"},
-		"named from here":         {env{"TENURE_DIR": "a", "HOME": "/c"}, "a"},
-		"of the user's state":     {env{"TENURE_DIR": "", "XDG_STATE_HOME": "/b", "HOME": "/c"}, "/b/tenure"},
-		"of the user":             {env{"XDG_STATE_HOME": "", "HOME": "/c"}, "/c/.local/state/tenure"},
-		"no place for state":      {env{"XDG_STATE_HOME": "b", "HOME": "/c"}, "/c/.local/state/tenure"},
-		"without a home":          {env{"XDG_STATE_HOME": "/b"}, "/b/tenure"},
-		"nothing is known":        {env{}, ""},
-		"nothing is known of use": {env{"XDG_STATE_HOME": "b", "HOME": ""}, ""},
+		"XDG before HOME":              {env{"XDG_STATE_HOME": "/b", "HOME": "/c"}, "/b/tenure", "XDG_STATE_HOME"},
+		"XDG without HOME":             {env{"XDG_STATE_HOME": "/b"}, "/b/tenure", "XDG_STATE_HOME"},
+		"XDG empty":                    {env{"XDG_STATE_HOME": "", "HOME": "/c"}, "/c" + inHome, "HOME"},
+		"XDG relative":                 {env{"XDG_STATE_HOME": "b", "HOME": "/c"}, "/c" + inHome, "HOME"},
+		"HOME before systemd":          {env{"HOME": "/c", "STATE_DIRECTORY": "/d"}, "/c" + inHome, "HOME"},
+		"systemd":                      {env{"STATE_DIRECTORY": "/d"}, "/d/tenure", "STATE_DIRECTORY"},
+		"systemd, several directories": {env{"STATE_DIRECTORY": "/d:/e"}, "/d/tenure", "STATE_DIRECTORY"},
+		"systemd, HOME empty":          {env{"HOME": "", "STATE_DIRECTORY": "/d"}, "/d/tenure", "STATE_DIRECTORY"},
+		"systemd, HOME relative":       {env{"HOME": "c", "STATE_DIRECTORY": "/d"}, "/d/tenure", "STATE_DIRECTORY"},
+		"nothing set":                  {env{}, "/home/me" + inHome, "user database"},
+		"nothing usable":               {env{"HOME": "c", "STATE_DIRECTORY": "d"}, "/home/me" + inHome, "user database"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, c.want, DefaultDir(func(name string) (string, bool) {
-				value, ok := c.env[name]
-
-				return value, ok
-			}))
+			got, err := chooseStateDir(variables(c.env), func() (string, error) { return "/home/me", nil })
+			require.NoError(t, err)
+			require.Equal(t, Choice{c.dir, c.source}, got)
 		})
 	}
 }
 
-// requireFit opens the directory, which must be fit for use.
+func TestStateDir_NoneIsKnown(t *testing.T) {
+	t.Parallel()
+	nobody := func() (string, error) { return "", errors.New("user 7 is not in the user database") }
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"HOME not set":  {nil, "HOME is not set, and user 7 is not in the user database"},
+		"HOME empty":    {map[string]string{"HOME": ""}, "HOME is empty, and user 7 is not in the user database"},
+		"HOME relative": {map[string]string{"HOME": "c"}, `HOME="c" is not an absolute path, and user 7 is not in the user database`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := chooseStateDir(variables(c.env), nobody)
+			require.EqualError(t, err, c.want)
+		})
+	}
+}
+
+// A process without a home directory in its environment finds that of its account, or says what to do.
+func TestDefaultDir_OfTheAccount(t *testing.T) {
+	t.Parallel()
+	account, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	chosen, chooseErr := DefaultDir(variables(nil))
+	if err != nil || !filepath.IsAbs(account.HomeDir) {
+		require.ErrorContains(t, chooseErr, "cannot choose a state directory: HOME is not set, and user ")
+		require.ErrorContains(t, chooseErr, ": pass --dir or set TENURE_DIR")
+
+		return
+	}
+	require.NoError(t, chooseErr)
+	require.Equal(t, Choice{account.HomeDir + "/.local/state/tenure", "user database"}, chosen)
+}
+
+// An account that the user database does not know needs --dir or TENURE_DIR.
+func TestDefaultDir_OfAnUnknownAccount(t *testing.T) {
+	t.Parallel()
+	const unknown = 54321
+	if os.Geteuid() != unknown {
+		if os.Geteuid() != 0 {
+			t.Skip("only root can start a process of another user")
+		}
+		if !Again(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unknown, Gid: unknown}}) {
+			return
+		}
+		t.Fatal("this user is root still")
+	}
+	_, err := DefaultDir(variables(nil))
+	require.EqualError(t, err, "cannot choose a state directory: HOME is not set, and user 54321 is not in the user "+
+		"database: pass --dir or set TENURE_DIR")
+}
+
+// requireFit requires that the directory can be opened and is closed to other users.
 func requireFit(t *testing.T, path string) {
 	t.Helper()
 	d, err := openDirectory(path)
@@ -71,13 +152,13 @@ func TestOpenDirectory_MakesWhatIsMissing(t *testing.T) {
 	info, err := os.Stat(parent)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
-	requireFit(t, path) // as it is now
+	requireFit(t, path) // it exists now
 	link := filepath.Join(parent, "link")
 	require.NoError(t, os.Symlink(path, link))
 	requireFit(t, link)
 }
 
-// A path is taken from where the process is when it opens the directory.
+// A relative path starts at the working directory of the process when it opens the directory.
 func TestOpenDirectory_Relative(t *testing.T) {
 	t.Chdir(t.TempDir())
 	here, err := os.Getwd()
@@ -88,7 +169,7 @@ func TestOpenDirectory_Relative(t *testing.T) {
 	require.NoError(t, d.close())
 }
 
-// requireRefused opens a directory that is not fit for use, and returns what is said.
+// requireRefused requires that the directory is refused in one line with the parts, and returns that line.
 func requireRefused(t *testing.T, path string, parts ...string) (line string) {
 	t.Helper()
 	_, err := openDirectory(path)
@@ -103,7 +184,7 @@ func requireRefused(t *testing.T, path string, parts ...string) (line string) {
 	return line
 }
 
-// repair runs the command that a message ends with.
+// repair runs the command at the end of a message.
 func repair(t *testing.T, line string) {
 	t.Helper()
 	command := regexp.MustCompile(`, or run(?: as root)?: (.*)$`).FindStringSubmatch(line)
@@ -112,7 +193,7 @@ func repair(t *testing.T, line string) {
 	require.NoError(t, err, "%s: %s", command[1], out)
 }
 
-// A directory of a wrong mode is refused with the command that repairs it, whatever the directory's name.
+// A directory with the wrong mode is refused, and the message has a command that repairs it, whatever its name is.
 func TestOpenDirectory_Mode(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -120,13 +201,13 @@ func TestOpenDirectory_Mode(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"open to all":          {"state", 0o755, "lets other users in (mode 0755)"},
-		"open to one":          {"state", 0o701, "lets other users in (mode 0701)"},
-		"closed to its owner":  {"state", 0o500, "keeps its own user out (mode 0500)"},
+		"open to all":          {"state", 0o755, "is accessible to other users (mode 0755)"},
+		"open to one":          {"state", 0o701, "is accessible to other users (mode 0701)"},
+		"closed to its owner":  {"state", 0o500, "is not accessible to its owner (mode 0500)"},
 		"blanks in its name":   {"my  state", 0o755, "chmod 700 '"},
 		"a quote in its name":  {`st'a"te`, 0o755, "chmod 700 '"},
 		"commands in its name": {"$(false)`false`; false #", 0o755, "chmod 700 '"},
-		"a name like a flag":   {"--state", 0o755, "lets other users in"},
+		"a name like a flag":   {"--state", 0o755, "is accessible to other users"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -140,7 +221,7 @@ func TestOpenDirectory_Mode(t *testing.T) {
 	}
 }
 
-// What was made for other things is to be left as it is.
+// The advice for a directory with other files in it is to choose another directory, not to change its mode.
 func TestOpenDirectory_WithOtherThings(t *testing.T) {
 	t.Parallel()
 	path := stateDir(t)
@@ -149,12 +230,12 @@ func TestOpenDirectory_WithOtherThings(t *testing.T) {
 	repair(t, requireRefused(t, path))
 	require.NoError(t, os.Remove(filepath.Join(path, lifelinesName)))
 	require.NoError(t, os.WriteFile(filepath.Join(path, "letter"), nil, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(path, "LOCK"), nil, 0o600)) // a store's, though never embedded
+	require.NoError(t, os.WriteFile(filepath.Join(path, "LOCK"), nil, 0o600)) // from a store, though not an embedded one
 	require.NoError(t, os.Chmod(path, 0o755))
 	repair(t, requireRefused(t, path))
 	require.NoError(t, os.Remove(filepath.Join(path, "LOCK")))
 	require.NoError(t, os.Chmod(path, 0o755))
-	line := requireRefused(t, path, "made for other things", filepath.Join(path, "tenure"))
+	line := requireRefused(t, path, "contains other files", filepath.Join(path, "tenure"))
 	require.NotContains(t, line, "run:")
 	require.NotContains(t, line, "chmod")
 	requireFit(t, filepath.Join(path, "tenure"))
@@ -168,12 +249,12 @@ func TestOpenDirectory_OtherOwner(t *testing.T) {
 	path := stateDir(t)
 	requireFit(t, path)
 	require.NoError(t, os.Chown(path, nobody, nobody))
-	line := requireRefused(t, path, "belongs to user 65534, and this process is user 0", "chown -R 0 "+path)
+	line := requireRefused(t, path, "belongs to user 65534, but this process runs as user 0", "chown -R 0 "+path)
 	repair(t, line)
 	requireFit(t, path)
 }
 
-// Each of these is one clear line that names what is in the way.
+// Each obstacle is named in one line.
 func TestOpenDirectory_InItsPlace(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -192,7 +273,7 @@ func TestOpenDirectory_InItsPlace(t *testing.T) {
 			requireRefused(t, path, path, c.want)
 		})
 	}
-	t.Run("a file on the way", func(t *testing.T) {
+	t.Run("a file among its parents", func(t *testing.T) {
 		t.Parallel()
 		file := stateDir(t)
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -208,12 +289,7 @@ func fileOfLifelines(path string) error {
 	return os.WriteFile(filepath.Join(path, lifelinesName), nil, 0o600)
 }
 
-func TestOpenDirectory_NoneIsKnown(t *testing.T) {
-	t.Parallel()
-	requireRefused(t, "", "no state directory, and no home")
-}
-
-// What root may do everywhere, others may not.
+// An ordinary user meets permissions that do not apply to root.
 func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 {
@@ -222,7 +298,7 @@ func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 		}
 		t.Fatal("this user is root still")
 	}
-	t.Run("a way that others keep", func(t *testing.T) {
+	t.Run("a parent without permission", func(t *testing.T) {
 		t.Parallel()
 		parent := filepath.Join(t.TempDir(), "parent")
 		require.NoError(t, os.Mkdir(parent, 0o500))
@@ -230,9 +306,9 @@ func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 		requireRefused(t, path, path, "permission denied")
 		requireRefused(t, "/none/such", `"/none/such": mkdir "/none": permission denied`)
 	})
-	t.Run("of another", func(t *testing.T) {
+	t.Run("of another user", func(t *testing.T) {
 		t.Parallel()
-		line := requireRefused(t, "/", "belongs to user 0", "made for other things", `"/tenure"`)
+		line := requireRefused(t, "/", "belongs to user 0", "contains other files", `"/tenure"`)
 		require.NotContains(t, line, "chown")
 	})
 	t.Run("the rest", func(t *testing.T) {
@@ -241,15 +317,4 @@ func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 		t.Run("mode", TestOpenDirectory_Mode)
 		t.Run("in its place", TestOpenDirectory_InItsPlace)
 	})
-}
-
-func TestQuote(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"/a/B-1_2.x", "/a b", "/a'b", "''", `\`, "$HOME", "é", "*", "~", "!x", "a\tb"} {
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+quote(name)).Output()
-		require.NoError(t, err)
-		require.Equal(t, name, string(out))
-	}
-	require.Equal(t, "/a/B-1_2.x", quote("/a/B-1_2.x"))
-	require.True(t, strings.HasPrefix(quote("~"), "'"))
 }

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"tenure/internal/shell"
 )
 
-// checkOurs refuses a directory that is not ours alone: who can write into it could end leases or forge them.
+// checkOurs refuses a directory that other users can access: a user who can write to it can end leases or forge them.
 func checkOurs(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -20,24 +22,27 @@ func checkOurs(path string) error {
 	var wrong, repair string
 	switch stat, mode, us := info.Sys().(*syscall.Stat_t), info.Mode().Perm(), os.Geteuid(); {
 	case int(stat.Uid) != us:
-		wrong = fmt.Sprintf("belongs to user %d, and this process is user %d", stat.Uid, us)
-		repair = fmt.Sprintf("run as root: chown -R %d %s", us, quote(path))
+		wrong = fmt.Sprintf("belongs to user %d, but this process runs as user %d", stat.Uid, us)
+		repair = fmt.Sprintf("run as root: chown -R %d %s", us, shell.Quote(path))
 	case mode&0o077 != 0:
-		wrong, repair = fmt.Sprintf("lets other users in (mode %#o)", mode), "run: chmod 700 "+quote(path)
+		wrong = fmt.Sprintf("is accessible to other users (mode %#o)", mode)
+		repair = "run: chmod 700 " + shell.Quote(path)
 	case mode != 0o700:
-		wrong, repair = fmt.Sprintf("keeps its own user out (mode %#o)", mode), "run: chmod 700 "+quote(path)
+		wrong = fmt.Sprintf("is not accessible to its owner (mode %#o)", mode)
+		repair = "run: chmod 700 " + shell.Quote(path)
 	default:
 		return nil
 	}
 	if foreign(path) {
-		return fmt.Errorf("state directory %q %s, and was made for other things: choose one of its own with --dir or "+
-			"TENURE_DIR, such as %q", path, wrong, filepath.Join(path, "tenure"))
+		return fmt.Errorf("state directory %q %s and contains other files: choose a directory for tenure alone with --dir "+
+			"or TENURE_DIR, such as %q", path, wrong, filepath.Join(path, "tenure"))
 	}
 
 	return fmt.Errorf("state directory %q %s: %s, or %s", path, wrong, another, repair)
 }
 
-// foreign says whether the directory has things in it, and none that is ours: then nobody should change who may use it.
+// foreign reports whether the directory has entries but none of ours. A message must not advise changing the mode or
+// the owner of such a directory.
 func foreign(path string) bool {
 	entries, err := os.ReadDir(path)
 	ours := func(e fs.DirEntry) bool { return e.Name() == lifelinesName || e.Name() == lockName }

@@ -45,7 +45,11 @@ type Local struct {
 // until ctx ends.
 func Open(ctx context.Context, c Config) (*Local, error) {
 	if c.Dir == "" {
-		c.Dir = DefaultDir(os.LookupEnv)
+		choice, err := DefaultDir(os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		c.Dir = choice.Dir
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -17,33 +17,31 @@ import (
 	"tenure/server"
 )
 
-// reportLimit bounds the wait for a report: who hosts may be stopped.
+// reportLimit bounds the wait for a report, because the process that hosts the server may be suspended.
 const reportLimit = 5 * time.Second
 
-// Report says who hosts the server in a state directory, and what is held there. Its form as JSON is stable: fields may
-// be added, none changes its meaning.
+// A Report describes the embedded server of a state directory: the process that hosts it, and its nodes with sessions,
+// semaphores, owners and waiters. Its JSON form is stable: later versions may add fields, but do not change their
+// meaning.
 type Report struct {
 	Directory string `json:"directory"`
-	Host      *Host  `json:"host"` // null: no process uses the directory
+	Host      *Host  `json:"host"` // nil: no process uses the directory
 	server.Status
 }
 
-// Host is the process that hosts a server.
+// A Host is the process that hosts a server.
 type Host struct {
-	PID     int       `json:"pid"`  // where it runs, which may be another container
-	Name    string    `json:"host"` // of the machine, or the container
+	PID     int       `json:"pid"`  // in its own container, which may be another one
+	Name    string    `json:"host"` // name of the machine or the container
 	Command string    `json:"command"`
 	Version string    `json:"version"`
 	Since   time.Time `json:"since"`
 }
 
-// ReadReport returns the report on a state directory; of an empty name, on that of DefaultDir. If no process hosts it,
-// this one does so for the moment. It makes no directory.
+// ReadReport returns the report on the state directory. If no process hosts its server, ReadReport hosts it for a
+// moment. It does not create the directory: a missing one is not in use.
 func ReadReport(ctx context.Context, dir string) (Report, error) {
-	if dir == "" {
-		dir = DefaultDir(os.LookupEnv)
-	}
-	if path, err := filepath.Abs(dir); err == nil && dir != "" {
+	if path, err := filepath.Abs(dir); err == nil {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return Report{Directory: path, Status: server.Status{Nodes: []server.NodeStatus{}}}, nil
 		}
@@ -59,14 +57,14 @@ func ReadReport(ctx context.Context, dir string) (Report, error) {
 	return r, errors.Join(err, l.Close(ctx))
 }
 
-// report asks the host.
+// report asks the host, which may be this process.
 func (l *Local) report(ctx context.Context) (Report, error) {
 	l.mu.Lock()
 	here := l.host
 	l.mu.Unlock()
 	if here != nil {
 		r, err := here.report(ctx)
-		r.Host = nil // it is here for the report alone
+		r.Host = nil // this process hosts the server only to read the report
 
 		return r, err
 	}
@@ -106,7 +104,7 @@ func (h *host) report(ctx context.Context) (Report, error) {
 	}, err
 }
 
-// ServeHTTP answers with the report, for those who may open the socket.
+// ServeHTTP answers every request with the report. The permissions of the socket restrict who can ask.
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	report, err := h.report(r.Context())
 	if err != nil {
@@ -115,5 +113,5 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(report) // an error is the client's
+	_ = json.NewEncoder(w).Encode(report) // an error concerns only the client, which is gone
 }

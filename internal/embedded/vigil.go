@@ -105,8 +105,8 @@ func (v *vigil) silent() string {
 	case !known:
 		return fmt.Sprintf("waiting for the process that has the store in %q and does not answer", v.dir)
 	case !exists(filepath.Join(v.dir, socketName)):
-		return fmt.Sprintf("waiting for %s, which has the store in %q and does not serve there: if it is a server of its "+
-			"own, name its address with -ydb, or stop it", who, v.dir)
+		return fmt.Sprintf("waiting for %s, which has the store in %q and does not serve there: if it is \"tenure serve\", "+
+			"connect to its address, or stop it", who, v.dir)
 	case err != nil || here != who.Host:
 		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: there, let it go on if it is "+
 			"stopped, or end it, and another process takes over", who, v.dir)

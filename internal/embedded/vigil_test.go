@@ -171,7 +171,7 @@ func TestVigil_Silent(t *testing.T) {
 		"in a container": {"box", true, "waiting for process 7 on box, lock nightly, since SINCE, which hosts the server " +
 			"in DIR and does not answer: there, let it go on if it is stopped, or end it, and another process takes over"},
 		"not an embedded server": {here, false, "waiting for process 7 on HERE, lock nightly, since SINCE, which has the " +
-			"store in DIR and does not serve there: if it is a server of its own, name its address with -ydb, or stop it"},
+			"store in DIR and does not serve there: if it is \"tenure serve\", connect to its address, or stop it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
