@@ -1,4 +1,4 @@
-module tenure/tools
+module tenure/tools/lint
 
 go 1.26.0
 
