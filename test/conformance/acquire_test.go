@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Q5, Q8, Q9: one holds, the others wait in order, and each release is the next one's grant.
+// Q5, Q8, Q9: one session owns the semaphore, the others queue, and each release grants it to the first waiter.
 func (s *suite) acquireExclusive() {
 	holder, first, second := s.session(), s.session(), s.session()
 	s.semaphore(holder, "job", 1)
@@ -28,7 +28,7 @@ func (s *suite) acquireExclusive() {
 	require.Len(s, d.Owners, 1)
 	require.Len(s, d.Waiters, 2)
 	owner := *d.Owners[0]
-	owner.Timeout = 0 // says nothing of an owner
+	owner.Timeout = 0 // has no meaning for an owner
 	require.Equal(s, coordination.SemaphoreSession{
 		SessionID: holder.SessionID(), Count: 1, OrderID: 1, Data: []byte("held"),
 	}, owner)
@@ -49,7 +49,7 @@ func (s *suite) acquireExclusive() {
 	require.Zero(s, s.describe(holder, "job").Count)
 }
 
-// Q9: readers share, a writer waits for them, and a reader that comes behind it does not overtake.
+// Q9: readers share the semaphore, a writer waits for them, and a later reader does not overtake the writer.
 func (s *suite) acquireShared() {
 	ephemeral := options.WithEphemeral(true)
 	writer, late := s.session(), s.session()
@@ -74,7 +74,7 @@ func (s *suite) acquireShared() {
 	s.granted(read)
 }
 
-// Q5, Q9: counts add up to the limit and no further.
+// Q5, Q9: the owners' counts add up to at most the limit.
 func (s *suite) acquireCounts() {
 	one, two, three := s.session(), s.session(), s.session()
 	s.semaphore(one, "slots", 5)
@@ -91,7 +91,8 @@ func (s *suite) acquireCounts() {
 	require.Equal(s, []uint64{3, 2}, []uint64{d.Owners[0].Count, d.Owners[1].Count})
 }
 
-// Q5: timeout 0 answers at once and leaves nothing; another is waited for, and then the place is free.
+// Q5: an acquire with timeout 0 is answered immediately and leaves no waiter. One with a longer timeout waits that long
+// and then leaves the queue.
 func (s *suite) acquireTimeout() {
 	const timeout = 200 * time.Millisecond
 	holder, first, second := s.session(), s.session(), s.session()
@@ -103,11 +104,11 @@ func (s *suite) acquireTimeout() {
 
 	began := time.Now()
 	waiting, behind := make(chan acquired, 1), make(chan acquired, 1)
-	go func() { // not queue: the timeout may be too short for a look at it
+	go func() { // not queue: the timeout may pass before queue sees the waiter
 		lease, err := first.AcquireSemaphore(s.ctx, "slots", 2, options.WithAcquireTimeout(timeout))
 		waiting <- acquired{lease, err}
 	}()
-	go func() { // most likely it comes second; it gets its turn in any case
+	go func() { // usually queues second; it is granted either way
 		lease, err := second.AcquireSemaphore(s.ctx, "slots", 1)
 		behind <- acquired{lease, err}
 	}()
@@ -117,7 +118,7 @@ func (s *suite) acquireTimeout() {
 	require.Empty(s, s.describe(holder, "slots").Waiters)
 }
 
-// A wait that is called off is taken out of the queue, and does not hold up who stands behind it.
+// A canceled acquire leaves the queue and no longer blocks the waiters behind it.
 func (s *suite) acquireContextEnds() {
 	holder, first, second := s.session(), s.session(), s.session()
 	s.semaphore(holder, "slots", 3)
@@ -125,7 +126,7 @@ func (s *suite) acquireContextEnds() {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	calledOff, behind := s.queueUnder(ctx, first, "slots", 3), s.queue(second, "slots", 1)
-	require.True(s, s.waits(second, "slots"), "it would fit, but is not the first")
+	require.True(s, s.waits(second, "slots"), "its count fits, but it is not the first waiter")
 
 	cancel()
 	require.ErrorIs(s, receive(s, calledOff).err, context.Canceled)
@@ -134,13 +135,13 @@ func (s *suite) acquireContextEnds() {
 	s.acquireTakesPart(first)
 }
 
-// acquireTakesPart shows that the session is as good as any.
+// acquireTakesPart requires that the session can still acquire and release.
 func (s *suite) acquireTakesPart(session coordination.Session) {
 	s.Helper()
 	s.release(s.acquire(session, "another", 1, options.WithEphemeral(true)))
 }
 
-// Q6: an owner's acquire can give up a part and change the data; it can't take more.
+// Q6: an owner can acquire again to lower its count and change its data, but not to raise its count.
 func (s *suite) acquireAgainAsOwner() {
 	holder, other := s.session(), s.session()
 	s.semaphore(holder, "slots", 5)
@@ -161,7 +162,7 @@ func (s *suite) acquireAgainAsOwner() {
 	require.EqualValues(s, 3, s.describe(holder, "slots").Count)
 }
 
-// Q7: a repeated acquire takes the place of the one that waits; the earlier call does not get the semaphore.
+// Q7: a second acquire of a waiting session replaces the first one, which fails.
 func (s *suite) acquireAgainWhileWaiting() {
 	holder, first, second := s.session(), s.session(), s.session()
 	s.semaphore(holder, "slots", 3)
@@ -183,7 +184,7 @@ func (s *suite) acquireAgainWhileWaiting() {
 	s.granted(behind)
 }
 
-// Q4, Q11: an ephemeral semaphore is there from its first acquire to its last release.
+// Q4, Q11: an ephemeral semaphore exists from its first acquire to its last release.
 func (s *suite) acquireEphemeral() {
 	holder := s.session()
 	lease := s.acquire(holder, "job", 2, options.WithEphemeral(true))
@@ -193,13 +194,13 @@ func (s *suite) acquireEphemeral() {
 	require.EqualValues(s, 2, d.Count)
 	s.release(lease)
 
-	s.semaphore(holder, "job", 1) // which an ephemeral one would not allow
+	s.semaphore(holder, "job", 1) // fails while an ephemeral semaphore has this name
 	d = s.describe(holder, "job")
 	require.False(s, d.Ephemeral)
 	require.EqualValues(s, 1, d.Limit)
 }
 
-// Q1, Q3: what can't be acquired gives an error and changes nothing.
+// Q1, Q3: a refused acquire returns an error and changes nothing.
 func (s *suite) acquireRefusals() {
 	session := s.session()
 	s.semaphore(session, "slots", 5)
@@ -237,14 +238,14 @@ func (s *suite) acquireRefusals() {
 	require.Zero(s, d.Count)
 	require.Empty(s, d.Waiters)
 	s.semaphore(session, "none", 1)
-	require.EqualValues(s, 1, s.describe(session, "none").Limit, "it was not there before")
+	require.EqualValues(s, 1, s.describe(session, "none").Limit, "a refused acquire created the semaphore")
 }
 
-// Never two holders, tokens only grow, and streams that break in between change nothing of that.
+// At most one session holds the lease and tokens only grow, even if streams break in between.
 func (s *suite) acquireOneAtATime() {
 	const workers, rounds = 4, 15
 	var working atomic.Int32
-	var last uint64 // whoever holds the lease reads and writes it
+	var last uint64 // only the holder of the lease reads and writes it
 	var group errgroup.Group
 	for range workers {
 		session := s.session()
@@ -258,7 +259,7 @@ func (s *suite) acquireOneAtATime() {
 					return err
 				}
 				if n := working.Add(1); n != 1 {
-					return fmt.Errorf("%d hold the lease", n)
+					return fmt.Errorf("%d sessions hold the lease", n)
 				}
 				d, err := session.DescribeSemaphore(s.ctx, "job", options.WithDescribeOwners(true))
 				if err != nil {

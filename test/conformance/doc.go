@@ -1,11 +1,12 @@
-// Package conformance drives the server from outside, over real connections: through every call of the coordination
-// client of ydb-go-sdk and, where that shows too little, message by message.
+// Package conformance tests the server from outside, over real connections. It uses every call of the coordination
+// client of ydb-go-sdk. Where the client shows too little, it sends and receives single messages.
 //
-// What users see is in the suite, which any implementation of coordination.Client can run. It asks for nothing that the
-// official client is known to do wrong: that one does not look at the status of results, for example, so that there a
-// refusal shows only in that nothing has changed. Statuses, texts and the order of messages are tested on the wire.
+// The suite tests what users see, and runs on any implementation of coordination.Client. It does not require anything
+// that the official client is known to do wrong. For example, that client ignores the status of results, so with it a
+// refusal shows only in that nothing has changed. The tests of the wire protocol check statuses, texts and the order of
+// messages.
 //
-// Of the texts in protocol.md, these can't be seen from outside: "Too many sessions already exist" and "Too many
-// semaphores already exist" would take a million of either; results of Q2 come only to a stream that has lost its
-// session and so has ended; and those of Z1 and Z2 would take users without rights, which this server does not have.
+// A client cannot provoke some texts of protocol.md. "Too many sessions already exist" and "Too many semaphores already
+// exist" need a million sessions or semaphores. The results of Q2 go to a stream that has lost its session and has
+// therefore ended. Those of Z1 and Z2 need users without rights, and this server has no users.
 package conformance

@@ -13,7 +13,7 @@ import (
 	"tenure/tenuretest"
 )
 
-// D1: the driver finds the server by the address that it was given, whoever it says it is (Z3).
+// D1, Z3: the driver reaches the server through discovery at the address of its DSN, with any credentials.
 func TestDriver_Discovery(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
@@ -35,14 +35,14 @@ func TestDriver_Discovery(t *testing.T) {
 	}
 }
 
-// D2: directories and nodes, as the scheme client sees them.
+// D2: the scheme client creates, describes, lists and removes directories, and sees nodes.
 func TestDriver_Scheme(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	db := openDriver(t, tenuretest.NewServer(t).DSN())
 	client := db.Scheme()
 	require.NoError(t, client.MakeDirectory(ctx, "/local/a/b"))
-	require.NoError(t, client.MakeDirectory(ctx, "/local/a/b"), "twice")
+	require.NoError(t, client.MakeDirectory(ctx, "/local/a/b"), "a second time")
 	require.NoError(t, db.Coordination().CreateNode(ctx, "/local/a/node", coordination.NodeConfig{}))
 
 	d, err := client.ListDirectory(ctx, "/local/a")
@@ -85,7 +85,7 @@ func TestDriver_Scheme(t *testing.T) {
 	require.Empty(t, root.Children)
 }
 
-// The end of a driver is the end of its sessions.
+// Closing a driver ends its sessions and their leases.
 func TestDriver_CloseEndsSessions(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -21,9 +21,10 @@ import (
 	"tenure/tenuretest"
 )
 
-// An endpoint that goes dark is left for another one that discovery names: of five, two fall silent one after another,
-// each time that over which the session has its stream. (When more than half are bad, the SDK's balancer no longer
-// avoids them.) By chance alone a session would get away with that every other time, so there are several.
+// A session leaves an endpoint that stops answering for another endpoint from discovery. Two of five endpoints fall
+// silent, one after the other, and each time it is the one that carries the session's stream. There are five because
+// the SDK's balancer no longer avoids bad endpoints once more than half of them are bad. The test runs several times
+// because a session that picks its next endpoint at random would pass every other time.
 func TestTenure_LeavesAnEndpointThatGoesDark(t *testing.T) {
 	t.Parallel()
 	for range 4 {
@@ -38,7 +39,7 @@ func leaveDarkEndpoints(t *testing.T) {
 	t.Helper()
 	const (
 		timeout = 4 * time.Second
-		slack   = 800 * time.Millisecond // less than another attempt takes that is not answered
+		slack   = 800 * time.Millisecond // shorter than one more attempt without an answer
 	)
 	srv := tenuretest.NewServer(t)
 	var relays []*relay
@@ -63,14 +64,15 @@ func leaveDarkEndpoints(t *testing.T) {
 	for range 2 {
 		used(t, session, relays).silence()
 		silent := lease.Deadline()
-		// A quarter of the timeout until the node is asked, at most, another one for the silence, and then a new stream.
+		// The client asks the node within a quarter of the timeout, notices the silence after another quarter, and then
+		// opens a new stream.
 		require.Eventually(t, func() bool { return lease.Deadline().After(silent.Add(timeout / 4)) },
-			timeout/2+slack, 10*time.Millisecond, "the lease is not renewed over another endpoint")
+			timeout/2+slack, 10*time.Millisecond, "the lease was not renewed over another endpoint")
 	}
 	require.True(t, lease.Valid())
 }
 
-// used returns the relay over which the session's stream goes.
+// used returns the relay that carries the session's stream.
 func used(t *testing.T, s coordination.Session, relays []*relay) *relay {
 	t.Helper()
 	before := make([]int64, len(relays))
@@ -89,14 +91,14 @@ func used(t *testing.T, s coordination.Session, relays []*relay) *relay {
 	return relays[most]
 }
 
-// discovery names the relays as endpoints.
+// discovery is a discovery service that lists the relays as endpoints.
 type discovery struct {
 	Ydb_Discovery_V1.UnimplementedDiscoveryServiceServer
 
 	relays []*relay
 }
 
-// newDiscovery returns the DSN of a discovery that leads to the relays.
+// newDiscovery starts a discovery service that lists the relays, and returns its DSN.
 func newDiscovery(t *testing.T, relays []*relay) string {
 	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -20,7 +20,8 @@ var config = coordination.NodeConfig{
 	RatelimiterCountersMode:  coordination.RatelimiterCountersModeDetailed,
 }
 
-// N1, N4: a node is described as it was given, in directories that are made with it; creating it again changes nothing.
+// N1, N4: DescribeNode returns the configuration that CreateNode was given. CreateNode creates missing directories, and
+// changes nothing if the node exists.
 func (s *suite) nodeDescribedAsGiven() {
 	const path = "/local/a/b/full"
 	require.NoError(s, s.client.CreateNode(s.ctx, path, config))
@@ -38,7 +39,7 @@ func (s *suite) nodeDescribedAsGiven() {
 	require.Zero(s, *unset)
 }
 
-// N2: an alter changes only what it sets.
+// N2: AlterNode changes only the fields that are set.
 func (s *suite) nodeAlteredWhereSet() {
 	const path = "/local/full"
 	want := config
@@ -63,7 +64,7 @@ func (s *suite) nodeAlteredWhereSet() {
 	}
 }
 
-// N1 to N4: what is refused, and how callers can tell.
+// N1 to N4: refused calls return errors with the right status.
 func (s *suite) nodeRefusals() {
 	const directory, missing = "/local/d", "/local/none"
 	require.NoError(s, s.client.CreateNode(s.ctx, directory+"/node", coordination.NodeConfig{}))
@@ -105,9 +106,9 @@ func (s *suite) nodeRefusals() {
 	require.NoError(s, create("/local/"+strings.Repeat("n", 255)))
 }
 
-// N3: with a node go its semaphores and sessions; the node that is made at its path next knows nothing of them.
+// N3: dropping a node removes its semaphores and sessions. A new node at the same path starts empty.
 func (s *suite) nodeDropTakesAll() {
-	// Short, because the official client calls again without a pause until its timeout has passed.
+	// The timeout is short because the official client retries without a pause until it has passed.
 	session := s.session(options.WithSessionTimeout(time.Second))
 	s.semaphore(session, "slots", 5)
 	lease := s.acquire(session, "slots", 2)
@@ -117,12 +118,12 @@ func (s *suite) nodeDropTakesAll() {
 
 	require.NoError(s, s.client.CreateNode(s.ctx, node, coordination.NodeConfig{}))
 	again := s.session()
-	require.EqualValues(s, 1, again.SessionID(), "a new node counts anew")
+	require.EqualValues(s, 1, again.SessionID(), "a new node numbers its sessions from 1")
 	s.semaphore(again, "slots", 7)
 	require.Equal(s, &coordination.SemaphoreDescription{Name: "slots", Limit: 7}, described(s.describe(again, "slots")))
 }
 
-// described is a description with empty lists as nil, for comparison.
+// described replaces empty lists in a description with nil, so that require.Equal can compare it.
 func described(d *coordination.SemaphoreDescription) *coordination.SemaphoreDescription {
 	if len(d.Owners) == 0 {
 		d.Owners = nil

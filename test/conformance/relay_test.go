@@ -12,8 +12,8 @@ import (
 	"tenure/tenuretest"
 )
 
-// relay is a network between clients and a server, which can fail. Discovery leads clients through it, since the
-// server names the address by which it was reached (D1).
+// relay is a network between clients and a server that can fail on command. Clients stay on it after discovery, because
+// the server returns the address at which the client reached it (D1).
 type relay struct {
 	lis    net.Listener
 	server string
@@ -58,7 +58,7 @@ func (r *relay) cut() {
 	}
 }
 
-// silence lets nothing through any more, in either direction, and tells nobody.
+// silence drops all further traffic in both directions and leaves the connections open.
 func (r *relay) silence() { close(r.silent) }
 
 func (r *relay) accept() {
@@ -81,7 +81,7 @@ func (r *relay) accept() {
 	}
 }
 
-// add keeps both ends for cut, and reports false if it has come already.
+// add registers both ends of a connection for cut. It closes them and returns false if cut was called before.
 func (r *relay) add(ends ...net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 )
 
-// S1 to S4: made, described, updated, deleted.
+// S1 to S4: a semaphore is created, described, updated and deleted.
 func (s *suite) semaphoreLife() {
 	session := s.session()
 	require.NoError(s, session.CreateSemaphore(s.ctx, "slots", 5, options.WithCreateData([]byte("first"))))
@@ -43,7 +43,7 @@ func (s *suite) semaphoreLife() {
 	require.Equal(s, uint64(coordination.MaxSemaphoreLimit), s.describe(session, "").Limit)
 }
 
-// S1: a semaphore that exists stays as it is, whatever the call returns.
+// S1: creating a semaphore that exists does not change it. The call need not return an error.
 func (s *suite) semaphoreCreateTwice() {
 	session := s.session()
 	require.NoError(s, session.CreateSemaphore(s.ctx, "slots", 5, options.WithCreateData([]byte("first"))))
@@ -53,7 +53,8 @@ func (s *suite) semaphoreCreateTwice() {
 		described(s.describe(session, "slots")))
 }
 
-// S3: what is in use stays, unless by force; then waiters get an error, and an owner's release does no harm.
+// S3: a semaphore in use can be deleted only by force. Its waiters then get an error, and the owner's release has no
+// effect.
 func (s *suite) semaphoreDeleteInUse() {
 	holder, other := s.session(), s.session()
 	s.semaphore(holder, "slots", 5)
@@ -68,7 +69,7 @@ func (s *suite) semaphoreDeleteInUse() {
 
 	s.semaphore(other, "slots", 2)
 	require.Equal(s, &coordination.SemaphoreDescription{Name: "slots", Limit: 2},
-		described(s.describe(holder, "slots")), "a new one")
+		described(s.describe(holder, "slots")), "the release changed the new semaphore")
 }
 
 // D3: a description can be larger than a request.

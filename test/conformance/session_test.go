@@ -13,7 +13,7 @@ import (
 	"tenure/tenuretest"
 )
 
-// A4, A5: a session with every option, at its limit where it has one; ids count up.
+// A4, A5: a session accepts every option, each at its limit where it has one. Session ids count up.
 func (s *suite) sessionOptions() {
 	first := s.session(
 		options.WithDescription(strings.Repeat("d", 1_024)),
@@ -34,7 +34,7 @@ func (s *suite) sessionOptions() {
 	s.release(s.acquire(plain, "job", 1))
 }
 
-// The context of the call is not the session's.
+// The session outlives the context of the call that opened it.
 func (s *suite) sessionOutlivesCall() {
 	ctx, cancel := context.WithCancel(s.ctx)
 	session, err := s.client.Session(ctx, node)
@@ -44,10 +44,10 @@ func (s *suite) sessionOutlivesCall() {
 	require.NoError(s, session.Context().Err())
 }
 
-// A3: there is no session without a node.
+// A3: opening a session on a missing node fails.
 func (s *suite) sessionOnMissingNode() {
 	ctx := s.ctx
-	if s.faulty("opening a session on a missing node never returns an error, and spins") {
+	if s.faulty("opening a session on a missing node retries without a pause and never returns an error") {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(s.ctx, 100*time.Millisecond)
 		defer cancel()
@@ -59,10 +59,10 @@ func (s *suite) sessionOnMissingNode() {
 	}
 }
 
-// Close ends all that the session has and waits for, and others get it at once.
+// Close ends the session's leases and pending acquires, and the next waiters are granted immediately.
 func (s *suite) sessionClose() {
 	timeout := outliving
-	if s.faulty("Close leaves the session on the server to its timeout") {
+	if s.faulty("Close does not end the session on the server, which keeps it until its timeout") {
 		timeout = time.Second
 	}
 	holder, other := s.session(options.WithSessionTimeout(timeout)), s.session()
@@ -86,11 +86,11 @@ func (s *suite) sessionClose() {
 	require.ErrorIs(s, holder.UpdateSemaphore(s.ctx, "job"), coordination.ErrSessionClosed)
 	require.ErrorIs(s, holder.DeleteSemaphore(s.ctx, "job"), coordination.ErrSessionClosed)
 	require.ErrorIs(s, lease.Release(), coordination.ErrSessionClosed)
-	require.NoError(s, holder.Close(s.ctx), "twice")
+	require.NoError(s, holder.Close(s.ctx), "a second Close")
 	holder.Reconnect()
 }
 
-// A6, Q6, Q7: a new stream changes nothing: session, lease, and the place in the queue are what they were.
+// A6, Q6, Q7: after a reconnect the session still has its id, its lease and its place in the queue.
 func (s *suite) sessionReconnect() {
 	holder, first, second := s.session(), s.session(), s.session()
 	ids := idsOf(holder, first, second)
@@ -115,7 +115,7 @@ func (s *suite) sessionReconnect() {
 	require.Equal(s, ids, idsOf(holder, first, second))
 }
 
-// A10, A12, P2: a session of which nothing is heard any more expires, at its timeout and not before.
+// A10, A12, P2: a session that the server no longer hears from expires at its timeout, not before.
 func (s *suite) sessionExpires(fail func(*relay)) {
 	const timeout = 2 * time.Second
 	network := newRelay(s.T, s.server)
@@ -126,7 +126,7 @@ func (s *suite) sessionExpires(fail func(*relay)) {
 	lease := s.acquire(holder, "job", 1)
 	next := s.queue(other, "job", 1)
 
-	failed := time.Now() // nothing is heard from here on, so that the timeout starts later
+	failed := time.Now() // the server hears the session for the last time after this instant
 	fail(network)
 	s.granted(next)
 	require.GreaterOrEqual(s, time.Since(failed), timeout)
@@ -134,7 +134,7 @@ func (s *suite) sessionExpires(fail func(*relay)) {
 	s.ends(holder.Context())
 }
 
-// A13: after a fault that clients get over within their timeouts, everything is as it was, queues included.
+// A13: after a fault that is shorter than the session timeouts, everything is as before, including the queues.
 func (s *suite) sessionSurvives(fault func(*tenuretest.Server)) {
 	holder, first, second, watcher := s.session(), s.session(), s.session(), s.session()
 	ids := idsOf(holder, first, second)
@@ -163,11 +163,12 @@ func (s *suite) sessionSurvives(fault func(*tenuretest.Server)) {
 	require.Equal(s, ids, idsOf(holder, first, second))
 }
 
-// A13, N5: a session that does not come back after a restart has its timeout and the node's grace.
+// A13, N5: a session that does not come back after a restart expires after its timeout plus the node's grace period.
 func (s *suite) sessionGrace() {
 	const timeout, grace = time.Second, 1_500 * time.Millisecond
 	require.NoError(s, s.client.AlterNode(s.ctx, node, coordination.NodeConfig{
-		SelfCheckPeriodMillis: 500, SessionGracePeriodMillis: 1, // the grace is used as self check + 1 s
+		// N5: the grace period is at least the self-check period plus 1s.
+		SelfCheckPeriodMillis: 500, SessionGracePeriodMillis: 1,
 	}))
 	network := newRelay(s.T, s.server)
 	holder := s.sessionOf(s.open(s.T, network.dsn()), options.WithSessionTimeout(timeout))

@@ -21,7 +21,7 @@ import (
 	"tenure/tenuretest"
 )
 
-// Requests of a stream.
+// Requests that a stream sends.
 type (
 	start     = pb.SessionRequest_SessionStart
 	stop      = pb.SessionRequest_SessionStop
@@ -38,7 +38,7 @@ type (
 	semaphore = pb.SemaphoreDescription
 )
 
-// wire is a server with a node, and a connection to it.
+// wire is a connection to a server that has a node.
 type wire struct {
 	*testing.T
 	server *tenuretest.Server
@@ -61,14 +61,14 @@ func newWire(t *testing.T) *wire {
 	return w
 }
 
-// stream is one stream of the wire.
+// stream is one Session stream.
 type stream struct {
 	*testing.T
 	grpc   Ydb_Coordination_V1.CoordinationService_SessionClient
 	hangUp context.CancelFunc
-	id     uint64              // of the session
-	mute   bool                // pings are read over, but not answered
-	last   *pb.SessionResponse // what next has returned
+	id     uint64              // the session's id
+	mute   bool                // next does not answer pings
+	last   *pb.SessionResponse // the last message that next returned
 }
 
 func (w *wire) open() *stream {
@@ -81,7 +81,7 @@ func (w *wire) open() *stream {
 	return &stream{T: w.T, grpc: g, hangUp: cancel}
 }
 
-// attach attaches a new stream to a new session, or to one that there is.
+// attach opens a stream and attaches it to the session with this id, or to a new session if the id is 0.
 func (w *wire) attach(session uint64) *stream {
 	w.Helper()
 	s, answer := w.start(&start{Path: node, SessionId: session, TimeoutMillis: uint64(outliving.Milliseconds())})
@@ -90,13 +90,13 @@ func (w *wire) attach(session uint64) *stream {
 	return s
 }
 
-// start opens a stream with the message and returns what that is answered. It opens another one if the connection
-// turns out to be broken, which nobody knows after a fault until it is used.
+// start opens a stream, sends the message and returns the answer. It tries again while the stream ends with
+// Unavailable: after a fault the connection may be broken, and only using it shows that.
 func (w *wire) start(m *start) (s *stream, answer string) {
 	w.Helper()
 	for answer == "" || strings.HasPrefix(answer, "end: Unavailable") {
 		s = w.open()
-		_ = s.grpc.Send(request(m)) // the answer tells
+		_ = s.grpc.Send(request(m)) // next returns the reason of a failure
 		answer = s.next()
 	}
 	s.id = s.last.GetSessionStarted().GetSessionId()
@@ -138,14 +138,13 @@ func request(r any) *pb.SessionRequest {
 	case *unlisted:
 		m.Request = &pb.SessionRequest_Unsupported_13{Unsupported_13: r}
 	default:
-		panic(fmt.Sprintf("no request: %T", r))
+		panic(fmt.Sprintf("unknown request type %T", r))
 	}
 
 	return m
 }
 
-// expect requires the next messages to be these, as response renders them, and the end of the stream as "end" followed
-// by its status if that is not OK.
+// expect requires that next returns these strings, one after the other.
 func (s *stream) expect(messages ...string) {
 	s.Helper()
 	for i, want := range messages {
@@ -153,7 +152,8 @@ func (s *stream) expect(messages ...string) {
 	}
 }
 
-// next takes the next message or the end. Pings are answered.
+// next receives a message and renders it as response does. At the end of the stream it returns "end", followed by the
+// status if that is not OK. It answers pings and does not return them.
 func (s *stream) next() string {
 	s.Helper()
 	for {
@@ -168,12 +168,12 @@ func (s *stream) next() string {
 
 			return response(m)
 		case !s.mute:
-			_ = s.grpc.Send(request(pong{m.GetPing().GetOpaque()})) // the stream may be at its end
+			_ = s.grpc.Send(request(pong{m.GetPing().GetOpaque()})) // fails if the stream has ended
 		}
 	}
 }
 
-// response renders a message: what it answers, with its req_id, and what it says.
+// response renders a message as text: the call that it answers, the req_id and the outcome.
 func response(m *pb.SessionResponse) string {
 	switch r := m.GetResponse().(type) {
 	case *pb.SessionResponse_SessionStarted_:
@@ -207,7 +207,7 @@ func response(m *pb.SessionResponse) string {
 	}
 }
 
-// result renders a result by its status, and on success by whether it did what was asked.
+// result renders a result: done if the call succeeded, and otherwise the status and the issue.
 func result(of string, r interface {
 	GetReqId() uint64
 	GetStatus() Ydb.StatusIds_StatusCode
@@ -229,7 +229,7 @@ func issue(issues []*Ydb_Issue.IssueMessage) string {
 	return issues[0].GetMessage()
 }
 
-// description asks for all that there is to know of a semaphore.
+// description returns the description of a semaphore with its owners and waiters.
 func (s *stream) description(name string) *semaphore {
 	s.Helper()
 	s.send(&describe{ReqId: 999, Name: name, IncludeOwners: true, IncludeWaiters: true})

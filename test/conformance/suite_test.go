@@ -19,10 +19,10 @@ import (
 const (
 	node = "/local/test"
 
-	// limit bounds each test. Nothing that a test awaits takes nearly as long.
+	// limit is the time limit of each test. Every wait in a passing test is much shorter.
 	limit = 20 * time.Second
 
-	// outliving is the timeout of sessions that are not to expire in a test.
+	// outliving is the timeout of sessions that must not expire during a test.
 	outliving = 2 * limit
 )
 
@@ -38,7 +38,7 @@ func TestClients(t *testing.T) {
 			t.Cleanup(func() {
 				ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
 				defer cancel()
-				_ = c.Close(ctx) // some tests have cut it off for good
+				_ = c.Close(ctx) // fails in tests that cut the client off for good
 			})
 
 			return c
@@ -56,13 +56,13 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// implementation is a client that the suite runs on.
+// implementation is an implementation of coordination.Client, which the suite tests.
 type implementation struct {
 	open     opener
-	official bool // it has faults that are known, and said where a test meets one
+	official bool // has known faults: see faulty
 }
 
-// An opener returns a client of the server at the DSN. The test's end closes it.
+// An opener returns a client of the server at the DSN. The client is closed when the test ends.
 type opener func(t *testing.T, dsn string) coordination.Client
 
 // run runs the suite on an implementation of coordination.Client.
@@ -112,30 +112,29 @@ func run(t *testing.T, c implementation) {
 	}
 }
 
-// suite is one test of the suite.
+// suite is the state of one test of the suite.
 type suite struct {
 	*testing.T
-	ctx    context.Context // of all calls; ends at the limit
+	ctx    context.Context // for all calls; ends at the limit
 	server *tenuretest.Server
-	client coordination.Client // of the server, which has a node
+	client coordination.Client // connected to server, which has a node
 	implementation
 }
 
-// faulty reports whether the test is to be lenient, because the client is the official one, and says which fault of it
-// that is for.
+// faulty reports whether the test must tolerate a known fault of the official client. If so, it logs the fault.
 func (s *suite) faulty(fault string) bool {
 	s.Helper()
 	if s.official {
-		s.Log("known fault: " + fault)
+		s.Log("known fault of ydb-go-sdk: " + fault)
 	}
 
 	return s.official
 }
 
-// swallowed is the fault that most refusals meet.
-const swallowed = "the status of a result is ignored"
+// swallowed is the fault behind most calls of faulty.
+const swallowed = "the client ignores the status of a result"
 
-// requireStatus requires a refusal with the status.
+// requireStatus requires that err is an operation error with this status.
 func (s *suite) requireStatus(err error, status Ydb.StatusIds_StatusCode) {
 	s.Helper()
 	if !s.faulty(swallowed) {
@@ -154,7 +153,7 @@ func newSuite(t *testing.T, c implementation) *suite {
 	return s
 }
 
-// openDriver opens ydb-go-sdk's driver. Its Close waits for a dial of discovery that may be under way.
+// openDriver opens the driver of ydb-go-sdk. The dial timeout is short because Close waits for a dial in progress.
 func openDriver(t *testing.T, dsn string, opts ...ydb.Option) *ydb.Driver {
 	t.Helper()
 	opts = append([]ydb.Option{ydb.WithAnonymousCredentials(), ydb.WithDialTimeout(time.Second)}, opts...)
@@ -170,7 +169,7 @@ func crash(srv *tenuretest.Server) {
 	srv.Restart()
 }
 
-// session starts a session that outlives the test, unless options say otherwise.
+// session starts a session that does not expire during the test, unless the options set a shorter timeout.
 func (s *suite) session(opts ...options.SessionOption) coordination.Session {
 	s.Helper()
 
@@ -188,13 +187,13 @@ func (s *suite) sessionOf(c coordination.Client, opts ...options.SessionOption) 
 	return session
 }
 
-// semaphore makes a semaphore.
+// semaphore creates a semaphore.
 func (s *suite) semaphore(by coordination.Session, name string, limit uint64) {
 	s.Helper()
 	require.NoError(s, by.CreateSemaphore(s.ctx, name, limit))
 }
 
-// acquire acquires what can be had at once.
+// acquire acquires a semaphore that is available, without waiting.
 func (s *suite) acquire(
 	by coordination.Session, name string, count uint64, opts ...options.AcquireSemaphoreOption,
 ) coordination.Lease {
@@ -212,13 +211,13 @@ func (s *suite) release(lease coordination.Lease) {
 	require.Error(s, lease.Context().Err())
 }
 
-// acquired is what an acquire returns.
+// acquired holds the results of an acquire.
 type acquired struct {
 	lease coordination.Lease
 	err   error
 }
 
-// queue starts an acquire that has to wait, and returns when it does. The channel gets what it returns.
+// queue starts an acquire and returns when it waits in the queue. The channel receives the results of the acquire.
 func (s *suite) queue(
 	by coordination.Session, name string, count uint64, opts ...options.AcquireSemaphoreOption,
 ) <-chan acquired {
@@ -241,7 +240,7 @@ func (s *suite) queueUnder(
 	return done
 }
 
-// waits reports whether the session stands in the semaphore's queue.
+// waits reports whether the session is in the semaphore's queue.
 func (s *suite) waits(session coordination.Session, name string) bool {
 	s.Helper()
 	for _, w := range s.describe(session, name).Waiters {
@@ -253,7 +252,7 @@ func (s *suite) waits(session coordination.Session, name string) bool {
 	return false
 }
 
-// granted awaits the lease of an acquire that has waited.
+// granted waits until a queued acquire succeeds, and returns its lease.
 func (s *suite) granted(done <-chan acquired) coordination.Lease {
 	s.Helper()
 	got := receive(s, done)
@@ -263,7 +262,7 @@ func (s *suite) granted(done <-chan acquired) coordination.Lease {
 	return got.lease
 }
 
-// describe returns all that there is to know of a semaphore.
+// describe returns the description of a semaphore with its owners and waiters.
 func (s *suite) describe(by coordination.Session, name string) *coordination.SemaphoreDescription {
 	s.Helper()
 	d, err := by.DescribeSemaphore(s.ctx, name, options.WithDescribeOwners(true), options.WithDescribeWaiters(true))
@@ -272,22 +271,22 @@ func (s *suite) describe(by coordination.Session, name string) *coordination.Sem
 	return d
 }
 
-// until awaits what only a look can tell.
+// until polls until the condition is true. Use it only if there is nothing to wait on.
 func (s *suite) until(condition func() bool) {
 	s.Helper()
 	for !condition() {
-		require.NoError(s, s.ctx.Err(), "the condition was not met in time")
+		require.NoError(s, s.ctx.Err(), "timed out waiting for the condition")
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// ends awaits the end of a session or lease.
+// ends waits for the end of a session or lease.
 func (s *suite) ends(ctx context.Context) {
 	s.Helper()
 	receive(s, ctx.Done())
 }
 
-// receive awaits a value, or the end, of a channel.
+// receive waits until the channel delivers a value or is closed.
 func receive[T any](s *suite, from <-chan T) T {
 	s.Helper()
 	var zero T
@@ -295,7 +294,7 @@ func receive[T any](s *suite, from <-chan T) T {
 	case v := <-from:
 		return v
 	case <-s.ctx.Done():
-		require.NoError(s, s.ctx.Err(), "nothing came in time")
+		require.NoError(s, s.ctx.Err(), "timed out waiting for the channel")
 
 		return zero
 	}
@@ -311,7 +310,7 @@ func idsOf(sessions ...coordination.Session) []uint64 {
 	return ids
 }
 
-// linked returns the ids of the sessions of owners or waiters.
+// linked returns the session ids of owners or waiters.
 func linked(links []*coordination.SemaphoreSession) []uint64 {
 	var ids []uint64
 	for _, l := range links {

@@ -10,7 +10,7 @@ import (
 
 const everything = options.WatchData | options.WatchOwners
 
-// watch sets a watch; the channel gets its event.
+// watch sets a watch. The channel receives its event.
 func (s *suite) watch(
 	by coordination.Session, name string, flags options.SemaphoreWatchFlag,
 ) <-chan options.SemaphoreWatchEvent {
@@ -23,7 +23,7 @@ func (s *suite) watch(
 	return events
 }
 
-// S5, S6: a watch of the data fires when they change, once, and for nothing else.
+// S5, S6: a data watch fires once, when the data changes, and for nothing else.
 func (s *suite) watchData() {
 	watcher, other := s.session(), s.session()
 	s.semaphore(other, "slots", 5)
@@ -35,10 +35,11 @@ func (s *suite) watchData() {
 	again := s.watch(watcher, "slots", everything)
 	require.NoError(s, other.UpdateSemaphore(s.ctx, "slots", options.WithUpdateData([]byte("newer"))))
 	require.Equal(s, options.SemaphoreWatchEvent{DataChanged: true}, receive(s, again))
-	require.Empty(s, watch, "it has fired already")
+	require.Empty(s, watch, "the first watch fired again")
 }
 
-// S6: what changes owners: a grant, a release, a shrink, new data of an owner, an owner's expiry. A waiter does not.
+// S6: an owners watch fires on a grant, a release, a lower count, new data of an owner, and the end of an owner's
+// session. A new waiter does not fire it.
 func (s *suite) watchOwners() {
 	watcher, other, late := s.session(), s.session(), s.session()
 	passing := s.session(options.WithSessionTimeout(time.Second))
@@ -60,7 +61,7 @@ func (s *suite) watchOwners() {
 			s.granted(waiting)
 		}},
 		{"release", func() { s.release(lease) }},
-		{"grant beside another", func() { s.acquire(passing, "slots", 1) }},
+		{"grant while another session owns a part", func() { s.acquire(passing, "slots", 1) }},
 		{"expiry", func() { require.NoError(s, passing.Close(s.ctx)) }},
 	} {
 		watch := s.watch(watcher, "slots", options.WatchOwners)
@@ -69,7 +70,7 @@ func (s *suite) watchOwners() {
 	}
 }
 
-// S3, Q11: a watch fires when the semaphore goes, whatever was watched.
+// S3, Q11: a watch fires when its semaphore is deleted, with the flags that it was set with.
 func (s *suite) watchDeleted() {
 	one, two, three, other := s.session(), s.session(), s.session(), s.session()
 	watchAll := func(name string) {
@@ -95,7 +96,7 @@ func (s *suite) watchDeleted() {
 	watchAll("ephemeral")
 }
 
-// S5: a session has one watch of a semaphore; a describe without one leaves it alone.
+// S5: a session has one watch per semaphore, and a new one replaces it. A describe without a watch leaves it in place.
 func (s *suite) watchReplaced() {
 	watcher, other := s.session(), s.session()
 	s.semaphore(other, "slots", 5)
@@ -125,7 +126,7 @@ func (s *suite) watchLost() {
 	}
 }
 
-// A handler can set the next watch, and so see every change.
+// A handler can set the next watch, so that it sees every change.
 func (s *suite) watchFromHandler() {
 	watcher, other := s.session(), s.session()
 	s.semaphore(other, "slots", 5)

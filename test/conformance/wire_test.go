@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	forever = math.MaxUint64 // of an acquire's timeout
+	forever = math.MaxUint64 // as the timeout of an acquire
 	day     = 24 * 60 * 60 * 1_000
 	maxData = 1 << 20
 	maxName = 1 << 10
@@ -22,7 +22,7 @@ const (
 
 var longName = strings.Repeat("n", maxName)
 
-// N1 to N4: refusals whose texts the protocol fixes.
+// N1 to N4: refused node calls have the texts that the protocol defines.
 func TestWire_Unary(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -45,7 +45,7 @@ func TestWire_Unary(t *testing.T) {
 	requireRefused(altered, err, "Missing changes to coordination node config")
 }
 
-// A1 to A6: how an attach is refused, in the order of the checks. It changes nothing for the stream that is attached.
+// A1 to A6: an attach fails at the first check that it does not pass. The stream that is already attached stays.
 func TestWire_AttachRefused(t *testing.T) {
 	t.Parallel()
 	const tooLong, longest = 30*60_000 + 1, 30 * 60_000
@@ -102,10 +102,10 @@ func TestWire_AttachRefused(t *testing.T) {
 	attached.send(&acquire{ReqId: 1, Name: "job", Count: 1, Ephemeral: true})
 	attached.expect("acquire 1: true")
 	_, answer = w.start(&start{Path: node, SessionId: 1, SeqNo: 7, ProtectionKey: key})
-	require.Equal(t, "started", answer, "the same seq_no is good enough")
+	require.Equal(t, "started", answer, "an attach with the same seq_no was refused")
 }
 
-// A6: the last seq_no is not durable; the protection key is.
+// A6: the protection key survives a restart, and the last seq_no does not.
 func TestWire_AttachAfterRestart(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -120,13 +120,13 @@ func TestWire_AttachAfterRestart(t *testing.T) {
 	require.EqualValues(t, 1, s.id)
 }
 
-// A2, A8, A14, N3, P2, P3, P5: how a stream ends.
+// A2, A8, A14, N3, P2, P3, P5: each way to end a stream has its own last message.
 func TestWire_StreamEnds(t *testing.T) {
 	t.Parallel()
 	sending := func(r any) func(*wire, *stream) {
 		return func(_ *wire, s *stream) {
 			s.send(r)
-			_ = s.grpc.Send(request(ping{1})) // nothing behind is answered
+			_ = s.grpc.Send(request(ping{1})) // later requests are not answered
 		}
 	}
 	for name, ends := range map[string]struct {
@@ -173,7 +173,8 @@ func TestWire_StreamEnds(t *testing.T) {
 	}
 }
 
-// A10: however a stream ends, its session waits for another; but not longer than its timeout, 0 included.
+// A10: however its stream ends, a session stays until its timeout and can be attached again. A timeout of 0 expires
+// immediately.
 func TestWire_StreamEndsSessionStays(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -218,7 +219,7 @@ func TestWire_StreamEndsSessionStays(t *testing.T) {
 	other.expect("acquire 2: true")
 }
 
-// A14: what a session holds when it stops, others have at once. Its id never comes back.
+// A14: when a session stops, its semaphores are granted to their waiters immediately. Its id is never used again.
 func TestWire_Stop(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -236,7 +237,8 @@ func TestWire_Stop(t *testing.T) {
 	require.EqualValues(t, 3, w.attach(0).id)
 }
 
-// A8: the new stream has the session's leases and places, and repeats its acquires; the old one's are told nobody.
+// A8: a new stream takes over the session with its leases and queue places, and repeats pending acquires. The results
+// of the old stream's requests are not sent.
 func TestWire_TakeOver(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -260,7 +262,7 @@ func TestWire_TakeOver(t *testing.T) {
 	fresh.expect("acquire 3: true")
 }
 
-// Q1 to Q7, S1 to S4: every refusal of a request, which leaves the stream as it is.
+// Q1 to Q7, S1 to S4: every way to refuse a request. The stream stays open.
 func TestWire_Refused(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -327,7 +329,7 @@ func TestWire_Refused(t *testing.T) {
 	require.Len(t, s.description("one").GetWaiters(), 1)
 }
 
-// Q1, Q4, S1: what is just within the limits.
+// Q1, Q4, S1: requests at the limits succeed.
 func TestWire_Limits(t *testing.T) {
 	t.Parallel()
 	s := newWire(t).attach(0)
@@ -336,7 +338,7 @@ func TestWire_Limits(t *testing.T) {
 		&create{ReqId: 1, Name: longName, Limit: forever, Data: data},
 		&update{ReqId: 2, Name: longName, Data: data[1:]},
 		&acquire{ReqId: 3, Name: longName, Count: forever, TimeoutMillis: day, Data: data},
-		&acquire{ReqId: 4, Name: "", Count: 1, TimeoutMillis: forever, Ephemeral: true}, // an empty name is one
+		&acquire{ReqId: 4, Name: "", Count: 1, TimeoutMillis: forever, Ephemeral: true}, // an empty name is valid
 	)
 	s.expect("create 1: true", "update 2: true", "acquire 3: true", "acquire 4: true")
 	got := s.description(longName)
@@ -347,7 +349,8 @@ func TestWire_Limits(t *testing.T) {
 	s.expect("release 5: true", "release 6: true", "delete 7: true")
 }
 
-// Q5 to Q8: what becomes of an acquire that waits, and what a release answers.
+// Q5 to Q8: a waiting acquire times out, is superseded, released or deleted. A release answers whether it had an
+// effect.
 func TestWire_Waiting(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -384,13 +387,13 @@ func TestWire_Waiting(t *testing.T) {
 		"acquire 9: pending", "acquire 9: ABORTED: Operation superseded by another request", "acquire 10: false",
 		"acquire 11: pending",
 	)
-	require.EqualValues(t, 5, s.description("slots").GetWaiters()[0].GetOrderId(), "who did not wait has used none")
+	require.EqualValues(t, 5, s.description("slots").GetWaiters()[0].GetOrderId(), "acquire 10 used an order id")
 	holder.send(&deletion{ReqId: 3, Name: "slots", Force: true}, &release{ReqId: 4, Name: "slots"})
 	holder.expect("delete 3: true", "release 4: false")
 	s.expect("acquire 11: ABORTED: Semaphore destroyed")
 }
 
-// S5, S6, Q6, Q12: what comes first on one stream.
+// S5, S6, Q6, Q12: the order of messages on one stream.
 func TestWire_Order(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -398,14 +401,14 @@ func TestWire_Order(t *testing.T) {
 	holder.send(&create{ReqId: 1, Name: "slots", Limit: 3}, &acquire{ReqId: 2, Name: "slots", Count: 3})
 	holder.expect("create 1: true", "acquire 2: true")
 
-	// The watch that is replaced, before the result of the one that replaces it.
+	// The end of a replaced watch comes before the result of the describe that replaces it.
 	s.send(
 		&describe{ReqId: 1, Name: "slots", WatchData: true}, &describe{ReqId: 2, Name: "slots"},
 		&describe{ReqId: 3, Name: "slots", WatchOwners: true},
 	)
 	s.expect("describe 1: true", "describe 2: false", "changed 1: data=false owners=false", "describe 3: true")
 
-	// The requester's result, grants, watches: here all on two streams.
+	// The result of the request comes first, then grants, then watch events. This spreads them over two streams.
 	s.send(&acquire{ReqId: 4, Name: "slots", Count: 1, TimeoutMillis: forever})
 	s.expect("acquire 4: pending")
 	holder.send(
@@ -415,14 +418,14 @@ func TestWire_Order(t *testing.T) {
 	holder.expect("describe 3: true", "acquire 4: true", "changed 3: data=false owners=true")
 	s.expect("acquire 4: true", "changed 3: data=false owners=true")
 
-	// Data of the semaphore: told if they differ, and once.
+	// A data watch fires once, and only if the data differs.
 	s.send(
 		&describe{ReqId: 5, Name: "slots", WatchData: true}, &update{ReqId: 6, Name: "slots"},
 		&update{ReqId: 7, Name: "slots", Data: []byte("new")}, &update{ReqId: 8, Name: "slots", Data: []byte("newer")},
 	)
 	s.expect("describe 5: true", "update 6: true", "update 7: true", "changed 5: data=true owners=false", "update 8: true")
 
-	// A delete answers last.
+	// The result of a delete comes last.
 	s.send(
 		&release{ReqId: 9, Name: "slots"},
 		&acquire{ReqId: 10, Name: "slots", Count: 2, TimeoutMillis: forever},
@@ -435,7 +438,7 @@ func TestWire_Order(t *testing.T) {
 	)
 }
 
-// Q10, A13: what was said is so after a crash, in the order that it was; what waits gets its turn.
+// Q10, A13: acknowledged changes and the order of the queue survive a crash, and the waiters are granted in turn.
 func TestWire_Crash(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]func(*tenuretest.Server){
