@@ -14,7 +14,6 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
-	"tenure/internal/store/memstore"
 	"tenure/server"
 )
 
@@ -127,7 +126,7 @@ func ExampleLease_Token() {
 
 // serve starts a server in this process and opens a client of it.
 func serve(ctx context.Context) (c *tenure.Client, stop func(), err error) {
-	srv, err := server.New(server.WithStore(memstore.New()))
+	srv, err := server.New()
 	if err != nil {
 		return nil, nil, err
 	}

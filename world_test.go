@@ -20,6 +20,7 @@ import (
 
 	"tenure"
 	"tenure/internal/clock"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store/memstore"
 	"tenure/server"
 )
@@ -49,7 +50,7 @@ func inWorld(t *testing.T, f func(*world)) {
 func (w *world) start() {
 	records, err := w.disk.Open()
 	require.NoError(w, err)
-	w.server, err = server.New(server.WithClock(clock.Go()), server.WithStore(records))
+	w.server, err = server.New(func(c *serverconfig.Config) { c.Clock, c.Store = clock.Go(), records })
 	require.NoError(w, err)
 	lis := bufconn.Listen(1 << 16)
 	w.accepts.Store(lis)

@@ -18,7 +18,6 @@ import (
 
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
-	"tenure/server"
 )
 
 func TestNode_CreateDescribeAlterDrop(t *testing.T) {
@@ -123,7 +122,7 @@ func TestDropNode_EndsItsStreams(t *testing.T) {
 func TestCreateNode_FailedCommitStopsServer(t *testing.T) {
 	t.Parallel()
 	st := newGate(t)
-	h := serve(t, server.WithStore(st))
+	h := serve(t, withStore(st))
 	st.fail()
 
 	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: "/local/n"})
@@ -140,7 +139,7 @@ func TestDropNode_CallerGoesAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
-		h := serve(t, server.WithStore(st))
+		h := serve(t, withStore(st))
 		s := h.attach(t, 0, time.Minute)
 		st.shut()
 		var calls errgroup.Group
@@ -179,7 +178,7 @@ func TestDropNode_CallerGoesAway(t *testing.T) {
 func TestDropNode_LeavesNothing(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()
-	h := serve(t, server.WithStore(unclosed{st}))
+	h := serve(t, withStore(unclosed{st}))
 	var clients errgroup.Group
 	for i := range 4 {
 		clients.Go(func() error { return h.workOften(t.Context(), fmt.Sprint("job-", i)) })

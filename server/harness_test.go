@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"tenure/internal/clock"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -38,10 +39,18 @@ type harness struct {
 	served chan error
 }
 
+func withStore(st store.Store) server.Option { return func(c *serverconfig.Config) { c.Store = st } }
+
+func withClock(clk clock.Clock) server.Option { return func(c *serverconfig.Config) { c.Clock = clk } }
+
+func withLifelines(l serverconfig.Lifelines) server.Option {
+	return func(c *serverconfig.Config) { c.Lifelines = l }
+}
+
 // serve starts a server on a connection in memory, by the clock of package time, and makes the node.
 func serve(t *testing.T, opts ...server.Option) *harness {
 	t.Helper()
-	srv, err := server.New(append([]server.Option{server.WithClock(clock.Go())}, opts...)...)
+	srv, err := server.New(append([]server.Option{withClock(clock.Go())}, opts...)...)
 	require.NoError(t, err)
 	lis := bufconn.Listen(1 << 16)
 	conn, err := grpc.NewClient("passthrough:server",

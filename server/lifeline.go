@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/serverconfig"
 )
 
 // The pauses between the tries of one lifeline double from minPause to maxPause. Many suspects have longer ones: each
@@ -28,7 +29,7 @@ const (
 // The owner says who is a suspect, and never waits for a try. Another goroutine, run, tries; it hands the owner what is
 // to be done, as streams do. A session that is attached again while it is tried is none that Expire ends.
 type reaper struct {
-	lifelines Lifelines
+	lifelines serverconfig.Lifelines
 	clock     clock.Clock
 	log       *slog.Logger
 	inbox     chan<- input  // the owner's

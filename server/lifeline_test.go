@@ -146,7 +146,7 @@ func (s *session) requireGranted() {
 func TestLifeline_CutAtLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
-		h := serve(t, server.WithStore(open(t, data)))
+		h := serve(t, withStore(open(t, data)))
 		dead, alive := h.keyed(t, 0, "dead", time.Minute), h.keyed(t, 0, "alive", time.Minute)
 		keyless := h.attach(t, 0, time.Minute)
 		dead.requireAcquired("of the dead")
@@ -156,7 +156,7 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 
 		lines := newLifelines()
 		lines.cut("dead", 1)
-		again := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines))
+		again := serve(t, withStore(open(t, data)), withLifelines(lines))
 		began := time.Now()
 		next := again.attach(t, 0, 30*time.Minute)
 		next.requireAcquired("of the dead")
@@ -174,7 +174,7 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 		next.requireGranted()
 		again.stop(t)
 
-		third := serve(t, server.WithStore(open(t, data)))
+		third := serve(t, withStore(open(t, data)))
 		gone := third.open(t)
 		gone.send(keyedStart(third.node, dead.id, "dead", time.Minute))
 		gone.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
@@ -186,13 +186,13 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 func TestLifeline_CutSoonAfterLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
-		h := serve(t, server.WithStore(open(t, data)))
+		h := serve(t, withStore(open(t, data)))
 		h.keyed(t, 0, "dying", time.Minute).requireAcquired("job")
 		h.stop(t)
 
 		lines := newLifelines()
 		lines.cut("dying", 3)
-		again := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines))
+		again := serve(t, withStore(open(t, data)), withLifelines(lines))
 		began := time.Now()
 		next := again.attach(t, 0, time.Minute)
 		next.requirePending("job")
@@ -206,7 +206,7 @@ func TestLifeline_CutAtDetach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		lines.cut("k", 1)
-		h := serve(t, server.WithLifelines(lines))
+		h := serve(t, withLifelines(lines))
 		holder, waiter, watcher := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
 		holder.requireAcquired("job")
 		waiter.requirePending("job")
@@ -232,7 +232,7 @@ func TestLifeline_CutAfterDetach(t *testing.T) {
 		lines := newLifelines()
 		lines.cut("soon", 5)
 		lines.cut("late", 12)
-		h := serve(t, server.WithLifelines(lines))
+		h := serve(t, withLifelines(lines))
 		soon, late := h.keyed(t, 0, "soon", time.Minute), h.keyed(t, 0, "late", time.Minute)
 		waiter := h.attach(t, 0, 30*time.Minute)
 		soon.requireAcquired("one")
@@ -255,7 +255,7 @@ func TestLifeline_CutAfterDetach(t *testing.T) {
 func TestLifeline_AliveTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
-		h := serve(t, server.WithLifelines(lines))
+		h := serve(t, withLifelines(lines))
 		holder, waiter := h.keyed(t, 0, "k", 3*time.Second), h.attach(t, 0, 30*time.Minute)
 		holder.requireAcquired("job")
 		waiter.requirePending("job")
@@ -276,7 +276,7 @@ func TestLifeline_AliveTimesOut(t *testing.T) {
 func TestLifeline_AliveComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
-		h := serve(t, server.WithLifelines(lines))
+		h := serve(t, withLifelines(lines))
 		s := h.keyed(t, 0, "k", time.Minute)
 		s.requireAcquired("job")
 		for range 3 {
@@ -310,7 +310,7 @@ func TestLifeline_AliveComesBack(t *testing.T) {
 func TestLifeline_None(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
-		h := serve(t, server.WithLifelines(lines))
+		h := serve(t, withLifelines(lines))
 		h.attach(t, 0, time.Minute).cancel()
 		s := h.keyed(t, 0, "k", time.Minute)
 		s.send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}})
@@ -326,7 +326,7 @@ func TestLifeline_AbandonedReattach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		lines := newLifelines()
-		h := serve(t, server.WithStore(st), server.WithLifelines(lines))
+		h := serve(t, withStore(st), withLifelines(lines))
 		holder, waiter := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, 30*time.Minute)
 		holder.requireAcquired("job")
 		waiter.requirePending("job")
@@ -357,7 +357,7 @@ func TestLifeline_CutCrossesReattach(t *testing.T) {
 		lines := newLifelines()
 		trying, goOn := lines.hold()
 		lines.cut("k", 1)
-		h := serve(t, server.WithLifelines(lines))
+		h := serve(t, withLifelines(lines))
 		s := h.keyed(t, 0, "k", time.Minute)
 		s.requireAcquired("job")
 		s.cancel()
@@ -377,7 +377,7 @@ func TestLifeline_StopDuringTry(t *testing.T) {
 		lines := newLifelines()
 		trying, goOn := lines.hold()
 		lines.cut("k", 1)
-		h := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines))
+		h := serve(t, withStore(open(t, data)), withLifelines(lines))
 		s, other := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, time.Minute)
 		s.requireAcquired("job")
 		s.cancel()
@@ -392,7 +392,7 @@ func TestLifeline_StopDuringTry(t *testing.T) {
 		close(goOn)
 		require.NoError(t, <-stopped)
 
-		again := serve(t, server.WithStore(open(t, data)), server.WithLifelines(newLifelines()))
+		again := serve(t, withStore(open(t, data)), withLifelines(newLifelines()))
 		require.Equal(t, s.id, again.keyed(t, s.id, "k", time.Minute).id, "nobody was there to end it")
 	})
 }
@@ -408,7 +408,7 @@ func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
 	for i := range sessions {
 		lines.cut(keyOf(i+1), 5)
 	}
-	h = serve(t, server.WithStore(st), server.WithLifelines(lines))
+	h = serve(t, withStore(st), withLifelines(lines))
 	busy := h.attach(t, 0, time.Minute)
 	st.shut()
 	busy.send(acquireMessage(1, "job", forever))
@@ -466,7 +466,7 @@ func TestLifeline_Panic(t *testing.T) {
 				panic("no lifelines here")
 			}
 		}
-		h := serve(t, server.WithStore(open(t, data)), server.WithLifelines(lines),
+		h := serve(t, withStore(open(t, data)), withLifelines(lines),
 			server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		other := h.attach(t, 0, 30*time.Minute)
 		require.Contains(t, log.String(), "no lifelines here")
@@ -502,7 +502,7 @@ func TestLifeline_Goroutines(t *testing.T) {
 			return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "server.(*reaper).run(")
 		}
 		require.Zero(t, reapers(serve(t)))
-		with := serve(t, server.WithLifelines(newLifelines()))
+		with := serve(t, withLifelines(newLifelines()))
 		require.Equal(t, 2, reapers(with))
 		with.stop(t)
 		require.Zero(t, reapers(serve(t)))
@@ -515,7 +515,7 @@ func TestLifeline_ManyAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sessions = 10_000
 		lines := newLifelines()
-		h := serve(t, server.WithStore(open(t, detachedSessions(t, sessions))), server.WithLifelines(lines))
+		h := serve(t, withStore(open(t, detachedSessions(t, sessions))), withLifelines(lines))
 		h.attach(t, 0, time.Minute).cancel() // loads the node
 		time.Sleep(30 * time.Second)
 		first := lines.sum()

@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 )
 
@@ -53,7 +54,7 @@ type ownerEnv struct {
 	store     store.Store
 	clock     clock.Clock
 	log       *slog.Logger
-	lifelines Lifelines // nil: none
+	lifelines serverconfig.Lifelines // nil: none
 }
 
 // input is a request and the stream that it concerns; nil for Tick and Expire.

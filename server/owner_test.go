@@ -30,7 +30,7 @@ func TestOwner_BatchesWhileCommitting(t *testing.T) {
 	const sessions = 20
 	st := newGate(t)
 	counting := &commitCounter{Store: st}
-	h := serve(t, server.WithStore(counting))
+	h := serve(t, withStore(counting))
 	first := h.attach(t, 0, time.Minute)
 	var others []*session
 	for range sessions {
@@ -57,7 +57,7 @@ func TestOwner_BatchesWhileCommitting(t *testing.T) {
 // Reads wait as well: what they see may not be durable yet.
 func TestOwner_ReadsWaitForWhatTheySee(t *testing.T) {
 	st := newGate(t)
-	h := serve(t, server.WithStore(st))
+	h := serve(t, withStore(st))
 	writer, reader := h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
 
 	st.shut()
@@ -76,7 +76,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 	data := &memstore.Disk{}
 	st := newGate(t)
 	st.Store = open(t, data)
-	h := serve(t, server.WithStore(st))
+	h := serve(t, withStore(st))
 	s := h.attach(t, 0, time.Minute)
 	s.requireAcquired("kept")
 
@@ -97,7 +97,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 	require.ErrorContains(t, err, `commit to node "/local/test"`)
 	require.ErrorIs(t, h.server.Stop(t.Context()), errDisk)
 
-	again := serve(t, server.WithStore(open(t, data)))
+	again := serve(t, withStore(open(t, data)))
 	back := again.attach(t, s.id, time.Minute)
 	back.requireReleased("kept")
 	require.False(t, back.releases("lost"))
@@ -108,7 +108,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 func TestOwner_PanicFailsOneNode(t *testing.T) {
 	var log lockedBuffer
 	clk := &panicky{Clock: clock.Go(), which: 1}
-	h := serve(t, server.WithClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	createNode(t, h, "/local/other")
 	victim := h.attach(t, 0, time.Minute)
 	victim.requireAcquired("job")
@@ -166,7 +166,7 @@ func TestOwner_EndsWhileLoading(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log lockedBuffer
-				h := serve(t, server.WithStore(&endless{memstore.New()}),
+				h := serve(t, withStore(&endless{memstore.New()}),
 					server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				s := h.open(t)
 				s.send(startMessage(h.node, 0, time.Minute))
@@ -222,7 +222,7 @@ func TestOwner_DropRacesWithAttach(t *testing.T) {
 func TestOwner_StopKeepsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
-		h := serve(t, server.WithStore(open(t, data)))
+		h := serve(t, withStore(open(t, data)))
 		keeper, loser := h.attach(t, 0, 2*time.Second), h.attach(t, 0, 2*time.Second)
 		keeper.requireAcquired("kept")
 		loser.requireAcquired("lost")
@@ -234,7 +234,7 @@ func TestOwner_StopKeepsSessions(t *testing.T) {
 		require.NoError(t, <-stopped)
 
 		time.Sleep(time.Hour) // while nobody serves, no timeout runs
-		again := serve(t, server.WithStore(open(t, data)))
+		again := serve(t, withStore(open(t, data)))
 		back := again.attach(t, keeper.id, 2*time.Second)
 		waiter := again.attach(t, 0, time.Minute)
 		waiter.requirePending("lost")
@@ -257,11 +257,11 @@ func TestOwner_StopKeepsSessions(t *testing.T) {
 func TestOwner_GraceRunsFromStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
-		h := serve(t, server.WithStore(open(t, data)))
+		h := serve(t, withStore(open(t, data)))
 		h.attach(t, 0, 2*time.Second).requireAcquired("job")
 		h.stop(t)
 
-		again := serve(t, server.WithStore(open(t, data)))
+		again := serve(t, withStore(open(t, data)))
 		time.Sleep(12 * time.Second)
 		again.attach(t, 0, time.Minute).requireAcquired("job")
 	})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/conns"
 	"tenure/internal/node"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/internal/store/pebblestore"
@@ -59,42 +61,54 @@ type Server struct {
 // New opens the server's store and loads the tree of nodes. A server that is never served is to be stopped all the
 // same. The error says what to do when the data directory is in use, damaged or of a newer version.
 func New(opts ...Option) (*Server, error) {
-	c := config{database: DefaultDatabase, log: slog.New(slog.DiscardHandler), clock: clock.System()}
+	var c serverconfig.Config
 	for _, opt := range opts {
-		opt(&c)
+		if opt != nil {
+			opt(&c)
+		}
 	}
-	if err := c.openStore(); err != nil {
+	log := cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	records, err := openStore(&c, log)
+	if err != nil {
 		return nil, err
 	}
-	tree, err := catalog.Open(context.Background(), c.store, c.database)
+	database := DefaultDatabase
+	if c.Database != nil {
+		database = *c.Database
+	}
+	tree, err := catalog.Open(context.Background(), records, database)
 	if err != nil {
-		return nil, errors.Join(err, c.store.Close())
+		return nil, errors.Join(err, records.Close())
+	}
+	clk := c.Clock
+	if clk == nil {
+		clk = clock.System()
 	}
 
 	s := &Server{
-		log: c.log, store: c.store, catalog: tree, health: health.NewServer(),
+		log: log, store: records, catalog: tree, health: health.NewServer(),
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
-	s.nodes = newNodes(tree, &ownerEnv{store: c.store, clock: c.clock, log: c.log, lifelines: c.lifelines}, s.fail)
+	s.nodes = newNodes(tree, &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines}, s.fail)
 	s.grpc = s.newGRPC()
 
 	return s, nil
 }
 
-func (c *config) openStore() (err error) {
+func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
 	switch {
-	case c.store != nil && c.dataDir != "":
-		return errors.New("server: WithStore and WithDataDir exclude each other")
-	case c.store != nil:
-		return nil
-	case c.dataDir == "":
-		c.store = memstore.New()
-
-		return nil
+	case c.Store != nil && c.DataDir != nil:
+		return nil, errors.New("server: a store and WithDataDir are both set: choose one")
+	case c.Store != nil:
+		return c.Store, nil
+	case c.DataDir == nil:
+		return memstore.New(), nil
+	case *c.DataDir == "":
+		return nil, errors.New("server: WithDataDir: the directory is empty: name one, or leave the option out to " +
+			"keep the data in memory")
 	}
-	c.store, err = pebblestore.Open(c.dataDir, pebblestore.Options{Logger: c.log})
 
-	return err
+	return pebblestore.Open(*c.DataDir, pebblestore.Options{Logger: log})
 }
 
 func (s *Server) newGRPC() *grpc.Server {

@@ -113,14 +113,14 @@ const statusJSON = `{
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
-		h := serve(t, server.WithStore(open(t, data)))
+		h := serve(t, withStore(open(t, data)))
 		createNode(t, h, "/local/a/b")
 		other := h.open(t)
 		other.start(keyedStart("/local/a/b", 0, "secret", time.Minute))
 		other.requireAcquired("job")
 		h.stop(t)
 
-		h = serve(t, server.WithStore(open(t, data))) // "/local/a/b" is not loaded
+		h = serve(t, withStore(open(t, data))) // "/local/a/b" is not loaded
 		createNode(t, h, "/local/empty")
 		var sessions []*session
 		for _, description := range []string{"one", "two", ""} {
@@ -187,7 +187,7 @@ func statusLater(t *testing.T, h *harness) (outcome chan error, seen *server.Sta
 func TestStatus_WaitsForWhatItSees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
-		h := serve(t, server.WithStore(st))
+		h := serve(t, withStore(st))
 		one, two := h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
 		st.shut()
 		one.send(acquireMessage(1, "one", forever))
@@ -209,7 +209,7 @@ func TestStatus_WaitsForWhatItSees(t *testing.T) {
 func unsettled(t *testing.T) (*harness, *gate) {
 	t.Helper()
 	st := newGate(t)
-	h := serve(t, server.WithStore(st))
+	h := serve(t, withStore(st))
 	s := h.attach(t, 0, time.Minute)
 	st.shut()
 	s.send(acquireMessage(1, "job", forever))
@@ -387,7 +387,7 @@ func BenchmarkStatus(b *testing.B) {
 func BenchmarkLoad(b *testing.B) {
 	for name, opts := range map[string][]server.Option{
 		"lifelines=none":  nil,
-		"lifelines=alive": {server.WithLifelines(alive{})},
+		"lifelines=alive": {withLifelines(alive{})},
 	} {
 		b.Run(name, func(b *testing.B) {
 			disk := detachedSessions(b, 10_000)
@@ -412,7 +412,7 @@ func newServer(tb testing.TB, disk *memstore.Disk, opts ...server.Option) *serve
 	tb.Helper()
 	st, err := disk.Open()
 	require.NoError(tb, err)
-	srv, err := server.New(append(opts, server.WithStore(st), server.WithClock(clock.Go()))...)
+	srv, err := server.New(append(opts, withStore(st), withClock(clock.Go()))...)
 	require.NoError(tb, err)
 
 	return srv

@@ -185,7 +185,7 @@ func TestStream_PongMismatch(t *testing.T) {
 // P4: pongs do not wait for commits. Nothing else is said before it is durable.
 func TestStream_PongPassesCommit(t *testing.T) {
 	st := newGate(t)
-	h := serve(t, server.WithStore(st))
+	h := serve(t, withStore(st))
 	s := h.attach(t, 0, time.Minute)
 
 	st.shut()
@@ -249,7 +249,7 @@ func TestStream_PanicEndsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
 		clk := &panicky{Clock: clock.Go(), which: 2}
-		h := serve(t, server.WithClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		victim := h.attach(t, 0, 3*time.Second)
 		synctest.Wait() // until it has its timer, the second one
 		other := h.attach(t, 0, time.Minute)
@@ -279,7 +279,7 @@ func TestStream_PanicEndsOneStream(t *testing.T) {
 func TestStream_AbandonedAttachLeavesNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
-		h := serve(t, server.WithStore(st))
+		h := serve(t, withStore(st))
 		first := h.attach(t, 0, time.Minute)
 
 		st.shut()

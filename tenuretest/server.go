@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenure/internal/conns"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store/memstore"
 	"tenure/server"
 )
@@ -83,7 +84,7 @@ func (s *Server) start() {
 	if err != nil {
 		s.tb.Fatalf("tenuretest: %v", err)
 	}
-	srv, err := server.New(server.WithStore(records))
+	srv, err := server.New(func(c *serverconfig.Config) { c.Store = records })
 	if err != nil {
 		s.tb.Fatalf("tenuretest: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store/pebblestore"
 	"tenure/server"
 )
@@ -48,7 +49,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 		return nil, err
 	}
 	lines := &lifelines{dir: dir.path}
-	srv, err := server.New(server.WithStore(store), server.WithLifelines(lines), server.WithLogger(log))
+	srv, err := server.New(func(c *serverconfig.Config) { c.Store, c.Lifelines, c.Logger = store, lines, log })
 	if err != nil {
 		return nil, err // it has closed the store
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/store"
-	"tenure/internal/store/memstore"
 	"tenure/internal/store/pebblestore"
 	"tenure/server"
 )
@@ -45,7 +44,7 @@ func newerHost(t *testing.T, dir string) (stop func()) {
 	locked, err := tryLock(held)
 	require.NoError(t, err)
 	require.True(t, locked)
-	srv, err := server.New(server.WithStore(memstore.New()))
+	srv, err := server.New()
 	require.NoError(t, err)
 	s, err := d.listen(socketName)
 	require.NoError(t, err)

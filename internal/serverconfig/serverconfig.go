@@ -1,0 +1,30 @@
+// Package serverconfig holds the settings of a server, among them those that only packages of this module set.
+package serverconfig
+
+import (
+	"log/slog"
+
+	"tenure/internal/clock"
+	"tenure/internal/store"
+)
+
+// Config is what the options of package server set. Its zero value is a server with the defaults.
+type Config struct {
+	DataDir   *string      // nil: records are kept in memory
+	Database  *string      // nil: the default database
+	Logger    *slog.Logger // nil: the server logs nothing
+	Store     store.Store  // keeps the records; the server closes it. nil: chosen by DataDir
+	Clock     clock.Clock  // times sessions, waiters and pings. nil: the machine's lease clock
+	Lifelines Lifelines    // nil: detached sessions end only by their timeouts
+}
+
+// Lifelines reports sessions whose processes are gone. A process that works under a session keeps the session's
+// lifeline, which the kernel cuts when the process ends, however it ends. A server that is given Lifelines ends a
+// detached session as soon as its lifeline is cut, without waiting for its timeout. Cut may be called from several
+// goroutines.
+type Lifelines interface {
+	// Cut reports whether every process that could work under the session with this protection key is certainly dead.
+	// It returns false if one of them lives, or if that is unknown, as for a session that never had a lifeline. Once
+	// true, the result stays true. Cut may do a little I/O; it must not wait.
+	Cut(key string) bool
+}
