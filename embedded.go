@@ -11,6 +11,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/config"
 	"google.golang.org/grpc"
 
+	"tenure/internal/clientconfig"
 	"tenure/internal/embedded"
 )
 
@@ -23,23 +24,18 @@ const embeddedDSN = "grpc://embedded:1" + EmbeddedDatabase
 // WithDir sets the state directory of the embedded server: all processes that name the same one share their locks. By
 // default it is $TENURE_DIR, or tenure below $XDG_STATE_HOME, or ~/.local/state/tenure. It must be on a local disk, and
 // open to its owner alone; it is made if it is missing.
-func WithDir(dir string) Option { return func(s *settings) { s.embedded.Dir = dir } }
+func WithDir(dir string) Option { return func(c *clientconfig.Config) { c.Dir = dir } }
 
 // WithNotice has notice called with a line for people when something keeps the embedded server from serving: a process
 // that hosts it and does not answer, a disk that is full. Calls come one at a time, from goroutines of the client's;
 // until one returns, Close does not.
 func WithNotice(notice func(line string)) Option {
-	return func(s *settings) { s.embedded.Notice = notice }
+	return func(c *clientconfig.Config) { c.Notice = notice }
 }
 
 // openEmbedded opens a client of the embedded server.
-func openEmbedded(ctx context.Context, opts []Option) (*Client, error) {
-	var s settings
-	for _, opt := range opts {
-		opt(&s)
-	}
-	s.embedded.Logger = s.log
-	local, err := embedded.Open(ctx, s.embedded)
+func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error) {
+	local, err := embedded.Open(ctx, embedded.Config{Dir: cfg.Dir, Logger: cfg.Logger, Notice: cfg.Notice})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +48,7 @@ func openEmbedded(ctx context.Context, opts []Option) (*Client, error) {
 	if err != nil {
 		return nil, errors.Join(err, local.Close(ctx))
 	}
-	c := New(driver, opts...)
+	c := newClient(driver.Coordination(), ydb.GRPCConn(driver), cfg)
 	c.driver, c.local = driver, local
 
 	return c, nil

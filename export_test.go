@@ -3,12 +3,21 @@ package tenure
 import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"google.golang.org/grpc"
 
+	"tenure/internal/clientconfig"
+	"tenure/internal/clock"
 	"tenure/internal/session"
 )
 
-// NewClient returns a client on a connection and a clock of the test's.
-var NewClient = newClient
+// NewClient returns a client that uses the test's connection and clock.
+func NewClient(nodes coordination.Client, conn grpc.ClientConnInterface, clk clock.Clock, opts ...Option) *Client {
+	cfg := clientconfig.New(opts)
+	cfg.Clock = clk
+
+	return newClient(nodes, conn, cfg)
+}
 
 // NewStatusError returns the error of a refusal.
 func NewStatusError(op, object string, code Ydb.StatusIds_StatusCode, issues []*Ydb_Issue.IssueMessage) error {

@@ -1,0 +1,46 @@
+// Package clientconfig defines the settings of a tenure.Client.
+//
+// A tenure.Option is a function on a [Config]. The package is internal, so that users set a client up only with the
+// functions of package tenure, while the project's own packages can also set the fields that have no such function,
+// such as Clock.
+package clientconfig
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+
+	"tenure/internal/clock"
+)
+
+// DefaultConnectTimeout is the time within which a server must answer when Config.ConnectTimeout is zero.
+const DefaultConnectTimeout = 10 * time.Second
+
+// Config holds the settings of a client. The zero value is valid.
+type Config struct {
+	Logger         *slog.Logger      // nil: the client logs nothing
+	Dir            string            // state directory of the embedded server; empty: the default directory
+	Notice         func(line string) // receives lines about problems of the embedded server; nil: they are dropped
+	Clock          clock.Clock       // times sessions and leases; nil: the system's clock
+	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout
+	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
+}
+
+// New returns the settings that the options make. It skips nil options and replaces zero values by their defaults.
+func New[Option ~func(*Config)](options []Option) *Config {
+	c := &Config{}
+	for _, option := range options {
+		if option != nil {
+			option(c)
+		}
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System()
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = DefaultConnectTimeout
+	}
+
+	return c
+}
