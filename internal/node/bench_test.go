@@ -11,7 +11,7 @@ import (
 	"tenure/internal/node"
 )
 
-// population applies requests to a node and forgets the effects.
+// population applies requests to a node and keeps only the effects of the last one.
 type population struct {
 	*node.Node
 	now clock.Instant
@@ -25,14 +25,14 @@ func (p *population) do(r node.Request) {
 	p.Apply(p.now, r, &p.fx)
 }
 
-// attach makes sessions 1 to n, each attached to the stream of the same number.
+// attach creates sessions 1 to n, each attached to the stream with the same number.
 func (p *population) attach(n int, timeout time.Duration) {
 	for i := range n {
 		p.do(node.Attach{Stream: node.StreamID(i + 1), TimeoutMillis: uint64(timeout.Milliseconds())})
 	}
 }
 
-// hold makes n sessions that own a semaphore each.
+// hold creates n sessions, each of which owns a semaphore.
 func (p *population) hold(n int) {
 	p.attach(n, time.Minute)
 	for i := range n {
@@ -42,7 +42,8 @@ func (p *population) hold(n int) {
 
 func from(i int) node.From { return node.From{Stream: node.StreamID(i), Session: uint64(i)} }
 
-// BenchmarkNode_AcquireRelease is one session with its own semaphore, among others that do the same.
+// BenchmarkNode_AcquireRelease measures one session that acquires and releases its own semaphore, in a node where other
+// sessions hold theirs.
 func BenchmarkNode_AcquireRelease(b *testing.B) {
 	for _, others := range []int{0, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
@@ -61,7 +62,8 @@ func BenchmarkNode_AcquireRelease(b *testing.B) {
 	}
 }
 
-// BenchmarkNode_HandOver is one release that grants to the first of many waiters; who released queues up again.
+// BenchmarkNode_HandOver measures a release that grants the semaphore to the first of many waiters. The previous owner
+// then joins the queue again.
 func BenchmarkNode_HandOver(b *testing.B) {
 	for _, waiters := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("waiters=%d", waiters), func(b *testing.B) {
@@ -88,8 +90,8 @@ func BenchmarkNode_HandOver(b *testing.B) {
 	}
 }
 
-// BenchmarkNode_Expiry is the end of one owner among many detached ones: its stream ends, its time passes, another
-// takes its place.
+// BenchmarkNode_Expiry measures the expiry of one owner among many detached ones. After each expiry a new owner joins
+// and is detached in its turn.
 func BenchmarkNode_Expiry(b *testing.B) {
 	for _, sessions := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
@@ -109,7 +111,7 @@ func BenchmarkNode_Expiry(b *testing.B) {
 			for b.Loop() {
 				p.now = p.fx.Wake
 				p.do(node.Tick{})
-				if len(p.fx.Changes) != 3 { // session, link and semaphore are gone
+				if len(p.fx.Changes) != 3 { // the session, the link and the semaphore are deleted
 					b.Fatalf("expiry: %+v", p.fx.Changes)
 				}
 				join()
@@ -118,7 +120,7 @@ func BenchmarkNode_Expiry(b *testing.B) {
 	}
 }
 
-// BenchmarkNode_Load is a start with held semaphores in the store.
+// BenchmarkNode_Load measures loading a node whose store contains held semaphores.
 func BenchmarkNode_Load(b *testing.B) {
 	const held = 100_000
 	rs := records{}
@@ -136,8 +138,8 @@ func BenchmarkNode_Load(b *testing.B) {
 	}
 }
 
-// BenchmarkNode_Memory measures the heap, whatever the number of iterations: bytes for each of 100,000 sessions or held
-// semaphores, beyond the user's strings.
+// BenchmarkNode_Memory measures the heap in bytes for each of 100,000 sessions or held semaphores, not counting the
+// user's strings. The result does not depend on the number of iterations.
 func BenchmarkNode_Memory(b *testing.B) {
 	const many = 100_000
 	heap := func() uint64 {
@@ -177,5 +179,5 @@ func BenchmarkNode_Memory(b *testing.B) {
 		b.ReportMetric(float64(held-idle)/many, "B/held")
 		runtime.KeepAlive(p)
 	}
-	b.ReportMetric(0, "ns/op") // of no interest
+	b.ReportMetric(0, "ns/op") // not meaningful here
 }

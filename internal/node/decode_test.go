@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzDecode reads any fields in any order from a value. What decodes whole must be what encoding the same gives: there
-// is one way only to write a record, so none can be read in two.
+// FuzzDecode decodes arbitrary bytes as an arbitrary sequence of fields. If a value decodes completely, encoding the
+// same fields must give the same bytes: each record has exactly one encoding, so no record has two readings.
 //
 //	go test -run '^$' -fuzz FuzzDecode ./internal/node
 func FuzzDecode(f *testing.F) {
@@ -16,7 +16,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("s00000000"), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0}, "nss")
 	f.Add([]byte("c"), []byte{0x80, 0x00}, "n")                                                      // not the shortest
 	f.Add([]byte("c"), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02}, "n")      // above 2^64-1
-	f.Add([]byte("c"), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 'x'}, "s") // a length beyond all
+	f.Add([]byte("c"), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 'x'}, "s") // length 2^64-1
 	f.Add([]byte("c"), []byte{}, "n")
 	f.Fuzz(func(t *testing.T, key, fields []byte, shape string) {
 		sealed := (&encoder{key: key, value: append([]byte(nil), fields...)}).done()
@@ -40,8 +40,9 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestDecode_ReadsCopies: a store may use its slices again.
-func TestDecode_ReadsCopies(t *testing.T) {
+// TestDecode_Copies checks that decoded fields do not share memory with the record, since stores may reuse their
+// slices.
+func TestDecode_Copies(t *testing.T) {
 	t.Parallel()
 	value := (&encoder{key: []byte("k")}).bytes([]byte("mine")).string("too").done()
 	d := decode(Record{[]byte("k"), value})

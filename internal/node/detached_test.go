@@ -11,7 +11,7 @@ import (
 	"tenure/internal/node"
 )
 
-// requireSameSessions compares which sessions are attached and detached with the model, one by one and all together.
+// requireSameSessions requires that Session, Detached and AllDetached agree with the model.
 func (p *pair) requireSameSessions() {
 	p.t.Helper()
 	var want []node.Detached
@@ -34,7 +34,8 @@ func (p *pair) requireSameSessions() {
 	require.Equal(p.t, want, slices.Collect(p.node.AllDetached()))
 }
 
-// A10, A13: what a server must know of detached sessions to try their lifelines, after a load and after a detach.
+// TestNode_Detached checks what the node reports about detached sessions, after a detach (A10) and after a load (A13).
+// A server needs this information to check the lifelines of these sessions.
 func TestNode_Detached(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -58,7 +59,7 @@ func TestNode_Detached(t *testing.T) {
 		{Session: 2, Deadline: late},
 		{Session: 3, ProtectionKey: "three", Deadline: late},
 	}, slices.Collect(p.node.AllDetached()))
-	for range p.node.AllDetached() { // may be left
+	for range p.node.AllDetached() { // the iteration can be stopped early
 		break
 	}
 

@@ -10,14 +10,15 @@ import (
 	"tenure/internal/node"
 )
 
-// TestEffects_TellAServerWhenToCommit: what is to be written or to be said makes a batch, and its size bounds it.
-func TestEffects_TellAServerWhenToCommit(t *testing.T) {
+// TestEffects_EmptyAndSize checks that a change or a reply makes a batch non-empty, and that Size measures the changes.
+// A server uses both to decide when to commit.
+func TestEffects_EmptyAndSize(t *testing.T) {
 	t.Parallel()
 	n := node.New()
 	var fx node.Effects
 	require.True(t, fx.Empty())
 	n.Apply(1, node.Tick{}, &fx)
-	require.True(t, fx.Empty(), "time alone is no reason to commit")
+	require.True(t, fx.Empty(), "a Tick without effects must leave the batch empty")
 
 	n.Apply(1, node.Attach{Stream: 1, TimeoutMillis: 1000}, &fx)
 	require.False(t, fx.Empty())
@@ -26,7 +27,7 @@ func TestEffects_TellAServerWhenToCommit(t *testing.T) {
 	said := node.Effects{}
 	n.Apply(1, node.Release{From: from, Semaphore: "none"}, &said)
 	require.Empty(t, said.Changes)
-	require.False(t, said.Empty(), "an answer alone is something to say")
+	require.False(t, said.Empty(), "a batch with only a reply must not be empty")
 	require.Zero(t, said.Size())
 
 	before := fx.Size()
@@ -37,10 +38,11 @@ func TestEffects_TellAServerWhenToCommit(t *testing.T) {
 	n.Apply(1, node.Detach{Stream: 1}, &written)
 	n.Apply(clock.Instant(1).Add(time.Second), node.Tick{}, &written)
 	require.Empty(t, written.Replies)
-	require.False(t, written.Empty(), "a deletion alone is something to commit")
+	require.False(t, written.Empty(), "a batch with only deletions must not be empty")
 }
 
-// TestEffects_Accumulate: a batch has one record of the counters, with their last values, and the latest wake-up.
+// TestEffects_Accumulate checks that a batch has a single counters record, with the final values, and the Wake of the
+// last request.
 func TestEffects_Accumulate(t *testing.T) {
 	t.Parallel()
 	n := node.New()
@@ -51,7 +53,7 @@ func TestEffects_Accumulate(t *testing.T) {
 	n.Apply(1, node.Detach{Stream: 2}, &fx)
 	require.Equal(t, clock.Instant(1).Add(time.Second), fx.Wake)
 	n.Apply(2, node.Attach{Stream: 4, Session: 2, TimeoutMillis: 1000}, &fx)
-	require.Zero(t, fx.Wake, "a deadline that is gone wakes nobody")
+	require.Zero(t, fx.Wake, "a canceled deadline must not cause a wake-up")
 
 	var st state
 	counters := 0

@@ -12,13 +12,13 @@ import (
 	"tenure/internal/node"
 )
 
-// FuzzRequests takes bytes for a sequence of requests of the wildest kind: of streams that never were, with any number
-// anywhere. The node must stay sound, and do what the model does.
+// FuzzRequests interprets bytes as a sequence of requests, including requests that no server sends: from streams that
+// never existed, and with arbitrary numbers. The invariants of the node must hold, and it must do what the model does.
 //
 //	go test -run '^$' -fuzz FuzzRequests ./internal/node
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte{})
-	f.Add([]byte{ // two sessions and a semaphore; one acquires, the other waits; the first one stops
+	f.Add([]byte{ // two sessions and a semaphore: one acquires it, the other waits, the first stops
 		0, 1, 0, 0, 7, 0, 0,
 		0, 2, 0, 0, 7, 0, 0,
 		5, 1, 1, 1, 1, 0, 0,
@@ -26,7 +26,7 @@ func FuzzRequests(f *testing.F) {
 		3, 2, 2, 1, 1, 1, 9, 0, 1,
 		2, 1, 1,
 	})
-	f.Add([]byte{ // an ephemeral semaphore, a watch, the end of the stream, time, a restart, more time
+	f.Add([]byte{ // an ephemeral semaphore, a watch, the end of the stream, a pause, a restart, another pause
 		0, 1, 0, 0, 5, 0, 0,
 		3, 1, 1, 3, 2, 1, 9, 0, 0,
 		8, 1, 1, 3, 15, 1,
@@ -35,7 +35,7 @@ func FuzzRequests(f *testing.F) {
 		11, 0, 0,
 		10, 20, 2,
 	})
-	f.Add([]byte{ // an owner and a waiter; the owner can't be ended while it is attached, and is when it is not
+	f.Add([]byte{ // an owner and a waiter: Expire does nothing while the owner is attached, and ends it once detached
 		0, 1, 0, 0, 7, 0, 0,
 		0, 2, 0, 0, 7, 0, 0,
 		3, 1, 1, 3, 1, 1, 9, 0, 0,
@@ -68,7 +68,7 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// source makes values of the fuzzer's bytes; what is missing is zero.
+// source draws values from the fuzzer's bytes. When the bytes run out, the values are zero or empty.
 type source struct{ rest []byte }
 
 func (s *source) byte() byte {
@@ -89,7 +89,7 @@ func (s *source) bytes(n int) []byte {
 	return slices.Clone(b)
 }
 
-// number is small, at one of the protocol's limits, or any.
+// number returns a small number, a number at one of the protocol's limits, or an arbitrary one.
 func (s *source) number() uint64 {
 	edges := []uint64{1 << 63, 1<<64 - 1, 1<<64 - 2, 1_800_000, 1_800_001, 86_400_000, 86_400_001, 1<<32 - 1}
 	switch b := s.byte(); {
@@ -105,7 +105,7 @@ func (s *source) number() uint64 {
 	}
 }
 
-// duration stays far from the end of time: the sum of a run fits in an instant.
+// duration returns a duration that is small enough that the sum of those in a run fits in an instant.
 func (s *source) duration() time.Duration {
 	units := []time.Duration{1, time.Millisecond, time.Second, time.Hour}
 
@@ -143,7 +143,7 @@ func (s *source) request(op byte) node.Request {
 			Description: string(s.data()), ProtectionKey: s.bytes(int(s.byte()) % 20),
 		}
 		if r.Stream == 0 {
-			r.Stream = 1 // 0 is no stream
+			r.Stream = 1 // 0 is not a stream
 		}
 
 		return r
@@ -181,15 +181,16 @@ func (s *source) request(op byte) node.Request {
 	}
 }
 
-// FuzzLoad takes bytes for records in any order, with checksums that are right or wrong. Either they are called
-// damaged, or they are what a node can have written: then the node that comes of them is sound, behaves as the model of
-// the same records until nothing is due any more, and each record is the only way to write what it says.
+// FuzzLoad interprets bytes as records in any order, with correct or wrong checksums. Load must either return
+// ErrDamaged or accept the records because a node can have written them. In the second case, the invariants of the
+// loaded node hold, it behaves like a model of the same records until no deadline is left, and encoding the state again
+// gives the same records.
 //
 //	go test -run '^$' -fuzz FuzzLoad ./internal/node
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(packed(goldenRecords(f)))
-	for i := range goldenRecords(f) { // one is missing
+	for i := range goldenRecords(f) { // without one of the records
 		f.Add(packed(slices.Delete(goldenRecords(f), i, i+1)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -205,12 +206,12 @@ func FuzzLoad(f *testing.F) {
 
 		stored := records{}
 		for _, r := range in {
-			require.NotContains(t, stored, string(r.Key), "a record that was there twice was accepted")
+			require.NotContains(t, stored, string(r.Key), "Load accepted a duplicate record")
 			stored[string(r.Key)] = r.Value
 		}
 		st, err := stored.state()
-		require.NoError(t, err, "accepted by Load, but not by the second reader of the format")
-		require.Equal(t, stored, written(st), "accepted, but not what a node writes")
+		require.NoError(t, err, "Load accepted a record that the second reader of the format rejects")
+		require.Equal(t, stored, written(st), "Load accepted a record that a node would write differently")
 
 		p := &pair{t: t, model: modelOf(st), durable: stored, now: 1}
 		p.restart(node.Config{})
@@ -225,8 +226,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// packed and unpacked turn records into a fuzzer's bytes and back: a byte that says whether the checksum is to be made
-// right, then key and value, each behind its length.
+// packed and unpacked convert records to a fuzzer's bytes and back. Each record is a byte that says whether to append a
+// correct checksum, followed by the key and the value, each preceded by its length.
 func packed(rs []node.Record) []byte {
 	var b []byte
 	for _, r := range rs {
@@ -262,7 +263,7 @@ func yield(rs []node.Record) func(func(node.Record, error) bool) {
 	}
 }
 
-// written is how the format's second writer writes the state.
+// written encodes the state with a second, independent writer of the format.
 func written(st state) records {
 	rs := records{}
 	put := func(key, fields []byte) { rs[string(key)] = append(fields, checksum(key, fields)...) }

@@ -16,8 +16,8 @@ import (
 	"tenure/internal/node"
 )
 
-// golden holds one node's records in format 1: a line each, key and value in hex. The file never changes: a node of
-// every later version loads it. A format 2 gets a file of its own.
+// golden is a file with the records of one node in format 1, one per line, with key and value in hex. The file never
+// changes, because every later version must load it. A format 2 gets its own file.
 const golden = "testdata/golden/format-1.txt"
 
 func goldenRecords(tb testing.TB) []node.Record {
@@ -43,8 +43,8 @@ func goldenRecords(tb testing.TB) []node.Record {
 	return rs
 }
 
-// TestRecords_GoldenAreRead says what the golden records mean.
-func TestRecords_GoldenAreRead(t *testing.T) {
+// TestRecords_ReadsGolden checks what the golden records mean.
+func TestRecords_ReadsGolden(t *testing.T) {
 	t.Parallel()
 	rs := records{}
 	for _, r := range goldenRecords(t) {
@@ -63,7 +63,7 @@ func TestRecords_GoldenAreRead(t *testing.T) {
 		{Stream: 2, Message: node.Attached{Session: 1, TimeoutMillis: 1}},
 		{Stream: 3, Message: node.Attached{Session: 4, TimeoutMillis: 1}},
 	}, fx.Replies)
-	require.EqualValues(t, 1+10_000_000_000, fx.Wake, "session 2 with its timeout of 0 and the grace period")
+	require.EqualValues(t, 1+10_000_000_000, fx.Wake, "session 2 has a timeout of 0 and the grace period")
 
 	require.Equal(t, &node.Description{
 		Name: "job", Data: []byte{0, 0xff, '\n'}, Count: 300, Limit: 300,
@@ -91,8 +91,8 @@ func describe(t *testing.T, n *node.Node, name string) *node.Description {
 	return d.Semaphore
 }
 
-// TestRecords_GoldenAreWritten does what led to the golden records.
-func TestRecords_GoldenAreWritten(t *testing.T) {
+// TestRecords_WritesGolden repeats the requests that led to the golden records.
+func TestRecords_WritesGolden(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	key := []byte("0123456789abcdef")
@@ -106,7 +106,7 @@ func TestRecords_GoldenAreWritten(t *testing.T) {
 		node.Create{From: one, Semaphore: "job", Limit: 300, Data: []byte{0, 0xff, '\n'}},
 		node.Acquire{From: one, Semaphore: "job", Count: 300, TimeoutMillis: 5_000, Data: []byte("first")},
 	)
-	for range 200 { // so that ids need more than one byte
+	for range 200 { // so that some ids need more than one byte
 		p.apply(
 			node.Acquire{From: two, Semaphore: "gone", Count: 1, Ephemeral: true},
 			node.Release{From: two, Semaphore: "gone"},
@@ -125,7 +125,7 @@ func TestRecords_GoldenAreWritten(t *testing.T) {
 	require.Equal(t, want, got, "%s", &hexLines{got})
 }
 
-// hexLines prints records as the golden file holds them.
+// hexLines prints records in the format of the golden file.
 type hexLines struct{ records }
 
 func (h *hexLines) String() string {

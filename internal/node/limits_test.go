@@ -9,8 +9,8 @@ import (
 	"tenure/internal/node"
 )
 
-// crowd is how many sessions and semaphores the limits are tested with: a million, or fewer where each Apply checks the
-// invariants.
+// crowd returns the limit on sessions and semaphores for the test: a million. If Apply checks the invariants, crowd
+// first lowers the limit, since the test would take too long.
 func crowd(t *testing.T, n *node.Node) uint64 {
 	t.Helper()
 	sessions, semaphores := n.Limits()
@@ -23,7 +23,7 @@ func crowd(t *testing.T, n *node.Node) uint64 {
 	return 5_000
 }
 
-// ask applies one request and returns the one message that it leads to.
+// ask applies one request and returns the single message that answers it.
 func ask(t *testing.T, n *node.Node, r node.Request) node.Message {
 	t.Helper()
 	var fx node.Effects
@@ -33,7 +33,7 @@ func ask(t *testing.T, n *node.Node, r node.Request) node.Message {
 	return fx.Replies[0].Message
 }
 
-// TestNode_SessionLimit is the last sentence of A5.
+// TestNode_SessionLimit checks the limit in the last sentence of A5.
 func TestNode_SessionLimit(t *testing.T) {
 	t.Parallel()
 	n := node.New()
@@ -52,11 +52,11 @@ func TestNode_SessionLimit(t *testing.T) {
 	require.Equal(t, node.Failure{Status: node.BadRequest, Issue: "Protection key is too large"},
 		ask(t, n, node.Attach{Stream: next, ProtectionKey: make([]byte, 17)}), "A4 comes before A5")
 	require.Equal(t, node.Failure{Status: node.SessionExpired, Issue: "Session does not exist"},
-		ask(t, n, node.Attach{Stream: next, Session: most + 1}), "the refused one used no id, and restoring has no limit")
+		ask(t, n, node.Attach{Stream: next, Session: most + 1}), "no id was used, and restoring is not limited")
 
 	var fx node.Effects
 	n.Apply(1, node.Detach{Stream: 1}, &fx)
-	require.Equal(t, full, ask(t, n, node.Attach{Stream: next}), "detached sessions exist too")
+	require.Equal(t, full, ask(t, n, node.Attach{Stream: next}), "detached sessions count towards the limit")
 	require.Equal(t, node.Attached{Session: 1}, ask(t, n, node.Attach{Stream: next, Session: 1}))
 
 	require.Equal(t, node.Stopped{Session: 1}, ask(t, n, node.Stop{From: node.From{Stream: next, Session: 1}}))
@@ -64,7 +64,7 @@ func TestNode_SessionLimit(t *testing.T) {
 	require.Equal(t, full, ask(t, n, node.Attach{Stream: next + 2}))
 }
 
-// TestNode_SemaphoreLimit is the limit of Q4, which S1 shares: ephemeral and persistent semaphores count together.
+// TestNode_SemaphoreLimit checks the limit of Q4 and S1. Ephemeral and persistent semaphores both count towards it.
 func TestNode_SemaphoreLimit(t *testing.T) {
 	t.Parallel()
 	n := node.New()
@@ -91,13 +91,13 @@ func TestNode_SemaphoreLimit(t *testing.T) {
 	require.Equal(t, node.Acquired{Result: full},
 		ask(t, n, node.Acquire{From: from, Semaphore: "next", Count: 1, Ephemeral: true}))
 	require.Equal(t, node.AlreadyExists,
-		ask(t, n, node.Create{From: from, Semaphore: "2", Limit: 1}).(node.Created).Status, "S1: what exists is named first")
+		ask(t, n, node.Create{From: from, Semaphore: "2", Limit: 1}).(node.Created).Status, "S1: the limit is checked last")
 	require.Equal(t, "Semaphore does not exist",
 		ask(t, n, node.Acquire{From: from, Semaphore: "next", Count: 1}).(node.Acquired).Issue, "Q3 comes before Q4")
 	require.True(t, ask(t, n, node.Acquire{From: from, Semaphore: "2", Count: 1}).(node.Acquired).Acquired,
-		"what exists can be acquired")
+		"an existing semaphore can be acquired")
 
-	// One goes with its last link (Q11), and there is room for one.
+	// An ephemeral semaphore is deleted with its last link (Q11), which makes room for another one.
 	require.True(t, ask(t, n, node.Release{From: from, Semaphore: "1"}).(node.Released).Released)
 	require.True(t,
 		ask(t, n, node.Acquire{From: from, Semaphore: "next", Count: 1, Ephemeral: true}).(node.Acquired).Acquired)

@@ -11,7 +11,7 @@ import (
 	"tenure/internal/node"
 )
 
-// sound is a state that a node can have written; the cases of TestLoad_Damaged break it.
+// sound returns a state that a node can have written. The cases of TestLoad_Damaged break it.
 func sound() state {
 	return state{
 		counters: countersRecord{session: 3, semaphore: 2, order: 4},
@@ -35,34 +35,34 @@ func load(rs records) (*node.Node, error) { return node.Load(1, node.Config{}, r
 func TestLoad_Damaged(t *testing.T) {
 	t.Parallel()
 	_, err := load(written(sound()))
-	require.NoError(t, err, "what the cases break must be sound")
+	require.NoError(t, err, "the state must be sound before the cases break it")
 
 	for name, damage := range map[string]func(*state){
-		"session of a link is missing":        func(s *state) { s.sessions = s.sessions[:1] },
-		"semaphore of a link is missing":      func(s *state) { s.semaphores = s.semaphores[1:] },
-		"counters are missing":                func(s *state) { s.counters = countersRecord{} },
-		"session id above its counter":        func(s *state) { s.counters.session = 2 },
-		"semaphore id above its counter":      func(s *state) { s.counters.semaphore = 1 },
-		"order id above its counter":          func(s *state) { s.counters.order = 3 },
-		"two semaphores of one name":          func(s *state) { s.semaphores[1].name = "job" },
-		"two links of one order id":           func(s *state) { s.links[1].order = 1 },
-		"order id 0":                          func(s *state) { s.links[0].order = 0 },
-		"count 0":                             func(s *state) { s.links[0].count = 0 },
-		"count above the limit":               func(s *state) { s.links[1].count = 2 },
-		"limit 0":                             func(s *state) { s.semaphores[0].limit = 0; s.links = s.links[2:] },
-		"session id 0":                        func(s *state) { s.sessions[0].id = 0; s.links[0].session = 0 },
-		"semaphore id 0":                      func(s *state) { s.semaphores[1].id = 0; s.links[2].semaphore = 0 },
-		"session timeout above 30 min":        func(s *state) { s.sessions[0].timeout = 1_800_001 },
-		"description of 1,025 bytes":          func(s *state) { s.sessions[0].description = tooLongString },
-		"key of 17 bytes":                     func(s *state) { s.sessions[0].key = "0123456789abcdefg" },
-		"name of 1,025 bytes":                 func(s *state) { s.semaphores[0].name = tooLongString },
-		"semaphore data above 1 MiB":          func(s *state) { s.semaphores[0].data = string(tooLargeData) },
-		"link data above 1 MiB":               func(s *state) { s.links[0].data = string(tooLargeData) },
-		"acquire timeout above a day":         func(s *state) { s.links[1].timeout = 86_400_001 },
-		"acquire timeout just below for ever": func(s *state) { s.links[1].timeout = forever - 1 },
-		"waiter with timeout 0":               func(s *state) { s.links[1].timeout = 0 },
-		"ephemeral semaphore without links":   func(s *state) { s.links = s.links[:2] },
-		"ephemeral semaphore with a limit":    func(s *state) { s.semaphores[1].limit = 5 },
+		"session of a link is missing":       func(s *state) { s.sessions = s.sessions[:1] },
+		"semaphore of a link is missing":     func(s *state) { s.semaphores = s.semaphores[1:] },
+		"counters are missing":               func(s *state) { s.counters = countersRecord{} },
+		"session id above its counter":       func(s *state) { s.counters.session = 2 },
+		"semaphore id above its counter":     func(s *state) { s.counters.semaphore = 1 },
+		"order id above its counter":         func(s *state) { s.counters.order = 3 },
+		"two semaphores with the same name":  func(s *state) { s.semaphores[1].name = "job" },
+		"two links with the same order id":   func(s *state) { s.links[1].order = 1 },
+		"order id 0":                         func(s *state) { s.links[0].order = 0 },
+		"count 0":                            func(s *state) { s.links[0].count = 0 },
+		"count above the limit":              func(s *state) { s.links[1].count = 2 },
+		"limit 0":                            func(s *state) { s.semaphores[0].limit = 0; s.links = s.links[2:] },
+		"session id 0":                       func(s *state) { s.sessions[0].id = 0; s.links[0].session = 0 },
+		"semaphore id 0":                     func(s *state) { s.semaphores[1].id = 0; s.links[2].semaphore = 0 },
+		"session timeout above 30 min":       func(s *state) { s.sessions[0].timeout = 1_800_001 },
+		"description of 1,025 bytes":         func(s *state) { s.sessions[0].description = tooLongString },
+		"key of 17 bytes":                    func(s *state) { s.sessions[0].key = "0123456789abcdefg" },
+		"name of 1,025 bytes":                func(s *state) { s.semaphores[0].name = tooLongString },
+		"semaphore data above 1 MiB":         func(s *state) { s.semaphores[0].data = string(tooLargeData) },
+		"link data above 1 MiB":              func(s *state) { s.links[0].data = string(tooLargeData) },
+		"acquire timeout above a day":        func(s *state) { s.links[1].timeout = 86_400_001 },
+		"acquire timeout just below forever": func(s *state) { s.links[1].timeout = forever - 1 },
+		"waiter with timeout 0":              func(s *state) { s.links[1].timeout = 0 },
+		"ephemeral semaphore without links":  func(s *state) { s.links = s.links[:2] },
+		"ephemeral semaphore with a limit":   func(s *state) { s.semaphores[1].limit = 5 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,18 +90,18 @@ func TestLoad_DamagedBytes(t *testing.T) {
 		"counters with an id":          sealed("c"+id, 1, 0, 0),
 		"link with one id":             sealed("l"+id, 1, 1, 1, 0),
 		"no value":                     {Key: []byte("s" + id)},
-		"value shorter than its sum":   {Key: []byte("s" + id), Value: []byte{1, 2, 3}},
+		"value shorter than checksum":  {Key: []byte("s" + id), Value: []byte{1, 2, 3}},
 		"no fields":                    sealed("s" + id),
 		"a field is missing":           sealed("s"+id, 0, 0),
-		"a field too many":             sealed("s"+id, 0, 0, 0, 0),
+		"an extra field":               sealed("s"+id, 0, 0, 0, 0),
 		"text longer than the value":   sealed("s"+id, 0, 9, 'x', 0),
 		"number longer than needed":    sealed("s"+id, 0x80, 0x00, 0, 0),
-		"number without end":           sealed("s"+id, 0x80),
+		"unterminated number":          sealed("s"+id, 0x80),
 		"number above 2^64-1":          sealed("c", 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0),
-		"neither ephemeral nor not":    sealed("m"+id, 0, 1, 2, 0),
-		"sum of another record's key":  {Key: []byte("s" + id), Value: sealed("s"+id+id, 0, 0, 0).Value},
-		"sum in the other byte order":  {Key: []byte("c"), Value: backwards(sealed("c", 1, 1, 1).Value)},
-		"counters without their bytes": sealed("c"),
+		"ephemeral is neither 0 nor 1": sealed("m"+id, 0, 1, 2, 0),
+		"checksum of another key":      {Key: []byte("s" + id), Value: sealed("s"+id+id, 0, 0, 0).Value},
+		"checksum in big endian":       {Key: []byte("c"), Value: backwards(sealed("c", 1, 1, 1).Value)},
+		"counters without fields":      sealed("c"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,14 +116,14 @@ func TestLoad_DamagedBytes(t *testing.T) {
 	}
 }
 
-// backwards turns the last four bytes round.
+// backwards reverses the last four bytes.
 func backwards(value []byte) []byte {
 	slices.Reverse(value[len(value)-4:])
 
 	return value
 }
 
-// TestLoad_AnyFlippedBit: no record survives a change of one bit, be it in its key or its value.
+// TestLoad_AnyFlippedBit checks that Load detects a change of any single bit in the key or the value of a record.
 func TestLoad_AnyFlippedBit(t *testing.T) {
 	t.Parallel()
 	count := len(goldenRecords(t))
@@ -142,7 +142,7 @@ func TestLoad_AnyFlippedBit(t *testing.T) {
 	}
 }
 
-func TestLoad_TwiceTheSameRecord(t *testing.T) {
+func TestLoad_DuplicateRecord(t *testing.T) {
 	t.Parallel()
 	for _, r := range goldenRecords(t) {
 		_, err := node.Load(1, node.Config{}, yield(append(goldenRecords(t), r)))
@@ -150,7 +150,8 @@ func TestLoad_TwiceTheSameRecord(t *testing.T) {
 	}
 }
 
-// TestLoad_TwoValuesOfOneKey: each is sound by itself, and with the other records, but who says which of them counts?
+// TestLoad_TwoValuesOfOneKey checks that Load refuses two different values for a key. Each would be valid together with
+// the other records, but nothing says which one is current.
 func TestLoad_TwoValuesOfOneKey(t *testing.T) {
 	t.Parallel()
 	differ := 0
@@ -171,11 +172,12 @@ func TestLoad_TwoValuesOfOneKey(t *testing.T) {
 		_, err := node.Load(1, node.Config{}, yield(rs))
 		require.ErrorIs(t, err, node.ErrDamaged, "%x", key)
 	}
-	require.Equal(t, 4, differ, "one of each kind")
+	require.Equal(t, 4, differ, "one record of each kind must differ")
 }
 
-// TestLoad_TakesTheStoresError: a store that can't read is not a damaged node.
-func TestLoad_TakesTheStoresError(t *testing.T) {
+// TestLoad_ReturnsStoreError checks that Load returns the store's error, and does not call the records damaged, if the
+// store cannot read.
+func TestLoad_ReturnsStoreError(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk is gone")
 	n, err := node.Load(1, node.Config{}, func(yield func(node.Record, error) bool) {
@@ -186,7 +188,7 @@ func TestLoad_TakesTheStoresError(t *testing.T) {
 	require.Nil(t, n)
 }
 
-func TestLoad_NothingIsANewNode(t *testing.T) {
+func TestLoad_NoRecords(t *testing.T) {
 	t.Parallel()
 	n, err := load(records{})
 	require.NoError(t, err)
@@ -195,7 +197,7 @@ func TestLoad_NothingIsANewNode(t *testing.T) {
 	require.Equal(t, []node.Reply{{Stream: 1, Message: node.Attached{Session: 1, TimeoutMillis: 1}}}, fx.Replies)
 }
 
-// TestLoad_KeepsNoSlice: the store's slices are gone when Load has returned.
+// TestLoad_KeepsNoSlice checks that the node does not use the store's slices after Load has returned.
 func TestLoad_KeepsNoSlice(t *testing.T) {
 	t.Parallel()
 	rs := goldenRecords(t)

@@ -10,10 +10,11 @@ import (
 	"tenure/internal/node"
 )
 
-// model is the node's slow twin: docs/protocol.md as literally as it can be written down. Everything is in slices that
-// are searched from the start. Who owns is stored nowhere: each time it matters, the links of the semaphore are taken
-// by order id and granted while they fit (Q10). Who is told of an operation follows from the difference between before
-// and after it. It shares the types of requests and replies with the node, and no code.
+// model is the slow twin of the node. It implements docs/protocol.md as literally as possible, with slices that it
+// searches from the start. It does not store which links are owners. Whenever it needs to know, it goes through the
+// links of the semaphore by order id and grants them while they fit (Q10). To find out which streams to notify about an
+// operation, it compares the states before and after. The model shares the types of requests and replies with the node,
+// but no code.
 type model struct {
 	config     node.Config
 	now        clock.Instant
@@ -27,13 +28,13 @@ type model struct {
 
 type modelSession struct {
 	id          uint64
-	stream      node.StreamID // 0: detached
-	made        bool          // by that stream's attach, and not only attached to it (A11)
+	stream      node.StreamID // 0 if detached
+	made        bool          // the attach of the current stream created the session (A11)
 	seq         uint64
 	timeout     uint64 // ms
 	description string
 	key         []byte
-	deadline    clock.Instant // of a detached one
+	deadline    clock.Instant // of a detached session
 }
 
 type modelSemaphore struct {
@@ -51,11 +52,11 @@ type modelLink struct {
 	timeout            uint64 // ms
 	data               []byte
 
-	// Of the acquire that is to be answered when the link comes to own.
+	// Of the acquire to answer when the link becomes an owner.
 	stream   node.StreamID
 	req      uint64
 	answered bool
-	deadline clock.Instant // 0: never; without meaning once the link owns
+	deadline clock.Instant // 0 for never; meaningless once the link is an owner
 }
 
 type modelWatch struct {
@@ -79,11 +80,11 @@ const (
 	longestKey         = 16
 )
 
-// apply is the node's Apply. What it returns is all that the request led to.
+// apply is the model's version of Node.Apply. It returns the replies to the request and the next wake-up.
 func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply, wake clock.Instant) {
 	m.replies = nil
 	m.now = max(m.now, now)
-	m.happen() // what was due before the request, comes before the request
+	m.happen() // what is due takes effect before the request
 	switch r := req.(type) {
 	case node.Attach:
 		m.attach(r)
@@ -91,7 +92,7 @@ func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply
 		m.detach(r.Stream)
 	case node.Abandon:
 		m.abandon(r.Stream)
-	case node.Expire: // A12, as if it were due
+	case node.Expire: // A12, as if the deadline had come
 		if s := m.session(r.Session); s != nil && s.stream == 0 {
 			m.destroy(s)
 		}
@@ -111,12 +112,12 @@ func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply
 		m.describe(r)
 	case node.Tick:
 	}
-	m.happen() // a timeout of 0 is over at once (A10)
+	m.happen() // a timeout of 0 expires immediately (A10)
 
 	return m.replies, m.wake()
 }
 
-// restart is the loss of all that is not durable (A13, A6).
+// restart discards all state that is not durable (A13, A6).
 func (m *model) restart(lost clock.Instant) {
 	m.now = lost
 	m.watches = nil
@@ -130,7 +131,7 @@ func (m *model) restart(lost clock.Instant) {
 	}
 }
 
-// grace is N5, in ms.
+// grace returns the grace period of N5 in ms.
 func (m *model) grace() uint64 {
 	check, grace := uint64(m.config.SelfCheckPeriodMillis), uint64(m.config.SessionGracePeriodMillis)
 	if check == 0 {
@@ -155,10 +156,10 @@ func (m *model) grace() uint64 {
 	return grace
 }
 
-// An event is what happens by time alone.
+// modelEvent is the expiry of a session or the timeout of a waiter.
 type modelEvent struct {
 	at      clock.Instant
-	waiter  bool // sessions first
+	waiter  bool // at the same instant, sessions come first
 	id      uint64
 	session *modelSession
 	link    *modelLink
@@ -203,7 +204,7 @@ func (m *model) wake() clock.Instant {
 	return 0
 }
 
-// happen lets everything that is due happen, one after another.
+// happen carries out all events that are due, one after another.
 func (m *model) happen() {
 	for {
 		events := m.events()
@@ -319,7 +320,7 @@ func (m *model) stop(r node.Stop) { // A14
 	m.destroy(m.session(r.Session))
 }
 
-// destroy is A12: it tells nobody of the session itself, and goes by semaphore id (Q12).
+// destroy ends the session (A12). It handles the semaphores by id (Q12) and sends nothing to the session itself.
 func (m *model) destroy(s *modelSession) {
 	m.forgetWatches(s)
 	m.sessions = slices.DeleteFunc(m.sessions, func(x *modelSession) bool { return x == s })
@@ -617,8 +618,8 @@ func (m *model) description(sem *modelSemaphore) *node.Description {
 	return d
 }
 
-// operate runs what changes one semaphore and answers the requester, and afterwards tells everybody else: those who own
-// now and had not been answered, then the watchers (Q12).
+// operate calls change, which changes one semaphore and answers the requester. Afterwards it notifies everybody else:
+// first the new owners whose acquire has not been answered yet, then the watchers (Q12).
 func (m *model) operate(sem *modelSemaphore, change func()) {
 	before := m.description(sem)
 	change()
@@ -641,7 +642,7 @@ func (m *model) operate(sem *modelSemaphore, change func()) {
 		}))
 }
 
-// notify fires the watches that wait for one of the two changes (S6).
+// notify fires the watches that match one of the changes (S6).
 func (m *model) notify(sem *modelSemaphore, data, owners bool) {
 	var left []modelWatch
 	for _, w := range m.watches {
@@ -662,13 +663,13 @@ func (m *model) makeSemaphore(name string, limit uint64, ephemeral bool, data []
 	return sem
 }
 
-// removeSemaphore fires every watch there is (Q11, S3, S6).
+// removeSemaphore deletes the semaphore and fires all its watches (Q11, S3, S6).
 func (m *model) removeSemaphore(sem *modelSemaphore) {
 	m.notify(sem, true, true)
 	m.semaphores = slices.DeleteFunc(m.semaphores, func(x *modelSemaphore) bool { return x == sem })
 }
 
-// queue returns the semaphore's links, told apart by Q9 and Q10.
+// queue returns the links of the semaphore, separated into owners and waiters by Q9 and Q10.
 func (m *model) queue(sem *modelSemaphore) (owners, waiters []*modelLink) {
 	left := sem.limit
 	for _, l := range m.links {
@@ -691,7 +692,7 @@ func (m *model) owns(l *modelLink) bool {
 	return slices.Contains(owners, l)
 }
 
-// stranger is Q2.
+// stranger checks that the session of the request is attached to the stream of the request (Q2).
 func (m *model) stranger(f node.From) (node.Status, string) {
 	switch s := m.session(f.Session); {
 	case s == nil:
@@ -703,7 +704,8 @@ func (m *model) stranger(f node.From) (node.Status, string) {
 	}
 }
 
-// tellAcquirer answers the acquire that made or renewed the link, if the stream that it came over is still there (A8).
+// tellAcquirer answers the latest acquire of the link, if the session is still attached to the stream of that acquire
+// (A8).
 func (m *model) tellAcquirer(l *modelLink, status node.Status, issue string, acquired bool) {
 	if s := m.session(l.session); l.stream != 0 && s.stream == l.stream {
 		m.say(l.stream, node.Acquired{Result: result(l.req, status, issue), Acquired: acquired})
@@ -762,7 +764,7 @@ func (m *model) forgetWatches(s *modelSession) {
 	m.watches = slices.DeleteFunc(m.watches, func(w modelWatch) bool { return w.session == s.id })
 }
 
-// deadline is when an acquire's timeout that starts now is over; 0: never.
+// deadline returns the instant at which an acquire's timeout that starts now expires, or 0 if it never does.
 func (m *model) deadline(timeout uint64) clock.Instant {
 	if timeout == forever {
 		return 0
@@ -777,7 +779,7 @@ func result(req uint64, status node.Status, issue string) node.Result {
 	return node.Result{Req: req, Status: status, Issue: issue}
 }
 
-// modelOf returns the model of a node with these records; it is to be restarted.
+// modelOf returns the model of a node with these records. The caller must restart it before use.
 func modelOf(st state) *model {
 	m := &model{lastIDs: st.counters}
 	for _, s := range st.sessions {
@@ -800,7 +802,7 @@ func modelOf(st state) *model {
 	return m
 }
 
-// state is what the model expects to be durable.
+// state returns the state that the model expects to be durable.
 func (m *model) state() state {
 	st := state{counters: m.lastIDs}
 	for _, s := range m.sessions {

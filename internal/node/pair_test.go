@@ -15,7 +15,7 @@ import (
 	"tenure/internal/node"
 )
 
-// tester is what *testing.T and *rapid.T have in common.
+// tester is the common interface of *testing.T and *rapid.T.
 type tester interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -23,20 +23,20 @@ type tester interface {
 	FailNow()
 }
 
-// pair is a node and its model side by side. Each request goes to both, and whatever they say differently fails the
-// test. So does whatever a second node with the same inputs does differently, be it the order of two deletions: the
-// order of a map's keys must reach nothing.
+// pair runs a node and its model side by side. It sends each request to both and fails the test if their replies
+// differ. It also runs a second node with the same inputs, and fails the test if its effects differ from those of the
+// first in any way, such as in the order of two deletions. No effect may depend on the iteration order of a map.
 type pair struct {
 	t       tester
 	config  node.Config
 	node    *node.Node
-	twin    *node.Node // gets the same, and must do the same to the byte
+	twin    *node.Node // gets the same inputs and must produce identical effects
 	model   *model
 	durable records
 	now     clock.Instant
 }
 
-// same makes nil equal to empty, and keeps cmp from looking at each of a million bytes by itself.
+// same treats nil and empty as equal, and compares byte slices as a whole because cmp is slow on a megabyte.
 var same = cmp.Options{
 	cmp.AllowUnexported(state{}, countersRecord{}, sessionRecord{}, semaphoreRecord{}, linkRecord{}),
 	cmp.Comparer(bytes.Equal),
@@ -47,7 +47,7 @@ func newPair(t tester) *pair {
 	return &pair{t: t, node: node.New(), twin: node.New(), model: &model{}, durable: records{}, now: 1}
 }
 
-// apply sends the requests as one batch at the pair's now, and commits what they changed.
+// apply applies the requests as one batch at p.now and commits the changes.
 func (p *pair) apply(requests ...node.Request) node.Effects {
 	p.t.Helper()
 	var fx, twinFX node.Effects
@@ -61,25 +61,25 @@ func (p *pair) apply(requests ...node.Request) node.Effects {
 			p.t.Fatalf("after %s: replies of the model (-) and the node (+):\n%s", shown(r), diff)
 		}
 		if wake != fx.Wake {
-			p.t.Fatalf("after %s: wake at %d by the model, at %d by the node, now %d", shown(r), wake, fx.Wake, p.model.now)
+			p.t.Fatalf("after %s: the model wakes at %d, the node at %d, now is %d", shown(r), wake, fx.Wake, p.model.now)
 		}
 	}
 	if !reflect.DeepEqual(fx, twinFX) {
-		p.t.Fatalf("two nodes with the same inputs do not do the same: %s and %s", shown(fx), shown(twinFX))
+		p.t.Fatalf("two nodes with the same inputs have different effects: %s and %s", shown(fx), shown(twinFX))
 	}
 	p.durable.commit(fx.Changes)
 
 	return fx
 }
 
-// shown is for a failure's text: without the megabyte that a request may carry.
+// shown formats x for a failure message, without the megabyte of data that a request may carry.
 func shown(x any) string {
 	s := fmt.Sprintf("%T%+v", x, x)
 
 	return s[:min(len(s), 500)]
 }
 
-// restart loads the node anew from what is durable; it was lost now.
+// restart loads the node again from the durable records, as if it had been lost at p.now.
 func (p *pair) restart(config node.Config) {
 	p.t.Helper()
 	p.config = config
@@ -92,12 +92,12 @@ func (p *pair) restart(config node.Config) {
 func (p *pair) load(stored iter.Seq2[node.Record, error]) *node.Node {
 	p.t.Helper()
 	n, err := node.Load(p.now, p.config, stored)
-	require.NoError(p.t, err, "load what the node itself has written")
+	require.NoError(p.t, err, "load records that the node itself has written")
 
 	return n
 }
 
-// requireSameState compares what is durable, what a load makes of it, and what the node would describe, with the model.
+// requireSameState compares the model with the durable state, with a node loaded from it, and with the running node.
 func (p *pair) requireSameState() {
 	p.t.Helper()
 	got, err := p.durable.state()
@@ -147,7 +147,7 @@ func (p *pair) requireSameDescriptions(which string, n *node.Node, from node.Fro
 	}
 }
 
-// forgetOwnersTimeouts: the protocol gives no meaning to the timeout of a link that owns.
+// forgetOwnersTimeouts clears the timeouts of owners, which have no meaning in the protocol.
 func (p *pair) forgetOwnersTimeouts(s *state) {
 	for i, l := range s.links {
 		owned := slices.ContainsFunc(p.model.links, func(x *modelLink) bool { return x.order == l.order && p.model.owns(x) })

@@ -13,11 +13,11 @@ import (
 	"tenure/internal/node"
 )
 
-// TestNode_MatchesModel applies random operations, restarts among them, to the node and to its slow twin.
-// -rapid.checks and -rapid.steps make it longer.
+// TestNode_MatchesModel applies random operations, including restarts, to the node and to its model. The flags
+// -rapid.checks and -rapid.steps make it run longer.
 func TestNode_MatchesModel(t *testing.T) {
 	t.Parallel()
-	for i := range 3 { // times -rapid.checks
+	for i := range 3 { // each runs -rapid.checks times
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, matchModel)
@@ -25,7 +25,7 @@ func TestNode_MatchesModel(t *testing.T) {
 	}
 }
 
-// FuzzModel is the same with the fuzzer's guidance: go test -run '^$' -fuzz FuzzModel ./internal/node.
+// FuzzModel is TestNode_MatchesModel guided by the fuzzer: go test -run '^$' -fuzz FuzzModel ./internal/node.
 func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(matchModel)) }
 
 func matchModel(t *rapid.T) {
@@ -37,17 +37,17 @@ func matchModel(t *rapid.T) {
 		"advance": d.advance,
 		"restart": d.lose,
 		"batch":   d.batch,
-		"queue":   d.batch, // more often than the rest, so that queues grow
+		"queue":   d.batch, // repeated to make batches more frequent, so that queues grow
 		"crowd":   d.batch,
 		"":        func(*rapid.T) { d.requireSameState() },
 	})
 }
 
-// drawer draws requests that a server may send, the late ones of streams that have ended included.
+// drawer draws requests that a server may send, including late ones from streams that have ended.
 type drawer struct {
 	*pair
 	last  node.StreamID
-	froms []node.From // every stream that was ever attached
+	froms []node.From // all streams that were ever attached
 	req   uint64
 }
 
@@ -56,7 +56,7 @@ var (
 	tooLargeData  = make([]byte, largestData+1)
 )
 
-// begin makes what most operations need to mean something: sessions and semaphores.
+// begin creates the sessions and semaphores that most operations need.
 func (d *drawer) begin(t *rapid.T) {
 	for range 3 {
 		d.last++
@@ -159,7 +159,7 @@ func (d *drawer) attach(t *rapid.T) node.Request {
 			r.ProtectionKey = []byte("0123456789abcdefg")
 		}
 	}
-	if seldom(t, "twice") { // a stream that started a session already
+	if seldom(t, "twice") { // a stream that has already started a session
 		r.Stream = d.from(t).Stream
 
 		return r
@@ -173,7 +173,7 @@ func (d *drawer) attach(t *rapid.T) node.Request {
 	return r
 }
 
-// end ends some streams, or sessions, at one instant.
+// end ends some streams or sessions at the same instant.
 func (d *drawer) end(t *rapid.T) {
 	ends := make([]node.Request, rapid.IntRange(1, 3).Draw(t, "ends"))
 	for i := range ends {
@@ -192,7 +192,7 @@ func (d *drawer) end(t *rapid.T) {
 	d.apply(ends...)
 }
 
-// expire is mostly of a session that is detached.
+// expire draws an Expire, usually for a detached session.
 func (d *drawer) expire(t *rapid.T) node.Request {
 	detached := slices.DeleteFunc(slices.Clone(d.model.sessions), func(s *modelSession) bool { return s.stream != 0 })
 	if len(detached) == 0 || rapid.IntRange(0, 3).Draw(t, "any") == 3 {
@@ -202,7 +202,7 @@ func (d *drawer) expire(t *rapid.T) node.Request {
 	return node.Expire{Session: rapid.SampledFrom(detached).Draw(t, "detached").id}
 }
 
-// from is mostly a stream that is attached.
+// from draws the sender of a request, usually an attached stream.
 func (d *drawer) from(t *rapid.T) node.From {
 	if seldom(t, "stale") {
 		if len(d.froms) > 0 {
@@ -245,7 +245,8 @@ func (d *drawer) data(t *rapid.T) []byte {
 	return pick(t, "data", nil, []byte{}, []byte("x"), []byte("y"))
 }
 
-// advance lets time pass: to what is due next, to just before it, beyond it, or a bit back, which counts as not at all.
+// advance moves the clock to the next deadline, to just before it, further ahead, or a little back. Moving it back has
+// no effect on the node. It then applies a request.
 func (d *drawer) advance(t *rapid.T) {
 	wake := d.model.wake()
 	switch pick(t, "to", "wake", "wake", "wake", "before", "beyond", "far", "back") {
@@ -265,7 +266,8 @@ func (d *drawer) advance(t *rapid.T) {
 	d.apply(pick[node.Request](t, "with", node.Tick{}, d.request(t)))
 }
 
-// lose restarts the node, now and then with another clock and other settings; some sessions come back at once.
+// lose restarts the node, sometimes with another clock origin and with other settings. Some sessions come back
+// immediately.
 func (d *drawer) lose(t *rapid.T) {
 	if rapid.Bool().Draw(t, "another clock") {
 		d.now = clock.Instant(rapid.IntRange(1, 1_000_000_000).Draw(t, "origin"))

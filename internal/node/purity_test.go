@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// allowed is what the package may import, and of packages that can do more than it may, what it may use. Nothing of it
-// reads a clock, does I/O, draws at random or knows of goroutines.
+// allowed lists the packages that the package may import. For packages that contain more than the package may use, it
+// also lists the permitted identifiers. None of them reads a clock, does I/O, uses randomness or involves goroutines.
 var allowed = map[string][]string{
 	"bytes":                 nil,
 	"cmp":                   nil,
@@ -23,14 +23,14 @@ var allowed = map[string][]string{
 	"errors":                nil,
 	"fmt":                   {"Errorf", "Sprintf"},
 	"hash/crc32":            nil,
-	"iter":                  {"Seq", "Seq2"}, // Pull starts goroutines of a kind
+	"iter":                  {"Seq", "Seq2"}, // Pull starts a coroutine
 	"slices":                nil,
 	"time":                  {"Duration", "Millisecond", "Second"},
 	"tenure/internal/clock": {"Instant"}, // a number; its methods do arithmetic
 }
 
-// TestNode_IsPure holds the package's source to what makes it a state machine: no import beyond the list, and nothing
-// of Go itself that starts or awaits a goroutine.
+// TestNode_IsPure checks that the package imports only the packages in allowed and uses no language feature that starts
+// or waits for a goroutine.
 func TestNode_IsPure(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
@@ -48,8 +48,8 @@ func TestNode_IsPure(t *testing.T) {
 	}
 }
 
-// TestNode_IsPure_Notices shows that the test above would see each fault.
-func TestNode_IsPure_Notices(t *testing.T) {
+// TestNode_IsPure_DetectsViolations checks that TestNode_IsPure reports each kind of violation.
+func TestNode_IsPure_DetectsViolations(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]string{
 		`import "os"`:                                       "imports os",
@@ -61,7 +61,7 @@ func TestNode_IsPure_Notices(t *testing.T) {
 		`import "tenure/internal/clock"; var _ clock.Clock`: "uses clock.Clock",
 		`import "fmt"; func f() { fmt.Println() }`:          "uses fmt.Println",
 		`func f() { go f() }`:                               "starts a goroutine",
-		`func f() { select {} }`:                            "selects",
+		`func f() { select {} }`:                            "has a select statement",
 		`var _ chan int`:                                    "has a channel",
 		`func f() { println() }`:                            "prints",
 		`import "unsafe"`:                                   "imports unsafe",
@@ -88,7 +88,7 @@ type impurity struct {
 
 func impurities(file *ast.File) (found []impurity) {
 	note := func(pos token.Pos, what string) { found = append(found, impurity{pos, what}) }
-	names := map[string]string{} // of the packages that are allowed in part
+	names := map[string]string{} // packages with permitted identifiers: import path by name
 	for _, spec := range file.Imports {
 		path, err := strconv.Unquote(spec.Path.Value)
 		some, ok := allowed[path]
@@ -106,7 +106,7 @@ func impurities(file *ast.File) (found []impurity) {
 		case *ast.GoStmt:
 			note(n.Pos(), "starts a goroutine")
 		case *ast.SelectStmt:
-			note(n.Pos(), "selects")
+			note(n.Pos(), "has a select statement")
 		case *ast.ChanType:
 			note(n.Pos(), "has a channel")
 		case *ast.CallExpr:

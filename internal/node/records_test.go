@@ -12,7 +12,7 @@ import (
 	"tenure/internal/node"
 )
 
-// state is a node's records, read by a second reader of the format, which knows nothing of the node's own.
+// state holds the records of a node, decoded by a second reader of the format that shares no code with the node.
 type state struct {
 	counters   countersRecord
 	sessions   []sessionRecord
@@ -47,7 +47,7 @@ func (s *state) sort() {
 	slices.SortFunc(s.links, func(a, b linkRecord) int { return cmp.Compare(a.order, b.order) })
 }
 
-// read adds a record to the state. It returns what it was: one of the four types above.
+// read adds a record to the state. It returns the decoded record, which has one of the four types above.
 func (s *state) read(r node.Record) (record any, err error) {
 	f, err := newFields(r)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *state) read(r node.Record) (record any, err error) {
 		return nil, fmt.Errorf("record %x: unknown kind", r.Key)
 	}
 	if len(f.rest) > 0 || f.bad {
-		return nil, fmt.Errorf("record %x: value %x is no sequence of its fields", r.Key, r.Value)
+		return nil, fmt.Errorf("record %x: value %x does not match the fields of its kind", r.Key, r.Value)
 	}
 
 	return record, nil
@@ -84,7 +84,7 @@ func (s *state) read(r node.Record) (record any, err error) {
 
 func keyID(k string) uint64 { return binary.BigEndian.Uint64([]byte(k)) }
 
-// fields takes a record's value apart.
+// fields reads the fields of a record's value.
 type fields struct {
 	rest []byte
 	bad  bool
@@ -130,7 +130,7 @@ func (f *fields) string() string {
 	return s
 }
 
-// records is what a store holds of a node, by key.
+// records holds the values of a node's records by key, as a store does.
 type records map[string][]byte
 
 func (rs records) commit(changes []node.Record) {
@@ -143,10 +143,10 @@ func (rs records) commit(changes []node.Record) {
 	}
 }
 
-// all yields the records as a store does: in the order of the keys' bytes, in slices that it uses again.
+// all yields the records as a store does: in byte order of the keys, in slices that it reuses.
 func (rs records) all() iter.Seq2[node.Record, error] { return rs.in(slices.Sorted(maps.Keys(rs))) }
 
-// backwards yields them in an order that a node need not expect.
+// backwards yields the records in descending order of the keys, since Load accepts any order.
 func (rs records) backwards() iter.Seq2[node.Record, error] {
 	keys := slices.Sorted(maps.Keys(rs))
 	slices.Reverse(keys)

@@ -10,7 +10,7 @@ import (
 	"tenure/internal/node"
 )
 
-// change prints a record that was put or deleted.
+// change formats a record that was written or deleted.
 func (s *scenario) change(r node.Record) string {
 	if r.Value == nil {
 		return "del " + s.key(r.Key)
@@ -53,7 +53,8 @@ func (s *scenario) key(key []byte) string {
 	}
 }
 
-// reply prints what a stream is told. It is good unless it refuses, ends or takes something away.
+// reply formats a reply. The result good is false for a refusal, for a failure of the stream, and if nothing was
+// acquired or released.
 func (s *scenario) reply(r node.Reply) (line string, good bool) {
 	to := s.labels[r.Stream]
 	switch m := r.Message.(type) {
@@ -97,7 +98,8 @@ func (s *scenario) reply(r node.Reply) (line string, good bool) {
 	}
 }
 
-// outcome prints a result. A refused request must not be said to have done anything.
+// outcome formats a result. A refused request that claims to have done something is marked with AND, so that it stands
+// out in the scenario.
 func outcome(to, done string, r node.Result, did bool) (line string, good bool) {
 	switch {
 	case r.Status != node.Success && did && (done == "acquired" || done == "released" || done == "described"):
@@ -172,7 +174,7 @@ func optional(name, value string) string {
 	return " " + name + "=" + short(value)
 }
 
-// short prints x*1024 for a long run of one byte.
+// short abbreviates a long run of one byte, for example to x*1024.
 func short(s string) string {
 	switch {
 	case s == "":

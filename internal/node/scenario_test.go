@@ -16,35 +16,37 @@ import (
 	"tenure/internal/node"
 )
 
-// TestNode_Scenarios plays testdata/*.txt: each file shows one rule of docs/protocol.md. What a scenario expects is
-// written down in its file, and every step is also held against the model. go test -run Scenarios -rewrite writes the
-// files anew; say in the commit why.
+// TestNode_Scenarios runs the scenarios in testdata/*.txt, each of which shows one rule of docs/protocol.md. A file
+// contains the expected effects, and every step is also compared with the model. To rewrite the files, run go test
+// -run Scenarios -rewrite, and give the reason in the commit message.
 //
-// A block is a list of commands, one a line, and the effects of all of them: changes of records, replies, and the
-// next wake-up when it is another one than before. A block that opens with quiet prints nothing, and fails if anything
-// is refused or not granted; one that opens with batch is one Effects.
+// A block is a list of commands, one per line, followed by the effects of all of them: the changed records, the
+// replies, and the next wake-up if it differs from the previous one. A block that starts with quiet prints nothing, and
+// fails if a request is refused, or if it is answered with not acquired or not released. A block that starts with batch
+// collects all effects in one Effects.
 //
-// Sessions are named by their id, s1. Streams are named after the session's attaches: s1 is the first stream of
-// session 1, s1.2 the one of its second attach; a refused one does not count. Requests of a session are numbered from
-// 1; acquired #3 answers its third, pending #3 says that the third waits. A value x*5 is xxxxx.
+// Sessions are named by their id, such as s1. Streams are named after the attaches of the session: s1 is the first
+// stream of session 1 and s1.2 is the stream of its second attach. Refused attaches are not counted. The requests of a
+// session are numbered from 1: acquired #3 answers the third request, and pending #3 says that the third request waits.
+// A value x*5 means xxxxx.
 //
-//	attach s1 timeout=5s seq=1 key=k description=d     a new session, by default with timeout=10s
-//	reattach s1 ...                                    the same for a session that exists
-//	detach s1, abandon s1, stop s1                     the end of a stream
-//	expire s1                                          the end of a detached session, ahead of time
-//	acquire s1 job count=2 timeout=5s data=x ephemeral by default count=1 timeout=forever
+//	attach s1 timeout=5s seq=1 key=k description=d     create a session; the default is timeout=10s
+//	reattach s1 ...                                    attach to an existing session
+//	detach s1, abandon s1, stop s1                     end a stream
+//	expire s1                                          end a detached session before its deadline
+//	acquire s1 job count=2 timeout=5s data=x ephemeral the default is count=1 timeout=forever
 //	release s1 job
-//	create s1 job limit=3 data=x                       by default limit=1
+//	create s1 job limit=3 data=x                       the default is limit=1
 //	update s1 job data=x
 //	delete s1 job force
 //	describe s1 job owners waiters watch-data watch-owners
-//	advance 5s                                         time passes, the node is woken (Tick)
-//	pass 5s                                            time passes, the node is not woken
-//	back 5s                                            the clock goes back
-//	restart self-check=1s grace=10s                    load from the records, and Tick
+//	advance 5s                                         move the clock ahead and send a Tick
+//	pass 5s                                            move the clock ahead without a Tick
+//	back 5s                                            move the clock back
+//	restart self-check=1s grace=10s                    load the node from its records and send a Tick
 //	records                                            print all records
 //
-// session=2, name=, and req=7 replace what the command would send.
+// The arguments session=2, name= and req=7 override the values that a command sends by default.
 func TestNode_Scenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -77,7 +79,7 @@ type scenario struct {
 	labels  map[node.StreamID]string
 	ids     map[string]uint64 // session ids by label
 	reqs    map[string]uint64 // requests by session
-	names   map[uint64]string // of semaphores, those that are gone included
+	names   map[uint64]string // of semaphores, including deleted ones
 	last    node.StreamID
 	wake    clock.Instant
 	out     strings.Builder
@@ -92,7 +94,7 @@ func newScenario(t *testing.T) *scenario {
 	}
 }
 
-// block runs the commands of one block and returns what they led to.
+// block runs the commands of one block and returns their effects.
 func (s *scenario) block(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
 	s.t = t
@@ -138,7 +140,7 @@ func (s *scenario) do(quiet bool, requests ...node.Request) {
 	}
 	for _, r := range fx.Replies {
 		line, good := s.reply(r)
-		require.True(s.t, !quiet || good, "a quiet block went wrong: %s", line)
+		require.True(s.t, !quiet || good, "a request in a quiet block failed: %s", line)
 		s.say("%s", line)
 	}
 	for _, r := range requests {
@@ -147,7 +149,7 @@ func (s *scenario) do(quiet bool, requests ...node.Request) {
 
 			return refused && r.Stream == a.Stream
 		}) {
-			delete(s.streams, s.labels[a.Stream]) // the next attach may have the label
+			delete(s.streams, s.labels[a.Stream]) // the next attach reuses the label
 		}
 	}
 	if fx.Wake != s.wake {
@@ -162,7 +164,7 @@ func (s *scenario) do(quiet bool, requests ...node.Request) {
 
 func (s *scenario) say(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
 
-// command returns the request that the command stands for; nil if it is none.
+// command returns the request for the command, or nil if the command is not a request.
 func (s *scenario) command(cmd string, a arguments) node.Request {
 	defer a.requireUsed()
 	switch cmd {
@@ -223,7 +225,7 @@ func (s *scenario) command(cmd string, a arguments) node.Request {
 	return nil
 }
 
-// attach gives the new stream its label: that of the session, with a number from its second attach on.
+// attach labels the new stream with the name of its session, and appends a number from the second attach on.
 func (s *scenario) attach(again bool, a arguments) node.Request {
 	s.last++
 	session := a.args[0].Key
@@ -276,8 +278,8 @@ func (s *scenario) records() {
 	}
 }
 
-// arguments are those of one command. All but the first, or the first two where the command names a semaphore, are
-// asked for by name.
+// arguments holds the arguments of one command. The first one, and the second if the command names a semaphore, are
+// positional. The others are looked up by name.
 type arguments struct {
 	t    *testing.T
 	line string
@@ -298,7 +300,7 @@ func (a arguments) value(name string) (string, bool) {
 	return "", false
 }
 
-// text returns the argument's value; x*5 is xxxxx.
+// text returns the value of the argument. It expands x*5 to xxxxx.
 func (a arguments) text(name string) string {
 	v, _ := a.value(name)
 	if s, times, ok := strings.Cut(v, "*"); ok {
@@ -322,7 +324,7 @@ func (a arguments) number(name string, unset uint64) uint64 {
 	return n
 }
 
-// millis takes a duration, forever, or a number of milliseconds.
+// millis accepts a duration, the word forever, or a number of milliseconds.
 func (a arguments) millis(name string, unset uint64) uint64 {
 	switch v, ok := a.value(name); {
 	case !ok:
@@ -352,7 +354,7 @@ var knownArguments = map[string]bool{
 	"timeout": true, "waiters": true, "watch-data": true, "watch-owners": true,
 }
 
-// requireUsed catches a misspelt argument, which would otherwise be a test of something else.
+// requireUsed fails the test on an unknown argument. Otherwise a misspelt one would be ignored without notice.
 func (a arguments) requireUsed() {
 	for i, arg := range a.args {
 		require.True(a.t, i < 2 && len(arg.Vals) == 0 || knownArguments[arg.Key], "%s: %s", a.line, arg.Key)

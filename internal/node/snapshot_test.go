@@ -11,7 +11,7 @@ import (
 	"tenure/internal/node"
 )
 
-// requireSameSnapshot compares the node's snapshot with the model.
+// requireSameSnapshot compares the snapshot of the node with the model.
 func (p *pair) requireSameSnapshot() {
 	p.t.Helper()
 	want := &node.Snapshot{}
@@ -36,7 +36,8 @@ func sortSnapshot(s *node.Snapshot) {
 	slices.SortFunc(s.Semaphores, func(a, b node.Description) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// A snapshot stays as it was, whatever happens to the node, and whoever appends to one of its slices.
+// TestNode_Snapshot checks that a snapshot does not change when the node changes or when its user appends to one of its
+// slices.
 func TestNode_Snapshot(t *testing.T) {
 	t.Parallel()
 	p := newPopulation()
@@ -67,7 +68,7 @@ func TestNode_Snapshot(t *testing.T) {
 	require.Len(t, p.Snapshot().Sessions, 2)
 }
 
-// BenchmarkNode_Snapshot is how long a look at a large node keeps its owner from anything else.
+// BenchmarkNode_Snapshot measures how long a snapshot of a large node blocks the owner of the node.
 func BenchmarkNode_Snapshot(b *testing.B) {
 	const held = 100_000
 	p := newPopulation()
