@@ -2,40 +2,56 @@ package lock
 
 import "time"
 
-// An Event says how [Run] gets on: it is a [Waiting], [Acquired], [Lost], [Released] or [Retry]. More kinds may come.
+// An Event reports [Run]'s progress. It is a [Waiting], [Acquired], [Lost], [Released], [Retry] or [NoSession]. Later
+// versions may add kinds.
 type Event interface{ event() }
 
-// Waiting says that a session has been opened, and now the lock is asked for.
+// Waiting reports that Run has opened a session and now waits for the lock.
 type Waiting struct {
-	Session uint64 // id of the session
+	Session uint64 // the id of the session
 }
 
-// Acquired says that the lock is held, and now work is called.
+// Acquired reports that Run holds the lock and is about to call work.
 type Acquired struct {
-	Session uint64 // id of the session
+	Session uint64 // the id of the session
 }
 
-// Lost says that the lock is not held any more, or counts as lost by [WithGrace], and the context of work has ended.
+// Lost reports that the lock is lost, or is in danger and counts as lost because of [WithGrace]. The context of work
+// has ended.
 type Lost struct {
 	Cause error // wraps ErrLost
 }
 
-// Released says that the lock was given back.
+// Released reports that Run has released the lock.
 type Released struct {
-	Err error // nil, or why it is not certain that the server knows: the others then wait for the session's timeout
+	Err error // why the server may not know of the release, so that waiters have to wait for the session timeout; or nil
 }
 
-// Retry says that there will be another attempt with another session.
+// Retry reports that an attempt failed and that Run will try again with a new session.
 type Retry struct {
-	Err   error         // what was wrong with this one
-	After time.Duration // how long Run pauses before the next
+	Err   error         // why the attempt failed
+	After time.Duration // the pause before the next attempt
 }
 
-func (Waiting) event()  {}
-func (Acquired) event() {}
-func (Lost) event()     {}
-func (Released) event() {}
-func (Retry) event()    {}
+// NoSession reports that Run has been without a session for 3 seconds or longer, and why: the server cannot be reached,
+// does not answer, or refuses. Run keeps trying. The event comes again when the reason changes. It does not replace the
+// Retry events, which report every attempt that fails.
+type NoSession struct {
+	For time.Duration // the time without a session
+	Err error         // the reason, and what to do about it
+}
 
-// retry observes what term.Repeat is about to do.
+func (Waiting) event()   {}
+func (Acquired) event()  {}
+func (Lost) event()      {}
+func (Released) event()  {}
+func (Retry) event()     {}
+func (NoSession) event() {}
+
+// retry and noSession report what the term.Opener does.
+
 func (c *config) retry(err error, after time.Duration) { c.observe(Retry{Err: err, After: after}) }
+
+func (c *config) noSession(without time.Duration, why error) {
+	c.observe(NoSession{For: without, Err: why})
+}

@@ -54,7 +54,8 @@ func Run(
 		return fmt.Errorf("lock %q: %w", semaphore, err)
 	}
 
-	if err := term.Repeat(ctx, func() error { return l.once(ctx) }, l.retry); err != nil {
+	l.opener = term.NewOpener(l.term, l.noSession)
+	if err := l.opener.Repeat(ctx, func() error { return l.once(ctx) }, l.retry); err != nil {
 		return err
 	}
 
@@ -67,6 +68,7 @@ type locker struct {
 
 	semaphore string
 	work      func(context.Context) error
+	opener    *term.Opener
 	result    error // of work that has returned under the lock
 }
 
@@ -91,7 +93,7 @@ func (l *locker) check() error {
 
 // once opens a session, waits for the lock and works. It returns nil if work has returned under the lock.
 func (l *locker) once(ctx context.Context) (err error) {
-	t, err := term.Open(ctx, l.term)
+	t, err := l.opener.Open(ctx)
 	if err != nil {
 		return err
 	}

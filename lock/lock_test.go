@@ -119,6 +119,8 @@ func (r *runner) story() string {
 			words = append(words, "released")
 		case lock.Retry:
 			words = append(words, "retry")
+		case lock.NoSession:
+			words = append(words, "no-session")
 		}
 	}
 
@@ -348,7 +350,10 @@ func TestRun_TriesAgainAtOnceThenPauses(t *testing.T) {
 		synctest.Wait()
 		var pauses []time.Duration
 		for _, e := range r.events {
-			retry := e.(lock.Retry)
+			retry, ok := e.(lock.Retry)
+			if !ok {
+				continue
+			}
 			require.ErrorIs(t, retry.Err, down)
 			pauses = append(pauses, retry.After)
 		}
@@ -374,8 +379,10 @@ func TestRun_SessionThatDoesNotStart(t *testing.T) {
 		service.SetFault(failing("Session", errors.New("no route to host")))
 		r := start(t, service, 0)
 		time.Sleep(11 * time.Second)
-		require.Equal(t, "retry", r.story())
-		require.ErrorContains(t, r.events[0].(lock.Retry).Err, `open session on node "/local/test": no answer within 10s`)
+		require.Equal(t, "no-session retry", r.story())
+		const why = `the server answers, but does not start a session on node "/local/test": check the right to use the node`
+		require.EqualError(t, r.events[0].(lock.NoSession).Err, why)
+		require.EqualError(t, r.events[1].(lock.Retry).Err, why)
 		service.SetFault(func(string) error { return nil })
 		time.Sleep(soon)
 		require.Equal(t, 1, r.working())

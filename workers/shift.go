@@ -105,7 +105,7 @@ func (s *shift) perform() {
 	}
 	full := s.pool.full()
 	if full && !s.full {
-		s.observe(Full{Tasks: s.pool.held})
+		s.observe(Full{Tasks: s.pool.held, Of: len(s.names)})
 	}
 	s.full = full
 }

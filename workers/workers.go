@@ -58,18 +58,21 @@ func Run(
 		w.rests[i] = newRest()
 	}
 
-	return term.Repeat(ctx, func() error { return w.once(ctx) }, w.retry)
+	w.opener = term.NewOpener(w.term, w.noSession)
+
+	return w.opener.Repeat(ctx, func() error { return w.once(ctx) }, w.retry)
 }
 
 // A worker is one call of Run.
 type worker struct {
 	config
 
-	names []string // of the tasks
-	work  func(context.Context, string) error
-	clock clock.Clock
-	pool  *pool
-	rests []rest // of the tasks, over all sessions
+	names  []string // of the tasks
+	work   func(context.Context, string) error
+	clock  clock.Clock
+	opener *term.Opener
+	pool   *pool
+	rests  []rest // of the tasks, over all sessions
 }
 
 func (w *worker) check() error {
@@ -101,7 +104,7 @@ func (w *worker) check() error {
 
 // once works for one session. It never returns nil.
 func (w *worker) once(ctx context.Context) error {
-	t, err := term.Open(ctx, w.term)
+	t, err := w.opener.Open(ctx)
 	if err != nil {
 		return err
 	}

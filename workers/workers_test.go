@@ -279,7 +279,7 @@ func TestRun_Events(t *testing.T) {
 			"Asking{1}",
 			"Started{job}",
 			"Started{job}",
-			"Full{2}",
+			"Full{2 2}",
 			"Lost{lease lost: unplugged}",
 			"Ended{job <nil> true}",
 			"Ended{job <nil> true}",
@@ -287,7 +287,7 @@ func TestRun_Events(t *testing.T) {
 			"Asking{2}",
 			"Started{job}",
 			"Started{job}",
-			"Full{2}",
+			"Full{2 2}",
 			"Ended{job <nil> false}",
 			"Ended{job <nil> false}",
 		}, strings.Split(strings.NewReplacer("job-0", "job", "job-1", "job").Replace(w.story()), "\n"))

@@ -7,7 +7,9 @@
 package coordtest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -35,6 +37,12 @@ func (e *StatusError) Code() int32 { return int32(e.Status) }
 func (e *StatusError) Issues() []*Ydb_Issue.IssueMessage {
 	return []*Ydb_Issue.IssueMessage{{Message: e.Text}}
 }
+
+// Stalled is a fault that keeps a unary call waiting until its ctx ends, as the SDK's client does while it repeats the
+// call. The call then returns Last, or ctx's error if Last is nil.
+type Stalled struct{ Last error }
+
+func (s Stalled) Error() string { return fmt.Sprintf("stalled: %v", s.Last) }
 
 // A Service is the service and its client at once. It may be used by several goroutines, like a client.
 type Service struct {
@@ -249,6 +257,11 @@ func (s *Service) call(ctx context.Context, method string, do func() error) erro
 		err = do()
 	}
 	s.mu.Unlock()
+	if stalled, ok := errors.AsType[Stalled](err); ok {
+		<-ctx.Done()
+
+		return cmp.Or(stalled.Last, ctx.Err())
+	}
 	if lost := sleep(ctx, s.delay()); lost != nil {
 		return lost
 	}

@@ -38,10 +38,6 @@ const (
 	maxData        = 1 << 20
 	maxName        = 1 << 10
 
-	// openLimit bounds one attempt to get a session. The SDK's client asks for ever for a session on a node that does
-	// not exist, or that it has no rights on, and says nothing.
-	openLimit = 10 * time.Second
-
 	// closeLimit bounds the farewell to a server that may be gone; after it the session times out on its own.
 	closeLimit = 5 * time.Second
 
@@ -101,24 +97,7 @@ type Term struct {
 	path    string
 }
 
-// Open makes sure of the node and opens a session. An error that another attempt cannot mend is marked by
-// [backoff.Permanent].
-func Open(ctx context.Context, c Config) (*Term, error) {
-	limited, cancel := context.WithTimeout(ctx, openLimit)
-	defer cancel()
-	session, err := open(limited, c)
-	switch {
-	case err == nil:
-		return &Term{session: session, path: c.Path}, nil
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case limited.Err() != nil && !ydberr.Unreachable(err):
-		return nil, fmt.Errorf("open session on node %q: no answer within %v", c.Path, openLimit)
-	}
-
-	return nil, err
-}
-
+// open creates the node if it is missing and opens a session.
 func open(ctx context.Context, c Config) (coordination.Session, error) {
 	if err := ensureNode(ctx, c); err != nil {
 		return nil, err
@@ -128,34 +107,34 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 	}
 	session, err := c.Client.Session(ctx, c.Path,
 		options.WithSessionTimeout(c.Timeout),
-		// Pings come every third of the timeout, every 5 s at least (P1). The SDK's default, 10 s, would notice a dead
-		// stream when the session is long gone.
+		// Pings come every third of the timeout, and at least every 5 s (P1). With the SDK's default, 10 s, the client
+		// would notice a dead stream long after the session has expired.
 		options.WithSessionKeepAliveTimeout(min(c.Timeout/2, 10*time.Second)),
 		options.WithSessionReconnectDelay(min(c.Timeout/10, 500*time.Millisecond)),
 		options.WithDescription(c.Description),
 	)
-	if err != nil {
-		doing := fmt.Sprintf("open session on node %q", c.Path)
-		// A node just dropped (A3) and too many sessions (A5) are not for ever.
-		if ydberr.Denied(err) || ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST) {
-			return nil, backoff.Permanent(ydberr.Wrap(doing, err))
-		}
-
-		return nil, ydberr.Wrap(doing, err)
+	switch {
+	case err == nil:
+		return session, nil
+	case ydberr.Denied(err), ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST):
+		return nil, backoff.Permanent(ydberr.Wrap(fmt.Sprintf("open session on node %q", c.Path), err))
+	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
+		return nil, notStarted(c.Path) // the look-up of the node has just been answered
 	}
 
-	return session, nil
+	// Among these are a node that was just dropped (A3) and too many sessions (A5).
+	return nil, reason(ctx, "open session on", c.Path, err)
 }
 
-// ensureNode looks before it creates: who may use a node need not have the right to create one. Unlike the start of a
-// session, these calls show what is wrong.
+// ensureNode looks up the node before it creates it, because a caller with the right to use a node need not have the
+// right to create one. Unlike Session of the SDK's client, these calls return the server's refusal.
 func ensureNode(ctx context.Context, c Config) error {
-	_, _, err := c.Client.DescribeNode(ctx, c.Path)
+	err := lookUp(ctx, c)
 	if err == nil {
 		return nil
 	}
-	doing := "look up node"
-	if ydberr.Is(err, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_NOT_FOUND) { // N4
+	doing := "look up"
+	if missing(err) {
 		if c.NoCreate {
 			return backoff.Permanent(ydberr.Wrap(
 				fmt.Sprintf("node %q does not exist: create it, or allow it to be created", c.Path), err))
@@ -163,14 +142,48 @@ func ensureNode(ctx context.Context, c Config) error {
 		if err = c.Client.CreateNode(ctx, c.Path, coordination.NodeConfig{}); err == nil {
 			return nil
 		}
-		doing = "create node"
+		doing = "create"
 	}
-	wrapped := ydberr.Wrap(fmt.Sprintf("%s %q", doing, c.Path), err)
+	why := reason(ctx, doing, c.Path, err)
 	if ydberr.Permanent(err) {
-		return backoff.Permanent(wrapped)
+		return backoff.Permanent(why)
 	}
 
-	return wrapped
+	return why
+}
+
+func lookUp(ctx context.Context, c Config) error {
+	_, _, err := c.Client.DescribeNode(ctx, c.Path)
+
+	return err
+}
+
+// missing reports whether err says that there is no node (N4).
+func missing(err error) bool {
+	return ydberr.Is(err, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_NOT_FOUND)
+}
+
+// reason describes the error of a call about the node. The text is the same for each call that gets no answer, so that
+// a reason that has not changed looks the same.
+func reason(ctx context.Context, doing, path string, err error) error {
+	switch {
+	case ydberr.Unreachable(err):
+		return ydberr.Because(fmt.Sprintf("cannot connect to the server (%s): check that it runs", ydberr.Text(err)), err)
+	case ydberr.Silent(err), ctx.Err() != nil && !ydberr.Answered(err):
+		return noAnswer(err)
+	}
+
+	return ydberr.Wrap(fmt.Sprintf("%s node %q", doing, path), err)
+}
+
+func noAnswer(err error) error {
+	return ydberr.Because("no answer from the server: check that it runs and can be reached", err)
+}
+
+// notStarted is the reason if the server answers other calls. To clients such as the SDK's, which keep refusals to
+// themselves, missing rights look like this.
+func notStarted(path string) error {
+	return fmt.Errorf("the server answers, but does not start a session on node %q: check the right to use the node", path)
 }
 
 // SessionID returns the session's id.

@@ -6,6 +6,7 @@ package ydberr
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,6 +30,13 @@ type (
 	}
 )
 
+// Answered reports whether err is a server's answer.
+func Answered(err error) bool {
+	_, ok := errors.AsType[operationError](err)
+
+	return ok
+}
+
 // Is reports whether err is a server's answer with one of the codes.
 func Is(err error, of ...Ydb.StatusIds_StatusCode) bool {
 	operation, ok := errors.AsType[operationError](err)
@@ -42,7 +50,14 @@ func Denied(err error) bool {
 }
 
 // Unreachable reports whether err says that there is no connection to the server.
-func Unreachable(err error) bool { return isTransport(err, codes.Unavailable) }
+func Unreachable(err error) bool { return isTransport(err, codes.Unavailable) && !Silent(err) }
+
+// Silent reports whether err says that there is a connection, and no answer on it.
+func Silent(err error) bool {
+	transport, ok := errors.AsType[transportError](err)
+
+	return ok && (transport.GRPCStatus().Code() == codes.DeadlineExceeded || Text(err) == noAnswer)
+}
 
 // Permanent reports whether the same request can only get the same answer, until people change something.
 func Permanent(err error) bool {
@@ -58,8 +73,11 @@ func isTransport(err error, of ...codes.Code) bool {
 	return ok && slices.Contains(of, transport.GRPCStatus().Code())
 }
 
-// Wrap returns an error that reads "doing: " and the [Text] of err, and unwraps to err.
-func Wrap(doing string, err error) error { return &wrapped{text: doing + ": " + Text(err), err: err} }
+// Wrap returns an error whose text is doing, a colon and the [Text] of err. It unwraps to err.
+func Wrap(doing string, err error) error { return Because(doing+": "+Text(err), err) }
+
+// Because returns an error with the text. It unwraps to err.
+func Because(text string, err error) error { return &wrapped{text: text, err: err} }
 
 type wrapped struct {
 	text string
@@ -95,8 +113,8 @@ func operationText(err operationError) string {
 	return text
 }
 
-// transportText takes the innermost error's message, since each of the outer ones repeats it with more around it, and
-// of that what gRPC has found and not how it came to it.
+// transportText uses the innermost error's message, since each of the outer ones repeats it with more around it. From
+// that it removes how gRPC came to it, and the port of this end, which differs between attempts.
 func transportText(err transportError) string {
 	for {
 		inner, ok := errors.AsType[transportError](errors.Unwrap(err))
@@ -106,11 +124,34 @@ func transportText(err transportError) string {
 		err = inner
 	}
 	text := err.GRPCStatus().Message()
-	if _, found, ok := strings.Cut(text, `connection error: desc = "transport: `); ok {
+	if _, found, ok := strings.Cut(text, `connection error: desc = "`); ok {
 		text = strings.TrimSuffix(found, `"`)
 	}
+	text = strings.TrimPrefix(text, "transport: ")
+	text = strings.TrimPrefix(text, "Error while dialing: ")
+	text = strings.TrimPrefix(text, "error reading from server: ")
+	switch {
+	case silence(text):
+		return noAnswer
+	case strings.HasPrefix(text, noPreface):
+		return "not a gRPC server, or one that expects TLS (grpcs://)"
+	}
 
-	return text
+	return localEnd.ReplaceAllString(text, "$1")
+}
+
+const (
+	noAnswer  = "no answer"
+	noPreface = "error reading server preface: "
+)
+
+// localEnd matches the address of this end in errors such as "read tcp 127.0.0.1:53412->127.0.0.1:2136: ...".
+var localEnd = regexp.MustCompile(`(\btcp )\S+->`)
+
+// silence reports whether the text of a transport's error says that the server did not answer on a connection.
+func silence(text string) bool {
+	return strings.Contains(text, "keepalive ping failed") || strings.HasPrefix(text, noPreface) &&
+		(strings.Contains(text, "use of closed network connection") || strings.Contains(text, "i/o timeout"))
 }
 
 func issueTexts(issues []*Ydb_Issue.IssueMessage) string {

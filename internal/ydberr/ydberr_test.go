@@ -53,6 +53,28 @@ func TestText(t *testing.T) {
 				`dial tcp 127.0.0.1:2136: connect: connection refused"`),
 			"dial tcp 127.0.0.1:2136: connect: connection refused",
 		},
+		{
+			"dialing", status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing: `+
+				`dial tcp 127.0.0.1:2136: connect: connection refused"`),
+			"dial tcp 127.0.0.1:2136: connect: connection refused",
+		},
+		{
+			"a silent server", status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: `+
+				`raw-read tcp 127.0.0.1:37496->127.0.0.1:2136: use of closed network connection"`), "no answer",
+		},
+		{
+			"a server that fell silent", status.Error(codes.Unavailable,
+				"keepalive ping failed to receive ACK within timeout"), "no answer",
+		},
+		{
+			"another server", status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: `+
+				`http2: frame too large"`), "not a gRPC server, or one that expects TLS (grpcs://)",
+		},
+		{
+			"a connection that broke", status.Error(codes.Unavailable,
+				"error reading from server: read tcp 127.0.0.1:37496->127.0.0.1:2136: read: connection reset by peer"),
+			"read tcp 127.0.0.1:2136: read: connection reset by peer",
+		},
 		{"something else", where(errors.New("empty database")), "empty database"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -63,6 +85,17 @@ func TestText(t *testing.T) {
 			require.ErrorIs(t, wrapped, test.err)
 		})
 	}
+}
+
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	silent := status.Error(codes.Unavailable, "keepalive ping failed to receive ACK within timeout")
+	require.True(t, ydberr.Unreachable(where(status.Error(codes.Unavailable, "connection refused"))))
+	require.False(t, ydberr.Unreachable(where(silent)))
+	require.False(t, ydberr.Unreachable(where(&answer{code: Ydb.StatusIds_UNAVAILABLE})))
+	require.True(t, ydberr.Silent(where(silent)))
+	require.True(t, ydberr.Silent(where(status.Error(codes.DeadlineExceeded, "context deadline exceeded"))))
+	require.False(t, ydberr.Silent(where(status.Error(codes.Unavailable, "connection refused"))))
 }
 
 func TestPermanent(t *testing.T) {
