@@ -1,5 +1,5 @@
-// Package faultstore makes a store fail on purpose: by predicate, before a call reaches the store or after, and it
-// counts, so that a test can tell that the fault was hit.
+// Package faultstore makes a store fail on purpose. A predicate chooses the calls that fail, before or after they reach
+// the store. Each fault counts its hits, so that a test can check that it occurred.
 package faultstore
 
 import (
@@ -12,7 +12,7 @@ import (
 	"tenure/internal/store"
 )
 
-// Op is a method of a store.
+// Op identifies a method of a store.
 type Op string
 
 // The methods of a store.
@@ -22,47 +22,48 @@ const (
 	Close  Op = "close"
 )
 
-// Call is one call of a method.
+// Call describes one call of a method.
 type Call struct {
 	Op    Op
-	N     int         // which call of Op on this store it is, from 1
-	Space store.Space // of Load and Commit
-	Batch store.Batch // of Commit
+	N     int         // counts the calls of Op on this store, from 1
+	Space store.Space // set for Load and Commit
+	Batch store.Batch // set for Commit
 }
 
-// Fault is what goes wrong, and when. Its exported fields are not to be changed once it is in use; one Fault may be
-// used by several stores.
+// Fault says which calls fail and how. Do not change its exported fields once it is in use. Several stores may share a
+// Fault.
 type Fault struct {
-	When func(Call) bool // nil: at every call
+	When func(Call) bool // selects the calls; nil selects every call
 
-	// Pause, if set, is called before anything else happens, with the call's context (Close has none of its own); the
-	// call waits until it returns. Several calls may be in it at once.
+	// Pause, if set, is called before the call does anything else, and the call waits until Pause returns. Pause gets
+	// the context of the call, or context.Background() for Close. It may be called concurrently.
 	Pause func(context.Context, Call)
 
-	// Err, if set, is what the call returns. The call does not reach the store, or, with Applied, does first.
+	// Err, if set, is the error that the call returns. The call reaches the store only if Applied is set, and then
+	// before it returns Err.
 	Err     error
 	Applied bool
 
 	hits atomic.Int64
 }
 
-// Hits returns how often the fault has struck; a call that still pauses counts.
+// Hits returns how many calls the fault has affected, including calls that are still paused.
 func (f *Fault) Hits() int { return int(f.hits.Load()) }
 
-// Nth is the n-th call of op, from 1.
+// Nth returns a predicate that selects the n-th call of op, counted from 1.
 func Nth(op Op, n int) func(Call) bool {
 	return func(c Call) bool { return c.Op == op && c.N == n }
 }
 
-// From is the n-th call of op, from 1, and every later one.
+// From returns a predicate that selects the n-th call of op, counted from 1, and every later one.
 func From(op Op, n int) func(Call) bool {
 	return func(c Call) bool { return c.Op == op && c.N >= n }
 }
 
-// Each is every call of op.
+// Each returns a predicate that selects every call of op.
 func Each(op Op) func(Call) bool { return From(op, 1) }
 
-// Store passes calls on to a store, except where a fault strikes.
+// Store passes calls on to another store and injects faults into them.
 type Store struct {
 	store  store.Store
 	faults []*Fault
@@ -71,12 +72,12 @@ type Store struct {
 	calls map[Op]int
 }
 
-// Wrap returns a store that passes calls on to s; of the faults the first whose When holds strikes.
+// Wrap returns a store that passes calls on to s. The first fault whose When selects a call affects that call.
 func Wrap(s store.Store, faults ...*Fault) *Store {
 	return &Store{store: s, faults: faults, calls: make(map[Op]int)}
 }
 
-// Load implements store.Store. An error with Applied comes after all records, as if the last read had failed.
+// Load implements store.Store. A fault with Applied yields its error after all records, as if the last read had failed.
 func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
 	return func(yield func(node.Record, error) bool) {
 		f := s.strike(ctx, Call{Op: Load, Space: space})
@@ -98,26 +99,27 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	return s.strike(ctx, Call{Op: Commit, Space: b.Space, Batch: b}).run(func() error { return s.store.Commit(ctx, b) })
 }
 
-// Close implements store.Store. A Close that does not reach the store leaves it open.
+// Close implements store.Store. The underlying store stays open if a fault keeps the call from reaching it.
 func (s *Store) Close() error {
 	return s.strike(context.Background(), Call{Op: Close}).run(s.store.Close)
 }
 
-// run makes the call, unless the fault keeps it from the store.
+// run makes the call unless the fault prevents that, and returns the resulting error.
 func (f *Fault) run(call func() error) error {
 	if f.Err == nil {
 		return call()
 	}
 	if f.Applied {
 		if err := call(); err != nil {
-			return err // what was to be applied was not
+			return err // nothing was applied, so Err is not the outcome
 		}
 	}
 
 	return f.Err
 }
 
-// strike counts the call and returns the fault that it meets, paused already; none is a Fault that does nothing.
+// strike counts the call, finds the fault that affects it and pauses if the fault says so. If no fault affects the
+// call, strike returns one that does nothing.
 func (s *Store) strike(ctx context.Context, c Call) *Fault {
 	s.mu.Lock()
 	s.calls[c.Op]++

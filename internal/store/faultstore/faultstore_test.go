@@ -56,7 +56,7 @@ func TestFault_AppliedNeedsTheStore(t *testing.T) {
 	inner := memstore.New()
 	s := faultstore.Wrap(inner, &faultstore.Fault{Err: errInjected, Applied: true})
 	require.NoError(t, inner.Close())
-	require.ErrorIs(t, s.Commit(t.Context(), put("1")), store.ErrClosed, "the store's error, since nothing was applied")
+	require.ErrorIs(t, s.Commit(t.Context(), put("1")), store.ErrClosed, "nothing was applied, so the store's error")
 }
 
 func TestFault_Load(t *testing.T) {
@@ -84,7 +84,7 @@ func TestFault_Close(t *testing.T) {
 	f := &faultstore.Fault{When: faultstore.Nth(faultstore.Close, 1), Err: errInjected}
 	s := faultstore.Wrap(memstore.New(), f)
 	require.ErrorIs(t, s.Close(), errInjected)
-	require.NoError(t, s.Commit(t.Context(), put("1")), "the fault kept Close from the store")
+	require.NoError(t, s.Commit(t.Context(), put("1")), "the fault kept Close from reaching the store")
 	require.NoError(t, s.Close())
 	require.Equal(t, 1, f.Hits())
 }

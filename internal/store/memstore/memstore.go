@@ -1,4 +1,4 @@
-// Package memstore keeps records in memory, for tests and for servers that need not outlive their process.
+// Package memstore stores records in memory, for tests and for servers whose data need not outlive the process.
 package memstore
 
 import (
@@ -13,15 +13,15 @@ import (
 	"tenure/internal/store"
 )
 
-// Disk is what survives a Close: it stands for the directory of a store on a disk. The zero Disk is empty. Its stores
-// are opened one after another. Not to be copied.
+// Disk holds the records that survive a Close. It plays the part of a store's directory on a real disk. The zero Disk
+// is empty. Only one store on a Disk can be open at a time. A Disk must not be copied.
 type Disk struct {
-	mu     sync.Mutex // guards all that follows
+	mu     sync.Mutex // guards all fields below
 	open   bool
-	spaces map[store.Space]map[string][]byte // values are never changed in place
+	spaces map[store.Space]map[string][]byte // values are never modified in place
 }
 
-// Open returns a store on what the disk holds, or store.ErrLocked while another one is open.
+// Open opens a store on the records of the disk. It returns store.ErrLocked while another store on the disk is open.
 func (d *Disk) Open() (*Store, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -33,7 +33,7 @@ func (d *Disk) Open() (*Store, error) {
 	return &Store{disk: d}, nil
 }
 
-// New returns a store on a disk of its own, gone when the store is closed.
+// New returns an empty store whose records are lost when it is closed.
 func New() *Store { return &Store{disk: &Disk{open: true}} }
 
 // Store is a store.Store on a Disk.
@@ -42,7 +42,7 @@ type Store struct {
 	closed bool // guarded by disk.mu
 }
 
-// Load implements store.Store. It yields the records as they were when the loop began.
+// Load implements store.Store. It yields the records that the space has when the loop begins.
 func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
 	return func(yield func(node.Record, error) bool) {
 		records, err := s.records(space)
@@ -111,7 +111,7 @@ func (d *Disk) apply(b store.Batch) {
 	d.spaces[b.Space] = records
 }
 
-// Close implements store.Store. The disk keeps what was committed and can be opened again.
+// Close implements store.Store. The disk keeps the committed records and can be opened again.
 func (s *Store) Close() error {
 	s.disk.mu.Lock()
 	defer s.disk.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 	"tenure/internal/store"
 )
 
-// Model is a store that is too simple to be wrong: what a real one holds after the same batches. The zero Model is
-// not usable; NewModel and Clone make one.
+// Model is a store that is too simple to be wrong. It has the contents that a real store has after the same batches.
+// The zero Model is not usable: call NewModel or Clone.
 type Model map[store.Space]map[string]string
 
 // NewModel returns the model of an empty store.
 func NewModel() Model { return make(Model) }
 
-// Apply applies a batch.
+// Apply applies the batch to the model.
 func (m Model) Apply(b store.Batch) {
 	for _, space := range b.Drop {
 		delete(m, space)
@@ -36,7 +36,7 @@ func (m Model) Apply(b store.Batch) {
 	}
 }
 
-// Clone returns a copy.
+// Clone returns a copy of the model.
 func (m Model) Clone() Model {
 	c := NewModel()
 	for space, records := range m {
@@ -46,7 +46,8 @@ func (m Model) Clone() Model {
 	return c
 }
 
-// Equal says whether both hold the same records; a space without records is like one that was never written.
+// Equal reports whether both models hold the same records. A space without records equals one that was never written
+// to.
 func (m Model) Equal(other Model) bool {
 	for _, pair := range [][2]Model{{m, other}, {other, m}} {
 		for space, records := range pair[0] {
@@ -59,7 +60,7 @@ func (m Model) Equal(other Model) bool {
 	return true
 }
 
-// Records returns a space's records in the form and the order of the function Records.
+// Records returns the records of a space in the same form and order as the function Records.
 func (m Model) Records(space store.Space) []string {
 	all := []string{}
 	for _, key := range slices.Sorted(maps.Keys(m[space])) {
@@ -69,7 +70,7 @@ func (m Model) Records(space store.Space) []string {
 	return all
 }
 
-// The model test uses few spaces and keys, so that batches meet.
+// The model test uses few spaces and keys, so that batches often change the same records.
 var (
 	modelSpaces = []store.Space{0, 1, 2, 255, 256}
 	modelKeys   = []string{"", "\x00", "a", "b", "b\x00", "\xff"}
@@ -95,7 +96,8 @@ func drawBatch(t *rapid.T) store.Batch {
 	return b
 }
 
-// RunModel tests stores on such disks with random batches and reopens, against a Model. It makes some hundred stores.
+// RunModel tests a kind of store with random batches and reopens, and compares it with a Model. It creates about a
+// hundred stores.
 func RunModel(t *testing.T, disk Disk) {
 	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -1,4 +1,4 @@
-// Package storetest is the suite that every store passes.
+// Package storetest is the test suite for implementations of store.Store.
 package storetest
 
 import (
@@ -15,11 +15,11 @@ import (
 	"tenure/internal/store"
 )
 
-// Disk makes the disk of a new, empty store, which lives as long as the test. It returns what opens the store on that
-// disk, again and again.
+// Disk makes a disk that holds a new, empty store and lasts until the test ends. It returns a function that opens the
+// store, which may be called repeatedly.
 type Disk func(t *testing.T) (open func() (store.Store, error))
 
-// Run tests stores on such disks, all but what RunModel tests.
+// Run runs the whole suite except RunModel. Each test uses a new disk.
 func Run(t *testing.T, disk Disk) {
 	t.Helper()
 	for name, test := range map[string]func(suite){
@@ -50,10 +50,10 @@ func Run(t *testing.T, disk Disk) {
 // suite is one test of the suite.
 type suite struct {
 	*testing.T
-	open func() (store.Store, error) // on a disk of the test's own
+	open func() (store.Store, error) // on a disk that no other test uses
 }
 
-// Open opens a store and closes it when the test ends.
+// Open calls open and closes the store when the test ends.
 func Open(t *testing.T, open func() (store.Store, error)) store.Store {
 	t.Helper()
 	s, err := open()
@@ -63,15 +63,16 @@ func Open(t *testing.T, open func() (store.Store, error)) store.Store {
 	return s
 }
 
-// Put is the change that gives the key the value; every value is kept, an empty one too.
+// Put returns the change that sets the key to the value, which may be empty.
 func Put(key, value string) node.Record {
 	return node.Record{Key: []byte(key), Value: append([]byte{}, value...)}
 }
 
-// Del is the change that deletes the key.
+// Del returns the change that deletes the key.
 func Del(key string) node.Record { return node.Record{Key: []byte(key)} }
 
-// Records loads a space and returns its records as "key=value", quoted as Go does, in the order in which they came.
+// Records loads a space and returns its records in the order in which Load yields them. Each record has the form
+// "key"="value", quoted as by %q.
 func Records(t *testing.T, s store.Store, space store.Space) []string {
 	t.Helper()
 	all := []string{}
@@ -202,7 +203,7 @@ func (t suite) refusedBatch() {
 		b.Changes = []node.Record{Put("a", "1")}
 		require.Error(t, s.Commit(t.Context(), b))
 	}
-	require.Empty(t, Records(t.T, s, 1), "nothing of a refused batch is written")
+	require.Empty(t, Records(t.T, s, 1), "a rejected batch writes nothing")
 	require.Error(t, loadError(s.Load(t.Context(), math.MaxUint64)))
 	commit(t.T, s, store.Batch{Space: 1, Changes: []node.Record{Put("a", "1")}})
 }
@@ -218,7 +219,7 @@ func (t suite) slicesAreCopied() {
 	require.Equal(t, []string{`"key"="value"`}, Records(t.T, s, 1))
 }
 
-// loadAndCommit breaks off a load and commits to another space while one runs.
+// loadAndCommit breaks out of one load, and commits to another space during a second one.
 func (t suite) loadAndCommit() {
 	s := Open(t.T, t.open)
 	commit(t.T, s, store.Batch{Space: 1, Changes: []node.Record{Put("a", "1"), Put("b", "1"), Put("c", "1")}})
@@ -257,7 +258,7 @@ func (t suite) bigValue() {
 		require.Equal(t, []byte{byte(i)}, r.Key)
 		require.True(t, bytes.Equal(data(want), r.Value), "value %d", i)
 		if i++; i == 2 {
-			i++ // deleted
+			i++ // skips the deleted key
 		}
 	}
 	require.Equal(t, n, i)
@@ -333,12 +334,12 @@ func (t suite) canceled() {
 	require.ErrorIs(t, loadError(s.Load(ctx, 2)), context.Canceled)
 	b := store.Batch{Space: 1, Changes: []node.Record{Put("c", "1")}}
 	require.ErrorIs(t, s.Commit(ctx, b), context.Canceled)
-	require.Len(t, Records(t.T, s, 1), 2, "a commit that was canceled before it began writes nothing")
+	require.Len(t, Records(t.T, s, 1), 2, "a commit canceled before it begins writes nothing")
 	commit(t.T, s, b)
 	require.Len(t, Records(t.T, s, 1), 3)
 }
 
-// concurrentCommits has a goroutine for each space, as the owners of nodes are.
+// concurrentCommits commits to each space from its own goroutine, as the owners of nodes do.
 func (t suite) concurrentCommits() {
 	const spaces, commits = 8, 50
 	s := Open(t.T, t.open)
@@ -350,7 +351,7 @@ func (t suite) concurrentCommits() {
 				b := store.Batch{Space: store.Space(i), Changes: []node.Record{
 					Put("last", fmt.Sprint(n)), Put(fmt.Sprintf("%03d", n), "v"), Del(fmt.Sprintf("%03d", n-10)),
 				}}
-				if n%20 == 0 { // a space of its own that comes and goes
+				if n%20 == 0 { // a space that only this goroutine drops
 					b.Drop = []store.Space{store.Space(1000 + i)}
 				}
 				if err := s.Commit(t.Context(), b); err != nil {
@@ -378,7 +379,8 @@ func (t suite) concurrentCommits() {
 	}
 }
 
-// closeAwaitsCommits closes a store under load: what was acknowledged is there afterwards, the rest gets ErrClosed.
+// closeAwaitsCommits closes a store under load. Acknowledged commits are still there afterwards, and all others get
+// ErrClosed.
 func (t suite) closeAwaitsCommits() {
 	const spaces = 4
 	s := Open(t.T, t.open)
