@@ -272,7 +272,8 @@ func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 		},
 		"data is a file": {
 			listen + "--data " + file,
-			fmt.Sprintf("open store %q: mkdir %q: not a directory: there is a file: choose another directory", file, file),
+			fmt.Sprintf("open store %q: mkdir %q: not a directory: part of the path is a file: choose another directory",
+				file, file),
 		},
 		"argument": {"--memory now", `argument "now" is one too many: see tenure serve --help`},
 		"flag":     {"--memory -fast", `there is no flag -fast: see tenure serve --help`},
@@ -298,8 +299,8 @@ func TestServe_RefusesDataOfALaterVersion(t *testing.T) {
 	code, stdout, stderr := tenureRun(t, nil, "serve", "--listen", "127.0.0.1:0", "--data", dir)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Empty(t, stdout)
-	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store has a newer format: Pebble's format 999, this is `+
-		`tenure [^,]+, which reads up to Pebble's format [0-9]+: run the version that wrote it, or a later one\n$`, dir),
+	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store format is too new \(Pebble format 999; this is `+
+		`tenure [^,]+, which reads up to Pebble format [0-9]+\): run the version that wrote it, or a later one\n$`, dir),
 		stderr)
 }
 
@@ -324,6 +325,6 @@ func TestServe_TwoCannotShareData(t *testing.T) {
 	require.Empty(t, stdout)
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store is in use by process %d on %s, [^\n]+, since [^\n]+: `+
+	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store is in use by process %d on %s \([^\n]+, since [^\n]+\): `+
 		`stop that process, or choose another directory\n$`, dir, os.Getpid(), regexp.QuoteMeta(host)), stderr)
 }

@@ -83,7 +83,7 @@ func TestContainers(t *testing.T) {
 	d := startContainer(t, "d", volume)
 	notice := d.await("notice")
 	require.Contains(t, notice, "waiting for process 1 on b")
-	require.Contains(t, notice, "there, let it go on if it is stopped")
+	require.Contains(t, notice, "on its host, resume the process if it is stopped")
 	require.NotContains(t, notice, "kill")
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGCONT))
 	d.await("open")

@@ -81,8 +81,7 @@ func (d *disk) makeRoom(t *testing.T) {
 func (d *disk) requireFull(t *testing.T, line string) {
 	t.Helper()
 	require.NotContains(t, line, "\n")
-	require.Contains(t, line, fmt.Sprintf("the disk of %q is full", d.state))
-	require.Contains(t, line, "make room on it")
+	require.Contains(t, line, fmt.Sprintf("no space left on device: free some space on the disk of %q", d.state))
 }
 
 // padding makes data large, so that the host soon needs more of the disk than it has taken in advance.

@@ -30,8 +30,8 @@ func tryLock(f *os.File) (bool, error) {
 func lockError(path string, err error) error {
 	for _, none := range []error{unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.EINVAL} {
 		if errors.Is(err, none) {
-			return fmt.Errorf("state directory %q: its file system has no file locks (%w): choose one on a local disk with "+
-				"--dir or TENURE_DIR", path, err)
+			return fmt.Errorf("state directory %q: its file system does not support file locks (%w): choose a directory on "+
+				"a local disk with --dir or TENURE_DIR", path, err)
 		}
 	}
 

@@ -112,7 +112,7 @@ func (h *host) stop(ctx context.Context) error {
 func (h *host) keepPlace(ctx context.Context) {
 	for clk := clock.Go(); clock.Pause(ctx, clk, placePeriod); {
 		if !h.socket.inPlace() {
-			h.lost = errors.New("its socket was removed: leave the directory alone while it is in use")
+			h.lost = errors.New("its socket was removed: do not change the directory while it is in use")
 			cut, cancel := context.WithCancel(ctx)
 			cancel()
 			_ = h.people.Close()
@@ -127,7 +127,7 @@ func (h *host) keepPlace(ctx context.Context) {
 func (h *host) sweep(ctx context.Context, lines *lifelines) {
 	for clk := clock.Go(); clock.Pause(ctx, clk, sweepPeriod); {
 		if err := lines.sweep(); err != nil {
-			h.log.WarnContext(ctx, "left-over lifelines stay", "error", err)
+			h.log.WarnContext(ctx, "cannot remove left-over lifelines", "error", err)
 		}
 	}
 }

@@ -241,8 +241,8 @@ func TestLockError(t *testing.T) {
 	} {
 		got := lockError("/dir", err)
 		require.ErrorIs(t, got, err)
-		require.EqualError(t, got, fmt.Sprintf(`state directory "/dir": its file system has no file locks (%v): `+
-			"choose one on a local disk with --dir or TENURE_DIR", err))
+		require.EqualError(t, got, fmt.Sprintf(`state directory "/dir": its file system does not support file locks (%v): `+
+			"choose a directory on a local disk with --dir or TENURE_DIR", err))
 	}
 	require.EqualError(t, lockError("/dir", syscall.EIO),
 		`state directory "/dir": input/output error: choose another with --dir or TENURE_DIR`)

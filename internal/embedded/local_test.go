@@ -275,7 +275,7 @@ func TestLocal_GivesUp(t *testing.T) {
 		want   []string
 	}{
 		"a host that does not serve": {
-			func(t *testing.T, dir string) { t.Helper(); occupy(t, dir) }, []string{me, "does not serve there", "connect to its address"},
+			func(t *testing.T, dir string) { t.Helper(); occupy(t, dir) }, []string{me, "does not serve it there", "--ydb"},
 		},
 		"a host that does not answer": {
 			fallSilent, []string{me, "does not answer", fmt.Sprintf("kill -CONT %d", os.Getpid())},

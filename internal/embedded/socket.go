@@ -20,8 +20,8 @@ func (d *directory) address(name string) (string, error) {
 		return filepath.Join(short, name), nil
 	}
 
-	return "", fmt.Errorf("state directory %q: its name is too long for a socket, which may have %d bytes: "+
-		"choose another with --dir or TENURE_DIR", d.path, maxSocketPath)
+	return "", fmt.Errorf("state directory %q: the path of a socket in it is longer than %d bytes: choose a directory "+
+		"with a shorter path with --dir or TENURE_DIR", d.path, maxSocketPath)
 }
 
 func sameFile(a, b string) bool {
@@ -44,8 +44,7 @@ type socket struct {
 func (d *directory) listen(name string) (*socket, error) {
 	path := d.join(name)
 	if at, err := os.Lstat(path); err == nil && at.Mode().Type() != fs.ModeSocket { // it is not for us to remove
-		return nil, fmt.Errorf("state directory %q: %q is in the place of a socket: move it away, or %s",
-			d.path, path, another)
+		return nil, fmt.Errorf("state directory %q: %q is not a socket: move it away, or %s", d.path, path, another)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, dirError(d.path, err)
@@ -56,8 +55,8 @@ func (d *directory) listen(name string) (*socket, error) {
 	}
 	lis, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("state directory %q: no socket can be made in it: %w: choose one on a local disk with "+
-			"--dir or TENURE_DIR", d.path, reason(err))
+		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: choose a directory on a local disk "+
+			"with --dir or TENURE_DIR", d.path, reason(err))
 	}
 	lis.SetUnlinkOnClose(false) // by name; see Close
 	file, err := os.Lstat(path)

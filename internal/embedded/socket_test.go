@@ -115,7 +115,7 @@ func TestListen_InItsPlace(t *testing.T) {
 			require.Error(t, err)
 			line := err.Error()
 			require.NotContains(t, line, "\n")
-			require.Contains(t, line, dir+`/socket" is in the place of a socket: move it away`)
+			require.Contains(t, line, dir+`/socket" is not a socket: move it away`)
 			after, err := os.Lstat(path)
 			require.NoError(t, err)
 			require.True(t, os.SameFile(before, after))
@@ -135,7 +135,7 @@ func TestAddress_TooLong(t *testing.T) {
 	defer elsewhere.Close()
 	there := &directory{d.path, elsewhere} // the descriptor leads to another directory, as none does without /proc
 	_, err = there.address(socketName)
-	require.ErrorContains(t, err, d.path+`": its name is too long for a socket`)
+	require.ErrorContains(t, err, d.path+`": the path of a socket in it is longer than `)
 	require.ErrorContains(t, err, "--dir or TENURE_DIR")
 	require.NotContains(t, err.Error(), "\n")
 

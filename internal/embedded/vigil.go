@@ -103,16 +103,17 @@ func (v *vigil) silent() string {
 	here, err := os.Hostname()
 	switch {
 	case !known:
-		return fmt.Sprintf("waiting for the process that has the store in %q and does not answer", v.dir)
+		return fmt.Sprintf("waiting for an unknown process, which has the store in %q open and does not answer: find the "+
+			"process that has locked %q and end it, so that another one can take over", v.dir, filepath.Join(v.dir, lockName))
 	case !exists(filepath.Join(v.dir, socketName)):
-		return fmt.Sprintf("waiting for %s, which has the store in %q and does not serve there: if it is \"tenure serve\", "+
-			"connect to its address, or stop it", who, v.dir)
+		return fmt.Sprintf("waiting for %s, which has the store in %q open but does not serve it there: if it is "+
+			"\"tenure serve\", pass its address with --ydb or TENURE_DSN; otherwise end it", who, v.dir)
 	case err != nil || here != who.Host:
-		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: there, let it go on if it is "+
-			"stopped, or end it, and another process takes over", who, v.dir)
+		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: on its host, resume the "+
+			"process if it is stopped, or end it so that another one can take over", who, v.dir)
 	default:
-		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: let it go on if it is "+
-			"stopped (kill -CONT %d), or end it (kill -9 %d), and another process takes over", who, v.dir, who.PID, who.PID)
+		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: resume the process if it is "+
+			"stopped (kill -CONT %d), or end it (kill -9 %d) so that another one can take over", who, v.dir, who.PID, who.PID)
 	}
 }
 

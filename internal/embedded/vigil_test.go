@@ -163,15 +163,19 @@ func TestVigil_Silent(t *testing.T) {
 		socket bool
 		want   string
 	}{
-		"nobody is known":       {"", false, "waiting for the process that has the store in DIR and does not answer"},
-		"nor is what is served": {"", true, "waiting for the process that has the store in DIR and does not answer"},
-		"here": {here, true, "waiting for process 7 on HERE, lock nightly, since SINCE, which hosts the server in DIR " +
-			"and does not answer: let it go on if it is stopped (kill -CONT 7), or end it (kill -9 7), and another process " +
-			"takes over"},
-		"in a container": {"box", true, "waiting for process 7 on box, lock nightly, since SINCE, which hosts the server " +
-			"in DIR and does not answer: there, let it go on if it is stopped, or end it, and another process takes over"},
-		"not an embedded server": {here, false, "waiting for process 7 on HERE, lock nightly, since SINCE, which has the " +
-			"store in DIR and does not serve there: if it is \"tenure serve\", connect to its address, or stop it"},
+		"unknown process, no socket": {"", false, "waiting for an unknown process, which has the store in DIR open and " +
+			"does not answer: find the process that has locked LOCK and end it, so that another one can take over"},
+		"unknown process with a socket": {"", true, "waiting for an unknown process, which has the store in DIR open and " +
+			"does not answer: find the process that has locked LOCK and end it, so that another one can take over"},
+		"on this host": {here, true, "waiting for process 7 on HERE (lock nightly, since SINCE), which hosts the server " +
+			"in DIR and does not answer: resume the process if it is stopped (kill -CONT 7), or end it (kill -9 7) so that " +
+			"another one can take over"},
+		"in a container": {"box", true, "waiting for process 7 on box (lock nightly, since SINCE), which hosts the server " +
+			"in DIR and does not answer: on its host, resume the process if it is stopped, or end it so that another one " +
+			"can take over"},
+		"not an embedded server": {here, false, "waiting for process 7 on HERE (lock nightly, since SINCE), which has the " +
+			"store in DIR open but does not serve it there: if it is \"tenure serve\", pass its address with --ydb or " +
+			"TENURE_DSN; otherwise end it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -186,7 +190,8 @@ func TestVigil_Silent(t *testing.T) {
 			if c.socket {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, socketName), nil, 0o600))
 			}
-			names := strings.NewReplacer("DIR", fmt.Sprintf("%q", dir), "HERE", here, "SINCE", since.Format(time.RFC3339))
+			names := strings.NewReplacer("DIR", fmt.Sprintf("%q", dir), "LOCK", fmt.Sprintf("%q", filepath.Join(dir, lockName)),
+				"HERE", here, "SINCE", since.Format(time.RFC3339))
 			require.Equal(t, names.Replace(c.want), (&vigil{dir: dir}).silent())
 		})
 	}

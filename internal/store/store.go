@@ -1,5 +1,7 @@
-// Package store is where nodes keep their records: a narrow interface, implemented by memstore and pebblestore, with
-// one test suite for all in storetest and injected faults in faultstore.
+// Package store defines the interface through which coordination nodes store their records.
+//
+// Packages memstore and pebblestore implement it. Package storetest tests any implementation, and package faultstore
+// injects faults into one.
 package store
 
 import (
@@ -12,55 +14,56 @@ import (
 	"tenure/internal/node"
 )
 
-// Space is a set of records that is loaded as a whole: Catalog, or a coordination node's, by its id. The largest
-// Space, 1<<64-1, is none: a store may need it as a bound.
+// Space identifies a set of records that is loaded as a whole. It is either Catalog or the id of a coordination node.
+// The largest value, 1<<64-1, is not a valid space, because a store may need it as an upper bound.
 type Space uint64
 
-// Catalog is the space of the tree of directories and nodes.
+// Catalog is the space that holds the tree of directories and nodes.
 const Catalog Space = 0
 
-// Errors of Open. Implementations wrap them with the store's name and what to do. Load and Commit return ErrDamaged
-// too, if they come across damage.
+// Errors of Open. Implementations wrap them in an error that names the store and says what to do. Load and Commit also
+// return ErrDamaged if they find damage.
 var (
-	// ErrLocked: the store is open already, here or in another process.
+	// ErrLocked reports that the store is already open, in this process or in another one.
 	ErrLocked = errors.New("store is in use")
-	// ErrNewer: the store was written in a format that this version does not read.
-	ErrNewer = errors.New("store has a newer format")
-	// ErrDamaged: what is stored is not what was written. Open leaves it as it is.
+	// ErrNewer reports that the store has a format that this version cannot read.
+	ErrNewer = errors.New("store format is too new")
+	// ErrDamaged reports that the stored data differs from what was written. Open leaves the data unchanged.
 	ErrDamaged = errors.New("store is damaged")
 )
 
-// ErrClosed is the error of calls after Close.
+// ErrClosed is the error of calls made after Close.
 var ErrClosed = errors.New("store is closed")
 
-// Batch is what one Commit writes, all of it or nothing.
+// Batch lists the changes of one Commit, which makes all of them or none.
 type Batch struct {
 	Space   Space
-	Changes []node.Record // in order; a nil Value deletes, an empty one is kept
-	Drop    []Space       // spaces whose records all go; none of them is Space
+	Changes []node.Record // in order; a nil Value deletes the key, an empty one is stored
+	Drop    []Space       // spaces to delete entirely; cannot include Space
 }
 
-// Store keeps records. Its methods may be called from several goroutines, except that the calls about one space come
-// one after another.
+// Store stores records. Its methods are safe for concurrent use, except that callers must serialize their calls for
+// the same space.
 type Store interface {
-	// Load yields every record of a space in the order of the keys' bytes, then ends; or an error, as its last pair.
-	// A space in which nothing was ever written is empty. The slices are valid until the next pair, and only to be read.
+	// Load yields every record of a space, in byte order of the keys. If it fails, the last pair that it yields has an
+	// error. A space that was never written to is empty. The caller must not modify the yielded slices, which are valid
+	// only until the next pair.
 	Load(ctx context.Context, space Space) iter.Seq2[node.Record, error]
 
-	// Commit applies the batch atomically; when it returns nil, the batch survives a crash of process and machine.
-	// It does not keep the batch's slices.
+	// Commit applies the batch atomically. When it returns nil, the batch survives a crash of the process or the
+	// machine. Commit does not retain the batch's slices.
 	//
-	// If ctx has ended before, or the batch breaks a rule, nothing is written and the store goes on. After any other
-	// error the outcome is unknown, and the store may refuse all further calls with that error: its owner closes it,
-	// opens it again and loads what is there. A Commit that has begun does not heed ctx.
+	// If ctx has already ended or the batch breaks a rule, Commit writes nothing and the store remains usable. After
+	// any other error the outcome is unknown, and the store may return that error from every later call. The owner of
+	// the store then closes it, opens it again and loads what it contains. A Commit that has begun ignores ctx.
 	Commit(ctx context.Context, b Batch) error
 
-	// Close ends the use of the store. Calls under way finish first; later ones return ErrClosed. Twice is fine. Not
-	// to be called from a loop over Load.
+	// Close waits for calls in progress and closes the store. Later calls return ErrClosed. Calling Close again has no
+	// effect. Do not call Close inside a loop over Load.
 	Close() error
 }
 
-// Check says whether the space is none. Implementations of Load call it first.
+// Check returns an error if the space is not valid. Implementations of Load call it first.
 func (s Space) Check() error {
 	if s == math.MaxUint64 {
 		return fmt.Errorf("space %d is out of range", uint64(s))
@@ -69,7 +72,7 @@ func (s Space) Check() error {
 	return nil
 }
 
-// Check says which rule the batch breaks, if any. Implementations of Commit call it first.
+// Check returns an error if the batch breaks a rule. Implementations of Commit call it first.
 func (b Batch) Check() error {
 	if err := b.Space.Check(); err != nil {
 		return fmt.Errorf("commit: %w", err)

@@ -16,7 +16,8 @@ import (
 	"tenure/internal/store"
 )
 
-// BenchmarkCommit commits what a hand-over and an acquire write, from as many owners of nodes. One op is one commit.
+// BenchmarkCommit commits what a hand-over followed by an acquire writes, from several owners of nodes concurrently.
+// One op is one commit.
 func BenchmarkCommit(b *testing.B) {
 	for _, owners := range []int{1, 4, 16, 64} {
 		b.Run(fmt.Sprint("owners=", owners), func(b *testing.B) {
@@ -53,9 +54,9 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkTakeOver has each process take over from one before that was killed in the midst of its commits, or that has
-// closed the store. One op is the life of a process: start, Open, some commits and the end. In a new process code and
-// memory are cold, as they are when a client becomes the host.
+// BenchmarkTakeOver runs processes that each take over from the previous one, which was killed during its commits or
+// has closed the store. One op is the life of one process: start, Open, some commits and the end. In a new process code
+// and memory are cold, as they are when a client becomes the host.
 func BenchmarkTakeOver(b *testing.B) {
 	for _, from := range []string{"killed", "closed"} {
 		for _, commits := range []int{50, 5000} {
@@ -80,7 +81,8 @@ func BenchmarkTakeOver(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen_Locked is what those pay who try again and again while somebody has the store.
+// BenchmarkOpen_Locked measures an Open that fails because the store is in use. Waiting clients make such calls
+// repeatedly.
 func BenchmarkOpen_Locked(b *testing.B) {
 	dir := b.TempDir()
 	s, err := Open(dir, Options{})
@@ -97,7 +99,7 @@ func BenchmarkOpen_Locked(b *testing.B) {
 
 type durations []time.Duration
 
-// report adds the quantiles to the benchmark's figures.
+// report adds the 50th and 99th percentiles to the results of the benchmark.
 func (d durations) report(b *testing.B, of string) {
 	b.Helper()
 	if len(d) == 0 {
@@ -108,8 +110,8 @@ func (d durations) report(b *testing.B, of string) {
 	b.ReportMetric(float64(d[len(d)*99/100]), of+"-p99-ns")
 }
 
-// BenchmarkOpen opens a store with as many held semaphores, each with its session and link, and loads the space. One op
-// is both.
+// BenchmarkOpen closes and opens a store and loads its space. The space holds the given number of semaphores, each with
+// a session and a link.
 func BenchmarkOpen(b *testing.B) {
 	for _, held := range []int{0, 100_000} {
 		b.Run(fmt.Sprint("held=", held), func(b *testing.B) {

@@ -7,17 +7,19 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// run is a run of commits without a gap, by their numbers: first to last. If first is above last, there is a gap.
+// run is a sequence of commits without a gap, with the numbers first to last. If first is greater than last, there is a
+// gap.
 //
-// Every batch merges the run of its own number into the store's, so that the store's run tells not only which commit
-// is the newest, but that all before it are there: also if a table or a log is missing from the middle.
+// Every batch merges a run that consists of its own number into the store's run. The store's run then shows the number
+// of the newest commit, and also whether all commits before it are there, which they are not if a table or a log in the
+// middle is missing.
 type run struct{ first, last uint64 }
 
 const runSize = 16
 
 func (r run) whole() bool { return r.first <= r.last }
 
-// then returns the run of r and, newer, next.
+// then returns the run that consists of r followed by the newer run next.
 func (r run) then(next run) run {
 	if !r.whole() || !next.whole() || r.last+1 != next.first {
 		return run{1, 0}
@@ -26,7 +28,7 @@ func (r run) then(next run) run {
 	return run{r.first, next.last}
 }
 
-// encode gives 8 bytes of first and 8 of last, big endian.
+// encode returns first and last, 8 bytes each, big endian.
 func (r run) encode() []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, runSize), r.first), r.last)
 }
@@ -39,7 +41,7 @@ func decodeRun(b []byte) run {
 	return run{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 }
 
-// runMerger merges runs in Pebble. Its name is written to the database.
+// runMerger makes Pebble merge runs. Its name is part of the on-disk format.
 var runMerger = &pebble.Merger{
 	Name: "tenure.run",
 	Merge: func(_, value []byte) (pebble.ValueMerger, error) {

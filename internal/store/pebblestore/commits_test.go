@@ -7,13 +7,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestRun_TellsGaps merges the runs of commits in the ways that Pebble may: from the newest or from the oldest, parts
-// of them first.
-func TestRun_TellsGaps(t *testing.T) {
+// TestRun_DetectsGaps merges the runs of commits in the ways that Pebble may: starting from the newest or the oldest,
+// and merging parts of them first.
+func TestRun_DetectsGaps(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 20).Draw(t, "commits")
-		missing := rapid.IntRange(0, n+5).Draw(t, "missing") // beyond n: none
+		missing := rapid.IntRange(0, n+5).Draw(t, "missing") // above n: no commit is missing
 		values := make([][]byte, 0, n+1)
 		for i := range n + 1 {
 			if i != missing {

@@ -6,16 +6,17 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// compactions has one compaction of a database run at a time, and none while the database is being opened: Open would
-// wait for its end, and whoever needs the store with it. So Open counts as a compaction, until it calls Done.
+// compactions is a scheduler that runs one compaction of a database at a time, and none while the database is being
+// opened. Otherwise Open, and every process waiting for the store, would have to wait for the compaction to end. So
+// Open itself counts as a running compaction until it calls Done.
 //
-// Pebble asks for a compaction while it holds locks of its own, which it takes for a Schedule as well; so mu is never
-// held during a Schedule, and granting never asked for in TrySchedule.
+// Pebble calls TrySchedule while it holds locks that it also takes in Schedule. To avoid a deadlock, mu is never held
+// during a call of Schedule, and TrySchedule never takes granting.
 type compactions struct {
 	db pebble.DBForCompaction // set by Register
 
-	granting sync.Mutex // held during a Schedule
-	mu       sync.Mutex // guards all that follows
+	granting sync.Mutex // held during a call of Schedule
+	mu       sync.Mutex // guards all fields below
 	running  int
 	ended    bool
 }
@@ -32,7 +33,7 @@ func (c *compactions) Unregister() {
 	c.ended = true
 }
 
-// TrySchedule implements pebble.CompactionScheduler. To whom it says no, Done will say yes.
+// TrySchedule implements pebble.CompactionScheduler. If it refuses a compaction, Done grants one later.
 func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +45,7 @@ func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 	return true, c
 }
 
-// Done implements pebble.CompactionGrantHandle: what waits may run.
+// Done implements pebble.CompactionGrantHandle. It lets a waiting compaction run.
 func (c *compactions) Done() {
 	c.granting.Lock()
 	defer c.granting.Unlock()
@@ -59,7 +60,8 @@ func (c *compactions) Done() {
 	}
 }
 
-// UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler: it is always one.
+// UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler. The number of allowed compactions is always
+// one.
 func (c *compactions) UpdateGetAllowedWithoutPermission() {}
 
 // Started implements pebble.CompactionGrantHandle.

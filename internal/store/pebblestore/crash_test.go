@@ -23,7 +23,7 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-const testDir = "/var/lib/store" // missing parents are part of the test
+const testDir = "/var/lib/store" // its parents are missing too, on purpose
 
 func testOptions(disk vfs.FS) Options {
 	return Options{Version: "v0.4.0", disk: disk, LogSize: 16 << 10}
@@ -31,8 +31,8 @@ func testOptions(disk vfs.FS) Options {
 
 var testSpaces = []store.Space{0, 1, 2, 3}
 
-// testBatch is the i-th batch of a workload, from 0: small and large ones, deletes, drops; enough for tables to be
-// written and compacted.
+// testBatch returns the i-th batch of a workload, counted from 0. The batches include small and large ones, deletes and
+// drops, and suffice for tables to be written and compacted.
 func testBatch(i int) store.Batch {
 	b := store.Batch{Space: store.Space(i % 3), Changes: []node.Record{
 		storetest.Put("last", fmt.Sprint(i)),
@@ -42,7 +42,7 @@ func testBatch(i int) store.Batch {
 	switch i % 10 {
 	case 4:
 		b.Space = 3
-	case 5: // goes into a table of its own
+	case 5: // large enough for a table of its own
 		b.Changes = append(b.Changes, storetest.Put("large", strings.Repeat("l", 9000+i)))
 	case 9:
 		b.Drop = []store.Space{3}
@@ -51,13 +51,14 @@ func testBatch(i int) store.Batch {
 	return b
 }
 
-// workload opens the store, commits and reopens. It counts what it has begun and what was acknowledged.
+// workload opens a store, commits batches and reopens the store now and then. It counts the commits that it has begun
+// and those that were acknowledged.
 type workload struct {
 	batches, reopenEvery int
 	begun, acked         atomic.Int64
 }
 
-// run ends at the first error. It closes whatever it has opened.
+// run ends at the first error. It closes every store that it has opened.
 func (w *workload) run(ctx context.Context, opts Options) (err error) {
 	for from := 0; from < w.batches && err == nil; from += w.reopenEvery {
 		var s *Store
@@ -74,7 +75,7 @@ func (w *workload) commit(ctx context.Context, s *Store, from, to int) error {
 		w.begun.Add(1)
 		if err := s.Commit(ctx, testBatch(i)); err != nil {
 			if again := s.Commit(ctx, testBatch(i)); again == nil || again.Error() != err.Error() {
-				return fmt.Errorf("a store that has failed with %w gave %v", err, again)
+				return fmt.Errorf("a commit failed with %w, but the next one returned %v", err, again)
 			}
 
 			return err
@@ -85,7 +86,7 @@ func (w *workload) commit(ctx context.Context, s *Store, from, to int) error {
 	return nil
 }
 
-// history returns the models after 0, 1, 2 ... batches.
+// history returns models of the store after 0, 1, 2, ..., batches test batches.
 func history(batches int) []storetest.Model {
 	all := []storetest.Model{storetest.NewModel()}
 	for i := range batches {
@@ -97,7 +98,7 @@ func history(batches int) []storetest.Model {
 	return all
 }
 
-// contents returns what is in the store.
+// contents loads the test spaces of the store into a model.
 func contents(ctx context.Context, s store.Store) (storetest.Model, error) {
 	all := storetest.NewModel()
 	for _, space := range testSpaces {
@@ -114,7 +115,7 @@ func contents(ctx context.Context, s store.Store) (storetest.Model, error) {
 	return all, nil
 }
 
-// recovers opens the store on the disk and says whether it holds what it may, and works.
+// recovers opens the store on the disk, checks its contents and commits to it.
 func recovers(ctx context.Context, disk vfs.FS, check func(storetest.Model) error) (err error) {
 	s, err := Open(testDir, testOptions(disk))
 	if err != nil {
@@ -132,27 +133,28 @@ func recovers(ctx context.Context, disk vfs.FS, check func(storetest.Model) erro
 	return s.Commit(ctx, store.Batch{Space: 9, Changes: []node.Record{storetest.Put("x", "y")}})
 }
 
-// oneOf says whether a store holds what one of the models does.
+// oneOf returns a check that the contents of a store equal one of the models.
 func oneOf(models []storetest.Model) func(storetest.Model) error {
 	return func(got storetest.Model) error {
 		if slices.ContainsFunc(models, got.Equal) {
 			return nil
 		}
 
-		return fmt.Errorf("none of %d possible states, but %v, and not %v", len(models), got, models[0])
+		return fmt.Errorf("the contents are none of the %d allowed states: got %v, the first one allowed is %v",
+			len(models), got, models[0])
 	}
 }
 
-// cut is the disk after a power cut.
+// cut is a disk after a power cut.
 type cut struct {
 	disk   *vfs.MemFS
-	before errorfs.Op // what was not done any more
-	nth    int64
+	before errorfs.Op // the change that the power cut prevented
+	nth    int64      // the number of that change
 	rng    *rand.Rand
 	check  func(storetest.Model) error
 }
 
-// recovers says whether the store recovers from the cut, and from another one in the midst of that recovery.
+// recovers checks that the store recovers from the cut, and from a second cut during that recovery.
 func (c cut) recovers(ctx context.Context) error {
 	var again *vfs.MemFS
 	var changes atomic.Int64
@@ -179,18 +181,19 @@ func (c cut) recovers(ctx context.Context) error {
 	return nil
 }
 
-// cutter cuts the power before each change of the disk: it sends the disk after a cut at that moment, once without all
-// that was not synced, once with a random half of it.
+// cutter simulates a power cut before each change of the disk. For each one it sends two copies of the disk to cuts:
+// one without any unsynced data, and one with a random half of it.
 type cutter struct {
 	disk *vfs.MemFS
 	seed uint64
 	cuts chan cut
 
-	// may returns, in its second part, what the store may hold after a cut between the two parts.
+	// may is called before a cut, and the function that it returns is called after the cut. The resulting check accepts
+	// the contents that the store may have after a cut between these two calls.
 	may func() func() (check func(storetest.Model) error)
 
 	changes atomic.Int64
-	seen    sync.Map // kinds of changes and of files
+	seen    sync.Map // has the kind of every change with the extension of its file
 }
 
 func (p *cutter) String() string { return "power cuts" }
@@ -213,7 +216,8 @@ func (p *cutter) MaybeError(op errorfs.Op) error {
 	return nil
 }
 
-// run runs the workload on a disk whose power is cut at each change, and checks every cut.
+// run runs the workload, cuts the power before each change of the disk, and checks that the store recovers from each
+// cut.
 func (p *cutter) run(t *testing.T, workload func(Options) error) {
 	t.Helper()
 	p.disk, p.seed, p.cuts = vfs.NewCrashableMem(), rand.Uint64(), make(chan cut)
@@ -234,14 +238,15 @@ func (p *cutter) run(t *testing.T, workload func(Options) error) {
 	t.Logf("%d changes of the disk", p.changes.Load())
 }
 
-// isChange says whether the disk is another one after the operation.
+// isChange reports whether the operation changes the disk.
 func isChange(op errorfs.Op) bool {
 	return op.Kind.ReadOrWrite() == errorfs.OpIsWrite && op.Kind != errorfs.OpFileClose &&
 		op.Kind != errorfs.OpFilePreallocate
 }
 
-// TestStore_PowerCut cuts the power before each change of the disk: each write, sync, rename and so on, those of the
-// first Open, of flushes, compactions and reopens included. The recovery is cut off too, at a random change.
+// TestStore_PowerCut cuts the power before each change of the disk, such as a write, a sync or a rename, including
+// those of the first Open, of flushes, of compactions and of reopens. It also cuts the power before a random change of
+// each recovery.
 func TestStore_PowerCut(t *testing.T) {
 	t.Parallel()
 	w := &workload{batches: 45, reopenEvery: 30}
@@ -263,7 +268,7 @@ func TestStore_PowerCut(t *testing.T) {
 	}
 }
 
-// TestStore_PowerCutOfConcurrentCommits has three owners of spaces, whose batches share syncs.
+// TestStore_PowerCutOfConcurrentCommits does the same while three spaces get commits that share syncs.
 func TestStore_PowerCutOfConcurrentCommits(t *testing.T) {
 	t.Parallel()
 	const spaces, batches = 3, 12
@@ -331,11 +336,12 @@ func TestStore_PowerCutOfConcurrentCommits(t *testing.T) {
 	})
 }
 
-// TestStore_FullDisk lets each change of the disk fail, one in each run: from the first Open on, once or for good.
+// TestStore_FullDisk runs the workload once for each change of the disk that it makes, from the first Open on, and lets
+// that change fail: either that one only, or that one and all later ones.
 func TestStore_FullDisk(t *testing.T) {
 	t.Parallel()
 	for _, forGood := range []bool{false, true} {
-		t.Run(fmt.Sprint("for good ", forGood), func(t *testing.T) {
+		t.Run(fmt.Sprint("permanent ", forGood), func(t *testing.T) {
 			t.Parallel()
 			models := history(15)
 			for nth := int64(1); ; nth++ {

@@ -23,10 +23,10 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-// image is the files of a disk, by name.
+// image holds the contents of files, by path.
 type image map[string][]byte
 
-// imageOf copies the files under the directory, but for those that say who has the store.
+// imageOf copies the files under the directory, except the LOCK and OWNER files.
 func imageOf(t *testing.T, disk vfs.FS, dir string) image {
 	t.Helper()
 	all := make(image)
@@ -57,12 +57,12 @@ func (img image) on(t *testing.T, disk vfs.FS) {
 		require.NoError(t, disk.MkdirAll(disk.PathDir(path), 0o700))
 		f, err := disk.Create(path, vfs.WriteCategoryUnspecified)
 		require.NoError(t, err)
-		_, err = f.Write(bytes.Clone(content)) // MemFS spoils what it gets when built for race
+		_, err = f.Write(bytes.Clone(content)) // MemFS overwrites its argument in race builds
 		require.NoError(t, errors.Join(err, f.Close()))
 	}
 }
 
-// with returns the files with another content of one of them; nil: without it.
+// with returns a copy of the image in which the file has the given content, or is missing if content is nil.
 func (img image) with(path string, content []byte) image {
 	c := maps.Clone(img)
 	delete(c, path)
@@ -73,7 +73,7 @@ func (img image) with(path string, content []byte) image {
 	return c
 }
 
-// find returns the names of the files that match the pattern, in order.
+// find returns the sorted paths of the files whose base name matches the pattern. There must be at least one.
 func (img image) find(t *testing.T, pattern string) (paths []string) {
 	t.Helper()
 	for path := range img {
@@ -87,8 +87,8 @@ func (img image) find(t *testing.T, pattern string) (paths []string) {
 	return paths
 }
 
-// damageable returns the files of a store with tables and a log, and what is in the store: as they are when its
-// process was killed, and when it was closed.
+// damageable returns the files of a store that has tables and a log, in two states: after its process was killed, and
+// after it was closed. It also returns the contents of the store.
 func damageable(t *testing.T) (states map[string]image, want storetest.Model) {
 	t.Helper()
 	const batches, inLog = 40, 8
@@ -109,11 +109,11 @@ func damageable(t *testing.T) (states map[string]image, want storetest.Model) {
 	return states, history(batches + inLog)[batches+inLog]
 }
 
-// metLate is the error of a table that was found to be damaged by what Pebble does in the background.
+// metLate matches the error for damage to a table that Pebble's background work has found.
 var metLate = regexp.MustCompile(`store is damaged: ".*\.sst": `)
 
-// look opens the damaged store and loads it. Either that gives ErrDamaged, and Open changed nothing if it was Open; or
-// all is there.
+// look opens the damaged store and loads it. It requires that either all contents are there or the error is ErrDamaged.
+// If Open fails, look also requires that Open changed nothing.
 func look(t *testing.T, damaged image, want storetest.Model, what string) (err error) {
 	t.Helper()
 	disk := vfs.NewMem()
@@ -122,7 +122,7 @@ func look(t *testing.T, damaged image, want storetest.Model, what string) (err e
 	if err != nil {
 		require.ErrorIs(t, err, store.ErrDamaged, what)
 		if !metLate.MatchString(err.Error()) {
-			require.Equal(t, damaged, imageOf(t, disk, testDir), "%s: %v, but something was changed", what, err)
+			require.Equal(t, damaged, imageOf(t, disk, testDir), "%s: Open changed something before it failed: %v", what, err)
 		}
 
 		return err
@@ -130,7 +130,7 @@ func look(t *testing.T, damaged image, want storetest.Model, what string) (err e
 	defer func() { require.NoError(t, s.Close(), what) }()
 	got, err := contents(t.Context(), s)
 	if err == nil {
-		require.True(t, got.Equal(want), "%s: silently lost: %v", what, got)
+		require.True(t, got.Equal(want), "%s: data was lost without an error: %v", what, got)
 	} else {
 		require.ErrorIs(t, err, store.ErrDamaged, what)
 	}
@@ -138,8 +138,8 @@ func look(t *testing.T, damaged image, want storetest.Model, what string) (err e
 	return err
 }
 
-// TestStore_Damage spoils each file of a store in many places: a bit that flips, an end that is missing, no file at
-// all. Whatever is acknowledged is there, or the damage is reported; it is never taken for a power cut.
+// TestStore_Damage damages each file of a store in many ways: it flips a bit, cuts off the end, or removes the file.
+// Either all acknowledged commits are there or the damage is reported. It is never taken for the effect of a power cut.
 func TestStore_Damage(t *testing.T) {
 	t.Parallel()
 	states, want := damageable(t)
@@ -165,7 +165,8 @@ func TestStore_Damage(t *testing.T) {
 					count(look(t, img.with(path, content[:end:end]), want, fmt.Sprintf("cut off at %d", end)))
 				}
 				count(look(t, img.with(path, nil), want, "removed"))
-				t.Logf("%d bytes: %d of %d damages were reported, the others had no effect", len(content), reported, trials)
+				t.Logf("%d bytes: %d of %d cases of damage were reported, the others had no effect",
+					len(content), reported, trials)
 			})
 		}
 	}
@@ -177,7 +178,7 @@ func TestStore_DamageIsReported(t *testing.T) {
 	img := states["killed"]
 	db, ledger := testDir+"/"+dbName, testDir+"/"+ledgerName
 	logs := img.find(t, "*.log")
-	newestLog := logs[len(logs)-1] // has the last two batches: the one before was large
+	newestLog := logs[len(logs)-1] // holds the last two batches, because the batch before them was large
 	cutOff := func(pattern string) image {
 		c := img
 		for _, path := range img.find(t, pattern) {
@@ -206,7 +207,7 @@ func TestStore_DamageIsReported(t *testing.T) {
 		"manifest cut off":        {cutOff("MANIFEST-*"), "is damaged"},
 		"marker removed":          {without("marker.manifest.*"), "database does not exist"},
 		"format marker removed":   {without("marker.format-version.*"), "is damaged"},
-		"database removed":        {image{ledger: img[ledger]}, `"pebble" is gone, with 48 acknowledged commits`},
+		"database removed":        {image{ledger: img[ledger]}, `"pebble" is missing, along with 48 acknowledged commits`},
 		"only empty files remain": {image{db + "/MANIFEST-000001": {}, db + "/000002.log": {}}, "database does not exist"},
 		"ledger garbled":          {img.with(ledger, []byte("garbled")), "remove the file"},
 	} {
@@ -220,14 +221,14 @@ func TestStore_DamageIsReported(t *testing.T) {
 	}
 }
 
-// A table is read after Open only: the load reports it, and then the store does not go on.
+// Tables are read only after Open. So a load reports their damage, and the store stops.
 func TestStore_DamageMetByLoad(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
 	opts := Options{disk: disk}
 	s, err := Open(testDir, opts)
 	require.NoError(t, err)
-	noise := make([]byte, 4000) // does not compress, so that it is found in the table
+	noise := make([]byte, 4000) // not compressible, so that the value can be found in the table
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	for space := range store.Space(5) {
 		require.NoError(t, s.Commit(t.Context(), store.Batch{Space: space, Changes: []node.Record{
@@ -261,12 +262,13 @@ func TestStore_DamageMetByLoad(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// TestStore_DamageInTheMiddle has a manifest that has lost its last records, beside a log that is newer than those. The
-// newest commits are there; what a table had that is not in the manifest any more is not.
+// TestStore_DamageInTheMiddle damages a store so that its manifest lacks the last records while its log is newer than
+// these. The newest commits are there, but those in a table that the manifest no longer lists are not.
 func TestStore_DamageInTheMiddle(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
-	keepTables, on, _ := failing(disk, errorfs.OpRemove, ".sst", syscall.EBUSY) // a compaction may come at any time
+	// A compaction may occur at any time, and must not remove tables.
+	keepTables, on, _ := failing(disk, errorfs.OpRemove, ".sst", syscall.EBUSY)
 	on.Store(true)
 	s, err := Open(testDir, testOptions(keepTables))
 	require.NoError(t, err)
@@ -286,10 +288,10 @@ func TestStore_DamageInTheMiddle(t *testing.T) {
 	manifest := manifests[len(manifests)-1]
 	require.Less(t, len(early[manifest]), len(img[manifest]))
 	img = img.with(manifest, early[manifest])
-	for _, older := range logs[:len(logs)-1] { // kept for reuse, so their content does not last
+	for _, older := range logs[:len(logs)-1] { // obsolete, and only kept for reuse
 		img = img.with(older, nil)
 	}
-	err = look(t, img, nil, "manifest as it was")
+	err = look(t, img, nil, "older manifest")
 	require.ErrorIs(t, err, store.ErrDamaged)
-	require.ErrorContains(t, err, "commits are missing from the middle")
+	require.ErrorContains(t, err, "commits are missing from the middle of the history")
 }

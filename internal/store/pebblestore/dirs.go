@@ -7,14 +7,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// entries counts what was added to a directory, and how much of that a sync has made durable. Removals are not counted:
-// what should be gone and comes back after a power cut is removed again.
+// entries counts the entries that were added to a directory, and how many of these a sync has made durable. Removals
+// are not counted: an entry that reappears after a power cut is removed again.
 type entries struct{ added, durable int }
 
-// entries returns the counts of the directory. What an earlier process added may not be durable, so there is something
-// to sync at first.
+// entries returns the counts of the directory. The initial count makes the first Sync take effect, since an earlier
+// process may have added entries that are not durable.
 func (f *failstop) entries(dir string) *entries {
-	dir = f.PathJoin(dir) // however it was spelt
+	dir = f.PathJoin(dir) // cleans the path
 	e := f.dirs[dir]
 	if e == nil {
 		e = &entries{added: 1}
@@ -24,14 +24,14 @@ func (f *failstop) entries(dir string) *entries {
 	return e
 }
 
-// added says that the directory of the file has an entry more.
+// added records that an entry was added to the directory of the file.
 func (f *failstop) added(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.entries(f.PathDir(name)).added++
 }
 
-// trust says that all that is in the directory is known to be durable.
+// trust records that all entries of the directory are known to be durable.
 func (f *failstop) trust(dir string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -39,7 +39,7 @@ func (f *failstop) trust(dir string) {
 	e.durable = e.added
 }
 
-// OpenDir returns the directory for a Sync.
+// OpenDir implements vfs.FS. It opens the directory so that it can be synced.
 func (f *failstop) OpenDir(name string) (vfs.File, error) {
 	dir, err := f.FS.OpenDir(name)
 	if err != nil {
@@ -52,8 +52,8 @@ func (f *failstop) OpenDir(name string) (vfs.File, error) {
 // directory is a directory of a failstop.
 type directory struct{ file }
 
-// Sync makes what was added durable. It is nothing to do if a sync has done so already: each one counts when a store
-// has to be opened within milliseconds.
+// Sync makes the added entries durable. It does nothing if they already are, because each sync counts when a store has
+// to be opened within milliseconds.
 func (d *directory) Sync() error {
 	d.disk.mu.Lock()
 	e := d.disk.entries(d.name)
@@ -78,10 +78,12 @@ func syncDir(disk *failstop, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// syncPath makes the directory durable, and the way to it: an earlier Open may have made it and have been cut off.
+// syncPath makes the directory and its parent directories durable. An earlier Open may have created them and then been
+// interrupted.
 func syncPath(disk *failstop, dir string) error {
 	for {
-		if err := syncDir(disk, dir); err != nil && !errors.Is(err, fs.ErrPermission) { // not ours, so not made by us
+		// Open did not create a directory that it may not open.
+		if err := syncDir(disk, dir); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 		parent := disk.PathDir(dir)
@@ -92,10 +94,11 @@ func syncPath(disk *failstop, dir string) error {
 	}
 }
 
-// newSuffix ends the name of a file that is being written, to replace another one.
+// newSuffix ends the name of a file that is being written and will replace another one.
 const newSuffix = ".new"
 
-// replaceFile writes a file that is there as a whole or not at all. It stays when the directory is synced.
+// replaceFile writes a file atomically: after a crash it has either its old or its new content. The new content is
+// durable once the directory is synced.
 func replaceFile(disk *failstop, dir, name string, content []byte) error {
 	path := disk.PathJoin(dir, name)
 	f, err := disk.Create(path+newSuffix, vfs.WriteCategoryUnspecified)

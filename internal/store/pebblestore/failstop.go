@@ -12,33 +12,33 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// failstop is a file system that stops for good at the first change of the disk that fails: from then on the disk
-// stays as it is, as if the machine had lost its power.
+// failstop is a file system that stops permanently when a change of the disk fails. From then on it leaves the disk
+// unchanged, as if the machine had lost power.
 //
-// Pebble answers a failed write with a panic that leaves its locks held, with the end of the process, or with endless
-// retries. So it never sees one. After the stop its changes succeed and go nowhere: files that it makes are in memory,
-// writes to files that it had are dropped. Pebble stays sound and can be closed. Whoever acknowledges what Pebble has
-// written must ask for the failure first.
+// Pebble reacts to a failed write by panicking with its locks held, by ending the process or by retrying forever. So
+// failstop hides failures from it. After the stop, Pebble's changes succeed but do not reach the disk: files that it
+// creates exist only in memory, and writes to files that are already open are discarded. Pebble remains consistent and
+// can be closed. Code that acknowledges a write of Pebble must first check that there was no failure.
 type failstop struct {
 	vfs.FS
-	*firstError            // what has stopped it
-	shadow      *vfs.MemFS // files that are not on the disk, all in one directory
+	*firstError            // the error that has stopped it
+	shadow      *vfs.MemFS // files that exist only in memory, all in one directory
 
-	mu      sync.Mutex // guards all that follows
-	dirs    map[string]*entries
-	made    []string // files that undo removes
-	lasting bool     // what is made from now on is not for undo
+	mu      sync.Mutex          // guards all fields below
+	dirs    map[string]*entries // by cleaned path
+	made    []string            // new files that undo removes
+	lasting bool                // undo keeps files that are created from now on
 }
 
 func newFailstop(disk vfs.FS) *failstop {
 	return &failstop{FS: disk, firstError: newFirstError(), shadow: vfs.NewMem(), dirs: make(map[string]*entries)}
 }
 
-// firstError keeps the first error that it gets. Safe for concurrent use.
+// firstError keeps the first error that it is given. It is safe for concurrent use.
 type firstError struct {
 	once sync.Once
 	set  chan struct{} // closed by stop
-	err  error         // does not change once set is closed
+	err  error         // constant once set is closed
 }
 
 func newFirstError() *firstError { return &firstError{set: make(chan struct{})} }
@@ -50,7 +50,7 @@ func (f *firstError) stop(err error) {
 	})
 }
 
-// stopped says whether there is an error.
+// stopped reports whether there is an error.
 func (f *firstError) stopped() bool {
 	select {
 	case <-f.set:
@@ -60,7 +60,7 @@ func (f *firstError) stopped() bool {
 	}
 }
 
-// failure returns the error, nil if there is none yet.
+// failure returns the error, or nil if there is none yet.
 func (f *firstError) failure() error {
 	if f.stopped() {
 		return f.err
@@ -69,7 +69,8 @@ func (f *firstError) failure() error {
 	return nil
 }
 
-// change makes a change of the disk and says whether it was made.
+// change changes the disk by calling do, unless f has stopped. It stops f if do fails. It reports whether the change
+// was made.
 func (f *failstop) change(op, name string, do func() error) bool {
 	if f.stopped() {
 		return false
@@ -83,7 +84,7 @@ func (f *failstop) change(op, name string, do func() error) bool {
 	return true
 }
 
-// bare takes from an error of package os what change says anyway.
+// bare returns an error of package os without the operation and the file name, which change adds.
 func bare(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -101,7 +102,7 @@ func (f *failstop) shadowed(name string) string {
 	return strings.ReplaceAll(name, string(os.PathSeparator), "|")
 }
 
-// open opens a file for writing, on the disk or in memory.
+// open opens a file for writing: by calling do, or in memory if f has stopped.
 func (f *failstop) open(op, name string, do func() (vfs.File, error)) (vfs.File, error) {
 	var onDisk vfs.File
 	if f.change(op, name, func() (err error) { onDisk, err = do(); return err }) {
@@ -113,16 +114,17 @@ func (f *failstop) open(op, name string, do func() (vfs.File, error)) (vfs.File,
 	return f.shadow.OpenReadWrite(f.shadowed(name), vfs.WriteCategoryUnspecified)
 }
 
-// isMarker says whether the file is a marker. Pebble moves from one manifest to the next by a marker, an empty file
-// named for the manifest: it makes the new marker, removes the old one, then syncs the directory. That counts on a
-// directory that keeps the order of its changes, which not all do; so the manifest is durable here before its marker is
-// made, and the marker before the one that it replaces is removed.
+// isMarker reports whether the file is a marker. A marker is an empty file whose name contains the name of the current
+// manifest. To switch to a new manifest, Pebble creates the new marker, removes the old one, and then syncs the
+// directory. That is safe only if the file system keeps the order of changes to a directory, which not all do. So
+// failstop makes the manifest durable before it creates the marker, and the new marker durable before it removes the
+// old one.
 func (f *failstop) isMarker(name string) bool { return strings.HasPrefix(f.PathBase(name), "marker.") }
 
-// Create makes a file. Pebble's options never reach the disk: they tell with which options the database was written,
-// which its formatVersion does as well, and would cost every Open two syncs.
+// Create implements vfs.FS. Pebble's OPTIONS file never reaches the disk: it records the options of the database, which
+// follow from formatVersion anyway, and would cost every Open two syncs.
 func (f *failstop) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(f.PathBase(name), "temporary.") { // renamed when written
+	if strings.HasPrefix(f.PathBase(name), "temporary.") { // Pebble renames it to OPTIONS-* when it is complete
 		return f.shadow.Create(f.shadowed(name), c)
 	}
 	if f.isMarker(name) {
@@ -139,8 +141,8 @@ func (f *failstop) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error
 	})
 }
 
-// note notes for undo that the file was made, or perhaps in part. What a marker names stays, so once there is a marker
-// there is nothing to undo.
+// note records for undo that the file was created, even if only in part. Once a marker exists, the files that it refers
+// to must stay, so nothing is left to undo.
 func (f *failstop) note(name string) {
 	if f.isMarker(name) {
 		if _, err := f.FS.Stat(name); !errors.Is(err, fs.ErrNotExist) {
@@ -156,20 +158,20 @@ func (f *failstop) note(name string) {
 	}
 }
 
-// keep leaves nothing to undo, and nothing that is made from now on.
+// keep makes undo a no-op: it neither removes existing files nor files that are created from now on.
 func (f *failstop) keep() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.made, f.lasting = nil, true
 }
 
-// undo removes from the disk what was made there, so that who tries to open a store on a full disk, again and again,
-// does not fill it further.
+// undo removes the created files from the disk, so that repeated attempts to open a store on a full disk do not fill it
+// further.
 func (f *failstop) undo() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, name := range f.made {
-		_ = f.FS.Remove(name) // it does no harm
+		_ = f.FS.Remove(name) // a file that stays does no harm
 	}
 	f.made = nil
 }
@@ -212,7 +214,7 @@ func (f *failstop) MkdirAll(name string, perm os.FileMode) error {
 	return nil
 }
 
-// Remove returns errors to its caller: what should be gone and is not does no harm, and Pebble tries again.
+// Remove implements vfs.FS. An error does not stop f: a file that was not removed does no harm, and Pebble tries again.
 func (f *failstop) Remove(name string) error {
 	switch {
 	case f.inMemory(name):
@@ -237,7 +239,7 @@ func (f *failstop) RemoveAll(name string) error {
 	return f.FS.RemoveAll(name)
 }
 
-// inMemory says whether the file is not on the disk.
+// inMemory reports whether the file exists only in memory.
 func (f *failstop) inMemory(name string) bool {
 	_, err := f.shadow.Stat(f.shadowed(name))
 
@@ -260,17 +262,17 @@ func (f *failstop) Stat(name string) (vfs.FileInfo, error) {
 	return f.FS.Stat(name)
 }
 
-// Lock does nothing: the store's own lock is held (see lock).
+// Lock does nothing, since the store's own lock is held (see lock).
 func (f *failstop) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
-// GetDiskUsage keeps Pebble from asking now and then; it has no use for the answer here.
+// GetDiskUsage returns an error so that Pebble does not poll the disk usage, which nothing here needs.
 func (f *failstop) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{}, vfs.ErrUnsupported
 }
 
 func (f *failstop) Unwrap() vfs.FS { return f.FS }
 
-// file is a file or directory of a failstop that was opened before the stop.
+// file is a file or a directory that a failstop opened before it stopped.
 type file struct {
 	vfs.File
 	disk *failstop
@@ -307,7 +309,7 @@ func (f *file) SyncTo(length int64) (full bool, err error) {
 	return full, nil
 }
 
-// Preallocate is a wish: if it is not granted, the writes will tell.
+// Preallocate implements vfs.File. Its error does not stop the failstop: if space is short, a later write fails.
 func (f *file) Preallocate(offset, length int64) error {
 	if f.disk.stopped() {
 		return nil
@@ -316,7 +318,7 @@ func (f *file) Preallocate(offset, length int64) error {
 	return preallocate(f.File, offset, length)
 }
 
-// Close closes the file after the stop too.
+// Close closes the file, even after the stop.
 func (f *file) Close() error {
 	if err := f.File.Close(); err != nil {
 		f.disk.stop(fmt.Errorf("close %q: %w", f.name, bare(err)))

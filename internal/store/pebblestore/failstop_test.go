@@ -17,8 +17,8 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-// failing returns a file system on the disk that fails with err at each operation of the kind, on files of the
-// extension, once it is switched on; and how often it did.
+// failing wraps the disk in a file system in which operations of the kind on files with the extension fail with err
+// while on is set. It counts the failures in hits.
 func failing(disk vfs.FS, kind errorfs.OpKind, ext string, err error) (_ vfs.FS, on *atomic.Bool, hits *atomic.Int64) {
 	on, hits = new(atomic.Bool), new(atomic.Int64)
 
@@ -36,8 +36,8 @@ func put(key string) store.Batch {
 	return store.Batch{Space: 1, Changes: []node.Record{storetest.Put(key, "v")}}
 }
 
-// TestCommit_SaysWhatTheDiskSaid checks the whole text, and that the store stays as it is until it is opened again.
-func TestCommit_SaysWhatTheDiskSaid(t *testing.T) {
+// TestCommit_ReportsDiskErrors checks the whole message, and that the store stays stopped until it is opened again.
+func TestCommit_ReportsDiskErrors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		kind errorfs.OpKind
@@ -46,19 +46,19 @@ func TestCommit_SaysWhatTheDiskSaid(t *testing.T) {
 	}{
 		"full": {
 			errorfs.OpFileWrite, syscall.ENOSPC, `write "/var/lib/store/pebble/\d+.log": no space left on device: ` +
-				`the disk of "/var/lib/store" is full: make room on it`,
+				`free some space on the disk of "/var/lib/store"`,
 		},
 		"quota": {
 			errorfs.OpFileWrite, syscall.EDQUOT, `write "/var/lib/store/pebble/\d+.log": disk quota exceeded: ` +
-				`the disk quota for "/var/lib/store" is used up: make room, or have the quota raised`,
+				`free some space on the disk of "/var/lib/store", or have the quota raised`,
 		},
 		"read-only": {
 			errorfs.OpFileWrite, syscall.EROFS, `write "/var/lib/store/pebble/\d+.log": read-only file system: ` +
-				`the file system of "/var/lib/store" is read-only: make it writable, or choose another directory`,
+				`make the file system of "/var/lib/store" writable, or choose another directory`,
 		},
 		"broken": {
 			errorfs.OpFileSyncData, syscall.EIO, `sync "/var/lib/store/pebble/\d+.log": input/output error: ` +
-				`the disk of "/var/lib/store" fails: see the system's log, then mend or replace the disk`,
+				`the disk of "/var/lib/store" is failing: check the system log, then repair or replace the disk`,
 		},
 		"ledger": {
 			errorfs.OpFileWriteAt, syscall.EFBIG, `write "/var/lib/store/ACKED": file too large: ` +
@@ -76,15 +76,14 @@ func TestCommit_SaysWhatTheDiskSaid(t *testing.T) {
 
 			err = s.Commit(t.Context(), put("2"))
 			require.ErrorIs(t, err, test.err)
-			require.Regexp(t, `^store "/var/lib/store" has stopped: `+test.says+
-				`, then start again$`, err.Error())
+			require.Regexp(t, `^store "/var/lib/store" has stopped: `+test.says+`$`, err.Error())
 			says := err.Error()
 			on.Store(false) // too late
 			require.EqualError(t, s.Commit(t.Context(), put("3")), says)
 			for _, err := range s.Load(t.Context(), 1) {
 				require.EqualError(t, err, says)
 			}
-			require.Equal(t, int64(1), hits.Load(), "nothing is tried again")
+			require.Equal(t, int64(1), hits.Load(), "the store does not retry")
 			require.NoError(t, s.Close())
 
 			s, err = Open(testDir, testOptions(mem))
@@ -98,7 +97,7 @@ func TestCommit_SaysWhatTheDiskSaid(t *testing.T) {
 	}
 }
 
-// A failure of work in the background, here a flush, stops the store as well: nobody waits for what will never be.
+// A failure of background work, here of a flush, also stops the store. Otherwise commits would wait forever.
 func TestStore_StopsWithBackgroundWork(t *testing.T) {
 	t.Parallel()
 	mem := vfs.NewMem()
@@ -108,7 +107,7 @@ func TestStore_StopsWithBackgroundWork(t *testing.T) {
 	on.Store(true)
 	acked := 0
 	for err == nil {
-		require.Less(t, acked, 10_000, "a flush is due long before")
+		require.Less(t, acked, 10_000, "a flush should have failed long ago")
 		if err = s.Commit(t.Context(), testBatch(acked)); err == nil {
 			acked++
 		}
@@ -116,7 +115,7 @@ func TestStore_StopsWithBackgroundWork(t *testing.T) {
 	require.ErrorIs(t, err, syscall.EIO)
 	require.ErrorContains(t, err, `.sst": input/output error`)
 	require.Positive(t, hits.Load())
-	<-s.watched // the database is closed although the store is not
+	<-s.watched // the database is closed, though the store is still open
 	require.NoError(t, s.Close())
 	require.NoError(t, recovers(t.Context(), mem, oneOf(history(acked + 1)[acked:])))
 }
@@ -127,7 +126,7 @@ func TestOpen_FullDisk(t *testing.T) {
 	on.Store(true)
 	_, err := Open(testDir, testOptions(disk))
 	require.EqualError(t, err, `open store "/var/lib/store": write "/var/lib/store/pebble.new/000002.log": `+
-		`no space left on device: the disk of "/var/lib/store" is full: make room on it`)
+		`no space left on device: free some space on the disk of "/var/lib/store"`)
 	require.Positive(t, hits.Load())
 
 	on.Store(false)
@@ -136,7 +135,7 @@ func TestOpen_FullDisk(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// What Pebble would end the process for stops the store instead.
+// A fatal error of Pebble stops the store instead of ending the process.
 func TestStore_StopsWhenPebbleGivesUp(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
@@ -144,12 +143,12 @@ func TestStore_StopsWhenPebbleGivesUp(t *testing.T) {
 	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	s, err := Open(testDir, opts)
 	require.NoError(t, err)
-	require.Empty(t, log.String(), "what Pebble tells of its work is for debugging")
+	require.Empty(t, log.String(), "Pebble's informational messages have level debug")
 
 	s.opts.pebble(s.disk, s.disk.stop).Logger.Fatalf("level %d is upside down", 3)
 	err = s.Commit(t.Context(), put("k"))
 	require.EqualError(t, err, `store "/var/lib/store" has stopped: level 3 is upside down: `+
-		`check "/var/lib/store" and its disk, then start again`)
+		`check "/var/lib/store" and its disk`)
 	require.NoError(t, s.Close())
 	require.Contains(t, log.String(), `level=ERROR msg=pebble text="level 3 is upside down"`)
 }

@@ -18,9 +18,9 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-var update = flag.Bool("update", false, "write testdata anew: only for a format that no release has written")
+var update = flag.Bool("update", false, "rewrite testdata; use it only for a format that no release has written")
 
-// goldenBatches are in the store of testdata/format1, some in a table, some in the log.
+// goldenBatches are the contents of the store in testdata/format1, partly in a table and partly in the log.
 var goldenBatches = []store.Batch{
 	{Space: store.Catalog, Changes: []node.Record{storetest.Put("/local", "directory"), storetest.Put("", "")}},
 	{Space: 1, Changes: []node.Record{storetest.Put("c", "\x01\x02\x03"), storetest.Put("m\x00\xff", "semaphore")}},
@@ -37,8 +37,8 @@ func golden(t *testing.T, s store.Store) {
 	require.Equal(t, []string{`"s"="session"`}, storetest.Records(t, s, 0x0102030405060708))
 }
 
-// TestFormat_OfEveryVersionIsRead opens a store as each format version wrote it.
-func TestFormat_OfEveryVersionIsRead(t *testing.T) {
+// TestFormat_EveryVersionIsReadable opens a store of each format version.
+func TestFormat_EveryVersionIsReadable(t *testing.T) {
 	t.Parallel()
 	if *update {
 		writeGolden(t, filepath.Join("testdata", fmt.Sprintf("format%d", formatVersion)))
@@ -58,7 +58,7 @@ func TestFormat_OfEveryVersionIsRead(t *testing.T) {
 
 func writeGolden(t *testing.T, dir string) {
 	t.Helper()
-	disk := vfs.NewMem() // which does not preallocate
+	disk := vfs.NewMem() // does not preallocate, which keeps the files small
 	s, err := Open(testDir, Options{disk: disk})
 	require.NoError(t, err)
 	for i, b := range goldenBatches {
@@ -76,7 +76,7 @@ func writeGolden(t *testing.T, dir string) {
 	}
 }
 
-// TestFormat_Keys shows the bytes of every key and value.
+// TestFormat_Keys checks the bytes of every key and value.
 func TestFormat_Keys(t *testing.T) {
 	t.Parallel()
 	s, err := Open(testDir, Options{disk: vfs.NewMem()})
@@ -103,7 +103,7 @@ func TestFormat_Keys(t *testing.T) {
 	}, got)
 }
 
-// with opens the database of a new store and changes it.
+// with creates a store and applies a change directly to its database.
 func with(t *testing.T, disk vfs.FS, change func(*pebble.Batch) error) {
 	t.Helper()
 	s, err := Open(testDir, testOptions(disk))
@@ -126,19 +126,21 @@ func TestOpen_OtherFormats(t *testing.T) {
 	}{
 		"newer": {
 			set(binary.BigEndian.AppendUint64(nil, formatVersion+1)), store.ErrNewer,
-			`open store "/var/lib/store": store has a newer format: format 2, this is tenure v0.4.0, which reads up to ` +
-				`format 1: run the version that wrote it, or a later one`,
+			`open store "/var/lib/store": store format is too new (format 2; this is tenure v0.4.0, which reads up to ` +
+				`format 1): run the version that wrote it, or a later one`,
 		},
 		"zero":    {set(make([]byte, 8)), store.ErrDamaged, "format version is 0"},
-		"garbled": {set([]byte("1")), store.ErrDamaged, "format version has 1 bytes in place of 8"},
+		"garbled": {set([]byte("1")), store.ErrDamaged, "format version has length 1 instead of 8"},
 		"missing": {
 			func(b *pebble.Batch) error { return b.Delete(formatKey, nil) }, store.ErrDamaged,
-			"format version: pebble: not found: restore a backup, or move the directory away to begin anew",
+			"format version: pebble: not found: restore a backup, or move the directory away to start with an empty store",
 		},
-		"run missing": {func(b *pebble.Batch) error { return b.Delete(commitsKey, nil) }, store.ErrDamaged, "run of commits"},
+		"run missing": {
+			func(b *pebble.Batch) error { return b.Delete(commitsKey, nil) }, store.ErrDamaged, "record of commits",
+		},
 		"commit missing": {
 			func(b *pebble.Batch) error { return b.Merge(commitsKey, run{2, 2}.encode(), nil) }, store.ErrDamaged,
-			"commits are missing from the middle",
+			"commits are missing from the middle of the history",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,13 +152,13 @@ func TestOpen_OtherFormats(t *testing.T) {
 				_, err := Open(testDir, testOptions(disk))
 				require.ErrorIs(t, err, test.is)
 				require.ErrorContains(t, err, test.says)
-				require.Equal(t, before, imageOf(t, disk, testDir), "Open has changed something")
+				require.Equal(t, before, imageOf(t, disk, testDir), "Open changed something")
 			}
 		})
 	}
 }
 
-// Without its ledger a store opens, and has one again.
+// A store without a ledger can be opened and gets a new one.
 func TestOpen_WithoutLedger(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()

@@ -20,23 +20,23 @@ import (
 
 const tmpfsSize = 1 << 20
 
-// tmpfs mounts a small disk.
+// tmpfs mounts a tmpfs of size tmpfsSize, which serves as a small disk.
 func tmpfs(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("only root may mount a small disk")
+		t.Skip("only root may mount a tmpfs")
 	}
 	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=700", tmpfsSize)); err != nil {
-		t.Skipf("a small disk can't be mounted here: %v", err)
+		t.Skipf("cannot mount a tmpfs here: %v", err)
 	}
 	t.Cleanup(func() { require.NoError(t, unlessBusy(func() error { return syscall.Unmount(dir, 0) })) })
 
 	return dir
 }
 
-// unlessBusy tries again while the disk is busy: a process that another test starts has all open files until it has
-// begun its program.
+// unlessBusy retries while the disk is busy. A process that another test starts inherits all open files and keeps them
+// open until it executes its program.
 func unlessBusy(do func() error) error {
 	for {
 		if err := do(); !errors.Is(err, syscall.EBUSY) {
@@ -46,7 +46,7 @@ func unlessBusy(do func() error) error {
 	}
 }
 
-// fillDisk fills the disk but for so many pages, by a file that can be removed.
+// fillDisk creates a file that fills the disk except for the given number of pages.
 func fillDisk(t *testing.T, disk string, pages int) (filler string) {
 	t.Helper()
 	page := os.Getpagesize()
@@ -69,7 +69,8 @@ func numbered(i int) store.Batch {
 	return store.Batch{Space: 1, Changes: []node.Record{{Key: fmt.Appendf(nil, "%06d", i), Value: make([]byte, 200)}}}
 }
 
-// commitAll commits batches until that fails or there are enough, and returns how many were acknowledged.
+// commitAll commits the batches numbered from up to but not including to. It stops at the first error, and returns the
+// number of the first batch that was not acknowledged.
 func commitAll(ctx context.Context, s *Store, from, to int) (acked int, err error) {
 	for acked = from; acked < to; acked++ {
 		if err := s.Commit(ctx, numbered(acked)); err != nil {
@@ -80,9 +81,10 @@ func commitAll(ctx context.Context, s *Store, from, to int) (acked int, err erro
 	return acked, nil
 }
 
-// TestStore_FullTmpfs fills a real disk to the last page, and to every number of pages before that: before a store is
-// made, while it is open, and before it is opened again. What fails says so; when there is room again, every
-// acknowledged commit is there and the store works. A log gets its space beforehand or, with the usual size, does not.
+// TestStore_FullTmpfs fills a real disk except for 0, 1, 2 and more pages: before a store is created, while it is open,
+// and before it is opened again. Every failure reports a full disk. Once there is space again, all acknowledged commits
+// are there and the store works. The test uses a log size for which the disk has enough space to preallocate the log,
+// and the usual size, for which it does not.
 func TestStore_FullTmpfs(t *testing.T) {
 	t.Parallel()
 	for _, opts := range []Options{{LogSize: 64 << 10}, {LogSize: SmallLog}} {
@@ -102,16 +104,16 @@ func TestStore_FullTmpfs(t *testing.T) {
 	}
 }
 
-// fullDisk counts what has failed.
+// fullDisk counts failed operations.
 type fullDisk struct{ makes, commits, opens int }
 
-// at leaves so many pages, again and again.
+// at runs the test once with the given number of free pages.
 func (f *fullDisk) at(t *testing.T, disk, dir string, opts Options, pages int) {
 	t.Helper()
 	failed := func(err error, count *int) bool {
 		if err != nil {
 			require.ErrorIs(t, err, syscall.ENOSPC)
-			require.ErrorContains(t, err, fmt.Sprintf("the disk of %q is full: make room on it", dir))
+			require.ErrorContains(t, err, fmt.Sprintf(": no space left on device: free some space on the disk of %q", dir))
 			*count++
 		}
 
@@ -160,7 +162,7 @@ func (f *fullDisk) at(t *testing.T, disk, dir string, opts Options, pages int) {
 	require.NoError(t, s.Close())
 }
 
-// TestOpen_ReadOnlyDisk has a real disk that can't be written.
+// TestOpen_ReadOnlyDisk opens stores on a real disk that is read-only.
 func TestOpen_ReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	disk := tmpfs(t)
@@ -176,8 +178,8 @@ func TestOpen_ReadOnlyDisk(t *testing.T) {
 		dir := filepath.Join(disk, name)
 		_, err := Open(dir, Options{})
 		require.ErrorIs(t, err, syscall.EROFS)
-		require.ErrorContains(t, err, fmt.Sprintf(`: read-only file system: the file system of %q is read-only: make it `+
-			`writable, or choose another directory`, dir))
+		require.ErrorContains(t, err, fmt.Sprintf(`: read-only file system: make the file system of %q writable, `+
+			`or choose another directory`, dir))
 	}
 	require.NoError(t, syscall.Mount("", disk, "", syscall.MS_REMOUNT, ""))
 	s, err = Open(dir, Options{})

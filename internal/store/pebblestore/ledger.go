@@ -10,32 +10,32 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// ledger keeps, in a file beside the database, how many commits were acknowledged. The database counts its commits
-// too; if it has fewer than the ledger, it has lost some.
+// ledger records how many commits were acknowledged, in a file next to the database. The database counts its commits
+// too. If its count is lower than the ledger's, it has lost commits.
 //
-// Pebble alone can't tell: it takes a log that ends early, a log that is gone or a manifest with a bad last record for
-// the traces of a power cut, and goes on without what they held. The ledger's file is written after every commit, so
-// it is exact when the process dies, and synced at every syncEvery-th and by close. After a power cut it may be older
-// than the database, never newer.
+// Pebble alone cannot detect that. It takes a log that ends early, a missing log or a manifest with a bad last record
+// for the result of a power cut, and continues without the lost data. The ledger is written after every commit, so it
+// is exact if only the process dies. It is synced after every syncEvery commits and by close. After a power cut it may
+// be behind the database but is never ahead of it.
 //
-// The file is 8 bytes of count, little endian, and 4 bytes of CRC-32C over them.
+// The file consists of the count (8 bytes, little endian) and its CRC-32C (4 bytes, little endian).
 type ledger struct {
-	mu            sync.Mutex // guards all that follows
+	mu            sync.Mutex // guards all fields below
 	file          vfs.File
 	acked, synced uint64
 }
 
 const (
 	ledgerSize = 12
-	syncEvery  = 1024 // adds a thousandth to the syncs
+	syncEvery  = 1024 // adds about 0.1% to the number of syncs
 )
 
 var (
 	crcTable     = crc32.MakeTable(crc32.Castagnoli)
-	errBadLedger = errors.New("content is not what was written")
+	errBadLedger = errors.New("wrong length or checksum")
 )
 
-// readLedger returns the count in the file. Errors are errBadLedger and those of the system.
+// readLedger returns the count in the file. Its error is errBadLedger or an error of the system.
 func readLedger(disk vfs.FS, name string) (uint64, error) {
 	f, err := disk.Open(name)
 	if err != nil {
@@ -53,13 +53,14 @@ func readLedger(disk vfs.FS, name string) (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// newLedger puts a file that says 0 in its place. It stays when the directory is synced.
+// newLedger creates a ledger with the count 0. The file is durable once the directory is synced.
 func newLedger(disk *failstop, dir string) error {
 	return replaceFile(disk, dir, ledgerName, encodeCount(0))
 }
 
-// openLedger goes on with the file that is there, which said acked, and has it say count. What was written to it before
-// a process was killed is synced, so that the kills of many do not add up to a file that a power cut takes far back.
+// openLedger opens the existing file, whose count is acked, and raises the count to count. It syncs the file, because
+// an earlier process may have been killed before it could do so. Otherwise the counts that several killed processes
+// left unsynced would add up, and a power cut would set the ledger back by more than syncEvery commits.
 func openLedger(disk *failstop, dir string, acked, count uint64) (*ledger, error) {
 	f, err := disk.OpenReadWrite(disk.PathJoin(dir, ledgerName), vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -76,12 +77,12 @@ func openLedger(disk *failstop, dir string, acked, count uint64) (*ledger, error
 	return l, nil
 }
 
-// ack says that the first count commits were acknowledged. They must be durable.
+// ack records that the first count commits were acknowledged. These commits must be durable.
 func (l *ledger) ack(count uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if count <= l.acked {
-		return nil // a later commit was faster
+		return nil // a later commit was recorded first
 	}
 	if err := l.write(count); err != nil || count < l.synced+syncEvery {
 		return err

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLedger checks what the file says after each acknowledgement: all to who survives the process, nearly all to who
-// survives a power cut.
+// TestLedger checks the count in the file after each acknowledgement. It is exact if only the process dies, and less
+// than syncEvery behind after a power cut.
 func TestLedger(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewCrashableMem()
@@ -19,7 +19,7 @@ func TestLedger(t *testing.T) {
 	require.NoError(t, err)
 	for n := uint64(8); n < 3*syncEvery; n++ {
 		require.NoError(t, l.ack(n))
-		require.NoError(t, l.ack(n-1), "a slower one comes later")
+		require.NoError(t, l.ack(n-1), "an earlier commit may be acknowledged later")
 		acked, err := readLedger(disk, "/"+ledgerName)
 		require.NoError(t, err)
 		require.Equal(t, n, acked)
@@ -36,7 +36,7 @@ func TestLedger(t *testing.T) {
 	require.Equal(t, uint64(3*syncEvery-1), acked)
 }
 
-// The acknowledgements of processes that are killed, each before a sync is due, do not add up.
+// Even if several processes are killed in turn, each before its first sync is due, the unsynced counts do not add up.
 func TestLedger_IsSyncedAfterKills(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewCrashableMem()

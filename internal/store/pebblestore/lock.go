@@ -13,8 +13,8 @@ import (
 	"tenure/internal/store"
 )
 
-// osFS is the operating system's file system with locks that also keep out other opens of the same process, however
-// they spell the path. Pebble's own are fcntl locks.
+// osFS is the operating system's file system with flock(2) locks. Unlike the fcntl locks that Pebble uses, they also
+// exclude a second Open in the same process, whatever path it uses.
 type osFS struct{ vfs.FS }
 
 func (osFS) Lock(name string) (io.Closer, error) {
@@ -29,8 +29,8 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	}
 }
 
-// lock takes the lock of the directory and then writes down who has it, for those who come too late. Others may try it
-// every few milliseconds.
+// lock locks the directory and then writes the OWNER file, which lets other processes report which process has the
+// lock. They may try to get the lock every few milliseconds.
 func lock(disk vfs.FS, dir string) (io.Closer, error) {
 	name := disk.PathJoin(dir, lockName)
 	l, err := disk.Lock(name)
@@ -49,7 +49,7 @@ func lock(disk vfs.FS, dir string) (io.Closer, error) {
 		return nil, fmt.Errorf("lock %q: %w", name, bare(err))
 	}
 	if err := writeOwner(disk, dir); err != nil {
-		_ = unlock(disk, dir, l) // the first error says it all
+		_ = unlock(disk, dir, l) // the first error is the cause
 
 		return nil, err
 	}
@@ -57,10 +57,10 @@ func lock(disk vfs.FS, dir string) (io.Closer, error) {
 	return l, nil
 }
 
-// unlock removes the owner's text before it gives up the lock, so that the text is never a later owner's.
+// unlock removes the OWNER file before it releases the lock, so that it never removes the file of a later owner.
 func unlock(disk vfs.FS, dir string, l io.Closer) error {
 	err := disk.Remove(disk.PathJoin(dir, ownerName))
-	if errors.Is(err, fs.ErrNotExist) { // somebody has tidied up
+	if errors.Is(err, fs.ErrNotExist) { // it has already been removed by hand
 		err = nil
 	}
 

@@ -13,7 +13,8 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-// TestStore_KilledProcess kills a process while it commits, again and again. Meanwhile nobody else gets the store.
+// TestStore_KilledProcess repeatedly kills a process while it commits. While the process runs, no other process can
+// open the store. After the kill, all acknowledged commits are there.
 func TestStore_KilledProcess(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "missing", "store")
@@ -23,7 +24,7 @@ func TestStore_KilledProcess(t *testing.T) {
 		_, err := Open(dir, Options{})
 		require.ErrorIs(t, err, store.ErrLocked)
 		require.ErrorContains(t, err, fmt.Sprintf("by process %d on ", p.cmd.Process.Pid))
-		require.ErrorContains(t, err, fmt.Sprintf("%s for round%d, since 20", os.Args[0], round))
+		require.ErrorContains(t, err, fmt.Sprintf(" (%s for round%d, since 20", os.Args[0], round))
 		acked := p.kill(t)
 
 		s, err := Open(dir, Options{})
@@ -51,7 +52,7 @@ func TestOpen_Directory(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 
-	// Another way to the same directory does not get around the lock.
+	// Another path to the same directory does not bypass the lock.
 	link := filepath.Join(parent, "link")
 	require.NoError(t, os.Symlink(dir, link))
 	_, err = Open(link, Options{})
@@ -71,7 +72,7 @@ func TestOpen_NotADirectory(t *testing.T) {
 	require.NoError(t, os.WriteFile(name, []byte("precious"), 0o600))
 	_, err := Open(name, Options{})
 	require.ErrorIs(t, err, syscall.ENOTDIR)
-	require.EqualError(t, err, fmt.Sprintf("open store %q: mkdir %q: not a directory: there is a file: "+
+	require.EqualError(t, err, fmt.Sprintf("open store %q: mkdir %q: not a directory: part of the path is a file: "+
 		"choose another directory", name, name))
 	require.NotErrorIs(t, err, store.ErrDamaged)
 	content, err := os.ReadFile(name)

@@ -18,20 +18,22 @@ import (
 	"tenure/internal/store"
 )
 
-// What is in the directory of a store. Only who has the lock may touch the rest.
+// Names in the directory of a store. Only the process that holds the lock may change anything else in the directory.
 const (
 	lockName   = "LOCK"
-	ownerName  = "OWNER"      // who has the lock, for people
+	ownerName  = "OWNER"      // the process that holds the lock, for people
 	stampName  = "VERSION"    // see stamp
 	ledgerName = "ACKED"      // see ledger
 	dbName     = "pebble"     // the database
-	newName    = "pebble.new" // a database that is being made
+	newName    = "pebble.new" // a database that is being created
 )
 
-// Open opens the store in the directory, which it makes, with mode 0700, if there is none. Errors wrap
-// store.ErrLocked, store.ErrNewer and store.ErrDamaged, or what the system said, and tell in one line what to do; then
-// what is stored is as it was. (A table's damage may be met only when Pebble has begun to tidy up. It stops at once,
-// and what it has done until then loses nothing.) That the store is locked is known within microseconds.
+// Open opens the store in the directory. It creates a missing directory with mode 0700. Its error is one line that says
+// what to do, and wraps store.ErrLocked, store.ErrNewer, store.ErrDamaged or an error of the system. If the store is
+// locked, Open returns within microseconds.
+//
+// An Open that fails leaves the stored data unchanged, with one exception: Pebble may detect damage to a table only
+// after it has begun background work. Pebble then stops immediately, and the work it has done loses no data.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.disk.MkdirAll(dir, 0o700); err != nil {
@@ -43,7 +45,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	s, err := openLocked(dir, opts, held)
 	if err != nil {
-		_ = unlock(opts.disk, dir, held) // the first error says it all
+		_ = unlock(opts.disk, dir, held) // the first error is the cause
 
 		return nil, openError(dir, refusal(err, readStamp(opts.disk, dir), opts.Version))
 	}
@@ -73,20 +75,20 @@ func openLocked(dir string, opts Options, held io.Closer) (*Store, error) {
 	return open(dir, opts, held, acked, found.commits)
 }
 
-// firstLine leaves out what Pebble's errors add for their own reports.
+// firstLine returns the first line of an error. Pebble's errors add details on further lines.
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 
 	return line
 }
 
-// ackedBefore returns the number of commits that were acknowledged, as far as the ledger knows.
+// ackedBefore returns the number of acknowledged commits according to the ledger, or 0 if there is no ledger.
 func ackedBefore(dir string, opts Options) (uint64, error) {
 	name := opts.disk.PathJoin(dir, ledgerName)
 	acked, err := readLedger(opts.disk, name)
 	switch {
 	case errors.Is(err, errBadLedger):
-		return 0, fmt.Errorf("%w: %q: %w: check the disk, then remove the file if newest commits may be lost",
+		return 0, fmt.Errorf("%w: %q: %w: check the disk, then remove the file if you can accept losing the newest commits",
 			store.ErrDamaged, name, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
@@ -95,11 +97,12 @@ func ackedBefore(dir string, opts Options) (uint64, error) {
 	}
 }
 
-// create makes the database beside its place and moves it there when it is whole and durable. So a database in its
-// place lacks nothing, and what a crash leaves of one is made anew. Open makes the way to it durable.
+// create makes the database under a temporary name and renames it when it is complete and durable. So a database with
+// the final name is always complete, and create replaces whatever a crash has left under the temporary name. Later,
+// openFiles makes the rename and the parent directories durable.
 func create(dir string, opts Options, acked uint64) (err error) {
 	if acked != 0 {
-		return damaged(fmt.Sprintf("%q is gone, with %d acknowledged commits", dbName, acked))
+		return damaged(fmt.Sprintf("%q is missing, along with %d acknowledged commits", dbName, acked))
 	}
 	if s := readStamp(opts.disk, dir); s.format > formatVersion {
 		return newerFormat{ownFormat, s.format, formatVersion}
@@ -111,7 +114,7 @@ func create(dir string, opts Options, acked uint64) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = opts.disk.RemoveAll(beside) // the next Open tries again
+			_ = opts.disk.RemoveAll(beside) // if this fails, the next Open does it
 			_ = opts.disk.Remove(disk.PathJoin(dir, stampName+newSuffix))
 		}
 	}()
@@ -124,7 +127,7 @@ func create(dir string, opts Options, acked uint64) (err error) {
 	b := db.NewBatch()
 	err = errors.Join(
 		b.Set(formatKey, binary.BigEndian.AppendUint64(nil, formatVersion), nil),
-		b.Set(commitsKey, run{0, 0}.encode(), nil), // there is no commit 0
+		b.Set(commitsKey, run{0, 0}.encode(), nil), // commits are numbered from 1
 		b.Commit(pebble.Sync),
 		db.Close(),
 		replaceFile(disk, dir, stampName, stamp{formatVersion, opts.Version}.line()),
@@ -137,18 +140,18 @@ func create(dir string, opts Options, acked uint64) (err error) {
 	return cmp.Or(disk.Rename(beside, disk.PathJoin(dir, dbName)), disk.failure())
 }
 
-// found is what a database has.
+// found is the format version of a database and the number of commits in it.
 type found struct{ format, commits uint64 }
 
-// inspect looks at the whole database before anything in it is changed. It reads the log and the manifest; the tables'
-// blocks are checked when they are read.
+// inspect checks the whole database before anything in it is changed. It reads the log and the manifest. The blocks of
+// the tables are checked only when they are read.
 func inspect(dir string, opts Options, acked uint64) (_ found, err error) {
 	place := opts.disk.PathJoin(dir, dbName)
 	if err := checkPebbleFormat(opts.disk, place); err != nil {
 		return found{}, err
 	}
 	disk, heard := newFailstop(opts.disk), newFirstError()
-	disk.stop(errors.New("inspected only")) // whatever Pebble may do, it does to its shadow
+	disk.stop(errors.New("inspection only")) // Pebble's changes go to memory and not to the disk
 	pebbleOpts := opts.pebble(disk, heard.stop)
 	pebbleOpts.ReadOnly = true
 	db, err := pebble.Open(place, pebbleOpts)
@@ -163,14 +166,14 @@ func inspect(dir string, opts Options, acked uint64) (_ found, err error) {
 	}
 	all, err := commitsOf(db)
 	if err != nil {
-		return found{}, unreadable(fmt.Errorf("run of commits: %w", err))
+		return found{}, unreadable(fmt.Errorf("record of commits: %w", err))
 	}
 	switch {
 	case !all.whole() || all.first != 0:
-		return found{}, damaged("commits are missing from the middle")
+		return found{}, damaged("commits are missing from the middle of the history")
 	case all.last < acked:
-		return found{}, damaged(fmt.Sprintf("the newest commits are lost: %d are there, %d were acknowledged (to go on "+
-			"without them, remove %q)", all.last, acked, opts.disk.PathJoin(dir, ledgerName)))
+		return found{}, damaged(fmt.Sprintf("the newest commits are lost: %d of %d acknowledged commits remain (to continue "+
+			"without the others, remove %q)", all.last, acked, opts.disk.PathJoin(dir, ledgerName)))
 	case heard.failure() != nil:
 		return found{}, unreadable(heard.failure())
 	}
@@ -178,7 +181,7 @@ func inspect(dir string, opts Options, acked uint64) (_ found, err error) {
 	return found{format, all.last}, nil
 }
 
-// checkPebbleFormat tells a database that only a newer Pebble reads from one that nobody reads.
+// checkPebbleFormat distinguishes a database that only a newer Pebble can read from a damaged one.
 func checkPebbleFormat(disk vfs.FS, place string) error {
 	text, err := atomicfs.ReadMarker(disk, place, "format-version")
 	if err != nil {
@@ -191,7 +194,7 @@ func checkPebbleFormat(disk vfs.FS, place string) error {
 	return nil
 }
 
-// unreadable tells damage from a disk or a system that does not let us read what may well be whole.
+// unreadable distinguishes damage from an error of the disk or the system, which says nothing about the data.
 func unreadable(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {
@@ -208,7 +211,7 @@ func formatOf(db *pebble.DB) (uint64, error) {
 	}
 	defer closer.Close()
 	if len(value) != 8 {
-		return 0, damaged(fmt.Sprintf("format version has %d bytes in place of 8", len(value)))
+		return 0, damaged(fmt.Sprintf("format version has length %d instead of 8", len(value)))
 	}
 	switch format := binary.BigEndian.Uint64(value); {
 	case format == 0:

@@ -17,8 +17,9 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-// TestOpen_Syncs counts the syncs, which are what an Open waits for. A kill leaves a log that becomes a table: its
-// data, its name, the manifest's data, its name, the manifest's marker, the next log's name, and the ledger.
+// TestOpen_Syncs counts the syncs of an Open, which take most of its time. After a kill, Open turns the log into a
+// table and syncs the data and the name of the table, the data, the name and the marker of the manifest, the name of
+// the next log, and the ledger.
 func TestOpen_Syncs(t *testing.T) {
 	t.Parallel()
 	states, _ := damageable(t)
@@ -34,7 +35,7 @@ func TestOpen_Syncs(t *testing.T) {
 			return nil
 		}))
 		opts := testOptions(disk)
-		opts.LogSize = 1 << 20 // one table
+		opts.LogSize = 1 << 20 // so that the whole log becomes one table
 		s, err := Open(testDir+"/", opts)
 		require.NoError(t, err)
 		require.LessOrEqual(t, syncs.Load(), int64(7), state)
@@ -42,8 +43,8 @@ func TestOpen_Syncs(t *testing.T) {
 	}
 }
 
-// Tables that kills leave are compacted all the same: once a store is open. Before that, until the ledger is there,
-// nobody waits for more than one new table.
+// The tables that result from repeated kills are compacted, but only once the store is open. During Open, which ends
+// with the sync of the ledger, at most one new table is written.
 func TestOpen_CompactsLater(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewCrashableMem()
@@ -76,8 +77,9 @@ func TestOpen_CompactsLater(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// TestStore_KillThenPowerCut kills a process before each change of the disk, lets another one open the store and
-// commit, and cuts the power before one of its changes, and at its end: what the first one left need not be durable.
+// TestStore_KillThenPowerCut kills a process before each of its changes of the disk, lets a second process open the
+// store and commit, and cuts the power before one change of the second process and at its end. Changes that the first
+// process made need not be durable when it is killed.
 func TestStore_KillThenPowerCut(t *testing.T) {
 	t.Parallel()
 	const batches = 6
@@ -113,7 +115,7 @@ func TestStore_KillThenPowerCut(t *testing.T) {
 			if op.Kind == errorfs.OpRemove && strings.Contains(op.Path, "/"+dbName+"/marker.") {
 				durable, err := disk.CrashClone(vfs.CrashCloneCfg{}).List(disk.PathDir(op.Path))
 				if err != nil || !slices.ContainsFunc(durable, newerMarker(disk.PathBase(op.Path))) {
-					t.Errorf("killed before change %d: what replaces %q is not durable: %q, %v", nth, op.Path, durable, err)
+					t.Errorf("killed before change %d: the successor of %q is not durable: %q, %v", nth, op.Path, durable, err)
 				}
 			}
 
@@ -133,12 +135,12 @@ func TestStore_KillThenPowerCut(t *testing.T) {
 				may = []storetest.Model{seen}
 			}
 			require.NoError(t, recovers(t.Context(), disk, oneOf(may)), "seed %d: killed before change %d, power cut before "+
-				"change %d of %d of the next, variant %d", seed, nth, at, count.Load(), i)
+				"change %d of %d of the second process, variant %d", seed, nth, at, count.Load(), i)
 		}
 	}
 }
 
-// newerMarker says whether a file is a marker of the same kind, made later.
+// newerMarker returns a function that reports whether a file is a newer marker of the same kind.
 func newerMarker(marker string) func(string) bool {
 	kind := marker[:strings.Index(marker, ".0")]
 

@@ -13,18 +13,19 @@ import (
 	"tenure/internal/version"
 )
 
-// Options of Open. The zero value works.
+// Options configure Open. The zero value works.
 type Options struct {
-	Logger  *slog.Logger // what Pebble says: at debug, its errors at error; nil: silent
-	Version string       // of tenure, for the store's VERSION and for messages; "": the one that was built
-	LogSize uint64       // bytes of log after which another one begins; Open replays one after a kill. 0: 4 MiB
+	Logger  *slog.Logger // gets Pebble's messages at level debug and its errors at level error; nil means silent
+	Version string       // version of tenure for the VERSION file and for messages; "" means the version of this build
+	LogSize uint64       // size in bytes at which a new log starts; Open replays one log after a kill. 0 means 4 MiB
 
-	disk vfs.FS // nil: the operating system's
+	disk vfs.FS // nil means the operating system's file system
 }
 
-// SmallLog is a LogSize for who opens a store often, after kills: 5,000 commits are then opened in 4 ms, with the
-// default in 12 ms, since the log is replayed twice. The price is paid where many nodes commit at once: of 64 a commit
-// takes 2.7 ms in place of 0.5 at the 99th percentile, because each change of logs meets many.
+// SmallLog is a LogSize for stores that are often opened after a kill. Opening a store with 5,000 commits in its log
+// takes 4 ms, in contrast to 12 ms with the default, since Open replays the log twice. The price is latency when many
+// nodes commit at the same time: with 64 of them, the 99th percentile of a commit is 2.7 ms instead of 0.5 ms, because
+// each switch to a new log delays many commits.
 const SmallLog = 512 << 10
 
 func (o Options) withDefaults() Options {
@@ -45,19 +46,19 @@ func (o Options) withDefaults() Options {
 }
 
 const (
-	// pebbleFormat has checksums of every part of a table, and log records that tell what was synced before them. A
-	// later one is never written without raising formatVersion.
+	// pebbleFormat has checksums over every part of a table, and log records that say how much of the log before them
+	// was synced. Raise formatVersion before writing a later format.
 	pebbleFormat = pebble.FormatTableFormatV6
 
-	// defaultLogSize is that of a memtable; a larger batch gets a table of its own.
+	// defaultLogSize is also the size of a memtable. A larger batch gets a table of its own.
 	defaultLogSize = 4 << 20
 
-	// cacheSize is small: a space is read once, when its node is loaded.
+	// cacheSize is small because a space is read only once, when its node is loaded.
 	cacheSize = 4 << 20
 )
 
-// pebble returns the options for a database on the file system. Fatal gets what Pebble would end the process for, and
-// what its background work can't get over.
+// pebble returns Pebble's options for a database on the file system. It calls fatal with errors for which Pebble would
+// end the process, and with errors from which Pebble's background work cannot recover.
 func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 	p := &pebble.Options{
 		ErrorIfNotExists:   true,
@@ -69,7 +70,7 @@ func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 		MaxOpenFiles:       128,
 		Logger:             logger{o.Logger, fatal},
 
-		// Nodes are small and writes are few: what piles up is soon gone, and a commit never waits for it.
+		// Nodes are small and writes are few, so background work soon catches up. Commits must never wait for it.
 		MemTableStopWritesThreshold: 8,
 		L0StopWritesThreshold:       1 << 10,
 
@@ -85,7 +86,7 @@ func (o Options) pebble(disk vfs.FS, fatal func(error)) *pebble.Options {
 	return p
 }
 
-// explain makes damage of what Pebble knows to be damage.
+// explain turns Pebble's corruption errors into store.ErrDamaged.
 func explain(err error) error {
 	if pebble.IsCorruptionError(err) && !errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("%w: %s", store.ErrDamaged, firstLine(err))
@@ -94,7 +95,7 @@ func explain(err error) error {
 	return err
 }
 
-// logger passes on what Pebble says.
+// logger passes Pebble's messages on to a slog.Logger.
 type logger struct {
 	log   *slog.Logger
 	fatal func(error)
@@ -104,8 +105,8 @@ func (l logger) Infof(format string, args ...any) { l.say(slog.LevelDebug, forma
 
 func (l logger) Errorf(format string, args ...any) { l.say(slog.LevelError, format, args) }
 
-// Fatalf returns, which Pebble does not expect: by then fatal has seen to it that nothing reaches the disk any more and
-// that nothing is acknowledged.
+// Fatalf returns, which Pebble does not expect. This is safe because fatal has already ensured that nothing more
+// reaches the disk and that nothing more is acknowledged.
 func (l logger) Fatalf(format string, args ...any) {
 	l.fatal(fmt.Errorf(format, args...))
 	l.say(slog.LevelError, format, args)

@@ -13,35 +13,36 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// OwnerInfo tells people who has a store open. It is nothing to decide by: a process id means something only where the
-// process runs, which may be another container.
+// OwnerInfo identifies the process that has a store open, for messages to people. Programs must not make decisions
+// based on it: a process id is meaningful only on the host or in the container where the process runs.
 type OwnerInfo struct {
 	PID     int       `json:"pid"`
 	Host    string    `json:"host"`
-	Command string    `json:"command"` // the command line, at most maxCommand bytes of it
-	Since   time.Time `json:"-"`       // when it got the store
+	Command string    `json:"command"` // the command line, cut to maxCommand bytes
+	Since   time.Time `json:"-"`       // when the process opened the store
 }
 
 const maxCommand = 200
 
-// String gives one line: process 12 on host, command line, since 2006-01-02T15:04:05Z.
+// String returns one line: process 12 on host (command line, since 2006-01-02T15:04:05Z).
 func (o OwnerInfo) String() string {
-	var parts []string
-	if who := fmt.Sprintf("process %d on %s", o.PID, o.Host); o.PID != 0 && o.Host != "" {
-		parts = append(parts, who)
+	process, details := "an unknown process", "since "+o.Since.Format(time.RFC3339)
+	if o.PID != 0 && o.Host != "" {
+		process = fmt.Sprintf("process %d on %s", o.PID, o.Host)
 	}
 	if o.Command != "" {
-		parts = append(parts, o.Command)
+		details = o.Command + ", " + details
 	}
 
-	return strings.Join(append(parts, "since "+o.Since.Format(time.RFC3339)), ", ")
+	return fmt.Sprintf("%s (%s)", process, details)
 }
 
-// Owner returns who has the store in the directory open, if that is written down. It does not ask the lock, so it is
-// for who got store.ErrLocked: a process that was killed leaves what it wrote until another one opens the store.
+// Owner returns the process that has the store in the directory open, as recorded in the OWNER file. Owner does not
+// check the lock: a killed process leaves the file behind until the next process opens the store. So call it only after
+// Open has returned store.ErrLocked.
 func Owner(dir string) (OwnerInfo, bool) { return readOwner(vfs.Default, dir) }
 
-// readOwner takes what it finds: the text may be of another version, cut off or not there (yet).
+// readOwner tolerates any content: the file may be of another version, truncated, or not written yet.
 func readOwner(disk vfs.FS, dir string) (o OwnerInfo, ok bool) {
 	f, err := disk.Open(disk.PathJoin(dir, ownerName))
 	if err != nil {
@@ -60,7 +61,7 @@ func readOwner(disk vfs.FS, dir string) (o OwnerInfo, ok bool) {
 	return OwnerInfo{o.PID, printable(o.Host), printable(o.Command), info.ModTime()}, true
 }
 
-// writeOwner writes down that it is this process.
+// writeOwner records this process as the owner.
 func writeOwner(disk vfs.FS, dir string) error {
 	host, err := os.Hostname()
 	if err != nil {
@@ -80,7 +81,7 @@ func writeOwner(disk vfs.FS, dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-// printable leaves out what would spoil a line.
+// printable replaces every character that is not printable by a space.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {

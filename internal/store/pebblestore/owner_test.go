@@ -49,28 +49,30 @@ func TestOwner_CommandIsCut(t *testing.T) {
 	require.Len(t, owner.Command, maxCommand)
 	p.kill(t)
 	owner, ok = Owner(dir)
-	require.True(t, ok, "who was killed leaves it")
+	require.True(t, ok, "a killed process leaves the OWNER file behind")
 	require.Equal(t, p.cmd.Process.Pid, owner.PID)
 }
 
 func TestOwnerInfo_String(t *testing.T) {
 	t.Parallel()
-	o := OwnerInfo{PID: 12, Host: "mill", Command: "lock -semaphore x", Since: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
-	require.Equal(t, "process 12 on mill, lock -semaphore x, since 2026-01-02T03:04:05Z", o.String())
+	o := OwnerInfo{
+		PID: 12, Host: "mill", Command: "lock --semaphore x", Since: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+	}
+	require.Equal(t, "process 12 on mill (lock --semaphore x, since 2026-01-02T03:04:05Z)", o.String())
 }
 
-// What is in the file may be of another version, or written in part.
-func TestOwner_OfAnyText(t *testing.T) {
+// The file may have been written by another version, or only in part.
+func TestOwner_AnyContent(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
 	for text, want := range map[string]string{
 		"":                             "",
 		"process 12 on mill, lock":     "",
 		`{"pid":12,"host":"mill","com`: "",
-		`{"pid":12,"host":"mill","command":"lock x","more":{"a":1}}`: "process 12 on mill, lock x, since ",
-		`{"command":"lock x"}`: "lock x, since ",
-		`{}`:                   "since ",
-		`{"pid":12,"host":"mill\u001b[31m","command":"a\nb` + "\xff" + `c"}`: "process 12 on mill [31m, a b c, since ",
+		`{"pid":12,"host":"mill","command":"lock x","more":{"a":1}}`: "process 12 on mill (lock x, since ",
+		`{"command":"lock x"}`: "an unknown process (lock x, since ",
+		`{}`:                   "an unknown process (since ",
+		`{"pid":12,"host":"mill\u001b[31m","command":"a\nb` + "\xff" + `c"}`: "process 12 on mill [31m (a b c, since ",
 	} {
 		writeFile(t, disk, "/OWNER", text)
 		got, ok := readOwner(disk, "/")

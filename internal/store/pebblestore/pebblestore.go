@@ -1,14 +1,15 @@
-// Package pebblestore keeps records on one machine's disk, in a Pebble database.
+// Package pebblestore stores records on the disk of one machine, in a Pebble database.
 //
-// A commit is one batch of Pebble's, written to its log and synced; commits that come together share a sync. The first
-// write that fails stops the store as a power cut would (see failstop): every call returns that error until the store
-// is closed and opened again. What Pebble would not notice to have lost, a ledger does (see ledger).
+// Each commit is one Pebble batch, which is written to Pebble's log and synced. Concurrent commits share a sync. The
+// first write that fails stops the store, with the same effect on the disk as a power cut (see failstop). Every call
+// then returns that error until the store is closed and opened again. Pebble does not notice every loss of commits, so
+// a ledger counts them too (see ledger).
 //
-// Open and Close are quick, so that a process can take over from one that was killed: what an Open waits for is counted
-// in syncs (see directory), it replays a short log, and no compaction begins before it is done (see compactions).
+// Open and Close are fast, so that a process can quickly take over from one that was killed. Open makes few syncs (see
+// directory), replays a short log, and starts no compaction before it has finished (see compactions).
 //
-// Not noticed is, after a power cut and not merely the death of the process, damage to the end of Pebble's log that
-// reaches back less than 1,024 commits and looks as if the cut had torn it.
+// One kind of damage goes unnoticed: after a power cut (but not after the mere death of the process), the loss of fewer
+// than 1,024 commits from the end of Pebble's log, if the damage looks like an effect of the power cut.
 package pebblestore
 
 import (
@@ -29,8 +30,8 @@ import (
 	"tenure/internal/store"
 )
 
-// A record's key is its space, 8 bytes, big endian, and then the key within the space. The store's own keys are zero
-// bytes, fewer than 8, so that they come before every space.
+// The database key of a record is its space (8 bytes, big endian) followed by its key within the space. The store's own
+// keys consist of fewer than 8 zero bytes, so that they sort before every space.
 var (
 	formatKey  = []byte{0}    // formatVersion, 8 bytes, big endian
 	commitsKey = []byte{0, 0} // the run of all commits
@@ -49,12 +50,12 @@ type Store struct {
 	db     *pebble.DB
 	ledger *ledger
 
-	order   sync.Mutex // held while a batch gets its number and its place in Pebble's log, which agree
-	commits uint64     // numbers given out; guarded by order
+	order   sync.Mutex // held while a batch gets its number and its position in the log, to keep the same order
+	commits uint64     // the last number assigned; guarded by order
 
-	mu      sync.Mutex // guards refusal, and calls against it
-	refusal error      // what calls return instead of beginning; nil: none
-	calls   sync.WaitGroup
+	mu      sync.Mutex     // guards refusal, and is held for calls.Add
+	refusal error          // if not nil, new calls return it and do nothing
+	calls   sync.WaitGroup // calls in progress
 
 	endDB     func() error // closes db, once
 	closing   chan struct{}
@@ -63,7 +64,7 @@ type Store struct {
 	closeErr  error
 }
 
-// open opens a database that inspect has found to be whole, with so many commits.
+// open opens a database that inspect has found intact, with the given number of commits.
 func open(dir string, opts Options, held io.Closer, acked, commits uint64) (*Store, error) {
 	disk := newFailstop(opts.disk)
 	db, l, err := openFiles(disk, dir, opts, acked, commits)
@@ -87,10 +88,10 @@ func open(dir string, opts Options, held io.Closer, acked, commits uint64) (*Sto
 
 func openFiles(disk *failstop, dir string, opts Options, acked, commits uint64) (*pebble.DB, *ledger, error) {
 	var err error
-	if acked == 0 { // the Open that made the store may have been cut off
+	if acked == 0 { // the Open that created the store may have been interrupted
 		err = errors.Join(newLedger(disk, dir), syncPath(disk, dir))
 	} else {
-		disk.trust(dir) // durable before the first commit was
+		disk.trust(dir) // its entries were durable before the first commit was acknowledged
 	}
 	if err = cmp.Or(disk.failure(), err); err != nil {
 		return nil, nil, err
@@ -106,7 +107,7 @@ func openFiles(disk *failstop, dir string, opts Options, acked, commits uint64) 
 		if l != nil {
 			_ = l.close()
 		}
-		_ = db.Close() // the first error says it all
+		_ = db.Close() // the first error is the cause
 
 		return nil, nil, err
 	}
@@ -115,20 +116,20 @@ func openFiles(disk *failstop, dir string, opts Options, acked, commits uint64) 
 	return db, l, nil
 }
 
-// watch ends the use of the database when the disk has failed: Pebble's background work would only try again and
-// again. It returns when the store is closed at the latest, and Close waits for it.
+// watch closes the database after a failure of the disk, because Pebble's background work would otherwise retry
+// forever. It also returns when the store is closed, and Close waits for it.
 func (s *Store) watch() {
 	defer close(s.watched)
 	select {
 	case <-s.disk.set:
 		s.refuse(s.failure())
 		s.calls.Wait()
-		_ = s.endDB() // the failure says it all
+		_ = s.endDB() // the failure is the cause
 	case <-s.closing:
 	}
 }
 
-// failure returns what calls return since the disk has failed, nil if it has not.
+// failure returns the error that calls return after a failure of the disk, or nil if there was none.
 func (s *Store) failure() error {
 	cause := s.disk.failure()
 	switch {
@@ -137,11 +138,11 @@ func (s *Store) failure() error {
 	case errors.Is(cause, store.ErrDamaged):
 		return fmt.Errorf("store %q has stopped: %w: restore a backup", s.dir, cause)
 	default:
-		return fmt.Errorf("store %q has stopped: %w: %s, then start again", s.dir, cause, remedy(s.dir, cause))
+		return fmt.Errorf("store %q has stopped: %w: %s", s.dir, cause, remedy(s.dir, cause))
 	}
 }
 
-// begin begins a call, unless calls are refused.
+// begin starts a call, or returns an error if calls are refused.
 func (s *Store) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +154,7 @@ func (s *Store) begin() error {
 	return nil
 }
 
-// refuse makes calls return err from now on; the first err stays.
+// refuse makes all later calls return err. If it is called repeatedly, the first err counts.
 func (s *Store) refuse(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +170,7 @@ func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 	}
 }
 
-// load yields the records; when it returns nil, it has yielded all, or yield wants no more.
+// load yields the records of the space. It returns nil if it has yielded all of them or yield has returned false.
 func (s *Store) load(ctx context.Context, space store.Space, yield func(node.Record, error) bool) (err error) {
 	if err := space.Check(); err != nil {
 		return fmt.Errorf("store %q: load: %w", s.dir, err)
@@ -233,7 +234,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	if err = errors.Join(err, batch.Close()); err == nil {
 		err = s.ledger.ack(number)
 	}
-	if failure := s.failure(); failure != nil { // Pebble never hears of it
+	if failure := s.failure(); failure != nil { // Pebble does not know of it and returns no error
 		return failure
 	}
 	if err != nil {
@@ -243,7 +244,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	return nil
 }
 
-// write writes the batch to Pebble's log and waits until it is synced. It returns the batch's number.
+// write writes the batch to Pebble's log and waits until the log is synced. It returns the batch's number.
 func (s *Store) write(batch *pebble.Batch) (number uint64, err error) {
 	s.order.Lock()
 	number = s.commits + 1
@@ -262,7 +263,7 @@ func (s *Store) write(batch *pebble.Batch) (number uint64, err error) {
 	return number, batch.SyncWait()
 }
 
-// fill puts the changes into Pebble's batch.
+// fill adds the changes of b to a Pebble batch.
 func fill(batch *pebble.Batch, b store.Batch) error {
 	for _, space := range b.Drop {
 		if err := batch.DeleteRange(spaceKey(space), spaceKey(space+1), nil); err != nil {

@@ -32,7 +32,7 @@ func TestStore_Model(t *testing.T) {
 	storetest.RunModel(t, smallTables)
 }
 
-// A memtable this small is flushed every few batches, and a batch of half of it takes a way of its own.
+// Such a small memtable is flushed every few batches, and a batch of half its size bypasses it.
 func TestStore_WithManyFlushes(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, smallTables)
@@ -44,7 +44,8 @@ func smallTables(*testing.T) func() (store.Store, error) {
 	return func() (store.Store, error) { return Open("/dir", opts) }
 }
 
-// TestCommit_SharesSyncs holds the sync of one commit until the others wait for theirs: one more sync serves them all.
+// TestCommit_SharesSyncs blocks the sync of one commit until all others wait for theirs. A single further sync must
+// then be enough for all of them.
 func TestCommit_SharesSyncs(t *testing.T) {
 	t.Parallel()
 	const others = 8

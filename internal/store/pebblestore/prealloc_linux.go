@@ -5,8 +5,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// preallocate gives the file its space and its size. Pebble would leave the size as it is; then each commit makes the
-// file longer and its sync has to write the new size as well, which took 128 µs in place of 97 µs on ext4.
+// preallocate reserves space for the file and also sets its size. Pebble's own Preallocate leaves the size unchanged.
+// Each commit would then extend the file and its sync would have to write the new size as well. On ext4 such a sync
+// took 128 µs instead of 97 µs.
 func preallocate(f vfs.File, offset, length int64) error {
 	if f.Fd() == vfs.InvalidFd {
 		return f.Preallocate(offset, length)
@@ -18,7 +19,7 @@ func preallocate(f vfs.File, offset, length int64) error {
 		return err
 	}
 	err := unix.Fallocate(fd, 0, offset, length)
-	if err != nil { // gives back what was granted of it, which is all that a full disk had
+	if err != nil { // a failed Fallocate may have taken all remaining space of a full disk, so return it
 		_ = unix.Ftruncate(fd, was.Size)
 	}
 

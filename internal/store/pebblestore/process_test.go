@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// child opens the store, says how long that took, and commits until its input ends, saying what was acknowledged. Then
-// it closes the store and says how long that took.
+// child opens the store, prints how long that took, and then commits until its standard input ends. After each commit
+// it prints the number of acknowledged commits. Finally it closes the store and prints how long that took.
 func child(dir string) error {
 	ended := make(chan struct{})
 	go func() {
@@ -61,13 +61,13 @@ func child(dir string) error {
 	return err
 }
 
-// process is a child that has opened the store.
+// process is a child process that has opened the store.
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	lines  *bufio.Scanner
-	opened time.Duration
-	acked  int // commits
+	opened time.Duration // how long Open took
+	acked  int           // number of acknowledged commits
 }
 
 func start(tb testing.TB, dir string, args ...string) *process {
@@ -85,7 +85,7 @@ func start(tb testing.TB, dir string, args ...string) *process {
 	return p
 }
 
-// await returns the number in the next line that begins with the word.
+// await waits for the next line that begins with the word and returns the number in it.
 func (p *process) await(tb testing.TB, word string) (n int) {
 	tb.Helper()
 	for p.lines.Scan() {
@@ -96,12 +96,12 @@ func (p *process) await(tb testing.TB, word string) (n int) {
 			return n
 		}
 	}
-	tb.Fatalf("the process has ended without %q", word)
+	tb.Fatalf("the process ended without printing %q", word)
 
 	return 0
 }
 
-// commits waits until so many commits are acknowledged.
+// commits waits until at least count commits are acknowledged.
 func (p *process) commits(tb testing.TB, count int) {
 	tb.Helper()
 	for p.acked < count {
@@ -109,7 +109,7 @@ func (p *process) commits(tb testing.TB, count int) {
 	}
 }
 
-// kill kills the process and returns the number of commits that it has acknowledged.
+// kill kills the process and returns the number of acknowledged commits.
 func (p *process) kill(tb testing.TB) int {
 	tb.Helper()
 	require.NoError(tb, p.cmd.Process.Kill())
@@ -122,7 +122,7 @@ func (p *process) kill(tb testing.TB) int {
 	return p.acked
 }
 
-// close ends the process in order and returns how long the store's Close took.
+// close shuts the process down cleanly and returns how long Close of the store took.
 func (p *process) close(tb testing.TB) time.Duration {
 	tb.Helper()
 	require.NoError(tb, p.stdin.Close())

@@ -10,7 +10,7 @@ import (
 	"tenure/internal/store"
 )
 
-// openError is the error of Open, in one line.
+// openError returns the one-line error of Open.
 func openError(dir string, err error) error {
 	for _, complete := range []error{store.ErrLocked, store.ErrNewer, store.ErrDamaged} {
 		if errors.Is(err, complete) {
@@ -21,12 +21,12 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("open store %q: %w: %s", dir, spelt(err), remedy(dir, err))
 }
 
-const restore = "restore a backup, or move the directory away to begin anew"
+const restore = "restore a backup, or move the directory away to start with an empty store"
 
-// damaged is the error for a store that is not what was written.
+// damaged returns the error for a store whose data differs from what was written.
 func damaged(what string) error { return fmt.Errorf("%w: %s: %s", store.ErrDamaged, what, restore) }
 
-// spelt quotes the name in an error of package os, as all our errors do.
+// spelt returns err with the file name quoted, as in all our errors, if err is an error of package os.
 func spelt(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) && err.Error() == path.Error() {
@@ -36,12 +36,12 @@ func spelt(err error) error {
 	return err
 }
 
-// noLocks marks the error of a lock that the file system does not have.
+// noLocks marks the error of a file system that does not support locks.
 type noLocks struct{ error }
 
 func (n noLocks) Unwrap() error { return n.error }
 
-// remedy says what to do about an error that the system gave for the directory.
+// remedy returns what the user can do about an error that the system returned for the directory.
 func remedy(dir string, err error) string {
 	is := func(errnos ...syscall.Errno) bool {
 		for _, errno := range errnos {
@@ -55,19 +55,19 @@ func remedy(dir string, err error) string {
 	var locks noLocks
 	switch {
 	case errors.As(err, &locks):
-		return fmt.Sprintf("the file system of %q has no file locks: choose a directory on a local disk", dir)
+		return fmt.Sprintf("the file system of %q does not support file locks: choose a directory on a local disk", dir)
 	case is(syscall.ENOSPC):
-		return fmt.Sprintf("the disk of %q is full: make room on it", dir)
+		return fmt.Sprintf("free some space on the disk of %q", dir)
 	case is(syscall.EDQUOT):
-		return fmt.Sprintf("the disk quota for %q is used up: make room, or have the quota raised", dir)
+		return fmt.Sprintf("free some space on the disk of %q, or have the quota raised", dir)
 	case is(syscall.EROFS):
-		return fmt.Sprintf("the file system of %q is read-only: make it writable, or choose another directory", dir)
+		return fmt.Sprintf("make the file system of %q writable, or choose another directory", dir)
 	case is(syscall.EACCES, syscall.EPERM):
-		return fmt.Sprintf("let user %d read and write in %q, or choose another directory", os.Getuid(), dir)
+		return fmt.Sprintf("give user %d read and write access to %q, or choose another directory", os.Getuid(), dir)
 	case is(syscall.ENOTDIR):
-		return "there is a file: choose another directory"
+		return "part of the path is a file: choose another directory"
 	case is(syscall.EIO):
-		return fmt.Sprintf("the disk of %q fails: see the system's log, then mend or replace the disk", dir)
+		return fmt.Sprintf("the disk of %q is failing: check the system log, then repair or replace the disk", dir)
 	default:
 		return fmt.Sprintf("check %q and its disk", dir)
 	}

@@ -16,17 +16,18 @@ import (
 	"tenure/internal/store/storetest"
 )
 
-// TestOpen_SaysWhatToDo lets the system refuse one kind of operation, for a new store and for one whose process was
-// killed. The message is one line; what was there is as it was, and opens when the cause is gone.
+// TestOpen_SaysWhatToDo makes one kind of operation fail, for a new store, for one whose process was killed, and for a
+// closed one. The error is one line, Open leaves the files unchanged, and the store can be opened once the cause is
+// gone.
 func TestOpen_SaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	user := fmt.Sprintf(`let user %d read and write in "/var/lib/store", or choose another directory`, os.Getuid())
-	noLocks := `the file system of "/var/lib/store" has no file locks: choose a directory on a local disk`
+	user := fmt.Sprintf(`give user %d read and write access to "/var/lib/store", or choose another directory`, os.Getuid())
+	noLocks := `the file system of "/var/lib/store" does not support file locks: choose a directory on a local disk`
 	states, want := damageable(t)
-	full := `the disk of "/var/lib/store" is full: make room on it`
-	quota := `the disk quota for "/var/lib/store" is used up: make room, or have the quota raised`
-	readOnly := `the file system of "/var/lib/store" is read-only: make it writable, or choose another directory`
-	broken := `the disk of "/var/lib/store" fails: see the system's log, then mend or replace the disk`
+	full := `free some space on the disk of "/var/lib/store"`
+	quota := `free some space on the disk of "/var/lib/store", or have the quota raised`
+	readOnly := `make the file system of "/var/lib/store" writable, or choose another directory`
+	broken := `the disk of "/var/lib/store" is failing: check the system log, then repair or replace the disk`
 	for _, test := range []struct {
 		kind errorfs.OpKind
 		err  syscall.Errno
@@ -39,7 +40,7 @@ func TestOpen_SaysWhatToDo(t *testing.T) {
 		{errorfs.OpMkdirAll, syscall.EACCES, user},
 		{errorfs.OpLock, syscall.EACCES, user},
 		{errorfs.OpOpen, syscall.EPERM, user},
-		{errorfs.OpMkdirAll, syscall.ENOTDIR, "there is a file: choose another directory"},
+		{errorfs.OpMkdirAll, syscall.ENOTDIR, "part of the path is a file: choose another directory"},
 		{errorfs.OpLock, syscall.ENOLCK, noLocks},
 		{errorfs.OpLock, syscall.ENOTSUP, noLocks},
 		{errorfs.OpLock, syscall.ENOSYS, noLocks},
@@ -68,7 +69,7 @@ func TestOpen_SaysWhatToDo(t *testing.T) {
 					require.Equal(t, before, imageOf(t, mem, testDir))
 					names, err := mem.List(testDir)
 					require.NoError(t, err)
-					require.NotContains(t, names, ownerName, "nobody has it")
+					require.NotContains(t, names, ownerName, "no process has the store")
 					require.NotContains(t, names, newName)
 				}
 				require.GreaterOrEqual(t, hits.Load(), int64(3))
@@ -78,8 +79,8 @@ func TestOpen_SaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestOpen_FullDiskIsNotFilledFurther lets each change of an Open fail in turn, many times: what the attempts leave
-// does not pile up, and what a marker names is never taken away.
+// TestOpen_FullDiskIsNotFilledFurther retries Open many times on a disk that becomes full, starting at each change in
+// turn. The files that failed attempts leave do not accumulate, and files that a marker refers to are never removed.
 func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 	t.Parallel()
 	states, full := damageable(t)
@@ -96,7 +97,7 @@ func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 			for attempt := range 12 {
 				var changes atomic.Int64
 				s, err := Open(testDir, testOptions(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-					removes := op.Kind == errorfs.OpRemove || op.Kind == errorfs.OpRemoveAll // what a full disk allows
+					removes := op.Kind == errorfs.OpRemove || op.Kind == errorfs.OpRemoveAll // possible on a full disk
 					if isChange(op) && !removes && changes.Add(1) >= nth {
 						return &os.PathError{Op: "change", Path: op.Path, Err: syscall.ENOSPC}
 					}
@@ -116,7 +117,7 @@ func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 				if names, err := mem.List(mem.PathJoin(testDir, dbName)); err == nil {
 					now += len(names)
 				}
-				if attempt < 4 { // what one attempt has done the next one need not do, so it comes further
+				if attempt < 4 { // each of the first attempts builds on the previous ones and gets further
 					files = max(files, now)
 				}
 				require.LessOrEqual(t, now, files, "%s, change %d: attempt %d", state, nth, attempt)

@@ -15,13 +15,13 @@ import (
 	"tenure/internal/store"
 )
 
-// formatVersion is the version of the keys, the values and the files. A store with a newer one is refused; one with an
-// older one is read as it is, for ever. Whoever turns one into the other in its place writes the stamp first.
+// formatVersion is the version of the format of keys, values and files. Open refuses a store with a newer format.
+// Stores with an older format remain readable forever. Code that converts a store in place must write the stamp first.
 const formatVersion = 1
 
-// stamp is the line in a store's file VERSION: the store's format, and the version of tenure that wrote it first. It is
-// for the version that is too old to read anything else: that one can then tell which version is needed. What it says
-// counts for no more than that, so a stamp that is missing or damaged keeps nobody from a store.
+// stamp is the content of a store's VERSION file: the format of the store and the version of tenure that first wrote
+// this format. A version of tenure that is too old to read anything else in the store can read the stamp, and so can
+// report which version is needed. The stamp has no other use, so Open ignores a missing or damaged one.
 type stamp struct {
 	format uint64
 	tenure string
@@ -35,7 +35,7 @@ func (s stamp) line() []byte {
 	return fmt.Appendf(nil, "format %d, tenure %s\n", s.format, strings.Join(strings.Fields(s.tenure), " "))
 }
 
-// readStamp returns the stamp; the zero one if there is none that can be read.
+// readStamp returns the stamp, or the zero stamp if it cannot be read.
 func readStamp(disk vfs.FS, dir string) stamp {
 	f, err := disk.Open(disk.PathJoin(dir, stampName))
 	if err != nil {
@@ -58,12 +58,12 @@ func readStamp(disk vfs.FS, dir string) stamp {
 	return stamp{format, string(parts[2])}
 }
 
-// restamp gives a store its stamp if it has none of its format. It does without if that can't be written.
+// restamp writes the stamp unless the store already has one with the same format. It logs an error and continues.
 func restamp(disk vfs.FS, dir string, s stamp, log *slog.Logger) {
 	if readStamp(disk, dir).format == s.format {
 		return
 	}
-	own := newFailstop(disk) // what fails here stops nothing else
+	own := newFailstop(disk) // a failure here must not stop the store
 	err := replaceFile(own, dir, stampName, s.line())
 	if err == nil {
 		err = syncDir(own, dir)
@@ -73,27 +73,27 @@ func restamp(disk vfs.FS, dir string, s stamp, log *slog.Logger) {
 	}
 	if err != nil {
 		own.undo()
-		log.WarnContext(context.Background(), "the store's version is not written down", "error", err)
+		log.WarnContext(context.Background(), "cannot write the store's VERSION file", "error", err)
 	}
 }
 
-// newerFormat is the error of a format that this version does not read.
+// newerFormat is the error for a format that this version cannot read.
 type newerFormat struct {
 	what          string // ownFormat or pebblesFormat
-	format, known uint64
+	format, known uint64 // the store's format, and the newest one that this version can read
 }
 
 const (
 	ownFormat     = "format"
-	pebblesFormat = "Pebble's format"
+	pebblesFormat = "Pebble format"
 )
 
 func (n newerFormat) Error() string {
-	return fmt.Sprintf("%s %d is above %d", n.what, n.format, n.known)
+	return fmt.Sprintf("%s %d is newer than %d", n.what, n.format, n.known)
 }
 
-// refusal tells which version is needed if what failed is due to a newer format: what this version takes for damage
-// may be whole to that one.
+// refusal returns the error of Open for err. If the store has a newer format, the error says which version is needed.
+// In that case err may also be store.ErrDamaged, since this version may take a newer format for damage.
 func refusal(err error, s stamp, own string) error {
 	var n newerFormat
 	switch {
@@ -103,11 +103,11 @@ func refusal(err error, s stamp, own string) error {
 	default:
 		return err
 	}
-	by, run := "", "the version that wrote it,"
+	by, run := "", "the version that wrote it, or a later one"
 	if s.tenure != "" && s.tenure != own && (s.format >= n.format || n.what == pebblesFormat) {
-		by, run = " of tenure "+s.tenure, "tenure "+s.tenure
+		by, run = ", written by tenure "+s.tenure, "tenure "+s.tenure+" or later"
 	}
 
-	return fmt.Errorf("%w: %s %d%s, this is tenure %s, which reads up to %s %d: run %s or a later one",
+	return fmt.Errorf("%w (%s %d%s; this is tenure %s, which reads up to %s %d): run %s",
 		store.ErrNewer, n.what, n.format, by, own, n.what, n.known, run)
 }

@@ -25,15 +25,15 @@ func writeFile(t *testing.T, disk vfs.FS, name, content string) {
 	image{name: []byte(content)}.on(t, disk)
 }
 
-// TestOpen_WritesVersion cuts the power before each change of the disk by the first Open: its version is durable before
-// there is a database in its place.
+// TestOpen_WritesVersion cuts the power before each change of the disk by the first Open. The VERSION file must be
+// durable before a database has its final name.
 func TestOpen_WritesVersion(t *testing.T) {
 	t.Parallel()
 	const want = "format 1, tenure v0.4.0\n"
 	disk := vfs.NewCrashableMem()
 	require.NoError(t, disk.MkdirAll(testDir, 0o700))
 	require.NoError(t, syncPath(newFailstop(disk), testDir))
-	var databases atomic.Int64 // Pebble changes the disk from goroutines of its own too
+	var databases atomic.Int64 // atomic because Pebble also changes the disk from its own goroutines
 	s, err := Open(testDir, testOptions(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if !isChange(op) {
 			return nil
@@ -41,7 +41,7 @@ func TestOpen_WritesVersion(t *testing.T) {
 		if _, err := disk.Stat(disk.PathJoin(testDir, dbName)); err == nil {
 			databases.Add(1)
 			if s := readStamp(disk.CrashClone(vfs.CrashCloneCfg{}), testDir); s != (stamp{1, "v0.4.0"}) {
-				t.Errorf("there is a database, and in VERSION %v", s)
+				t.Errorf("there is a database, but VERSION contains %v", s)
 			}
 		}
 
@@ -57,10 +57,10 @@ func TestOpen_WritesVersion(t *testing.T) {
 	s, err = Open(testDir, opts)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	require.Equal(t, want, string(imageOf(t, disk, testDir)[testDir+"/VERSION"]), "the first version with this format")
+	require.Equal(t, want, string(imageOf(t, disk, testDir)[testDir+"/VERSION"]), "the first version is kept")
 }
 
-func TestOpen_VersionIsTheBuilt(t *testing.T) {
+func TestOpen_VersionOfTheBuild(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
 	s, err := Open(testDir, Options{disk: disk})
@@ -69,8 +69,8 @@ func TestOpen_VersionIsTheBuilt(t *testing.T) {
 	require.Equal(t, "format 1, tenure "+version.String()+"\n", string(imageOf(t, disk, testDir)[testDir+"/VERSION"]))
 }
 
-// A store that can be read is opened, whatever is written in VERSION, and then the right thing is.
-func TestOpen_DoesWithoutVersion(t *testing.T) {
+// Open does not depend on the content of VERSION and corrects it.
+func TestOpen_CorrectsVersion(t *testing.T) {
 	t.Parallel()
 	const want = "format 1, tenure v0.4.0\n"
 	for name, content := range map[string]string{
@@ -100,7 +100,8 @@ func TestOpen_DoesWithoutVersion(t *testing.T) {
 	}
 }
 
-// TestOpen_CannotWriteVersion has each change for the file fail: the store opens, and nothing is left behind.
+// TestOpen_CannotWriteVersion makes each change that writes the VERSION file fail. The store still opens, and no
+// partial file is left behind.
 func TestOpen_CannotWriteVersion(t *testing.T) {
 	t.Parallel()
 	states, want := damageable(t)
@@ -118,7 +119,7 @@ func TestOpen_CannotWriteVersion(t *testing.T) {
 	}
 }
 
-func TestOpen_NewerSaysWhichVersion(t *testing.T) {
+func TestOpen_NewerNamesTheVersion(t *testing.T) {
 	t.Parallel()
 	format2 := func(t *testing.T, disk vfs.FS) {
 		t.Helper()
@@ -141,12 +142,12 @@ func TestOpen_NewerSaysWhichVersion(t *testing.T) {
 		marker := imageOf(t, disk, testDir).find(t, "marker.format-version.*")[0]
 		require.NoError(t, disk.Rename(marker, marker[:len(marker)-3]+"999"))
 	}
-	const known = `store has a newer format: format 2 of tenure v1.3.0, this is tenure v0.4.0, which reads up to ` +
-		`format 1: run tenure v1.3.0 or a later one`
+	const known = `store format is too new (format 2, written by tenure v1.3.0; this is tenure v0.4.0, which reads up ` +
+		`to format 1): run tenure v1.3.0 or later`
 	develKnown := strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab")
-	pebbleKnown := pebbles(" of tenure v1.3.0", "tenure v1.3.0 or a later one")
+	pebbleKnown := pebbles(", written by tenure v1.3.0", "tenure v1.3.0 or later")
 	pebbleFallback := pebbles("", "the version that wrote it, or a later one")
-	const fallback = `store has a newer format: format 2, this is tenure v0.4.0, which reads up to format 1: ` +
+	const fallback = `store format is too new (format 2; this is tenure v0.4.0, which reads up to format 1): ` +
 		`run the version that wrote it, or a later one`
 	for name, test := range map[string]struct {
 		make  func(*testing.T, vfs.FS)
@@ -186,7 +187,7 @@ func TestOpen_NewerSaysWhichVersion(t *testing.T) {
 	}
 }
 
-func pebbles(of, run string) string {
-	return fmt.Sprintf(`store has a newer format: Pebble's format 999%s, this is tenure v0.4.0, which reads up to `+
-		`Pebble's format %d: run %s`, of, pebble.FormatNewest, run)
+func pebbles(writer, run string) string {
+	return fmt.Sprintf(`store format is too new (Pebble format 999%s; this is tenure v0.4.0, which reads up to `+
+		`Pebble format %d): run %s`, writer, pebble.FormatNewest, run)
 }
