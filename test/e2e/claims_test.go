@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The lines of lock and workers by which they say what they are doing. A claim begins with the line that is written
-// first after the lease was granted, and ends with the one that is written last before it is given back.
+// Lines in which lock reports its progress. A claim begins with the first line after the lease is granted, and ends
+// with the last line before the lease is released.
 const (
 	waiting   = "waiting for a lock..."
 	acquired  = "the lock is acquired"
@@ -20,10 +20,10 @@ const (
 	released  = "the lock is released"
 )
 
-// claims says which process works on what, by what the processes have said so far.
+// claims maps the lock and each task to the process that works on it, according to the output so far.
 type claims map[string]string
 
-// of returns the claims after the lines, and the first error in them.
+// of returns the claims after all lines, or after the first line that is an error.
 func of(lines []line) (claims, error) {
 	c := claims{}
 	for _, l := range lines {
@@ -35,7 +35,8 @@ func of(lines []line) (claims, error) {
 	return c, nil
 }
 
-// hear takes a line. It is an error if two processes work on the same thing, or if one works on what it has not begun.
+// hear processes one line. It returns an error if two processes work on the same thing, or if a process works on
+// something that it has not begun.
 func (c claims) hear(l line) error {
 	if l.via == ended {
 		maps.DeleteFunc(c, func(_, who string) bool { return who == l.who })
@@ -49,12 +50,12 @@ func (c claims) hear(l line) error {
 	switch says {
 	case acquired, "starting":
 		if who, taken := c[what]; taken {
-			return fmt.Errorf("%s begins with %s while %s works on it", l.who, what, who)
+			return fmt.Errorf("%s begins %s while %s works on it", l.who, what, who)
 		}
 		c[what] = l.who
 	case starting, working, "in progress", suspended, "done":
 		if c[what] != l.who {
-			return fmt.Errorf("%s says %q without having begun with %s", l.who, l.text, what)
+			return fmt.Errorf("%s prints %q but has not begun %s", l.who, l.text, what)
 		}
 	}
 	if says == suspended || says == "done" {
@@ -74,12 +75,12 @@ func (c claims) by() map[string]int {
 	return n
 }
 
-// sane reports two processes that worked on the same thing at once, and what no process ever says.
+// sane returns an error if two processes worked on the same thing at the same time, or if a process crashed.
 func sane(lines []line) error {
 	for _, l := range lines {
 		for _, bad := range []string{"DATA RACE", "panic: ", "goroutine ", "fatal error: "} {
 			if strings.Contains(l.text, bad) {
-				return fmt.Errorf("%s says %q", l.who, l.text)
+				return fmt.Errorf("%s prints %q", l.who, l.text)
 			}
 		}
 	}
@@ -91,7 +92,7 @@ func sane(lines []line) error {
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		lines string // who: text
+		lines string // "process: text" separated by "|"; "process!" is its end
 		want  claims
 		err   string
 	}{
@@ -99,23 +100,23 @@ func TestClaims(t *testing.T) {
 			lines: "a: the lock is acquired|a: starting work|a: suspending work|b: the lock is acquired|a: the lock is released",
 			want:  claims{"the lock": "b"},
 		},
-		"two at once": {
+		"two at the same time": {
 			lines: "a: the lock is acquired|b: the lock is acquired",
-			err:   "b begins with the lock while a works on it",
+			err:   "b begins the lock while a works on it",
 		},
-		"it works on": {
+		"work after the end": {
 			lines: "a: the lock is acquired|a: suspending work|a: work is in progress...",
-			err:   `a says "work is in progress..." without having begun with the lock`,
+			err:   `a prints "work is in progress..." but has not begun the lock`,
 		},
 		"tasks": {
 			lines: "a: worker job-1: starting|b: worker job-2: starting|a: worker job-1: done|b: worker job-1: starting",
 			want:  claims{"job-1": "b", "job-2": "b"},
 		},
-		"a task twice": {
+		"one task in two processes": {
 			lines: "a: worker job-1: starting|b: worker job-1: starting",
-			err:   "b begins with job-1 while a works on it",
+			err:   "b begins job-1 while a works on it",
 		},
-		"the dead do not work": {
+		"a dead process has no claims": {
 			lines: "a: the lock is acquired|a: worker job-1: starting|a!|b: the lock is acquired",
 			want:  claims{"the lock": "b"},
 		},

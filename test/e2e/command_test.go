@@ -9,20 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The words of COMMANDs are those by which claims are told. The token comes first: who has heard that the lock is
-// acquired may stop COMMAND right then.
+// The COMMANDs print the same lines as lock without a COMMAND, so that claims understands them. They print the token
+// first, because a test may stop COMMAND as soon as it reads that the lock is acquired.
 const (
 	begin  = `echo "token $TENURE_TOKEN"; echo "the lock is acquired"; `
 	finish = `echo "suspending work"`
 
-	// obedient works until it is asked to stop; the exit code is its own.
+	// obedient works until SIGTERM, and then exits with a code of its own.
 	obedient = `trap '` + finish + `; exit 3' TERM; ` + begin + `sleep 1000 & wait`
 
-	// stubborn works until it is killed.
+	// stubborn ignores SIGTERM and works until it is killed.
 	stubborn = `trap "" TERM; ` + begin + `sleep 1000`
 )
 
-// under starts lock with a shell that runs the script as COMMAND.
+// under starts lock with COMMAND being a shell that runs the script.
 func (srv *server) under(name, script string, flags ...string) *process {
 	srv.stage.t.Helper()
 	args := append([]string{"-ydb", srv.dsn(), "-path", node}, flags...)
@@ -30,7 +30,7 @@ func (srv *server) under(name, script string, flags ...string) *process {
 	return srv.stage.start(name, "lock", append(args, "lock", "--", "sh", "-c", script)...)
 }
 
-// code waits for the end of the process and returns its exit code.
+// code waits until the process has ended and returns its exit code.
 func (p *process) code() int {
 	p.stage.t.Helper()
 	_ = p.end()
@@ -39,7 +39,7 @@ func (p *process) code() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// tokens returns the tokens that COMMANDs have said, in that order.
+// tokens returns the tokens that COMMANDs have printed, in order.
 func (s *stage) tokens() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +54,7 @@ func (s *stage) tokens() []int {
 	return tokens
 }
 
-// requireGrowth requires that there are n tokens, each above those before it.
+// requireGrowth requires n tokens in ascending order.
 func (s *stage) requireGrowth(n int) {
 	s.t.Helper()
 	tokens := s.tokens()
@@ -64,7 +64,7 @@ func (s *stage) requireGrowth(n int) {
 	}
 }
 
-// Those who want the same lock take turns; that no two work at once is what every stage checks in the end.
+// Processes that wait for the same lock take turns. Every stage checks at its end that no two worked at the same time.
 func TestCommand_TakesTurns(t *testing.T) {
 	t.Parallel()
 	const contenders = 8
@@ -81,7 +81,8 @@ func TestCommand_TakesTurns(t *testing.T) {
 	require.Zero(t, srv.owner("lock"))
 }
 
-// A COMMAND that is interrupted has time to stop, and its exit code is lock's; the next one has the lock at once.
+// lock passes SIGTERM on to COMMAND, gives it time to stop, and exits with its exit code. The next waiter gets the lock
+// immediately.
 func TestCommand_InterruptIsPassedOn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -100,7 +101,7 @@ func TestCommand_InterruptIsPassedOn(t *testing.T) {
 	s.requireGrowth(2)
 }
 
-// Who is interrupted while it waits has run nothing.
+// A lock that is interrupted while it waits does not run COMMAND.
 func TestCommand_InterruptedWhileWaiting(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -117,8 +118,8 @@ func TestCommand_InterruptedWhileWaiting(t *testing.T) {
 	require.Equal(t, 3, first.code())
 }
 
-// When the server is away, COMMAND is stopped or, if it does not care, killed before somebody else can have the lock.
-// Then the next one has it.
+// When the server is down, lock stops COMMAND, or kills it if it ignores SIGTERM, before the lock can be granted to
+// another process. When the server is back, the next waiter gets the lock.
 func TestCommand_LossStopsIt(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
@@ -137,7 +138,7 @@ func TestCommand_LossStopsIt(t *testing.T) {
 				"lock: lease lost: no answer from the server, and others can have it in 1s: stopping COMMAND")
 			off, _ := holder.await(place, soon, suspended,
 				"lock: killing COMMAND: it has not ended within 1s after SIGTERM",
-				"lock: killing COMMAND: session deadline passed") // that is the same instant
+				"lock: killing COMMAND: session deadline passed") // falls on the same instant
 			require.Less(t, off.at.Sub(killed), timeout)
 			require.Equal(t, 123, holder.code())
 			srv.begin()
@@ -147,13 +148,13 @@ func TestCommand_LossStopsIt(t *testing.T) {
 	}
 }
 
-// A lock that is killed outright takes COMMAND with it: the next one works when the timeout is over, alone.
+// When lock is killed, COMMAND dies too. The next waiter runs alone, after the session timeout.
 func TestCommand_DiesWithLock(t *testing.T) {
 	t.Parallel()
 	const timeout = 2 * time.Second
 	s := newStage(t)
 	srv := newServer(s)
-	// If it went on, it would be heard to work without having the lock.
+	// If COMMAND survived, its output would show work without a claim.
 	work := begin + `while :; do echo "work is in progress..."; sleep 0.1; done`
 	holder := srv.under("holder", work, "-timeout", timeout.String())
 	_, place := holder.await(0, soon, acquired)
@@ -165,7 +166,7 @@ func TestCommand_DiesWithLock(t *testing.T) {
 	s.requireGrowth(2)
 }
 
-// On a fresh machine nothing else is needed, and locks can be held one under the other.
+// Without a server and without any setup, lock uses the embedded server. COMMAND can itself be a lock.
 func TestCommand_WithoutAServer(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slack is what may pass, on a busy machine, between an instant at which something is due and its being heard. What is
-// due at once is mostly a hundred times as fast; what has been missed comes at the session's timeout, which is longer.
+// slack is how late a line may arrive on a busy machine. An immediate reaction is usually a hundred times faster. One
+// that was missed comes at the session timeout, which is longer than slack.
 const slack = 2 * time.Second
 
-// A crew is the processes of lock, or of workers, on a stage, by their names.
+// A crew is a group of processes of one command with the same arguments, by name.
 type crew struct {
 	server  *server
 	command string
@@ -21,7 +21,7 @@ type crew struct {
 	members map[string]*process
 }
 
-// newCrew starts n processes of the command. Each has said that it waits, or that it is at work, when it returns.
+// newCrew starts n processes of the command. It returns when each has printed that it waits or that it starts tasks.
 func newCrew(srv *server, n int, command string, args ...string) *crew {
 	srv.stage.t.Helper()
 	c := &crew{srv, command, append([]string{"-ydb", srv.dsn(), "-path", node}, args...), map[string]*process{}}
@@ -32,7 +32,7 @@ func newCrew(srv *server, n int, command string, args ...string) *crew {
 	return c
 }
 
-// join starts one more.
+// join starts one more process.
 func (c *crew) join() {
 	s := c.server.stage
 	s.t.Helper()
@@ -41,15 +41,15 @@ func (c *crew) join() {
 	c.members[name].await(0, soon, waiting, "starting tasks")
 }
 
-// lockCrew starts n processes that want the same lock.
+// lockCrew starts n processes that acquire the same lock.
 func lockCrew(srv *server, n int, timeout time.Duration) *crew {
 	srv.stage.t.Helper()
 
 	return newCrew(srv, n, "lock", "-semaphore", "lock", "-timeout", timeout.String())
 }
 
-// The next starts at once when the holder stops, again and again. This test is not parallel to others, lest it measures
-// them.
+// When the holder stops, the next waiter starts immediately, many times in a row. The test does not run in parallel
+// with others, because they would slow it down.
 func TestLock_NextStartsWhenTheHolderStops(t *testing.T) {
 	const rounds = 20
 	s := newStage(t)
@@ -68,17 +68,19 @@ func TestLock_NextStartsWhenTheHolderStops(t *testing.T) {
 		c.join()
 	}
 
-	// From the last word before the release to the first of the next one's work: the release, and then some.
+	// A gap is the time from the last line before the release to the first line of the next holder's work. It contains the
+	// release.
 	slices.Sort(gaps)
 	median, longest := gaps[rounds/2], gaps[rounds-1]
-	t.Logf("from one's work to the next one's: median %v, longest %v, of %d", median, longest, rounds)
+	t.Logf("from the end of one holder's work to the next holder's start: median %v, longest %v, of %d",
+		median, longest, rounds)
 	require.LessOrEqual(t, median, 100*time.Millisecond)
-	require.Less(t, longest, slack) // one may meet a pause of the machine
+	require.Less(t, longest, slack) // the machine may pause once
 }
 
-// Those who stop at the same time as the holder are not in the way of the one who is left, whatever crosses: a grant to
-// a session that is being closed must not cost its timeout.
-func TestLock_AllButOneStopAtOnce(t *testing.T) {
+// Waiters that stop at the same time as the holder do not delay the last waiter. In particular, a grant to a session
+// that is closing does not stay until that session's timeout.
+func TestLock_AllButOneStopAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)
@@ -103,7 +105,7 @@ func TestLock_AllButOneStopAtOnce(t *testing.T) {
 	require.Zero(t, srv.owner("lock"))
 }
 
-func TestLock_NextStartsAfterTheTimeoutOfOneThatIsKilled(t *testing.T) {
+func TestLock_NextStartsAfterTheTimeoutOfAKilledHolder(t *testing.T) {
 	t.Parallel()
 	const timeout = 2 * time.Second
 	s := newStage(t)
@@ -116,12 +118,12 @@ func TestLock_NextStartsAfterTheTimeoutOfOneThatIsKilled(t *testing.T) {
 		on, place = s.await(place, soon, starting)
 		waited := on.at.Sub(killed)
 		t.Logf("started %v after the holder was killed", waited)
-		require.GreaterOrEqual(t, waited, timeout) // the server counts from when it notices
+		require.GreaterOrEqual(t, waited, timeout) // the server counts from the moment it notices
 		require.Less(t, waited, timeout+slack)
 	}
 }
 
-func TestLock_HolderGoesOnWhenTheServerIsStartedAgain(t *testing.T) {
+func TestLock_HolderContinuesWhenTheServerRestarts(t *testing.T) {
 	t.Parallel()
 	const timeout = 5 * time.Second
 	s := newStage(t)
@@ -136,13 +138,13 @@ func TestLock_HolderGoesOnWhenTheServerIsStartedAgain(t *testing.T) {
 		place := s.mark()
 		end()
 		srv.begin()
-		// By then the session of one that has not come back has ended, and so has the holder's own belief.
-		s.until("the holder goes on", soon, said(place, time.Now().Add(timeout+grace), holder.name, working))
+		// By this time a session that did not come back has expired, and its holder has stopped working.
+		s.until("the holder continues", soon, said(place, time.Now().Add(timeout+grace), holder.name, working))
 		require.Equal(t, before, srv.owner("lock"))
 		require.False(t, s.heard(place, holder.name, suspended))
 	}
 
-	// Those who wait have come back too.
+	// The waiters have come back too.
 	place := s.mark()
 	holder.stop()
 	off, place := holder.await(place, soon, suspended)
@@ -150,9 +152,9 @@ func TestLock_HolderGoesOnWhenTheServerIsStartedAgain(t *testing.T) {
 	require.Less(t, on.at.Sub(off.at), slack)
 }
 
-// A holder that cannot reach the server stops its work before its session's timeout has passed. When the server is
-// back, the lock is taken in a new session.
-func TestLock_HolderStopsWorkWhenTheServerStaysAway(t *testing.T) {
+// A holder that cannot reach the server stops working before its session timeout has passed. When the server is back, a
+// process acquires the lock in a new session.
+func TestLock_HolderStopsWorkWhenTheServerStaysDown(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
 	s := newStage(t)
@@ -169,8 +171,8 @@ func TestLock_HolderStopsWorkWhenTheServerStaysAway(t *testing.T) {
 	s.await(place, soon, working)
 }
 
-// Processes that are asked to end do so even if the server is away.
-func TestStopWhileTheServerIsAway(t *testing.T) {
+// Processes end on SIGTERM even if the server is down.
+func TestStopWhileTheServerIsDown(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)

@@ -1,5 +1,5 @@
-// Package e2e plays what happens to users' processes with real ones: the commands are built, a server is started, and
-// processes of lock and workers share it while others of them, or the server, are stopped and killed.
+// Package e2e tests the commands as real processes. It builds them, starts a server, and runs processes of lock and
+// workers that share it. Meanwhile the tests stop or kill the server or some of the processes.
 package e2e
 
 import (
@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// scratch is a directory for the commands and for what the tests leave; its name is short enough to hold sockets.
+// scratch is the directory for the commands and the files of the tests. Its path is short enough for sockets in it.
 var scratch string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build builds the commands, once, as this test was built: with the race detector if that is on here.
+// build builds the commands once. It uses the race detector if this test binary was built with it.
 var build = sync.OnceValue(func() error {
 	args := []string{"build", "-o", scratch + "/"}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -49,8 +49,8 @@ var build = sync.OnceValue(func() error {
 	return errors.Join(err, readSources())
 })
 
-// readSources reads the directories of the module, for the go command to see while tests run: they do not import what
-// they test, so their cached results would else be good for ever.
+// readSources reads the directories of the module so that the go command sees which files this test depends on. The
+// test does not import the commands, so without this its cached result would stay valid when they change.
 func readSources() error {
 	return filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == ".git" {

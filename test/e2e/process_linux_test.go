@@ -2,6 +2,6 @@ package e2e
 
 import "syscall"
 
-// dieWithUs has the kernel kill a child when this process dies, however it dies. The signal comes when the thread that
-// started the child ends; Go ends only threads to which a goroutine has locked itself, and none here does.
+// dieWithUs makes the kernel kill a child when this process dies for any reason. The kernel sends the signal when the
+// thread that started the child ends. Go ends a thread only if a goroutine is locked to it, and these tests lock none.
 func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -4,5 +4,5 @@ package e2e
 
 import "syscall"
 
-// dieWithUs has nothing to offer here: children are killed at the end of their test, if it comes to that.
+// dieWithUs returns nil: this system has no such setting. A test kills its processes when it ends.
 func dieWithUs() *syscall.SysProcAttr { return nil }

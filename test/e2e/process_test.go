@@ -13,16 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A process is a command that runs, or has run, on a stage.
+// A process is a command that was started on a stage.
 type process struct {
 	stage *stage
 	name  string
 	cmd   *exec.Cmd
-	mouth *net.UnixConn // says that it has ended
-	end   func() error  // waits for its end; what it returns is that of exec.Cmd.Wait
+	mouth *net.UnixConn // reports its end to the stage
+	end   func() error  // waits for its end and returns the result of exec.Cmd.Wait
 }
 
-// start starts a command of ours. Each process on a stage has a name of its own.
+// start starts one of our commands. The name must be unique on the stage.
 func (s *stage) start(name, command string, args ...string) *process {
 	s.t.Helper()
 	p := &process{stage: s, name: name, cmd: exec.Command(filepath.Join(scratch, command), args...)}
@@ -40,14 +40,14 @@ func (s *stage) start(name, command string, args ...string) *process {
 		return err
 	})
 	s.t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // fails if it has ended
 		_ = p.end()
 	})
 
 	return p
 }
 
-// environment has nothing of the user's: no addresses, credentials or proxies.
+// environment returns an environment without the user's addresses, credentials and proxies.
 func environment(home string) []string {
 	return []string{
 		"YDB_ANONYMOUS_CREDENTIALS=1", "HOME=" + home, "PATH=" + os.Getenv("PATH"),
@@ -55,7 +55,7 @@ func environment(home string) []string {
 	}
 }
 
-// mouth returns a socket through which what is written is heard on the stage as said by name.
+// mouth returns a socket. The stage hears what is written to it as lines of the named process.
 func (s *stage) mouth(name string, via channel) *net.UnixConn {
 	s.t.Helper()
 	own := &net.UnixAddr{Name: filepath.Join(s.dir, name+"."+string(via)), Net: "unixgram"}
@@ -75,44 +75,44 @@ func (s *stage) file(c *net.UnixConn) *os.File {
 	return f
 }
 
-// await waits until the process says one of the texts behind the place.
+// await waits until the process prints one of the texts after the place.
 func (p *process) await(place int, limit time.Duration, texts ...string) (found line, behind int) {
 	p.stage.t.Helper()
 
 	return p.stage.awaitOf(place, limit, p.name, texts...)
 }
 
-// terminate asks the process to end in order.
+// terminate asks the process to shut down cleanly, with SIGTERM.
 func (p *process) terminate() {
 	p.stage.t.Helper()
 	require.NoError(p.stage.t, p.cmd.Process.Signal(syscall.SIGTERM))
 }
 
-// stop has the process end in order, which must succeed.
+// stop shuts the process down cleanly and waits until it has exited with 0.
 func (p *process) stop() {
 	p.stage.t.Helper()
 	p.terminate()
 	p.ends()
 }
 
-// ends waits until the process has ended; it must have succeeded.
+// ends waits until the process has exited with 0.
 func (p *process) ends() {
 	p.stage.t.Helper()
-	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // shows what it waits for
+	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // it prints its stacks
 	defer limit.Stop()
 	require.NoError(p.stage.t, p.end(), p.name)
 	p.gone()
 }
 
-// gone waits until the end of the process has been heard on the stage, and with it all that it has said.
+// gone waits until the stage has heard the end of the process, and thus all its output.
 func (p *process) gone() {
 	p.stage.t.Helper()
-	p.stage.until(p.name+" is gone", soon, func(lines []line) bool {
+	p.stage.until(p.name+" ends", soon, func(lines []line) bool {
 		return slices.ContainsFunc(lines, func(l line) bool { return l.who == p.name && l.via == ended })
 	})
 }
 
-// kill ends the process without a word from it, and returns an instant before its end.
+// kill kills the process and waits for its end. It returns an instant before the kill.
 func (p *process) kill() (before time.Time) {
 	p.stage.t.Helper()
 	before = time.Now()

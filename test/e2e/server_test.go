@@ -20,11 +20,11 @@ import (
 // node is the coordination node of all tests.
 const node = "/local/test"
 
-// grace is what sessions get beyond their timeout to come back after a restart of the server: the least that there is
-// (N5).
+// grace is the time beyond their timeout in which sessions can come back after a restart of the server. It is the
+// minimum (N5).
 const grace = 1500 * time.Millisecond
 
-// A server is a tenure serve that can be ended and started again on the same address and data.
+// A server is a tenure serve process that can be ended and restarted with the same address and data.
 type server struct {
 	*process
 
@@ -34,7 +34,7 @@ type server struct {
 	starts int
 }
 
-// newServer starts a server with an empty node.
+// newServer starts a server and creates an empty node on it.
 func newServer(s *stage) *server {
 	s.t.Helper()
 	srv := &server{stage: s, listen: freeAddress(s.t), data: filepath.Join(s.dir, "data")}
@@ -44,8 +44,8 @@ func newServer(s *stage) *server {
 	return srv
 }
 
-// freeAddress finds a free port that nobody gets for an outgoing connection, not even while the server is down: most
-// systems take those from 32768 up.
+// freeAddress finds a free port that the system does not assign to outgoing connections while the server is down. Most
+// systems assign ports from 32768 up.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -56,7 +56,7 @@ func freeAddress(t *testing.T) string {
 			return address
 		}
 	}
-	require.FailNow(t, "no port is free")
+	require.FailNow(t, "found no free port")
 
 	return ""
 }
@@ -94,13 +94,13 @@ func (srv *server) createNode() {
 	require.Equal(srv.stage.t, Ydb.StatusIds_SUCCESS, answer.GetOperation().GetStatus(), answer)
 }
 
-// A session is a session of the test's own.
+// A session is a session that the test opens itself.
 type session struct {
 	t      *testing.T
 	stream Ydb_Coordination_V1.CoordinationService_SessionClient
 }
 
-// session opens a session that is so short that the server does not ping it more than once.
+// session opens a session. Use it for single requests: it answers pings only while it receives a message.
 func (srv *server) session() *session {
 	t := srv.stage.t
 	t.Helper()
@@ -124,7 +124,7 @@ func (s *session) send(r *Ydb_Coordination.SessionRequest) {
 	require.NoError(s.t, s.stream.Send(r))
 }
 
-// receive waits for a message of one kind and answers pings.
+// receive waits for a message of one kind, and answers pings meanwhile.
 func receive[M comparable](s *session, kind func(*Ydb_Coordination.SessionResponse) M) M {
 	s.t.Helper()
 	var none M
@@ -143,7 +143,7 @@ func receive[M comparable](s *session, kind func(*Ydb_Coordination.SessionRespon
 	}
 }
 
-// close ends the session, which the server has confirmed when it returns.
+// close ends the session and waits until the server has confirmed that.
 func (s *session) close() {
 	s.t.Helper()
 	s.send(&Ydb_Coordination.SessionRequest{Request: &Ydb_Coordination.SessionRequest_SessionStop_{
@@ -152,10 +152,10 @@ func (s *session) close() {
 	receive(s, (*Ydb_Coordination.SessionResponse).GetSessionStopped)
 }
 
-// owner is who owns a semaphore, as the server sees it.
+// owner identifies an owner of a semaphore on the server.
 type owner struct{ session, order uint64 }
 
-// owner returns the only owner of the semaphore; the zero owner if there is none.
+// owner returns the only owner of the semaphore, or the zero owner if it has none.
 func (srv *server) owner(semaphore string) owner {
 	srv.stage.t.Helper()
 	s := srv.session()

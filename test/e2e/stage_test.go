@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -14,43 +15,43 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// soon is the limit for what happens at once, on a machine that is busy with other tests too.
+// soon is the limit for something that happens immediately, on a machine that also runs other tests.
 const soon = 20 * time.Second
 
-// A stage has the processes of one test on it and hears what they say.
+// A stage runs the processes of one test and records their output.
 //
-// Every process writes to datagram sockets of its own, which are connected to one socket of the stage. Such a write
-// returns when its text is in the queue of that socket, so that the texts of all processes come in the order in which
-// they were written: when one process says something and then gives up a lock, what the next owner says comes later,
-// for certain. With a pipe for each, the order would be that in which their readers happen to run.
+// Every process writes to its own datagram sockets, which are connected to one socket of the stage. A write returns
+// when its text is in the queue of that socket. The stage therefore reads the texts of all processes in the order in
+// which they were written: if a process prints a line and then releases a lock, the lines of the next owner always come
+// later. With one pipe for each process, the order would depend on the scheduling of the readers.
 type stage struct {
 	t   *testing.T
-	dir string // of the sockets
+	dir string // holds the sockets
 	ear *net.UnixConn
 
 	mu      sync.Mutex // guards the rest
 	lines   []line
-	changed chan struct{} // closed at the next line
+	changed chan struct{} // closed when the next line arrives
 }
 
-// A line is something that a process has said, or its end.
+// A line is a line of output of a process, or its end.
 type line struct {
-	at   time.Time // when it was heard
+	at   time.Time // when the stage read it
 	who  string
 	via  channel
 	text string
 }
 
-// channel is the way that a line came.
+// channel is the source of a line.
 type channel string
 
 const (
 	stdout channel = "out"
 	stderr channel = "err"
-	ended  channel = "end" // said by the stage itself, when the process is gone; its text is the state of the process
+	ended  channel = "end" // written by the stage when the process has ended; the text is the state of the process
 )
 
-// newStage makes an empty stage. When the test ends, no process is left on it, and what has been said has been checked.
+// newStage makes an empty stage. When the test ends, it kills the remaining processes and checks all output.
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	require.NoError(t, build())
@@ -65,23 +66,23 @@ func newStage(t *testing.T) *stage {
 		defer close(heard)
 		s.listen()
 	}()
-	t.Cleanup(func() { // runs when all processes are gone
+	t.Cleanup(func() { // runs after the cleanups of all processes
 		ear.Close()
 		<-heard
 		if err := sane(s.lines); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Log("what the processes said:\n" + s.script())
+			t.Log("output of the processes:\n" + s.script())
 		}
 	})
 
 	return s
 }
 
-// listen cuts what comes into lines; a text need not be a whole one.
+// listen reads texts and splits them into lines. A text may contain several lines, or a part of one.
 func (s *stage) listen() {
-	begun := map[string]string{} // by the senders' addresses
+	begun := map[string]string{} // unfinished lines by the sender's address
 	buf := make([]byte, 1<<20)
 	for {
 		n, from, err := s.ear.ReadFromUnix(buf)
@@ -111,7 +112,7 @@ func (s *stage) hear(l line) {
 	s.changed = make(chan struct{})
 }
 
-// script is all that has been said, for people.
+// script formats all lines for a person to read.
 func (s *stage) script() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +124,7 @@ func (s *stage) script() string {
 	return b.String()
 }
 
-// mark returns a place in what is said: behind everything that has been heard.
+// mark returns the current place in the output: the number of lines so far.
 func (s *stage) mark() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +132,7 @@ func (s *stage) mark() int {
 	return len(s.lines)
 }
 
-// until waits until what has been said is as wanted.
+// until waits until the lines so far satisfy wanted. It fails the test after the limit.
 func (s *stage) until(what string, limit time.Duration, wanted func([]line) bool) {
 	s.t.Helper()
 	timeout := time.After(limit)
@@ -145,23 +146,22 @@ func (s *stage) until(what string, limit time.Duration, wanted func([]line) bool
 		select {
 		case <-changed:
 		case <-timeout:
-			s.t.Fatalf("not within %v: %s", limit, what)
+			s.t.Fatalf("timed out after %v: waiting until %s", limit, what)
 		}
 	}
 }
 
-// await waits for a line behind the place that is one of the texts, said by anybody, and returns it and the place
-// behind it.
+// await waits until any process prints one of the texts after the place. It returns the line and the place after it.
 func (s *stage) await(place int, limit time.Duration, texts ...string) (found line, behind int) {
 	s.t.Helper()
 
 	return s.awaitOf(place, limit, "", texts...)
 }
 
-// awaitOf waits for a line of a process; see await.
+// awaitOf is like await for the lines of one process. If who is empty, it accepts any process.
 func (s *stage) awaitOf(place int, limit time.Duration, who string, texts ...string) (found line, behind int) {
 	s.t.Helper()
-	s.until(fmt.Sprintf("%s says %q", who, texts), limit, func(lines []line) bool {
+	s.until(fmt.Sprintf("%s prints one of %q", cmp.Or(who, "a process"), texts), limit, func(lines []line) bool {
 		for i, l := range lines[min(place, len(lines)):] {
 			for _, text := range texts {
 				if l.text == text && (who == "" || l.who == who) {
@@ -178,7 +178,7 @@ func (s *stage) awaitOf(place int, limit time.Duration, who string, texts ...str
 	return found, behind
 }
 
-// said is true when one of the lines behind the place was said by who, at the instant or later.
+// said returns a condition for until: who has printed the text after the place, at the instant or later.
 func said(place int, at time.Time, who, text string) func([]line) bool {
 	return func(lines []line) bool {
 		return slices.ContainsFunc(lines[place:], func(l line) bool {
@@ -187,7 +187,7 @@ func said(place int, at time.Time, who, text string) func([]line) bool {
 	}
 }
 
-// heard reports whether who has said the text behind the place.
+// heard reports whether who has printed the text after the place.
 func (s *stage) heard(place int, who, text string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

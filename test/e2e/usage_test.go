@@ -15,7 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 )
 
-// The original applications' command lines, word for word.
+// The command lines of the original applications, unchanged.
 const (
 	seedLock    = "lock -ydb grpc://localhost:2136/local --path /local/test --semaphore lock"
 	seedWorkers = "workers -ydb grpc://localhost:2136/local -path /local/test --semaphore-prefix job- --tasks 10 " +
@@ -26,7 +26,7 @@ func TestCommandLinesOfTheOriginalApplications(t *testing.T) {
 	s := newStage(t)
 	srv := s.start("server", "tenure", "serve", "--data", filepath.Join(s.dir, "data"))
 	var first string
-	s.until("the server is ready, or is not", soon, func(lines []line) bool {
+	s.until("the server is ready or reports an error", soon, func(lines []line) bool {
 		if len(lines) > 0 {
 			first = lines[0].text
 		}
@@ -34,7 +34,7 @@ func TestCommandLinesOfTheOriginalApplications(t *testing.T) {
 		return first != ""
 	})
 	if strings.Contains(first, "is in use") {
-		t.Skipf("the port in the command lines is taken: %s", first)
+		t.Skipf("the port in the command lines is in use: %s", first)
 	}
 
 	begin := func(name, words string) *process {
@@ -57,8 +57,8 @@ func TestCommandLinesOfTheOriginalApplications(t *testing.T) {
 	srv.stop()
 }
 
-// What is wrong is said in one line on standard error, at once, and the exit code is 125.
-func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
+// A command that cannot run immediately prints one line on standard error and exits with 125.
+func TestErrorsAreOneLine(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)
@@ -90,7 +90,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 			t.Parallel()
 			code, out, errs := runToEnd(t, test.line)
 			require.Equal(t, 125, code, "%s%s", out, errs)
-			if !strings.Contains(name, "ephemeral") { // those get as far as to ask for it
+			if !strings.Contains(name, "ephemeral") { // those fail only when they acquire the semaphore
 				require.Empty(t, out)
 			}
 			require.Contains(t, errs, test.want)
@@ -100,7 +100,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 	}
 }
 
-// runToEnd runs a command line until it ends by itself.
+// runToEnd runs a command line and waits until it exits.
 func runToEnd(t *testing.T, words string) (code int, out, errs string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -118,7 +118,7 @@ func runToEnd(t *testing.T, words string) (code int, out, errs string) {
 	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
 }
 
-// createSemaphore creates a semaphore that is not of the kind that lock and workers use.
+// createSemaphore creates a persistent semaphore. lock and workers need ephemeral ones.
 func (srv *server) createSemaphore(name string) {
 	srv.stage.t.Helper()
 	s := srv.session()

@@ -14,7 +14,7 @@ const (
 	capacity = 4
 )
 
-// workersCrew starts n processes that share the tasks.
+// workersCrew starts n processes of workers that share the tasks.
 func workersCrew(srv *server, n int, timeout time.Duration) *crew {
 	srv.stage.t.Helper()
 
@@ -22,7 +22,7 @@ func workersCrew(srv *server, n int, timeout time.Duration) *crew {
 		"-capacity", fmt.Sprint(capacity), "-timeout", timeout.String())
 }
 
-// share waits until n tasks run and returns who runs which. Nobody runs more than the capacity.
+// share waits until n tasks run and returns which process runs each. It fails if a process exceeds the capacity.
 func (s *stage) share(n int) claims {
 	s.t.Helper()
 	var c claims
@@ -40,7 +40,7 @@ func (s *stage) share(n int) claims {
 	return c
 }
 
-// busiest returns the name of a process that runs as many tasks as it can; of three there is one.
+// busiest returns the name of a process that runs as many tasks as its capacity. Of three processes, at least one does.
 func (c claims) busiest(t *testing.T) string {
 	t.Helper()
 	for who, n := range c.by() {
@@ -48,12 +48,12 @@ func (c claims) busiest(t *testing.T) string {
 			return who
 		}
 	}
-	require.FailNow(t, "nobody is full", c)
+	require.FailNow(t, "no process is at its capacity", c)
 
 	return ""
 }
 
-// begun returns when tasks were begun behind the place.
+// begun returns the instants at which tasks started after the place.
 func (s *stage) begun(place int) (at []time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *stage) begun(place int) (at []time.Time) {
 	return at
 }
 
-func TestWorkers_OthersTakeWhatFitsWhenOneStops(t *testing.T) {
+func TestWorkers_OthersTakeTasksWhenOneStops(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)
@@ -88,7 +88,7 @@ func TestWorkers_OthersTakeWhatFitsWhenOneStops(t *testing.T) {
 	}
 }
 
-func TestWorkers_TasksOfOneThatIsKilledRunElsewhereAfterItsTimeout(t *testing.T) {
+func TestWorkers_TasksOfAKilledProcessMoveAfterItsTimeout(t *testing.T) {
 	t.Parallel()
 	const timeout = 2 * time.Second
 	s := newStage(t)
@@ -102,7 +102,7 @@ func TestWorkers_TasksOfOneThatIsKilledRunElsewhereAfterItsTimeout(t *testing.T)
 	moved := s.begun(place)
 	require.Len(t, moved, 2*capacity-(tasks-capacity))
 	for _, at := range moved {
-		t.Logf("started %v after the worker was killed", at.Sub(killed))
+		t.Logf("a task started %v after the process was killed", at.Sub(killed))
 		require.GreaterOrEqual(t, at.Sub(killed), timeout)
 		require.Less(t, at.Sub(killed), timeout+slack)
 	}
@@ -111,7 +111,7 @@ func TestWorkers_TasksOfOneThatIsKilledRunElsewhereAfterItsTimeout(t *testing.T)
 	s.share(tasks)
 }
 
-func TestWorkers_TasksGoOnWhenTheServerIsStartedAgain(t *testing.T) {
+func TestWorkers_TasksContinueWhenTheServerRestarts(t *testing.T) {
 	t.Parallel()
 	const timeout = 5 * time.Second
 	s := newStage(t)
@@ -126,14 +126,14 @@ func TestWorkers_TasksGoOnWhenTheServerIsStartedAgain(t *testing.T) {
 	place := s.mark()
 	srv.kill()
 	srv.begin()
-	late := time.Now().Add(timeout + grace) // then the session of one that has not come back has ended
+	late := time.Now().Add(timeout + grace) // by then a session that did not come back has expired
 	for task, who := range shares {
-		s.until(task+" goes on", soon, said(place, late, who, "worker "+task+": in progress"))
+		s.until(task+" continues", soon, said(place, late, who, "worker "+task+": in progress"))
 		require.False(t, s.heard(place, who, "worker "+task+": done"), task)
 		require.Equal(t, owners[task], srv.owner(task), task)
 	}
 
-	// Those who queue have come back too.
+	// The waiters have come back too.
 	place = s.mark()
 	c.members[shares.busiest(t)].stop()
 	stopped := time.Now()
