@@ -18,30 +18,30 @@ import (
 )
 
 var (
-	killsFlag = flag.Int("kills", 0, "how many times a test of chaos kills; 0: 200, with -short 20")
-	seedFlag  = flag.Uint64("seed", 0, "of what a test of chaos chooses; 0: another one each time")
-	logsFlag  = flag.Bool("logs", false, "show the contenders' logs if a test of chaos fails")
+	killsFlag = flag.Int("kills", 0, "number of processes that a chaos test kills; 0 means 200, or 20 with -short")
+	seedFlag  = flag.Uint64("seed", 0, "random seed of the chaos tests; 0 means a new one for each run")
+	logsFlag  = flag.Bool("logs", false, "print the contenders' logs if a chaos test fails")
 )
 
 const (
 	crowd = 8 // contenders
 
-	// Who waits longer than tooLong for what a dead process held has waited for a timeout to end, or for something as
-	// bad; half of all go on much sooner.
+	// tooLong is the longest acceptable gap after the death of a process. A longer gap means that the others waited for a
+	// session timeout, or for something as bad. The median gap must be below tooLongMost.
 	tooLong      = 5 * time.Second
 	tooLongMost  = time.Second
 	chaosTimeout = 2 * tooLong
 )
 
-// chaos is a crew of which processes are killed at random, again and again.
+// chaos is a crew whose processes are killed at random.
 type chaos struct {
 	*Crew
 
 	rng   *rand.Rand
-	kills int // to go
+	kills int // still to do
 }
 
-// newChaos starts a crowd.
+// newChaos starts a crew of crowd contenders.
 func newChaos(t *testing.T, model Contender) *chaos {
 	t.Helper()
 	seed, kills := *seedFlag, *killsFlag
@@ -64,7 +64,7 @@ func newChaos(t *testing.T, model Contender) *chaos {
 	return c
 }
 
-// strike kills one process or two, or asks one to end, and starts others in their places.
+// strike kills one or two processes, or asks them to end, and starts others in their place.
 func (c *chaos) strike() {
 	c.tb.Helper()
 	victims := c.choose()
@@ -79,14 +79,14 @@ func (c *chaos) strike() {
 	}
 }
 
-// choose waits until there are victims of the kind that is chosen.
+// choose picks a kind of victim at random and waits until there are victims of that kind.
 func (c *chaos) choose() (victims []*Process) {
 	c.tb.Helper()
 	kind, which, other := c.rng.IntN(10), c.rng.IntN(1_000_000), c.rng.IntN(1_000_000)
 	if c.kills == 1 {
 		kind = min(kind, 8)
 	}
-	c.Until("there is somebody to be killed", soon, func() bool {
+	c.Until("there is a process to kill", soon, func() bool {
 		host := c.Host()
 		holds := func(p *Process) bool { return c.History.works(p.Who) }
 		holder := c.pick(which, holds)
@@ -95,11 +95,11 @@ func (c *chaos) choose() (victims []*Process) {
 			victims = []*Process{host}
 		case kind < 6:
 			victims = []*Process{holder}
-		case kind < 8 && host != nil && (holds(host) || len(c.model.Tasks) > 1): // with more, it may never be one
+		case kind < 8 && host != nil && (holds(host) || len(c.model.Tasks) > 1): // a worker that hosts may never get a task
 			victims = []*Process{host}
 		case kind == 8:
 			waiter := c.pick(which, func(p *Process) bool { return p != host && !holds(p) })
-			if waiter == nil { // all have tasks
+			if waiter == nil { // all processes have tasks
 				waiter = holder
 			}
 			victims = []*Process{waiter}
@@ -114,7 +114,7 @@ func (c *chaos) choose() (victims []*Process) {
 	return victims
 }
 
-// pick returns one of those that are alive and as they should be; nil: there is none.
+// pick returns a living process that satisfies as, or nil if there is none.
 func (c *chaos) pick(which int, as func(*Process) bool) *Process {
 	ps := slices.DeleteFunc(c.Living(), func(p *Process) bool { return !as(p) })
 	if len(ps) == 0 {
@@ -124,46 +124,47 @@ func (c *chaos) pick(which int, as func(*Process) bool) *Process {
 	return ps[which%len(ps)]
 }
 
-// varied makes every other locker one that keeps its session.
+// varied makes every other Locker a Holder.
 func varied(c *Contender) {
 	if c.Role == Locker && c.Who%2 == 0 {
 		c.Role = Holder
 	}
 }
 
-// end ends all, who must not have lost anything, and looks at what they leave.
+// end ends all processes. It requires that no task was lost and that no semaphore is left on the server.
 func (c *chaos) end() {
 	c.tb.Helper()
 	c.Stop(c.Living()...)
-	require.Zero(c.tb, c.History.lost, "tasks were lost")
+	require.Zero(c.tb, c.History.lost, "lost tasks")
 	require.Empty(c.tb, c.History.struck)
 
 	client, err := tenure.Open(c.tb.Context(), "", tenure.WithDir(c.model.Dir))
 	require.NoError(c.tb, err)
 	session, err := client.Session(c.tb.Context(), Node)
 	require.NoError(c.tb, err)
-	for _, task := range c.model.Tasks { // they are ephemeral: who owns or waits keeps them
+	for _, task := range c.model.Tasks { // they are ephemeral and exist while a session owns or waits for them
 		_, err := session.DescribeSemaphore(c.tb.Context(), task)
 		require.True(c.tb, ydb.IsOperationError(err, Ydb.StatusIds_NOT_FOUND), "%s: %v", task, err)
 	}
 	require.NoError(c.tb, client.Close(c.tb.Context()))
 }
 
-// report tells for how long nobody worked, and asserts that nobody has waited for a timeout.
+// report logs for how long no process worked, and requires that no process has waited for a session timeout.
 func (c *chaos) report() {
 	c.tb.Helper()
-	c.tb.Logf("killed: %v; turns: %d", c.History.kills, c.History.Turns)
+	c.tb.Logf("%d turns, killed: %v", c.History.Turns, c.History.kills)
 	for what, gaps := range c.History.Gaps {
 		slices.Sort(gaps)
 		at := func(q int) time.Duration { return gaps[(len(gaps)*q+99)/100-1].Round(100 * time.Microsecond) }
-		c.tb.Logf("without a holder after the end of the %s: p50 %v, p99 %v, max %v, of %d",
+		c.tb.Logf("gap after the kill of the %s: p50 %v, p99 %v, max %v, of %d",
 			what, at(50), at(99), at(100), len(gaps))
 		require.Less(c.tb, at(50), tooLongMost, what)
 		require.Less(c.tb, at(100), tooLong, what)
 	}
 }
 
-// Whatever is killed, one at a time has the lock, everybody gets its turn, and nobody waits for a timeout.
+// Whichever processes are killed, one process at a time holds the lock, each gets its turn, and none waits for a
+// session timeout.
 func TestLock_Kills(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, Contender{
@@ -171,18 +172,18 @@ func TestLock_Kills(t *testing.T) {
 	})
 	for c.kills > 0 {
 		turn := c.History.Turns + c.rng.IntN(4)
-		c.Until("others have had their turns", soon, func() bool { return c.History.Turns >= turn })
+		c.Until("other processes have had their turns", soon, func() bool { return c.History.Turns >= turn })
 		c.strike()
 	}
 	turn := c.History.Turns
-	c.Until("everybody has had a turn", soon, func() bool {
+	c.Until("every process has had a turn", soon, func() bool {
 		return c.pick(0, func(p *Process) bool { return c.History.last[p.Who] <= turn }) == nil
 	})
 	c.end()
 	c.report()
 }
 
-// Whatever is killed, each task runs in one process at a time, and soon again in another one.
+// Whichever processes are killed, each task runs in one process at a time, and starts again soon in another process.
 func TestWorkers_Kills(t *testing.T) {
 	t.Parallel()
 	model := Contender{Role: Worker, Capacity: 4, Pace: 20 * time.Millisecond}

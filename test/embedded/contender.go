@@ -20,39 +20,38 @@ import (
 // Node is the coordination node of all contenders.
 const Node = tenure.EmbeddedDatabase + "/contenders"
 
-// Role is by which means a contender gets what it works on.
+// Role selects how a contender acquires its tasks.
 type Role string
 
-// By package lock, in a new session each time; in a session that goes on; and by package workers.
 const (
-	Locker Role = "locker"
-	Holder Role = "holder"
-	Worker Role = "worker"
+	Locker Role = "locker" // with package lock, in a new session each time
+	Holder Role = "holder" // with package tenure, in one session
+	Worker Role = "worker" // with package workers
 )
 
-// Contender says what a process is to do: work on its tasks whenever it has them, and ask for them again.
+// Contender configures a process that works on its tasks whenever it holds them, and then acquires them again.
 type Contender struct {
-	Who      int    // its number
+	Who      int    // the number of the process
 	Dir      string // the state directory
-	Record   string // file
+	Record   string // the file of the record
 	Role     Role
-	Timeout  time.Duration // of its sessions
-	Tasks    []string      // their names; the first one counts, unless it is a Worker
-	Capacity int           // of a Worker
+	Timeout  time.Duration // the session timeout
+	Tasks    []string      // names of tasks; a Locker and a Holder use only the first
+	Capacity int           // the capacity of a Worker
 
-	Hold    time.Duration // it works up to so long on a task, by chance; 0: until it gets SIGUSR1
-	Seed    uint64        // of that chance
-	Pace    time.Duration // between two Work events; 0: there are none
-	Confirm bool          // the token of Work is what the server has just said it is
-	Child   bool          // a process that it has started works for it; there are no Work events
-	Verbose bool          // logs go to standard error
+	Hold    time.Duration // works a random time up to Hold on a task; 0: until SIGUSR1
+	Seed    uint64        // the seed of that random time
+	Pace    time.Duration // the time between two Work events; 0: no Work events
+	Confirm bool          // before each Work event, asks the server for the token
+	Child   bool          // starts a child process that works for it; no Work events
+	Verbose bool          // logs to standard error
 }
 
-// contenderEnv has a Contender in JSON.
+// contenderEnv is the environment variable that holds the Contender as JSON.
 const contenderEnv = "TENURE_TEST_CONTENDER"
 
-// Command returns a command that starts the contender: the program that runs here, which must begin with [Main]. The
-// contender ends when this process does.
+// Command returns a command that runs the contender. The command is the running program, which must call [Main] first.
+// On Linux, the contender dies with this process.
 func (c Contender) Command() (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -69,8 +68,8 @@ func (c Contender) Command() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Main is the process of a contender, or of a contender's child; false says that this one is neither. SIGTERM ends a
-// contender in order.
+// Main runs the contender, or the contender's child, for which this process was started. It returns false immediately
+// if this process was started for something else. A contender shuts down cleanly on SIGTERM.
 func Main() (code int, is bool) {
 	if os.Getenv(childEnv) != "" {
 		childMain()
@@ -84,7 +83,7 @@ func Main() (code int, is bool) {
 	var c Contender
 	err := json.Unmarshal([]byte(text), &c)
 	if err == nil {
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1) // else one that comes too late would end the process
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1) // so that a late SIGUSR1 does not end the process
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		err = c.contend(ctx)
@@ -98,7 +97,7 @@ func Main() (code int, is bool) {
 	return 0, true
 }
 
-// contend returns when ctx has ended.
+// contend runs until ctx ends.
 func (c *Contender) contend(ctx context.Context) (err error) {
 	record, err := OpenRecord(c.Record)
 	if err != nil {

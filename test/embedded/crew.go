@@ -19,13 +19,13 @@ import (
 	"tenure/internal/store/pebblestore"
 )
 
-// soon is the limit for what happens at once, on a machine that is busy with other tests too.
+// soon is the limit for something that happens immediately, on a machine that also runs other tests.
 const soon = 20 * time.Second
 
-// Crew is contenders that share a state directory. Its methods are for the goroutine of the test, which they end if
-// something has gone wrong.
+// Crew is a group of contenders that share a state directory. Only the goroutine of the test may call its methods. They
+// fail the test if something goes wrong.
 type Crew struct {
-	Events  []Event // so far
+	Events  []Event // all events so far
 	History *History
 
 	tb      testing.TB
@@ -33,9 +33,9 @@ type Crew struct {
 	record  *Record
 	alive   map[int]*Process
 	started int
-	stderr  *os.File // of all
-	life    *os.File // a pipe: when it is closed, children of contenders end
-	lives   *os.File // their end of it
+	stderr  *os.File // of all contenders
+	life    *os.File // the write end of a pipe; children of contenders end when it is closed
+	lives   *os.File // the read end, which contenders and their children inherit
 }
 
 // Process is a contender of a crew.
@@ -43,10 +43,11 @@ type Process struct {
 	Who int
 
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has
+	ended chan struct{} // closed when the process has ended
 }
 
-// NewCrew makes a crew of nobody yet, whose contenders will be as the model says. When the test ends, none is left.
+// NewCrew makes an empty crew whose contenders are copies of the model. When the test ends, it kills the remaining
+// ones.
 func NewCrew(tb testing.TB, model Contender) *Crew {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "crew-") //nolint:usetesting // a socket's path must be short, and TempDir's is not
@@ -62,7 +63,7 @@ func NewCrew(tb testing.TB, model Contender) *Crew {
 	tb.Cleanup(func() {
 		for _, p := range c.Living() {
 			if tb.Failed() && model.Verbose {
-				_ = p.cmd.Process.Signal(syscall.SIGQUIT) // shows what it does
+				_ = p.cmd.Process.Signal(syscall.SIGQUIT) // prints its stacks
 				<-p.ended
 			}
 			_ = p.cmd.Process.Kill()
@@ -73,7 +74,7 @@ func NewCrew(tb testing.TB, model Contender) *Crew {
 			for _, e := range c.Events[max(0, len(c.Events)-50):] {
 				tb.Logf("%v", e)
 			}
-			tb.Logf("what the contenders said:\n%s", said)
+			tb.Logf("output of the contenders:\n%s", said)
 		}
 		require.NoError(tb, errors.Join(c.record.Close(), c.stderr.Close(), c.life.Close(), c.lives.Close()))
 		require.NoError(tb, os.RemoveAll(dir))
@@ -83,7 +84,7 @@ func NewCrew(tb testing.TB, model Contender) *Crew {
 	return c
 }
 
-// Said returns what the contenders have written to standard error.
+// Said returns everything that the contenders have written to standard error.
 func (c *Crew) Said() string {
 	c.tb.Helper()
 	said, err := os.ReadFile(c.stderr.Name())
@@ -92,7 +93,7 @@ func (c *Crew) Said() string {
 	return string(said)
 }
 
-// Start starts one more contender, as the model says but for the changes.
+// Start starts a contender: a copy of the model to which the changes are applied.
 func (c *Crew) Start(changes ...func(*Contender)) *Process {
 	c.tb.Helper()
 	contender := c.model
@@ -117,13 +118,13 @@ func (c *Crew) run(cmd *exec.Cmd) *Process {
 	c.alive[p.Who] = p
 	go func() { // ends with the process
 		defer close(p.ended)
-		_ = cmd.Wait() // cmd.ProcessState tells
+		_ = cmd.Wait() // cmd.ProcessState has the result
 	}()
 
 	return p
 }
 
-// Follow judges what has happened since it was called last.
+// Follow reads the new events and checks them. It fails the test if a contender has ended unexpectedly.
 func (c *Crew) Follow() {
 	c.tb.Helper()
 	events, err := c.record.Read(len(c.Events))
@@ -136,13 +137,13 @@ func (c *Crew) Follow() {
 		select {
 		case <-p.ended:
 			delete(c.alive, p.Who)
-			require.Failf(c.tb, "a contender has ended", "%d: %v", p.Who, p.cmd.ProcessState)
+			require.Failf(c.tb, "a contender ended unexpectedly", "%d: %v", p.Who, p.cmd.ProcessState)
 		default:
 		}
 	}
 }
 
-// Until follows what happens until something is so.
+// Until calls Follow until the condition so is true. It fails the test after the limit.
 func (c *Crew) Until(what string, limit time.Duration, so func() bool) {
 	c.tb.Helper()
 	timeout := time.After(limit)
@@ -152,12 +153,12 @@ func (c *Crew) Until(what string, limit time.Duration, so func() bool) {
 		select {
 		case <-look.C:
 		case <-timeout:
-			require.FailNow(c.tb, fmt.Sprintf("not within %v: %s", limit, what))
+			require.FailNow(c.tb, fmt.Sprintf("timed out after %v: waiting until %s", limit, what))
 		}
 	}
 }
 
-// UntilEvent follows what happens until there is such an event behind the first so many, and returns it.
+// UntilEvent calls Follow until an event after the first behind ones satisfies such, and returns that event.
 func (c *Crew) UntilEvent(what string, limit time.Duration, behind int, such func(Event) bool) (found Event) {
 	c.tb.Helper()
 	c.Until(what, limit, func() bool {
@@ -182,7 +183,7 @@ func (c *Crew) Living() []*Process {
 	return ps
 }
 
-// Host returns the process that hosts the server, or opens its store; nil: none is known.
+// Host returns the process that hosts the server or is opening its store, or nil if none is known.
 func (c *Crew) Host() *Process {
 	owner, ok := pebblestore.Owner(c.model.Dir)
 	for _, p := range c.alive {
@@ -194,7 +195,7 @@ func (c *Crew) Host() *Process {
 	return nil
 }
 
-// Holder returns the process that works on the task; nil: none does, or it is dead.
+// Holder returns the process that works on the task. It returns nil if no process does, or if that process is dead.
 func (c *Crew) Holder(task string) *Process {
 	if t := c.History.tasks[task]; t != nil && t.works {
 		return c.alive[t.who]
@@ -203,7 +204,7 @@ func (c *Crew) Holder(task string) *Process {
 	return nil
 }
 
-// Kill kills processes, all at the same time, and returns when they are dead.
+// Kill kills the processes at the same time and returns when they are dead.
 func (c *Crew) Kill(victims ...*Process) {
 	c.tb.Helper()
 	host := c.Host()
@@ -229,7 +230,7 @@ func (c *Crew) Signal(p *Process, s syscall.Signal) {
 	require.NoError(c.tb, p.cmd.Process.Signal(s))
 }
 
-// Stop asks processes to end in order, and returns when they have done so.
+// Stop asks the processes to shut down cleanly and waits until they have ended.
 func (c *Crew) Stop(ending ...*Process) {
 	c.tb.Helper()
 	for _, p := range ending {
@@ -238,11 +239,11 @@ func (c *Crew) Stop(ending ...*Process) {
 		c.Signal(p, syscall.SIGTERM)
 	}
 	for _, p := range ending {
-		limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // shows what it waits for
+		limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // prints its stacks
 		<-p.ended
 		limit.Stop()
 		end := p.cmd.ProcessState
-		tooSoon := end.String() == "signal: "+syscall.SIGTERM.String() // it did not know yet what to do about it
+		tooSoon := end.String() == "signal: "+syscall.SIGTERM.String() // before it handled the signal
 		require.True(c.tb, end.Success() || tooSoon, "%d: %v", p.Who, end)
 	}
 	c.Follow()

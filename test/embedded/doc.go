@@ -1,9 +1,9 @@
 //go:build unix
 
-// Package embedded tries the embedded server as its users will: many processes share a state directory, and any of
-// them, also the one that hosts the server, is killed, stopped or asked to end at any moment.
+// Package embedded tests the embedded server with real processes. Many processes share a state directory, and the tests
+// kill them, stop them or ask them to end at any moment. This includes the process that hosts the server.
 //
-// Here are those processes: a [Contender] asks for a lock or for tasks, and writes down what it does in a [Record], by
-// which alone it is judged whether two have worked at once, and for how long nobody has. The tests run them by starting
-// their own program again; the benchmarks do so too.
+// The package also provides these processes. A [Contender] acquires a lock or tasks and writes what it does to a
+// [Record]. A [History] uses only the record to decide whether two processes worked at the same time, and for how long
+// none worked. The tests and the benchmarks start their own program again to run a contender.
 package embedded

@@ -9,14 +9,14 @@ import (
 	"tenure/internal/clock"
 )
 
-// Who has asked waits for those who asked earlier, and longer if they are killed. Who has waited for so many turns of
-// others, and for so long, has been passed over.
+// A process that has asked waits for those that asked earlier, and longer if these are killed. A process has been
+// passed over if it has waited for more than fairTurns turns of others and longer than fairTime.
 const (
 	fairTurns = 50
 	fairTime  = 5 * time.Second
 )
 
-// What processes are when they are killed. A Kill says whether it is of the host, in the place of a task.
+// What a process was when it was killed. A Kill event has AsHost or AsWaiter in place of a task.
 const (
 	AsWaiter     = "waiter"
 	AsHolder     = "holder"
@@ -24,46 +24,45 @@ const (
 	AsHostHolder = "host and holder"
 )
 
-// History judges a record, event by event.
+// History checks a record, event by event.
 //
-// H1 The tokens of a task rise from one begin to the next.
-// H2 Who works on a task was the last one to begin with it, and does so under the token of its begin.
-// H3 Nobody begins with a task before the last one has ended or lost it, or was to be killed or stopped.
-// H4 Nobody who has asked is passed over.
+// H1 The tokens of a task rise from one begin to the next. H2 Only the process that was the last to begin a task works
+// on it, under the token of that begin. H3 No process begins a task before the previous one has ended or lost it, or
+// the test is about to kill or stop that one. H4 No process that has asked is passed over.
 type History struct {
-	Turns int                        // begins
-	Gaps  map[string][]time.Duration // how long nobody worked after a kill, by what the killed was
+	Turns int                        // the number of Begin events
+	Gaps  map[string][]time.Duration // how long no process worked after a kill, by what the killed process was
 
 	tasks  map[string]*task
-	asked  map[int]asking // by who
-	last   map[int]int    // the last turn, by who
-	lost   int            // tasks that were lost
-	doomed map[int]bool   // to be killed, or dead
-	ending map[int]bool   // asked to end, or has
-	kills  map[string]int // by what the killed were
-	struck []strike       // not followed by a begin yet
+	asked  map[int]asking // by process
+	last   map[int]int    // the last turn of each process
+	lost   int            // the number of Lost events
+	doomed map[int]bool   // processes that are about to be killed, or dead
+	ending map[int]bool   // processes that were asked to end, or have ended
+	kills  map[string]int // by what the killed process was
+	struck []strike       // kills that no begin has followed yet
 }
 
 // task is the state of a task.
 type task struct {
 	token uint64
-	who   int           // the last one to begin
-	works bool          // that one has not ended, nor lost it
-	freed bool          // that one was to be killed or stopped, and has not worked since
-	idle  clock.Instant // since when nobody works
+	who   int           // the last process to begin
+	works bool          // who has neither ended nor lost it
+	freed bool          // the test killed or stopped who, which has not worked since
+	idle  clock.Instant // when the last work ended
 }
 
 type asking struct {
 	at    clock.Instant
 	task  string
-	turns int // until then
+	turns int // the number of turns before it asked
 }
 
-// strike is the kill of a process that may have kept others from their work.
+// strike is the kill of a process after which others could not work for some time.
 type strike struct {
 	at   clock.Instant
 	task string
-	what string // the process was
+	what string // what the process was
 }
 
 func newHistory() *History {
@@ -73,7 +72,7 @@ func newHistory() *History {
 	}
 }
 
-// hear takes the next event.
+// hear processes the next event. Its error names the rule that the event breaks.
 func (h *History) hear(e Event) error {
 	switch e.Verb {
 	case Ask:
@@ -108,9 +107,10 @@ func (h *History) begin(e Event) error {
 		t = new(task)
 		h.tasks[e.Task] = t
 	case e.Token <= t.token:
-		return fmt.Errorf("H1: %d begins with %s under token %d, after %d under %d", e.Who, e.Task, e.Token, t.who, t.token)
+		return fmt.Errorf("H1: %d begins %s under token %d after %d began it under %d", e.Who, e.Task, e.Token,
+			t.who, t.token)
 	case t.works && !t.freed:
-		return fmt.Errorf("H3: %d begins with %s while %d works on it", e.Who, e.Task, t.who)
+		return fmt.Errorf("H3: %d begins %s while %d works on it", e.Who, e.Task, t.who)
 	}
 	idle := t.idle
 	*t = task{token: e.Token, who: e.Who, works: true, freed: h.doomed[e.Who], idle: e.At}
@@ -130,7 +130,7 @@ func (h *History) begin(e Event) error {
 	delete(h.asked, e.Who)
 	for who, a := range h.asked {
 		if turns := h.Turns - a.turns; a.task == e.Task && turns > fairTurns && e.At.Sub(a.at) > fairTime {
-			return fmt.Errorf("H4: %d has asked for %s %v ago, and %d others have had it since", who, a.task,
+			return fmt.Errorf("H4: %d asked for %s %v ago, and others have begun %d times since", who, a.task,
 				e.At.Sub(a.at), turns)
 		}
 	}
@@ -144,10 +144,10 @@ func (h *History) work(e Event) error {
 		h.lost++
 	}
 	switch {
-	case e.Verb == Lost && t != nil && e.Token < t.token: // it is late to notice, and has not worked meanwhile
+	case e.Verb == Lost && t != nil && e.Token < t.token: // it noticed the loss late and has not worked since
 		return nil
 	case t == nil, e.Token != t.token, e.Who != t.who, !t.works:
-		return fmt.Errorf("H2: %d says %s of %s under token %d, which it does not have", e.Who, e.Verb, e.Task, e.Token)
+		return fmt.Errorf("H2: %d reports %s of %s under token %d, which it does not hold", e.Who, e.Verb, e.Task, e.Token)
 	}
 	t.freed = h.doomed[e.Who]
 	if e.Verb != Work {
@@ -170,7 +170,7 @@ func (h *History) kill(e Event) {
 		h.struck = append(h.struck, strike{e.At, name, what})
 	}
 	h.kills[what]++
-	if what == AsHost { // who has asked can't get it until another hosts
+	if what == AsHost { // no waiter can be granted the task until another process hosts
 		for _, a := range h.asked {
 			h.struck = append(h.struck, strike{e.At, a.task, what})
 
@@ -179,7 +179,7 @@ func (h *History) kill(e Event) {
 	}
 }
 
-// works says whether the process works on anything.
+// works reports whether the process works on a task.
 func (h *History) works(who int) bool {
 	for _, t := range h.tasks {
 		if t.works && t.who == who {
@@ -190,5 +190,5 @@ func (h *History) works(who int) bool {
 	return false
 }
 
-// Asking returns how many have asked for what they have not got yet.
+// Asking returns the number of processes that have asked for a task and not begun it yet.
 func (h *History) Asking() int { return len(h.asked) }

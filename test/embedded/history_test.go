@@ -14,7 +14,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// judge returns what a history says of events written "verb who token" or, at the end, "verb who".
+// judge feeds events to a history, one a second. Each is written as "verb who token" or "verb who".
 func judge(events ...string) (*History, error) {
 	h := newHistory()
 	for i, text := range events {
@@ -31,32 +31,32 @@ func judge(events ...string) (*History, error) {
 	return h, nil
 }
 
-// The judge must not be one that lets everything pass.
+// History accepts correct records and rejects incorrect ones.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ events, err string }{
-		"one after another":  {"ask 1|begin 1 3|work 1 3|ask 2|end 1 3|begin 2 4|work 2 4|end 2 4", ""},
-		"after a kill":       {"begin 1 3|work 1 3|kill 1|begin 2 4|work 2 4", ""},
-		"killed too late":    {"begin 1 3|kill 1|work 1 3|end 1 3|begin 2 4", ""},
-		"begins too late":    {"kill 1|begin 1 3|work 1 3|begin 2 4", ""},
-		"after a loss":       {"begin 1 3|lost 1 3|begin 2 4", ""},
-		"stopped":            {"begin 1 3|stop 1|begin 2 4|lost 1 3|work 2 4", ""},
-		"two at once":        {"begin 1 3|begin 2 4", "H3"},
-		"the other is dead":  {"begin 1 3|kill 2|begin 2 4", "H3"},
-		"stopped, goes on":   {"begin 1 3|stop 1|work 1 3|begin 2 4", "H3"},
-		"an old token":       {"begin 1 3|kill 1|begin 2 4|work 1 3", "H2"},
-		"an end too late":    {"begin 1 3|kill 1|begin 2 4|end 1 3", "H2"},
-		"works after an end": {"begin 1 3|end 1 3|work 1 3", "H2"},
-		"works after a loss": {"begin 1 3|lost 1 3|work 1 3", "H2"},
-		"a stranger":         {"begin 1 3|work 2 3", "H2"},
-		"a stranger's token": {"begin 1 3|work 1 4", "H2"},
-		"none":               {"work 1 1", "H2"},
-		"same token":         {"begin 1 3|end 1 3|begin 2 3", "H1"},
-		"token falls":        {"begin 1 3|end 1 3|begin 2 2", "H1"},
-		"passed over":        {"ask 9" + passes(fairTurns+1), "H4"},
-		"nearly passed over": {"ask 9" + passes(fairTurns), ""},
-		"dead, not waiting":  {"ask 9|kill 9|ask 9" + passes(fairTurns+1), ""},
-		"has left the queue": {"ask 9|quit 9|ask 9" + passes(fairTurns+1), ""},
+		"one after another":             {"ask 1|begin 1 3|work 1 3|ask 2|end 1 3|begin 2 4|work 2 4|end 2 4", ""},
+		"after a kill":                  {"begin 1 3|work 1 3|kill 1|begin 2 4|work 2 4", ""},
+		"works and ends after its kill": {"begin 1 3|kill 1|work 1 3|end 1 3|begin 2 4", ""},
+		"begins after its kill":         {"kill 1|begin 1 3|work 1 3|begin 2 4", ""},
+		"after a loss":                  {"begin 1 3|lost 1 3|begin 2 4", ""},
+		"stopped":                       {"begin 1 3|stop 1|begin 2 4|lost 1 3|work 2 4", ""},
+		"two at the same time":          {"begin 1 3|begin 2 4", "H3"},
+		"the other is dead":             {"begin 1 3|kill 2|begin 2 4", "H3"},
+		"stopped, then works":           {"begin 1 3|stop 1|work 1 3|begin 2 4", "H3"},
+		"works under an old token":      {"begin 1 3|kill 1|begin 2 4|work 1 3", "H2"},
+		"ends too late":                 {"begin 1 3|kill 1|begin 2 4|end 1 3", "H2"},
+		"works after an end":            {"begin 1 3|end 1 3|work 1 3", "H2"},
+		"works after a loss":            {"begin 1 3|lost 1 3|work 1 3", "H2"},
+		"works without a begin":         {"begin 1 3|work 2 3", "H2"},
+		"works under another token":     {"begin 1 3|work 1 4", "H2"},
+		"works before any begin":        {"work 1 1", "H2"},
+		"same token":                    {"begin 1 3|end 1 3|begin 2 3", "H1"},
+		"token falls":                   {"begin 1 3|end 1 3|begin 2 2", "H1"},
+		"passed over":                   {"ask 9" + passes(fairTurns+1), "H4"},
+		"nearly passed over":            {"ask 9" + passes(fairTurns), ""},
+		"dead, so not waiting":          {"ask 9|kill 9|ask 9" + passes(fairTurns+1), ""},
+		"asked to end, so not waiting":  {"ask 9|quit 9|ask 9" + passes(fairTurns+1), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,22 +79,22 @@ func passes(n int) string {
 	return b.String()
 }
 
-// The events of judge are a second apart.
+// A gap lasts from a kill to the next begin. The events of judge are a second apart.
 func TestHistory_Gaps(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		events string
 		want   map[string][]time.Duration
 	}{
-		"holder":                {"begin 1 3|kill 1|ask 2|begin 2 4", gapsOf(AsHolder, 2)},
-		"host and holder":       {"begin 1 3|kill 1 1|ask 2|ask 3|begin 2 4", gapsOf(AsHostHolder, 3)},
-		"waiter":                {"ask 2|begin 1 3|kill 2|end 1 3|begin 3 4", gapsOf("", 0)},
-		"host, holder goes on":  {"ask 2|begin 1 3|kill 3 1|work 1 3|end 1 3|begin 2 4", gapsOf(AsHost, 1)},
-		"host, nobody at work":  {"ask 2|begin 1 3|end 1 3|ask 1|kill 3 1|ask 4|begin 2 4", gapsOf(AsHost, 2)},
-		"host, nobody wants it": {"begin 1 3|kill 3 1|end 1 3|begin 2 4", gapsOf("", 0)},
-		"two":                   {"begin 1 3|kill 1|kill 2|begin 3 4", gapsOf(AsHolder, 2)},
-		"again":                 {"begin 1 3|kill 1|begin 2 4|kill 2|begin 3 5", gapsOf(AsHolder, 1, 1)},
-		"it ended before":       {"begin 1 3|kill 1|end 1 3|begin 2 4", gapsOf(AsHolder, 1)},
+		"holder":                     {"begin 1 3|kill 1|ask 2|begin 2 4", gapsOf(AsHolder, 2)},
+		"host and holder":            {"begin 1 3|kill 1 1|ask 2|ask 3|begin 2 4", gapsOf(AsHostHolder, 3)},
+		"waiter":                     {"ask 2|begin 1 3|kill 2|end 1 3|begin 3 4", gapsOf("", 0)},
+		"host, the holder works on":  {"ask 2|begin 1 3|kill 3 1|work 1 3|end 1 3|begin 2 4", gapsOf(AsHost, 1)},
+		"host, no holder":            {"ask 2|begin 1 3|end 1 3|ask 1|kill 3 1|ask 4|begin 2 4", gapsOf(AsHost, 2)},
+		"host, no waiter":            {"begin 1 3|kill 3 1|end 1 3|begin 2 4", gapsOf("", 0)},
+		"two kills":                  {"begin 1 3|kill 1|kill 2|begin 3 4", gapsOf(AsHolder, 2)},
+		"a kill after each begin":    {"begin 1 3|kill 1|begin 2 4|kill 2|begin 3 5", gapsOf(AsHolder, 1, 1)},
+		"holder ends before it dies": {"begin 1 3|kill 1|end 1 3|begin 2 4", gapsOf(AsHolder, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,7 +17,7 @@ const (
 	rounds  = 20
 )
 
-// newQueue starts so many contenders for one lock, which give it up when they are told to.
+// newQueue starts n contenders for one lock. Each keeps the lock until it gets SIGUSR1.
 func newQueue(t *testing.T, n int, model Contender) *Crew {
 	t.Helper()
 	model.Role, model.Tasks = Holder, []string{theLock}
@@ -30,10 +30,11 @@ func newQueue(t *testing.T, n int, model Contender) *Crew {
 	return c
 }
 
-// settle waits until there are a host, and a holder, and the others of n wait.
+// settle waits until there is a host and a holder, and the other n-1 contenders wait. It returns the host and the
+// holder.
 func (c *Crew) settle(n int) (host, holder *Process) {
 	c.tb.Helper()
-	c.Until("the others wait", soon, func() bool {
+	c.Until("there is a holder and the others wait", soon, func() bool {
 		if host, holder = c.Host(), c.Holder(theLock); host == nil || holder == nil {
 			return false
 		}
@@ -45,15 +46,16 @@ func (c *Crew) settle(n int) (host, holder *Process) {
 	return host, holder
 }
 
-// pass has the holder give the lock to the next, and queue again.
+// pass makes the holder release the lock to the next waiter and queue again.
 func (c *Crew) pass() {
 	c.tb.Helper()
 	turn := c.History.Turns
 	c.Signal(c.Holder(theLock), syscall.SIGUSR1)
-	c.Until("another has the lock", soon, func() bool { return c.History.Turns > turn })
+	c.Until("another contender has the lock", soon, func() bool { return c.History.Turns > turn })
 }
 
-// holderThat passes the lock on until the holder among n hosts the server, or does not, as wanted.
+// holderThat passes the lock on, among n contenders, until the holder hosts the server (or does not, if hosts is
+// false).
 func (c *Crew) holderThat(n int, hosts bool) *Process {
 	c.tb.Helper()
 	host, holder := c.settle(n)
@@ -65,7 +67,7 @@ func (c *Crew) holderThat(n int, hosts bool) *Process {
 	return holder
 }
 
-// works waits until the process works after everything that has happened so far.
+// works waits for the next Work event of the process.
 func (c *Crew) works(p *Process) Event {
 	c.tb.Helper()
 	c.Follow()
@@ -75,8 +77,8 @@ func (c *Crew) works(p *Process) Event {
 	})
 }
 
-// A lease is not lost when the host is killed, nor when it ends in order: its session finds the next host, and the
-// server there says that it has its token still.
+// A lease survives when the host is killed or shuts down cleanly. Its session finds the next host, where the server
+// confirms that the lease still has the same token.
 func TestHost_LeaseOutlivesIt(t *testing.T) {
 	t.Parallel()
 	const n = 5
@@ -96,13 +98,14 @@ func TestHost_LeaseOutlivesIt(t *testing.T) {
 			}
 			require.Zero(t, c.History.lost)
 			slices.Sort(gaps)
-			t.Logf("answered by the next host: median %v, longest %v", gaps[rounds/2], gaps[rounds-1])
+			t.Logf("from the end of the host to the answer of the next: median %v, longest %v", gaps[rounds/2], gaps[rounds-1])
 		})
 	}
 }
 
-// When the host is asked to end, everybody keeps its place, and if it was the holder the next one works soon.
-func TestHost_EndsInOrder(t *testing.T) {
+// When the host shuts down cleanly, the owner and the waiters keep their places. If the host was the holder, the next
+// waiter works soon.
+func TestHost_ShutsDownCleanly(t *testing.T) {
 	const n = 5
 	c := newQueue(t, n, Contender{Timeout: 10 * time.Second, Pace: 5 * time.Millisecond})
 	var gaps []time.Duration
@@ -113,7 +116,7 @@ func TestHost_EndsInOrder(t *testing.T) {
 		turn := c.History.Turns
 		c.Stop(host)
 		if host == holder {
-			c.Until("the next one works", soon, func() bool { return c.History.Turns > turn })
+			c.Until("the next waiter works", soon, func() bool { return c.History.Turns > turn })
 			gaps = append(gaps, c.lastGap())
 			owner, waiting = waiting[0], waiting[1:]
 		} else {
@@ -135,12 +138,13 @@ func TestHost_EndsInOrder(t *testing.T) {
 	require.Zero(t, c.History.lost)
 	slices.Sort(gaps)
 	median, longest := gaps[len(gaps)/2], gaps[len(gaps)-1]
-	t.Logf("from one's work to the next one's: median %v, longest %v, of %d", median, longest, len(gaps))
+	t.Logf("from the end of one holder's work to the next holder's start: median %v, longest %v, of %d",
+		median, longest, len(gaps))
 	require.Less(t, median, 100*time.Millisecond)
 	require.Less(t, longest, tooLong)
 }
 
-// lastGap returns the time between the last begin and the end before it.
+// lastGap returns the time from the last End before the last Begin to that Begin.
 func (c *Crew) lastGap() time.Duration {
 	c.tb.Helper()
 	var begin Event
@@ -152,7 +156,7 @@ func (c *Crew) lastGap() time.Duration {
 			return begin.At.Sub(e.At)
 		}
 	}
-	require.FailNow(c.tb, "nobody has ended")
+	require.FailNow(c.tb, "no process has ended its work")
 
 	return 0
 }

@@ -14,11 +14,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// link is a session's place at a task, as the server sees it.
+// link is an owner or waiter of a task on the server.
 type link struct{ session, order uint64 }
 
-// look asks whoever hosts the server now who owns the task, and who waits for it, in order; false: nobody answers. It
-// goes past the client, which would host the server itself if nobody did.
+// look asks the current host for the owner of the task and for its waiters in order. It returns false if no host
+// answers. It uses a bare connection, because a tenure client would host the server if no other process did.
 func (c *Crew) look(task string) (owner link, waiting []link, ok bool) {
 	c.tb.Helper()
 	ctx, cancel := context.WithTimeout(c.tb.Context(), time.Second)
@@ -41,7 +41,7 @@ func (c *Crew) look(task string) (owner link, waiting []link, ok bool) {
 		{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}},
 	} {
 		if s.Send(m) != nil {
-			break // Recv says why
+			break // Recv returns the reason
 		}
 	}
 	for {

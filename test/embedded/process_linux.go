@@ -2,6 +2,6 @@ package embedded
 
 import "syscall"
 
-// dieWithUs has the kernel kill a child when this process dies, however it dies. The signal comes when the thread that
-// started the child ends; Go ends only threads to which a goroutine has locked itself.
+// dieWithUs makes the kernel kill a child when this process dies for any reason. The kernel sends the signal when the
+// thread that started the child ends. Go ends a thread only if a goroutine is locked to it.
 func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

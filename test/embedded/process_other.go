@@ -4,5 +4,5 @@ package embedded
 
 import "syscall"
 
-// dieWithUs has nothing to offer here.
+// dieWithUs returns nil: this system has no such setting.
 func dieWithUs() *syscall.SysProcAttr { return nil }

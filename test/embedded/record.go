@@ -11,33 +11,34 @@ import (
 	"tenure/internal/clock"
 )
 
-// Verb is what an event says.
+// Verb is the kind of an event.
 type Verb string
 
-// What contenders say, and what is said of one by whoever is about to do it to it.
+// Contenders write the events Ask to Child about themselves. A crew writes Kill, Stop and Quit about a contender, just
+// before it sends the signal.
 const (
-	Ask   Verb = "ask"   // it is about to ask for the task
-	Begin Verb = "begin" // it has the task, and begins to work
+	Ask   Verb = "ask"   // it is about to acquire the task
+	Begin Verb = "begin" // it holds the task and starts to work
 	Work  Verb = "work"
-	End   Verb = "end"   // it works no more, and is about to give the task back
-	Lost  Verb = "lost"  // it works no more, and has nothing to give back
-	Child Verb = "child" // what it has started works too
+	End   Verb = "end"   // it has stopped working and is about to release the task
+	Lost  Verb = "lost"  // it has stopped working because it lost the lease
+	Child Verb = "child" // it has started a child process, which works too
 	Kill  Verb = "kill"
-	Stop  Verb = "stop" // by SIGSTOP
-	Quit  Verb = "quit" // it is asked to end in order
+	Stop  Verb = "stop" // with SIGSTOP
+	Quit  Verb = "quit" // with SIGTERM, for a clean shutdown
 )
 
 // Event is one line of a record.
 type Event struct {
-	At    clock.Instant // of the machine's clock, which is the same for all processes
+	At    clock.Instant // from the machine's clock, which all processes share
 	Verb  Verb
-	Who   int    // the process's number
-	Task  string // never empty; has another meaning if the event is not about one
-	Token uint64 // the fencing token; of Child, its process id
+	Who   int    // the number of the process
+	Task  string // never empty; see AsWaiter for Kill, Stop and Quit
+	Token uint64 // the fencing token; for Child, the process id of the child
 }
 
-// lineSize is how long a line of a record is, its end included. It divides the size of a page, so that no line lies on
-// two: there, a kill could cut the write.
+// lineSize is the size of a line of a record, including the newline. It divides the page size, so that no line crosses
+// a page boundary, where a kill could cut the write.
 const lineSize = 64
 
 func (e Event) line() []byte {
@@ -53,11 +54,11 @@ func parseEvent(line []byte) (e Event, err error) {
 	return e, err
 }
 
-// Record is a file to which many processes append events. The system brings them into one order: what a process does
-// after its Append has returned comes after the event.
+// Record is a file to which many processes append events. The operating system puts the events into one order: whatever
+// a process does after its Append has returned comes after that event.
 type Record struct{ file *os.File }
 
-// OpenRecord opens the record at the path, and makes it if it is missing.
+// OpenRecord opens the record at the path and creates it if it does not exist.
 func OpenRecord(path string) (*Record, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
@@ -67,7 +68,7 @@ func OpenRecord(path string) (*Record, error) {
 	return &Record{f}, nil
 }
 
-// Append writes an event down, as of now, by one system call.
+// Append writes an event with the current time, in one system call.
 func (r *Record) Append(verb Verb, who int, task string, token uint64) error {
 	line := Event{clock.System().Now(), verb, who, task, token}.line()
 	if len(line) != lineSize {
@@ -81,7 +82,7 @@ func (r *Record) Append(verb Verb, who int, task string, token uint64) error {
 // Close closes the file.
 func (r *Record) Close() error { return r.file.Close() }
 
-// Read returns the events behind the first so many, in their order.
+// Read returns the events after the first behind ones, in order.
 func (r *Record) Read(behind int) ([]Event, error) {
 	var events []Event
 	buf := make([]byte, 1024*lineSize)

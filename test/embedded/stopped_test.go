@@ -21,14 +21,14 @@ import (
 	"tenure/internal/clock"
 )
 
-// stopProcess stops a process as Ctrl-Z would.
+// stopProcess suspends a process with SIGSTOP.
 func (c *Crew) stopProcess(p *Process) {
 	c.tb.Helper()
 	require.NoError(c.tb, c.record.Append(Stop, p.Who, AsWaiter, 0))
 	c.Signal(p, syscall.SIGSTOP)
 }
 
-// startLock starts the command lock, which waits for the same lock as the others. What it says is in Said.
+// startLock starts the command lock, which waits for the same lock as the contenders. Said includes its messages.
 func (c *Crew) startLock(dir string) *Process {
 	c.tb.Helper()
 	cmd := exec.Command(filepath.Join(dir, "lock"), "--dir", c.model.Dir, "-path", Node, theLock)
@@ -38,9 +38,9 @@ func (c *Crew) startLock(dir string) *Process {
 	return c.run(cmd)
 }
 
-// buildLock builds the command lock, as this test was built: with the race detector if that is on here. It reads the
-// directories of the module, for the go command to see: cached results of tests are good while what they read is the
-// same.
+// buildLock builds the command lock. It uses the race detector if this test binary was built with it. It also reads the
+// directories of the module, so that the go command sees which files this test depends on and does not use a cached
+// result when they change.
 func buildLock(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -62,9 +62,10 @@ func buildLock(t *testing.T) (dir string) {
 	return dir
 }
 
-// A host that is stopped holds everybody up, and those who wait are told who it is and what to do. Nobody gets what
-// another one has. It goes on as if nothing had been when it is continued, and is replaced when it is killed.
-func TestHost_IsStopped(t *testing.T) {
+// A suspended host blocks all other processes. They print which process they wait for and what to do about it, and none
+// gets the lock of another. When the host is resumed, everything continues as before. When it is killed, another
+// process takes over.
+func TestHost_Suspended(t *testing.T) {
 	t.Parallel()
 	commands := buildLock(t)
 	for _, holds := range []bool{false, true} {
@@ -78,7 +79,7 @@ func TestHost_IsStopped(t *testing.T) {
 			stopped := time.Now()
 			waits := c.startLock(commands)
 			names := []string{"lock"}
-			if !holds { // the holder had asked something
+			if !holds { // the holder has sent a request
 				names = append(names, fmt.Sprint("contender ", holder.Who))
 			}
 			for _, name := range names {
@@ -86,19 +87,19 @@ func TestHost_IsStopped(t *testing.T) {
 					`(?m)^%s: waiting for process %d on .* does not answer: .*\(kill -CONT %[2]d\).*\(kill -9 %[2]d\).*$`,
 					name, host.cmd.Process.Pid))
 				var said string
-				c.Until(name+" says for whom it waits", soon, func() bool {
+				c.Until(name+" prints which process it waits for", soon, func() bool {
 					said = notice.FindString(c.Said())
 
 					return said != ""
 				})
-				t.Logf("%v after the stop: %s", time.Since(stopped).Round(time.Millisecond), said)
+				t.Logf("%v after SIGSTOP: %s", time.Since(stopped).Round(time.Millisecond), said)
 				require.Less(t, time.Since(stopped), tooLong)
 			}
 
 			c.Signal(host, syscall.SIGCONT)
 			c.works(holder)
 			require.Same(t, holder, c.Holder(theLock))
-			require.Equal(t, 1, strings.Count(c.Said(), "lock: "), "the command says it once, and nothing else")
+			require.Equal(t, 1, strings.Count(c.Said(), "lock: "), "lock prints this message once and nothing else")
 			c.Kill(waits)
 
 			c.stopProcess(host)
@@ -106,44 +107,44 @@ func TestHost_IsStopped(t *testing.T) {
 			killed := time.Now()
 			if holds {
 				turn := c.History.Turns
-				c.Until("the next one works", soon, func() bool { return c.History.Turns > turn })
+				c.Until("the next waiter works", soon, func() bool { return c.History.Turns > turn })
 			} else {
 				c.works(holder)
 			}
-			t.Logf("%v after the kill: work goes on", time.Since(killed).Round(time.Millisecond))
+			t.Logf("work continued %v after the kill", time.Since(killed).Round(time.Millisecond))
 			require.Less(t, time.Since(killed), tooLong)
 			require.Zero(t, c.History.lost)
 		})
 	}
 }
 
-// A holder that is stopped keeps the lock for its session's timeout, as one that is only slow would. When it goes on
-// after that, it does not work first.
-func TestHolder_IsStopped(t *testing.T) {
+// A suspended holder keeps the lock until its session timeout, like a holder that is only slow. When it is resumed
+// later, it notices the loss before it works again.
+func TestHolder_Suspended(t *testing.T) {
 	t.Parallel()
 	const timeout = 1500 * time.Millisecond
 	c := newQueue(t, 3, Contender{Timeout: timeout, Pace: 100 * time.Millisecond})
 	holder := c.holderThat(3, false)
-	c.works(holder) // and pauses now
+	c.works(holder) // after this it pauses for Pace
 	behind := len(c.Events)
 	c.stopProcess(holder)
-	stop := c.UntilEvent("the stop", soon, behind, func(e Event) bool { return e.Verb == Stop })
-	next := c.UntilEvent("the next one works", soon, behind, func(e Event) bool { return e.Verb == Begin })
-	t.Logf("%v after the stop: the next one works", next.At.Sub(stop.At).Round(time.Millisecond))
+	stop := c.UntilEvent("the stop is recorded", soon, behind, func(e Event) bool { return e.Verb == Stop })
+	next := c.UntilEvent("the next waiter works", soon, behind, func(e Event) bool { return e.Verb == Begin })
+	t.Logf("the next waiter started to work %v after SIGSTOP", next.At.Sub(stop.At).Round(time.Millisecond))
 	require.GreaterOrEqual(t, next.At.Sub(stop.At), timeout)
 
 	behind = len(c.Events)
 	c.Signal(holder, syscall.SIGCONT)
-	first := c.UntilEvent("it goes on", soon, behind, func(e Event) bool { return e.Who == holder.Who })
+	first := c.UntilEvent("the holder continues", soon, behind, func(e Event) bool { return e.Who == holder.Who })
 	require.Equal(t, Lost, first.Verb)
 	c.settle(3)
 	c.pass()
 	c.pass()
-	require.Same(t, holder, c.Holder(theLock)) // it has asked last
+	require.Same(t, holder, c.Holder(theLock)) // it is last in the queue
 }
 
-// While a process lives that the holder has started for its work, the lock stays until the timeout of a holder that is
-// killed; when that process has died, it goes on at once.
+// When a holder is killed but a child that it started for its work lives, the lock stays held until the session
+// timeout. When that child dies, the lock passes on immediately.
 func TestHolder_HasAChild(t *testing.T) {
 	t.Parallel()
 	for _, hosts := range []bool{false, true} {
@@ -151,33 +152,33 @@ func TestHolder_HasAChild(t *testing.T) {
 			t.Helper()
 			c = newQueue(t, 3, Contender{Timeout: timeout, Child: true})
 			holder := c.holderThat(3, hosts)
-			child = c.UntilEvent("it has a child", soon, 0, func(e Event) bool {
+			child = c.UntilEvent("the holder has a child", soon, 0, func(e Event) bool {
 				return e.Verb == Child && e.Who == holder.Who
 			})
 			behind := len(c.Events)
 			c.Kill(holder)
-			kill = c.UntilEvent("the kill", soon, behind, func(e Event) bool { return e.Verb == Kill })
+			kill = c.UntilEvent("the kill is recorded", soon, behind, func(e Event) bool { return e.Verb == Kill })
 
 			return c, kill, child
 		}
 		begin := func(c *Crew, kill Event) Event {
-			return c.UntilEvent("the next one works", soon, 0, func(e Event) bool {
+			return c.UntilEvent("the next waiter works", soon, 0, func(e Event) bool {
 				return e.Verb == Begin && e.At > kill.At
 			})
 		}
-		t.Run(fmt.Sprintf("that lives on, holder hosts: %v", hosts), func(t *testing.T) {
+		t.Run(fmt.Sprintf("that survives, holder hosts: %v", hosts), func(t *testing.T) {
 			t.Parallel()
 			const timeout = 2 * time.Second
 			c, kill, _ := killed(t, timeout)
 			waited := begin(c, kill).At.Sub(kill.At)
-			t.Logf("%v after the kill: the next one works", waited.Round(time.Millisecond))
+			t.Logf("the next waiter started to work %v after the kill", waited.Round(time.Millisecond))
 			require.GreaterOrEqual(t, waited, timeout)
 		})
 		t.Run(fmt.Sprintf("that dies, holder hosts: %v", hosts), func(t *testing.T) {
 			t.Parallel()
 			c, kill, child := killed(t, chaosTimeout)
 			turn := c.History.Turns
-			c.Until("there is a host that has seen the session", soon, func() bool {
+			c.Until("a host has loaded the session", soon, func() bool {
 				_, waiting, ok := c.look(theLock)
 
 				return ok && len(waiting) == 2 && clock.System().Now().Sub(kill.At) > time.Second/2
@@ -186,7 +187,7 @@ func TestHolder_HasAChild(t *testing.T) {
 			died := clock.System().Now()
 			require.NoError(t, syscall.Kill(int(child.Token), syscall.SIGKILL))
 			waited := begin(c, kill).At.Sub(died)
-			t.Logf("%v after the child's death: the next one works", waited.Round(time.Millisecond))
+			t.Logf("the next waiter started to work %v after the child's death", waited.Round(time.Millisecond))
 			require.Positive(t, waited)
 			require.Less(t, waited, tooLong)
 		})

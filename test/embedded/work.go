@@ -24,7 +24,7 @@ import (
 	"tenure/workers"
 )
 
-// worker is a contender in its process.
+// worker runs a contender in its process.
 type worker struct {
 	*Contender
 
@@ -57,7 +57,7 @@ func (w *worker) share(ctx context.Context) error {
 	}, workers.WithTimeout(w.Timeout))
 }
 
-// hold begins a session anew when one is lost.
+// hold opens a new session when the previous one is lost.
 func (w *worker) hold(ctx context.Context) error {
 	if err := w.client.CreateNode(ctx, Node, coordination.NodeConfig{}); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (w *worker) hold(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := w.holdIn(ctx, session); session.Context().Err() == nil { // else it has been closed, or is lost
+		if err := w.holdIn(ctx, session); session.Context().Err() == nil { // otherwise it was closed or lost
 			return errors.Join(err, session.Close(context.WithoutCancel(ctx)))
 		}
 	}
@@ -93,7 +93,7 @@ func (w *worker) holdIn(ctx context.Context, session coordination.Session) error
 	}
 }
 
-// work works under a lease until ctx ends, or it is time to let others. The error is one of the test's.
+// work works under a lease until ctx ends or the contender's turn is over. It returns only errors of the test itself.
 func (w *worker) work(ctx context.Context, held coordination.Lease, task string) error {
 	lease, ok := held.(*tenure.Lease)
 	if !ok {
@@ -101,7 +101,7 @@ func (w *worker) work(ctx context.Context, held coordination.Lease, task string)
 	}
 	token, err := lease.Token(ctx)
 	if err != nil {
-		return nil // it is over before work has begun
+		return nil // the lease ended before the work began
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGUSR1)
 	defer stop()
@@ -130,7 +130,7 @@ func (w *worker) work(ctx context.Context, held coordination.Lease, task string)
 		if err != nil {
 			return err
 		}
-		defer say(End) // not before the child has ended
+		defer say(End) // runs after the child has ended
 		defer end()
 		<-ctx.Done()
 
@@ -149,7 +149,7 @@ func (w *worker) work(ctx context.Context, held coordination.Lease, task string)
 	return err
 }
 
-// pause reports whether there is more to do.
+// pause waits for the next Work event. It returns false if the work is over.
 func (w *worker) pause(ctx context.Context) bool {
 	if w.Pace == 0 {
 		<-ctx.Done()
@@ -160,7 +160,8 @@ func (w *worker) pause(ctx context.Context) bool {
 	return clock.Pause(ctx, clock.Go(), w.Pace)
 }
 
-// confirm asks the server which token the task's owner has; 0: it has none.
+// confirm asks the server for the token of the task's owner and stores it, or 0 if the task has no owner. It returns
+// false if the server does not answer.
 func confirm(ctx context.Context, lease coordination.Lease, task string, token *uint64) bool {
 	found, err := lease.Session().DescribeSemaphore(ctx, task, options.WithDescribeOwners(true))
 	if err != nil {
@@ -174,10 +175,10 @@ func confirm(ctx context.Context, lease coordination.Lease, task string, token *
 	return true
 }
 
-// childEnv marks the process of a contender's child.
+// childEnv is set in the environment of a contender's child.
 const childEnv = "TENURE_TEST_CHILD"
 
-// startChild starts a process that works under the lease until end is called, or the test is over.
+// startChild starts a process that works under the lease until end is called or the test is over.
 func (w *worker) startChild(lease coordination.Lease, task string) (end func(), err error) {
 	session, ok := lease.Session().(*tenure.Session)
 	if !ok {
