@@ -1,4 +1,4 @@
-// Package version tells which version of tenure this is.
+// Package version reports the version of the tenure module.
 package version
 
 import (
@@ -6,11 +6,12 @@ import (
 	"sync"
 )
 
-// module is the path of the module whose version is told, be it the program's own or a library in another one.
+// module is the path of the module whose version String reports. It is either the main module of the program or one of
+// its dependencies.
 const module = "tenure"
 
-// String returns the module's version, e.g. v0.4.0; of what is built from a checkout the commit's first digits, e.g.
-// devel 0123456789ab, or devel if even that is not known.
+// String returns the version of the module, such as "v0.4.0". For a program that was built from a checkout, it returns
+// the start of the commit hash, such as "devel 0123456789ab", or just "devel" if the commit is unknown.
 func String() string { return built() }
 
 var built = sync.OnceValue(func() string {

@@ -26,12 +26,12 @@ func TestOf(t *testing.T) {
 		info debug.BuildInfo
 		want string
 	}{
-		"released":                 {program("v0.4.0", commit...), "v0.4.0"},
-		"built from a checkout":    {program("(devel)", commit...), "devel 0123456789ab"},
-		"nothing known":            {program(""), "devel"},
-		"a library":                {library(nil), "v0.4.1"},
-		"a replaced library":       {library(&debug.Module{Path: "fork", Version: "v0.5.0"}), "v0.5.0"},
-		"a library in a directory": {library(&debug.Module{Path: "../tenure"}), "devel"},
+		"released":                {program("v0.4.0", commit...), "v0.4.0"},
+		"built from a checkout":   {program("(devel)", commit...), "devel 0123456789ab"},
+		"unknown version":         {program(""), "devel"},
+		"dependency":              {library(nil), "v0.4.1"},
+		"replaced dependency":     {library(&debug.Module{Path: "fork", Version: "v0.5.0"}), "v0.5.0"},
+		"dependency in directory": {library(&debug.Module{Path: "../tenure"}), "devel"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,4 +1,4 @@
-// Package wire turns the messages of a session's stream into what a node is asked, and what it says into messages.
+// Package wire converts the messages of a session stream to requests for a node, and the node's replies to messages.
 package wire
 
 import (
@@ -10,14 +10,14 @@ import (
 )
 
 type (
-	// Ping asks the client whether it is there (P1).
+	// Ping asks the client whether it is alive (P1).
 	Ping struct{ Opaque uint64 }
 
-	// Pong answers a client's ping (P4).
+	// Pong answers a ping from the client (P4).
 	Pong struct{ Opaque uint64 }
 )
 
-// Attach is what the first message of a stream asks.
+// Attach converts the first message of a stream to a request for the node.
 func Attach(stream node.StreamID, m *Ydb_Coordination.SessionRequest_SessionStart) node.Attach {
 	return node.Attach{
 		Stream:        stream,
@@ -29,7 +29,7 @@ func Attach(stream node.StreamID, m *Ydb_Coordination.SessionRequest_SessionStar
 	}
 }
 
-// Request is what a message asks of the node; nil if it asks nothing of it.
+// Request converts a message to a request for the node. It returns nil if the message is not for the node.
 func Request(from node.From, m *Ydb_Coordination.SessionRequest) node.Request {
 	switch m := m.GetRequest().(type) {
 	case *Ydb_Coordination.SessionRequest_AcquireSemaphore_:
@@ -70,7 +70,8 @@ func Request(from node.From, m *Ydb_Coordination.SessionRequest) node.Request {
 	}
 }
 
-// Response is a message of a stream, of the node or of this package, as the wire has it; nil for anything else.
+// Response converts a reply of the node, a Ping or a Pong to a message for the stream. It returns nil for any other
+// type.
 func Response(m any) *Ydb_Coordination.SessionResponse {
 	switch m := m.(type) {
 	case Ping:
@@ -116,7 +117,7 @@ func Response(m any) *Ydb_Coordination.SessionResponse {
 	}
 }
 
-// semaphoreResponse is Response for the answers about semaphores themselves.
+// semaphoreResponse does the work of Response for the replies to create, update, delete and describe, and for watches.
 func semaphoreResponse(m any) *Ydb_Coordination.SessionResponse {
 	switch m := m.(type) {
 	case node.Created:
@@ -177,10 +178,10 @@ func holders(hs []node.Holder) []*Ydb_Coordination.SemaphoreSession {
 	return out
 }
 
-// Status is a status as the wire has it.
+// Status converts a status to the type used on the wire.
 func Status(s node.Status) Ydb.StatusIds_StatusCode { return Ydb.StatusIds_StatusCode(s) }
 
-// Issues is the list of one error, or of none.
+// Issues returns a list with text as its only issue, of severity error. It returns nil if text is empty.
 func Issues(text string) []*Ydb_Issue.IssueMessage {
 	const severityError = 1
 	if text == "" {
