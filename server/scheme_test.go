@@ -51,7 +51,7 @@ func TestScheme(t *testing.T) {
 	requireSuccess(t, described, err, &self)
 	require.Equal(t, "c DIRECTORY", names([]*Ydb_Scheme.Entry{self.GetSelf()}))
 	described, err = client.DescribePath(ctx, &Ydb_Scheme.DescribePathRequest{Path: "/elsewhere"})
-	requireRefused(t, described, err, Ydb.StatusIds_BAD_REQUEST, `outside of the database "/local"`)
+	requireRefused(t, described, err, Ydb.StatusIds_BAD_REQUEST, `outside the database "/local"`)
 
 	removed, err := client.RemoveDirectory(ctx, &Ydb_Scheme.RemoveDirectoryRequest{Path: "/local/b"})
 	requireRefused(t, removed, err, Ydb.StatusIds_PRECONDITION_FAILED, "not empty")

@@ -265,7 +265,8 @@ func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 		},
 		"database": {
 			"--memory --database local " + listen,
-			`database "local" is no name, give one like "/local": path "local" is not absolute: begin it with the database`,
+			`invalid database name "local" (expected a path such as "/local"): ` +
+				`path "local" is not absolute: it must start with "/"`,
 		},
 		"data and memory": {
 			listen + "--memory --data x", `--memory keeps nothing and --data "x" does: leave one of them out`,

@@ -1,6 +1,7 @@
-// Package catalog is the tree of directories and coordination nodes of one database. It gives each node the space of
-// the store that the node's records are in, and keeps the tree itself in the space store.Catalog. The rules that it
-// follows are N1 to N6 of docs/protocol.md; what is deeper than a node's existence and settings is not its business.
+// Package catalog manages the tree of directories and coordination nodes of one database. It assigns each node a space
+// of the store for the node's records, and keeps the tree itself in the space store.Catalog. It implements the rules of
+// docs/protocol.md about nodes and directories. Of a node it knows only the path, the settings and the space, not the
+// contents.
 package catalog
 
 import (
@@ -15,42 +16,44 @@ import (
 	"tenure/internal/store"
 )
 
-// Catalog is a tree that is whole in memory; reading it never waits for the store. Its methods may be called from
-// several goroutines. Their errors are of type *[Error], or the context's.
+// Catalog is the tree of a database. It keeps the whole tree in memory, so that reads never wait for the store. Its
+// methods may be called from several goroutines. Their errors are of type *[Error], or errors of the context. The rules
+// are N1 to N6 and D2 of docs/protocol.md.
 //
-// After a commit that failed, memory and store may differ. The catalog then refuses every call, also those that only
-// read: a node that is perhaps dropped must not be attached to. Whoever owns it opens the store and the catalog anew.
+// After a failed commit, memory and store may differ. The catalog then refuses every call, including reads, because
+// no stream may attach to a node that has possibly been dropped. The owner of the catalog must open the store and the
+// catalog again.
 type Catalog struct {
-	database string   // clean
-	root     []string // its parts
+	database string   // cleaned
+	root     []string // the components of database
 	store    store.Store
 
-	turn chan struct{} // held by the one change under way, from its look at the tree until that is changed
+	turn chan struct{} // held by the current change, from reading the tree until the tree is updated
 
-	mu     sync.RWMutex     // guards the fields below; the holder of turn, who alone writes them, reads them without
-	tree   map[string]*item // by path below the database, whose own is ""
-	last   store.Space      // the newest space that was given to a node; none is given twice
-	failed *Error           // why every call is refused; nil: none is
+	mu     sync.RWMutex     // protects the fields below; only the holder of turn writes them, and it reads without mu
+	tree   map[string]*item // by path below the database; the database itself is ""
+	last   store.Space      // the latest space assigned to a node; spaces are never reused
+	failed *Error           // the reason why every call is refused, or nil
 }
 
-// item is an entry in the tree.
+// item is an entry of the tree.
 type item struct {
 	kind     Kind
 	space    store.Space
 	config   Config
-	children map[string]struct{} // names
+	children map[string]struct{} // by name
 }
 
-// Open loads the catalog of the database, an absolute path such as "/local", from the store. The paths in the store
-// are those below the database, so that a store can be opened under another name. Records that no catalog can have
-// written give an error that wraps store.ErrDamaged.
+// Open loads the catalog of the database from the store. The name of the database is an absolute path such as "/local".
+// The paths in the store are relative to the database, so a store can be opened under another database name. If no
+// catalog can have written the records, the error wraps store.ErrDamaged.
 func Open(ctx context.Context, st store.Store, database string) (*Catalog, error) {
 	root, err := split(database)
 	if err == nil && len(root) == 0 {
-		err = refuse(node.BadRequest, "path %q has no name in it", database)
+		err = refuse(node.BadRequest, "path %q contains no name", database)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("database %.300q is no name, give one like \"/local\": %w", database, err)
+		return nil, fmt.Errorf("invalid database name %.300q (expected a path such as \"/local\"): %w", database, err)
 	}
 	c := &Catalog{
 		database: "/" + strings.Join(root, "/"),
@@ -66,10 +69,10 @@ func Open(ctx context.Context, st store.Store, database string) (*Catalog, error
 	return c, nil
 }
 
-// Database returns the path of the database, cleaned.
+// Database returns the cleaned path of the database.
 func (c *Catalog) Database() string { return c.database }
 
-// Lookup returns the entry at the path; SCHEME_ERROR if there is none.
+// Lookup returns the entry at the path. The error is SCHEME_ERROR if there is none.
 func (c *Catalog) Lookup(path string) (Entry, error) {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -81,7 +84,7 @@ func (c *Catalog) Lookup(path string) (Entry, error) {
 	return c.find(rel)
 }
 
-// List returns the entry at the path and what is in it, by name; a node holds no entries.
+// List returns the entry at the path and the entries in it, sorted by name. A node contains no entries.
 func (c *Catalog) List(path string) (Entry, []Entry, error) {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -119,7 +122,7 @@ func (c *Catalog) entry(rel string) Entry {
 	return Entry{Path: c.absolute(rel), Kind: i.kind, Space: i.space, Config: i.config}
 }
 
-// put adds an item to the tree, or replaces a node. Its parent is there.
+// put adds an item to the tree, or replaces a node. The parent of the item must exist.
 func (c *Catalog) put(rel string, i item) {
 	c.tree[rel] = &i
 	parent, name := splitLast(rel)

@@ -20,7 +20,7 @@ func open(t *testing.T, st store.Store) *catalog.Catalog {
 	return c
 }
 
-// requireStatus requires an error of the catalog with the status and a text that holds the words.
+// requireStatus requires an error of the catalog with the given status and a text that contains the words.
 func requireStatus(t require.TestingT, err error, status node.Status, words string) {
 	var refused *catalog.Error
 	require.ErrorAs(t, err, &refused)
@@ -45,7 +45,7 @@ var config = catalog.Config{
 	RateLimiterCounters:      catalog.Detailed,
 }
 
-// N1: the form of a path. Every call refuses it alike.
+// TestPath_Refused checks that every call refuses a path that does not have the form that N1 requires.
 func TestPath_Refused(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 256)
@@ -83,15 +83,15 @@ func TestPath_Refused(t *testing.T) {
 	}{
 		"empty":                   {"", node.BadRequest, "path is empty"},
 		"relative":                {"local/a", node.BadRequest, "not absolute"},
-		"the root of all":         {"/", node.BadRequest, `outside of the database "/local"`},
-		"another database":        {"/other/a", node.BadRequest, `outside of the database "/local"`},
-		"a name that begins so":   {"/localhost/a", node.BadRequest, "outside of the database"},
-		"part too long":           {"/local/" + long + "/a", node.BadRequest, "longer than 255 bytes"},
-		"part too long, in bytes": {"/local/" + strings.Repeat("ж", 128), node.BadRequest, "longer than 255 bytes"},
+		"root":                    {"/", node.BadRequest, `outside the database "/local"`},
+		"another database":        {"/other/a", node.BadRequest, `outside the database "/local"`},
+		"a name with this prefix": {"/localhost/a", node.BadRequest, "outside the database"},
+		"long component":          {"/local/" + long + "/a", node.BadRequest, "longer than 255 bytes"},
+		"long component in bytes": {"/local/" + strings.Repeat("ж", 128), node.BadRequest, "longer than 255 bytes"},
 		"parent":                  {"/local/a/../b", node.SchemeError, `".." is not allowed`},
 		"parent of the database":  {"/local/..", node.SchemeError, `".." is not allowed`},
 		"dot":                     {"/local/./a", node.SchemeError, `"." is not allowed`},
-		"too deep":                {"/local" + strings.Repeat("/a", 32), node.SchemeError, "more than 32 parts"},
+		"too deep":                {"/local" + strings.Repeat("/a", 32), node.SchemeError, "more than 32 components"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +119,7 @@ func TestPath_AtItsLimits(t *testing.T) {
 	}
 }
 
-// N6: doubled and trailing slashes are cleaned everywhere.
+// TestPath_Cleaned checks that every call removes doubled and trailing slashes (N6).
 func TestPath_Cleaned(t *testing.T) {
 	t.Parallel()
 	c := open(t, newMapStore())
@@ -146,7 +146,7 @@ func TestOpen_DatabaseName(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "/", "//", "local", "/local/..", "/" + strings.Repeat("x", 256)} {
 		_, err := catalog.Open(t.Context(), newMapStore(), bad)
-		require.ErrorContains(t, err, `is no name, give one like "/local"`, bad)
+		require.ErrorContains(t, err, `(expected a path such as "/local")`, bad)
 	}
 	c, err := catalog.Open(t.Context(), newMapStore(), "//ru//prod/db/")
 	require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestOpen_DatabaseName(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, catalog.Entry{Path: "/ru/prod/db", Kind: catalog.Directory}, root)
 	_, err = c.Lookup("/ru/prod")
-	requireStatus(t, err, node.BadRequest, "outside")
+	requireStatus(t, err, node.BadRequest, "outside the database")
 }
 
 func TestCreateNode_MakesParents(t *testing.T) {
@@ -209,8 +209,8 @@ func TestCreateNode_Refused(t *testing.T) {
 	requireStatus(t, err, node.SchemeError, "does not exist")
 }
 
-// N2: only what is set changes.
-func TestAlterNode_ChangesWhatIsSet(t *testing.T) {
+// TestAlterNode_ChangesSetFields checks that only the settings that are set change (N2).
+func TestAlterNode_ChangesSetFields(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		changes catalog.Config
@@ -261,8 +261,9 @@ func TestAlterNode_Refused(t *testing.T) {
 		"read_consistency_mode 3")
 }
 
-// N3: with the node go its records, in the same commit; its space is never used again.
-func TestDropNode_TakesTheSpace(t *testing.T) {
+// TestDropNode_RemovesRecords checks that the records of a node are removed in the same commit as the node, and that
+// its space is not reused (N3).
+func TestDropNode_RemovesRecords(t *testing.T) {
 	t.Parallel()
 	st := newMapStore()
 	c := open(t, st)
@@ -293,7 +294,8 @@ func TestDropNode_TakesTheSpace(t *testing.T) {
 	require.Equal(t, store.Space(3), e.Space)
 }
 
-// The newest node's space is not used again either, though no entry names it after a restart.
+// TestDropNode_CounterOutlivesTheNewestNode checks that the space of the newest node is not reused either, although no
+// entry contains it after a restart.
 func TestDropNode_CounterOutlivesTheNewestNode(t *testing.T) {
 	t.Parallel()
 	st := newMapStore()
@@ -309,15 +311,16 @@ func TestDropNode_CounterOutlivesTheNewestNode(t *testing.T) {
 	require.Equal(t, store.Space(2), e.Space)
 }
 
-// Who means a node that is gone does not take the one that came after it.
-func TestDropNode_OnlyTheOneMeant(t *testing.T) {
+// TestDropNode_WrongSpace checks that dropping a node that is already gone does not drop its successor at the same
+// path.
+func TestDropNode_WrongSpace(t *testing.T) {
 	t.Parallel()
 	c := open(t, newMapStore())
 	require.NoError(t, c.CreateNode(t.Context(), "/local/n", catalog.Config{}))
 	require.NoError(t, c.DropNode(t.Context(), "/local/n", 1))
 	require.NoError(t, c.CreateNode(t.Context(), "/local/n", catalog.Config{}))
 
-	requireStatus(t, c.DropNode(t.Context(), "/local/n", 1), node.SchemeError, "does not exist any more")
+	requireStatus(t, c.DropNode(t.Context(), "/local/n", 1), node.SchemeError, "no longer exists")
 	_, err := c.Lookup("/local/n")
 	require.NoError(t, err)
 }
@@ -331,7 +334,7 @@ func TestDropNode_Refused(t *testing.T) {
 	requireStatus(t, c.DropNode(t.Context(), "/local", 0), node.SchemeError, "is a directory")
 }
 
-// D2.
+// TestDirectories checks MakeDirectory and RemoveDirectory (D2).
 func TestDirectories(t *testing.T) {
 	t.Parallel()
 	st := newMapStore()
@@ -380,7 +383,8 @@ func TestList_ByName(t *testing.T) {
 	requireStatus(t, err, node.SchemeError, "does not exist")
 }
 
-// A store can be opened under another name of the database: its paths are those below it.
+// TestOpen_Renamed checks that a store can be opened under another database name, since its paths are relative to the
+// database.
 func TestOpen_Renamed(t *testing.T) {
 	t.Parallel()
 	st := newMapStore()
@@ -392,7 +396,8 @@ func TestOpen_Renamed(t *testing.T) {
 	require.Equal(t, config, e.Config)
 }
 
-// After a commit of unknown outcome nothing is answered any more, whatever the store has made of it.
+// TestCommitFails_FailStop checks that the catalog refuses all calls after a failed commit, whether or not the store
+// has stored it.
 func TestCommitFails_FailStop(t *testing.T) {
 	t.Parallel()
 	for name, stored := range map[string]bool{"stored": true, "not stored": false} {
@@ -404,7 +409,7 @@ func TestCommitFails_FailStop(t *testing.T) {
 			st.fail(stored)
 
 			err := c.DropNode(t.Context(), "/local/n", 1)
-			requireStatus(t, err, node.Undetermined, "may be stored or not")
+			requireStatus(t, err, node.Undetermined, "may or may not be stored")
 			require.ErrorIs(t, err, errDisk)
 
 			for _, err := range []error{
@@ -425,9 +430,9 @@ func TestCommitFails_FailStop(t *testing.T) {
 	}
 }
 
-// A caller that goes away while its change is being written does not make the outcome unknown, and one that waits for
-// its turn need not wait on.
-func TestChange_CallerGoesAway(t *testing.T) {
+// TestChange_ContextCanceled checks that canceling the context of a change that is being written does not make its
+// outcome unknown, and that a change that is waiting for its turn returns immediately.
+func TestChange_ContextCanceled(t *testing.T) {
 	t.Parallel()
 	st := newMapStore()
 	c := open(t, st)
@@ -447,7 +452,7 @@ func TestChange_CallerGoesAway(t *testing.T) {
 	require.ErrorIs(t, <-refused, context.Canceled)
 
 	_, err := c.Lookup("/local/a")
-	requireStatus(t, err, node.SchemeError, "does not exist") // not durable yet, and not waited for
+	requireStatus(t, err, node.SchemeError, "does not exist") // not durable yet, and Lookup does not wait
 	close(st.gate)
 	require.NoError(t, <-made)
 	_, err = c.Lookup("/local/a")

@@ -8,7 +8,8 @@ import (
 	"tenure/internal/store"
 )
 
-// CreateNode makes a coordination node and the directories above it; if the node exists, nothing changes (N1).
+// CreateNode creates a coordination node and its missing parent directories. If the node already exists, nothing
+// changes (N1).
 func (c *Catalog) CreateNode(ctx context.Context, path string, cfg Config) error {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -23,7 +24,7 @@ func (c *Catalog) CreateNode(ctx context.Context, path string, cfg Config) error
 	})
 }
 
-// AlterNode changes the settings of a node that are set in changes, that is not zero (N2).
+// AlterNode changes the settings of a node. Only those that are non-zero in changes take a new value (N2).
 func (c *Catalog) AlterNode(ctx context.Context, path string, changes Config) error {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -47,9 +48,9 @@ func (c *Catalog) AlterNode(ctx context.Context, path string, changes Config) er
 	})
 }
 
-// DropNode removes a node with all its records (N3). The space is the one that Lookup gave: until then the caller has
-// seen to it that nothing is written there any more. If the node at the path is another by now, then the one meant is
-// gone already, and the answer is as if there were none.
+// DropNode removes a node and all its records (N3). The space is the one that Lookup returned for the node, and the
+// caller must have stopped all writes to it. If the path now belongs to a different node, the intended node is already
+// gone, and DropNode fails as if the path did not exist.
 func (c *Catalog) DropNode(ctx context.Context, path string, space store.Space) error {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -62,14 +63,15 @@ func (c *Catalog) DropNode(ctx context.Context, path string, space store.Space) 
 			return plan{}, err
 		}
 		if i.space != space {
-			return plan{}, refuse(node.SchemeError, "path %q does not exist any more", c.absolute(rel))
+			return plan{}, refuse(node.SchemeError, "path %q no longer exists", c.absolute(rel))
 		}
 
 		return plan{remove: []string{rel}, drop: []store.Space{space}}, nil
 	})
 }
 
-// MakeDirectory makes a directory and those above it; if it exists, nothing changes (D2).
+// MakeDirectory creates a directory and its missing parent directories. If the directory already exists, nothing
+// changes (D2).
 func (c *Catalog) MakeDirectory(ctx context.Context, path string) error {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -79,14 +81,14 @@ func (c *Catalog) MakeDirectory(ctx context.Context, path string) error {
 	return c.change(ctx, func() (plan, error) { return c.create(rel, item{kind: Directory}) })
 }
 
-// RemoveDirectory removes an empty directory; PRECONDITION_FAILED if it is not (D2).
+// RemoveDirectory removes an empty directory. The error is PRECONDITION_FAILED if the directory is not empty (D2).
 func (c *Catalog) RemoveDirectory(ctx context.Context, path string) error {
 	rel, err := c.relative(path)
 	if err != nil {
 		return err
 	}
 	if rel == "" {
-		return refuse(node.SchemeError, "path %q is the database itself: it can't be removed", c.database)
+		return refuse(node.SchemeError, "path %q is the database itself and cannot be removed", c.database)
 	}
 
 	return c.change(ctx, func() (plan, error) {
@@ -104,12 +106,12 @@ func (c *Catalog) RemoveDirectory(ctx context.Context, path string) error {
 	})
 }
 
-// plan is what a change does: to the store, then to the tree.
+// plan is a change to make first in the store and then in the tree.
 type plan struct {
 	put    []placed // parents first
 	remove []string
 	drop   []store.Space
-	last   store.Space // 0: the counter stays
+	last   store.Space // new value of the counter; 0 if it does not change
 }
 
 type placed struct {
@@ -134,7 +136,8 @@ func (p plan) batch() store.Batch {
 	return b
 }
 
-// change makes one change, after those that came before: what draw plans is committed, then done to the tree.
+// change makes one change after waiting for its turn. It calls draw to plan the change, commits the plan, and then
+// applies it to the tree.
 func (c *Catalog) change(ctx context.Context, draw func() (plan, error)) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -149,16 +152,16 @@ func (c *Catalog) change(ctx context.Context, draw func() (plan, error)) error {
 	if err != nil || p.empty() {
 		return err
 	}
-	// A caller that goes away must not be what makes the outcome unknown.
+	// Ignore the end of the caller's context: an interrupted commit has an unknown outcome, which stops the catalog.
 	err = c.store.Commit(context.WithoutCancel(ctx), p.batch())
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.failed = refuse(node.Unavailable, "an earlier change of the catalog may be stored or not: %v", err)
+		c.failed = refuse(node.Unavailable, "an earlier change of the catalog may or may not be stored: %v", err)
 		c.failed.cause = err
 
-		return &Error{node.Undetermined, fmt.Sprintf("the change may be stored or not: %v", err), err}
+		return &Error{node.Undetermined, fmt.Sprintf("the change may or may not be stored: %v", err), err}
 	}
 	c.last = max(c.last, p.last)
 	for _, e := range p.put {
@@ -171,7 +174,8 @@ func (c *Catalog) change(ctx context.Context, draw func() (plan, error)) error {
 	return nil
 }
 
-// create plans an entry that may exist already, and the directories above it.
+// create plans the creation of an entry and its missing parent directories. The plan is empty if the entry already
+// exists.
 func (c *Catalog) create(rel string, want item) (plan, error) {
 	var p plan
 	for dir := range above(rel) {

@@ -13,8 +13,8 @@ import (
 	"tenure/internal/store"
 )
 
-// Many at once, over the same few paths: every call succeeds or is refused for what another one did, no space is given
-// twice, and the store has what memory has.
+// TestCatalog_Concurrently makes concurrent changes to the same few paths. Every call must succeed or be refused
+// because of another one, no space may be assigned twice, and the store must match memory.
 func TestCatalog_Concurrently(t *testing.T) {
 	t.Parallel()
 	st := newMapStore()
@@ -34,7 +34,7 @@ func TestCatalog_Concurrently(t *testing.T) {
 					err = c.DropNode(t.Context(), path, e.Space)
 				}
 				if err == nil {
-					seen <- e.Space // by the one who dropped it
+					seen <- e.Space // only the goroutine that dropped the node reports its space
 				}
 				if err := expected(err, node.SchemeError); err != nil {
 					return err
@@ -56,7 +56,7 @@ func TestCatalog_Concurrently(t *testing.T) {
 	close(seen)
 	once := make(map[store.Space]bool)
 	for space := range seen {
-		require.False(t, once[space], "space %d was given twice", space)
+		require.False(t, once[space], "space %d was assigned twice", space)
 		once[space] = true
 	}
 	require.NotEmpty(t, once)
@@ -69,7 +69,7 @@ func TestCatalog_Concurrently(t *testing.T) {
 	}
 }
 
-// expected returns an error other than a refusal with one of the statuses.
+// expected returns nil if err is a refusal with one of the statuses. Otherwise it returns err.
 func expected(err error, statuses ...node.Status) error {
 	refused, ok := errors.AsType[*catalog.Error](err)
 	for _, status := range statuses {

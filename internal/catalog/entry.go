@@ -8,10 +8,10 @@ import (
 	"tenure/internal/store"
 )
 
-// Kind is what an entry is.
+// Kind is the kind of an entry.
 type Kind uint8
 
-// The kinds; their values are in the store.
+// The kinds of entries. The store contains these values.
 const (
 	Directory Kind = 1
 	Node      Kind = 2
@@ -25,36 +25,37 @@ func (k Kind) String() string {
 	return "directory"
 }
 
-// Entry is a directory or a coordination node as it was when it was asked for.
+// Entry describes a directory or a coordination node at the time of the call that returned it.
 type Entry struct {
-	Path   string // absolute and clean
+	Path   string // absolute and cleaned
 	Kind   Kind
-	Space  store.Space // of a node: where its records are, never used for another; 0 for a directory
-	Config Config      // of a node
+	Space  store.Space // the space of a node's records, never reused for another node; 0 for a directory
+	Config Config      // zero for a directory
 }
 
-// Name returns the last part of the path.
+// Name returns the last component of the path.
 func (e Entry) Name() string { return path.Base(e.Path) }
 
-// Consistency is whether a request may be answered from state that is not the newest. The values are the wire's.
+// Consistency says whether a request may be answered from state that is not the latest. The values are those used on
+// the wire.
 type Consistency int32
 
-// The modes; zero is the default (N5).
+// The consistency modes. Zero means the default (N5).
 const (
 	Strict  Consistency = 1
 	Relaxed Consistency = 2
 )
 
-// Counters is how finely a node's rate limiter counts. The values are the wire's.
+// Counters says how detailed the counters of a node's rate limiter are. The values are those used on the wire.
 type Counters int32
 
-// The modes; zero is the default (N5).
+// The counter modes. Zero means the default (N5).
 const (
 	Aggregated Counters = 1
 	Detailed   Counters = 2
 )
 
-// Config is a node's settings as they were given; zero means the default (N5).
+// Config holds the settings of a node as they were given. A zero field means the default (N5).
 type Config struct {
 	SelfCheckPeriodMillis    uint32
 	SessionGracePeriodMillis uint32
@@ -63,7 +64,7 @@ type Config struct {
 	RateLimiterCounters      Counters
 }
 
-// Node returns the settings that the node itself goes by.
+// Node returns the settings that the node itself uses.
 func (c Config) Node() node.Config {
 	return node.Config{
 		SelfCheckPeriodMillis:    c.SelfCheckPeriodMillis,
@@ -71,7 +72,7 @@ func (c Config) Node() node.Config {
 	}
 }
 
-// with returns c changed by what is set in changes (N2).
+// with returns a copy of c in which the non-zero fields of changes replace those of c (N2).
 func (c Config) with(changes Config) Config {
 	return Config{
 		SelfCheckPeriodMillis:    cmp.Or(changes.SelfCheckPeriodMillis, c.SelfCheckPeriodMillis),
@@ -82,7 +83,8 @@ func (c Config) with(changes Config) Config {
 	}
 }
 
-// check refuses modes that do not exist. Periods are not checked: they are kept as given and used within a range (N5).
+// check refuses unknown modes. It does not check the periods, which are stored as given and limited to their ranges on
+// use (N5).
 func (c Config) check() error {
 	switch {
 	case c.ReadConsistency < 0 || c.ReadConsistency > Relaxed:

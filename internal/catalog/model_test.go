@@ -14,7 +14,8 @@ import (
 	"tenure/internal/store"
 )
 
-// Any sequence of changes, restarts and commits that fail, against a map of paths.
+// TestCatalog_MatchesModel compares the catalog with a map of paths over any sequence of changes, restarts and failed
+// commits.
 func TestCatalog_MatchesModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, matchModel)
@@ -63,7 +64,7 @@ func matchModel(t *rapid.T) {
 	})
 }
 
-// pair is a catalog and its model, side by side.
+// pair holds a catalog and its model side by side.
 type pair struct {
 	store   *mapStore
 	catalog *catalog.Catalog
@@ -76,8 +77,8 @@ func (p *pair) reopen(t *rapid.T) {
 	p.catalog = c
 }
 
-// change does one change to both. Sometimes the store fails; then the catalog is opened anew, and has the change if
-// the store has it.
+// change makes one change to both. Sometimes the store fails. The catalog is then opened again, and contains the change
+// if the store does.
 func (p *pair) change(t *rapid.T, modelled func(*model) node.Status, do func(*catalog.Catalog) error) {
 	after := p.model.clone()
 	want := modelled(&after)
@@ -132,7 +133,7 @@ func (p *pair) requireSame(t *rapid.T) {
 	require.Equal(t, want, all)
 }
 
-// model is every entry by its path.
+// model holds every entry by its path.
 type model struct {
 	entries map[string]catalog.Entry
 	last    store.Space
@@ -227,7 +228,7 @@ func drawPath(t *rapid.T) string {
 	return strings.Join(append([]string{"/local"}, parts...), "/")
 }
 
-// drawSpelling writes a path with some slashes too many.
+// drawSpelling returns the path with some redundant slashes.
 func drawSpelling(t *rapid.T, path string) string {
 	slashes := rapid.SampledFrom([]string{"/", "/", "//"})
 

@@ -10,11 +10,11 @@ import (
 // Limits of a path.
 const (
 	maxPartSize = 255 // bytes, N1
-	maxDepth    = 32  // parts, those of the database included: YDB's default
+	maxDepth    = 32  // components, including those of the database; YDB's default
 )
 
-// Clean returns an absolute path without doubled and trailing slashes (N6). Its errors are those of the rule N1 about
-// the form of a path, of type *[Error].
+// Clean returns an absolute path without doubled and trailing slashes (N6). If the path does not have the form that N1
+// requires, the error is of type *[Error].
 func Clean(path string) (string, error) {
 	parts, err := split(path)
 	if err != nil {
@@ -24,13 +24,13 @@ func Clean(path string) (string, error) {
 	return "/" + strings.Join(parts, "/"), nil
 }
 
-// split returns the parts of an absolute path.
+// split returns the components of an absolute path.
 func split(path string) ([]string, error) {
 	if path == "" {
 		return nil, refuse(node.BadRequest, "path is empty")
 	}
 	if path[0] != '/' {
-		return nil, refuse(node.BadRequest, "path %.300q is not absolute: begin it with the database", path)
+		return nil, refuse(node.BadRequest, "path %.300q is not absolute: it must start with \"/\"", path)
 	}
 	var parts []string
 	for part := range strings.SplitSeq(path, "/") {
@@ -38,11 +38,11 @@ func split(path string) ([]string, error) {
 		case part == "":
 			continue
 		case len(part) > maxPartSize:
-			return nil, refuse(node.BadRequest, "path part %.300q is longer than %d bytes", part, maxPartSize)
+			return nil, refuse(node.BadRequest, "path component %.300q is longer than %d bytes", part, maxPartSize)
 		case strings.Trim(part, ".") == "": // like YDB, which refuses any number of dots
-			return nil, refuse(node.SchemeError, "path %.300q: %.300q is not allowed as a part", path, part)
+			return nil, refuse(node.SchemeError, "path %.300q: component %.300q is not allowed", path, part)
 		case len(parts) == maxDepth:
-			return nil, refuse(node.SchemeError, "path %.300q has more than %d parts", path, maxDepth)
+			return nil, refuse(node.SchemeError, "path %.300q has more than %d components", path, maxDepth)
 		}
 		parts = append(parts, part)
 	}
@@ -50,7 +50,7 @@ func split(path string) ([]string, error) {
 	return parts, nil
 }
 
-// relative returns the part of the path that is below the database; "" is the database itself.
+// relative returns the part of the path below the database, or "" for the database itself.
 func (c *Catalog) relative(path string) (string, error) {
 	parts, err := split(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *Catalog) relative(path string) (string, error) {
 	}
 	n := len(c.root)
 	if len(parts) < n || !slices.Equal(parts[:n], c.root) {
-		return "", refuse(node.BadRequest, "path %.300q is outside of the database %q", path, c.database)
+		return "", refuse(node.BadRequest, "path %.300q is outside the database %q", path, c.database)
 	}
 
 	return strings.Join(parts[n:], "/"), nil
@@ -74,14 +74,14 @@ func join(parent, name string) string {
 	return parent + "/" + name
 }
 
-// splitLast is the reverse of join.
+// splitLast is the inverse of join.
 func splitLast(rel string) (parent, name string) {
 	i := strings.LastIndexByte(rel, '/')
 
 	return rel[:max(i, 0)], rel[i+1:]
 }
 
-// above yields the paths of the directories that rel is in, from the outermost, without the database itself.
+// above yields the paths of the directories above rel, outermost first, without the database itself.
 func above(rel string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := range len(rel) {

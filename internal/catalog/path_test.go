@@ -10,7 +10,8 @@ import (
 	"tenure/internal/node"
 )
 
-// Whatever a path is, it is refused with a reason, or names one entry, in all its spellings and over a restart.
+// FuzzPath checks that any path is either refused with a reason or names one entry, which all spellings of the path
+// find, before and after a restart.
 func FuzzPath(f *testing.F) {
 	for _, path := range []string{
 		"", "/", "//", "local", "/local", "/local/", "/local//a/../b", "/local/.", "/local/...", "/local/a.b",
@@ -37,7 +38,7 @@ func FuzzPath(f *testing.F) {
 			require.LessOrEqual(t, len(part), 255)
 			require.NotEqual(t, "..", part)
 		}
-		if err != nil { // it is the database, or outside
+		if err != nil { // the path is the database or outside it
 			require.False(t, strings.HasPrefix(clean, "/local/"))
 			requireRefusal(t, err)
 

@@ -10,18 +10,18 @@ import (
 	"tenure/internal/store"
 )
 
-// There are two kinds of records, told apart by the first byte of the key.
+// There are two kinds of records, distinguished by the first byte of the key.
 //
-//	'c'       counter: the last space given out, as 8 bytes
-//	'e' path  entry: its path below the database, without a slash at either end; fields as in storedItem
+//	'c'       counter: the last space that was assigned, 8 bytes
+//	'e' path  entry: the path is relative to the database, without a slash at either end; fields as in storedItem
 //
-// A value is its fields, big endian and of fixed size, then 4 bytes of CRC-32C over key and fields.
+// A value consists of its fields, big endian and of fixed size, and a CRC-32C of the key and the fields, 4 bytes.
 const (
 	keyCounter = "c"
 	keyEntry   = 'e'
 )
 
-// storedItem is the layout of an entry's value. For a directory everything but Kind is zero.
+// storedItem is the layout of the value of an entry. For a directory, all fields except Kind are zero.
 type storedItem struct {
 	Kind              Kind
 	Space             store.Space
@@ -48,31 +48,31 @@ func encodeItem(rel string, i item) node.Record {
 
 func encodeLast(last store.Space) node.Record { return encode([]byte(keyCounter), last) }
 
-// encode makes a record of a value of fixed size.
+// encode returns the record with the given key and fields. The fields must have a fixed size.
 func encode(key []byte, fields any) node.Record {
 	value, err := binary.Append(nil, binary.BigEndian, fields)
 	if err != nil {
-		panic(fmt.Sprintf("catalog: encode %T: %v", fields, err)) // it is not of fixed size
+		panic(fmt.Sprintf("catalog: encode %T: %v", fields, err)) // fields does not have a fixed size
 	}
 
 	return node.Record{Key: key, Value: binary.BigEndian.AppendUint32(value, node.Checksum(key, value))}
 }
 
-// decode reads what encode made.
+// decode reads the fields of a record that encode returned.
 func decode(r node.Record, fields any) error {
 	n := len(r.Value) - 4
 	if n < 0 || binary.BigEndian.Uint32(r.Value[n:]) != node.Checksum(r.Key, r.Value[:n]) {
 		return fmt.Errorf("%w: record %.300q: checksum mismatch", store.ErrDamaged, r.Key)
 	}
 	if n != binary.Size(fields) {
-		return fmt.Errorf("%w: record %.300q: %d bytes long", store.ErrDamaged, r.Key, len(r.Value))
+		return fmt.Errorf("%w: record %.300q: wrong length of %d bytes", store.ErrDamaged, r.Key, len(r.Value))
 	}
 	_, err := binary.Decode(r.Value[:n], binary.BigEndian, fields)
 
 	return err
 }
 
-// load fills the tree. In the order of keys, in which the store yields them, a directory comes before what is in it.
+// load fills the tree. The store yields records in the order of their keys, so a directory precedes its entries.
 func (c *Catalog) load(ctx context.Context) error {
 	spaces := make(map[store.Space]string)
 	for r, err := range c.store.Load(ctx, store.Catalog) {
@@ -93,7 +93,7 @@ func (c *Catalog) load(ctx context.Context) error {
 	}
 	for space, rel := range spaces {
 		if space > c.last {
-			return fmt.Errorf("%w: node %q: space %d above its counter", store.ErrDamaged, rel, space)
+			return fmt.Errorf("%w: node %q: space %d is above the counter", store.ErrDamaged, rel, space)
 		}
 	}
 
@@ -112,11 +112,11 @@ func (c *Catalog) loadItem(r node.Record, spaces map[store.Space]string) error {
 	rel := string(r.Key[1:])
 	parts, err := split("/" + rel)
 	if err != nil || len(parts) == 0 || strings.Join(parts, "/") != rel {
-		return damaged("no path")
+		return damaged("key is not a valid path")
 	}
 	parent, _ := splitLast(rel)
 	if p := c.tree[parent]; p == nil || p.kind != Directory {
-		return damaged("in no directory")
+		return damaged("parent is not a directory")
 	}
 
 	i := item{kind: s.Kind, space: s.Space, config: Config{

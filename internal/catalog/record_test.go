@@ -14,7 +14,7 @@ import (
 	"tenure/internal/store"
 )
 
-// records is a store of records in the order given.
+// records is a store that yields its records in the given order.
 type records []node.Record
 
 func (rs records) Load(context.Context, store.Space) iter.Seq2[node.Record, error] {
@@ -30,7 +30,7 @@ func (rs records) Load(context.Context, store.Space) iter.Seq2[node.Record, erro
 func (records) Commit(context.Context, store.Batch) error { return errors.New("read only") }
 func (records) Close() error                              { return nil }
 
-// What is on disk stays readable: these bytes never change.
+// TestRecords_Golden checks that the format of the records does not change, so that existing stores stay readable.
 func TestRecords_Golden(t *testing.T) {
 	t.Parallel()
 	cfg := Config{
@@ -75,17 +75,17 @@ func TestOpen_Damaged(t *testing.T) {
 		"value of another key":   {records{last, with(n, func(r *node.Record) { r.Key[1] = 'm' })}, "checksum mismatch"},
 		"cut":                    {records{last, {Key: n.Key, Value: n.Value[:3]}}, "checksum mismatch"},
 		"no value":               {records{last, {Key: []byte("en")}}, "checksum mismatch"},
-		"layout of another kind": {records{encode([]byte("c"), storedItem{Kind: Directory})}, "bytes long"},
-		"longer layout":          {records{encode([]byte("c"), [9]byte{})}, "bytes long"},
+		"layout of another kind": {records{encode([]byte("c"), storedItem{Kind: Directory})}, "wrong length"},
+		"longer layout":          {records{encode([]byte("c"), [9]byte{})}, "wrong length"},
 		"unknown key":            {records{encode([]byte("x"), uint64(1))}, "unknown key"},
 		"longer counter key":     {records{encode([]byte("cc"), uint64(1))}, "unknown key"},
 		"empty key":              {records{encode(nil, uint64(1))}, "unknown key"},
-		"database itself":        {records{encodeItem("", item{kind: Directory})}, "no path"},
-		"slash at the end":       {records{dir, encodeItem("d/", item{kind: Directory})}, "no path"},
-		"doubled slash":          {records{dir, encodeItem("d//e", item{kind: Directory})}, "no path"},
-		"parent in a path":       {records{dir, encodeItem("d/..", item{kind: Directory})}, "no path"},
-		"no parent":              {records{encodeItem("d/e", item{kind: Directory})}, "in no directory"},
-		"parent is a node":       {records{last, n, encodeItem("n/e", item{kind: Directory})}, "in no directory"},
+		"database itself":        {records{encodeItem("", item{kind: Directory})}, "not a valid path"},
+		"slash at the end":       {records{dir, encodeItem("d/", item{kind: Directory})}, "not a valid path"},
+		"doubled slash":          {records{dir, encodeItem("d//e", item{kind: Directory})}, "not a valid path"},
+		"parent in a path":       {records{dir, encodeItem("d/..", item{kind: Directory})}, "not a valid path"},
+		"no parent":              {records{encodeItem("d/e", item{kind: Directory})}, "not a directory"},
+		"parent is a node":       {records{last, n, encodeItem("n/e", item{kind: Directory})}, "not a directory"},
 		"unknown kind":           {records{encodeItem("d", item{kind: 3})}, "unknown kind"},
 		"no kind":                {records{encodeItem("d", item{})}, "unknown kind"},
 		"directory with a space": {
@@ -98,8 +98,8 @@ func TestOpen_Damaged(t *testing.T) {
 		},
 		"node in the catalog's space": {records{last, encodeItem("n", item{kind: Node})}, "space 0"},
 		"space of two nodes":          {records{last, encodeItem("m", item{kind: Node, space: 1}), n}, `belongs to "m"`},
-		"space above the counter":     {records{last, encodeItem("n", item{kind: Node, space: 6})}, "above its counter"},
-		"no counter":                  {records{n}, "above its counter"},
+		"space above the counter":     {records{last, encodeItem("n", item{kind: Node, space: 6})}, "above the counter"},
+		"no counter":                  {records{n}, "above the counter"},
 		"unknown mode": {
 			records{last, encodeItem("n", item{kind: Node, space: 1, config: Config{ReadConsistency: 3}})},
 			"read_consistency_mode 3",
@@ -132,7 +132,7 @@ func (l loadFails) Load(context.Context, store.Space) iter.Seq2[node.Record, err
 	return func(yield func(node.Record, error) bool) { yield(node.Record{}, l.err) }
 }
 
-// Records that are not refused are exactly those that the tree is written as.
+// FuzzLoad checks that if Open accepts records, encoding the resulting tree gives the same records.
 func FuzzLoad(f *testing.F) {
 	fields := func(r node.Record) []byte { return r.Value[:len(r.Value)-4] }
 	last := encodeLast(2)

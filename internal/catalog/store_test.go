@@ -15,16 +15,16 @@ import (
 
 var errDisk = errors.New("disk on fire")
 
-// mapStore is a store in memory of which commits can be held up or made to fail.
+// mapStore is a store in memory. Tests can delay its commits or make them fail.
 type mapStore struct {
-	gate    chan struct{} // nil: commits go on at once
-	arrived chan struct{} // told of a commit that stands at the gate
+	gate    chan struct{} // commits wait until it is closed; nil if they need not wait
+	arrived chan struct{} // receives a value when a commit arrives at the gate
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // protects the fields below
 	spaces   map[store.Space]map[string][]byte
 	commits  int
 	failing  bool
-	stores   bool // what a failing commit does before it fails
+	stores   bool // a failing commit stores its batch before it fails
 	failures int
 }
 

@@ -75,7 +75,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"workers, no node":          {"workers --no-create -path /local/none" + at, `"/local/none" does not exist`},
 		"lock, not ephemeral":       {"lock job-0 -path " + node + at, `it is a persistent semaphore`},
 		"workers, not ephemeral":    {"workers -tasks 1 -path " + node + at, `it is a persistent semaphore`},
-		"lock, path elsewhere":      {"lock nightly -path /other/test" + at, `outside of the database "/local"`},
+		"lock, path elsewhere":      {"lock nightly -path /other/test" + at, `outside the database "/local"`},
 		"lock, path is a directory": {"lock nightly -path /local" + at, `"/local" exists and is a directory`},
 		"workers, path in a node":   {"workers -path /local/test/sub" + at, `below the coordination node "/local/test"`},
 		"lock, no name":             {"lock" + at, "-semaphore is empty: name the lock"},
