@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// bareServer speaks the protocol and does nothing for it: every acquire succeeds, in the goroutine that read it. It is
-// the bound that gRPC, the system and the load itself set to any server of the protocol.
+// bareServer speaks the protocol without keeping any state: the goroutine that reads an acquire answers that it
+// succeeded. Its rate is an upper bound for every server of the protocol, set by gRPC, the system and the load itself.
 type bareServer struct {
 	Ydb_Coordination_V1.UnimplementedCoordinationServiceServer
 }

@@ -1,16 +1,16 @@
-// Package bench measures a tenure server from outside, beside what bounds it: a bare gRPC stream of the same messages
-// and a bare fdatasync, in the same run and on the same cores.
+// Package bench measures a tenure server from outside. In the same run and on the same cores it also measures two
+// bounds: a bare gRPC stream that carries the same messages, and a bare fdatasync.
 //
-// The server is package server in a process of its own (this test binary, started again), reached over TCP on the
-// loopback interface. The load are raw gRPC streams of generated stubs, all over one connection, so that what is
-// measured is the server and not a client library. Run it with
+// The server is package server in a separate process (this test binary, started again), which listens on TCP on the
+// loopback interface. The load consists of raw gRPC streams over one connection, written with the generated stubs, so
+// that the result does not depend on a client library. Run the benchmarks with
 //
 //	go test -bench . -count 10 -timeout 0 | tee new.txt && go run ./report <new.txt
 //
-// which prints the tables of docs/benchmarks.md; go tool benchstat compares two such files. With -serverprofile DIR
-// there are CPU profiles of the server, one for each benchmark. -short makes everything small: it shows that the
-// benchmarks work and measures nothing.
+// This prints the tables of docs/benchmarks.md. Use go tool benchstat to compare two such files. With -serverprofile
+// DIR, each benchmark writes a CPU profile of the server to DIR. With -short, everything is small: such a run shows
+// that the benchmarks work, but its figures mean nothing.
 //
-// Takeover is another one: its processes share the embedded server. Each kill takes a second, so that it is best run by
-// itself, with -bench Takeover -benchtime 100x.
+// BenchmarkTakeover is different: its processes share the embedded server. It needs more than a second for each kill,
+// so run it separately, with -bench Takeover -benchtime 100x.
 package bench

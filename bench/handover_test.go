@@ -16,8 +16,8 @@ func waiterCounts() []int {
 	return []int{2, 128, 1_000}
 }
 
-// BenchmarkHandover measures from the holder's call of release to the return of the next holder's acquire, on one
-// semaphore with so many sessions waiting. The old holder has queued again before the next hand-over starts.
+// BenchmarkHandover measures the time from the holder's call to release until the next holder's acquire returns, on one
+// semaphore with many waiters. The old holder queues again before the next hand-over starts.
 func BenchmarkHandover(b *testing.B) {
 	for _, k := range []kind{memory, pebble} {
 		for _, n := range waiterCounts() {
@@ -30,12 +30,12 @@ func BenchmarkHandover(b *testing.B) {
 	}
 }
 
-// benchmarkHandover is one goroutine: it answers a session's pings when the session's turn comes, which is sooner than
-// the second ping as long as a round takes less than 5 s (P1, P2).
+// benchmarkHandover uses one goroutine. It answers the pings of a session only when the session's turn comes. That is
+// before the second ping as long as a round over all sessions takes less than 5s (P1, P2).
 func benchmarkHandover(b *testing.B, c *client, n int) {
 	b.Helper()
 	const semaphore = "handed"
-	queue := make([]*session, n+1) // the holder, then who waits, in order
+	queue := make([]*session, n+1) // the holder, then the waiters in order
 	for i := range queue {
 		s, err := c.attach(0, time.Minute)
 		require.NoError(b, err)
@@ -57,6 +57,6 @@ func benchmarkHandover(b *testing.B, c *client, n int) {
 		require.NoError(b, holder.sendAcquire(semaphore))
 		require.NoError(b, holder.awaitPending())
 	}
-	b.ReportMetric(0, "ns/op") // it would count the queueing too
+	b.ReportMetric(0, "ns/op") // would include the queueing
 	reportLatency(b, samples)
 }

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const attaching = 64 // attaches under way at once
+const attaching = 64 // concurrent attaches
 
-// size returns a count for a benchmark, or a small one for a smoke test.
+// size returns n, or a hundredth of it with -short.
 func size(n int) int {
 	if testing.Short() {
 		return n / 100
@@ -20,10 +20,10 @@ func size(n int) int {
 	return n
 }
 
-// BenchmarkMemory measures what the server's process grows by, for each session or semaphore: its resident set, as the
-// system counts it, and the part of its heap and stacks. The bare server's sessions are streams and nothing else.
-// Detached sessions are those that a server finds when it starts: what it keeps of their streams, for the next ones,
-// is no cost of theirs. Time is not measured.
+// BenchmarkMemory measures by how many bytes the server's process grows for each session or semaphore. It reports the
+// resident set, as the system counts it, and the heap and stacks. A session of the bare server is only a stream.
+// Detached sessions are measured in a server that has found them in its store, because a server keeps the memory of
+// ended streams for new ones. The benchmark does not measure time.
 func BenchmarkMemory(b *testing.B) {
 	benchmarkMemory(b, bare, "attached", size(10_000), measureAttached)
 	for _, k := range []kind{memory, pebble} {
@@ -48,7 +48,7 @@ func benchmarkMemory(b *testing.B, k kind, what string, n int, measure func(*tes
 	})
 }
 
-// growth is what a process grew by, in bytes.
+// growth is the growth of a process, in bytes.
 type growth struct{ resident, live float64 }
 
 func (u usage) since(before usage) growth {
@@ -77,19 +77,19 @@ func measureAttached(b *testing.B, k kind, n int) growth {
 	for _, s := range append(sessions, first) {
 		s.cancel()
 	}
-	_ = idle.Wait() // they end with the error of their cancelled stream
+	_ = idle.Wait() // each returns the error of its canceled stream
 
 	return after.since(before)
 }
 
-// measureDetached compares servers that have loaded a node, one with the sessions and one without.
+// measureDetached compares two servers that have loaded a node: one with n more sessions than the other.
 func measureDetached(b *testing.B, k kind, n int) growth {
 	b.Helper()
 
 	return loaded(b, k, n).since(loaded(b, k, 0))
 }
 
-// loaded returns the usage of a server that has found one session more than n in its store.
+// loaded returns the usage of a server that has found n+1 sessions in its store.
 func loaded(b *testing.B, k kind, n int) usage {
 	b.Helper()
 	dir := b.TempDir()
@@ -144,7 +144,8 @@ func measureHeld(b *testing.B, k kind, n int) growth {
 	return h.usage(b).since(before)
 }
 
-// hold acquires n semaphores, named by numbers from the first, without waiting for one before it asks for the next.
+// hold acquires n semaphores whose names contain the numbers from first. It sends all requests without waiting for
+// answers.
 func (s *session) hold(first, n int) error {
 	var g errgroup.Group
 	g.Go(func() error {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rates of this run's last measurement of what bounds a server, per second; the pairs are reported as ratios to them.
+// Rates per second of the bounds that this run measured last. BenchmarkPairs reports its rates as ratios to them.
 var (
 	barePairs  = map[int]float64{} // by the number of sessions
 	fdatasyncs float64
@@ -28,7 +28,7 @@ func sessionCounts() []int {
 	return []int{1, 16, 64, 256}
 }
 
-// BenchmarkFdatasync appends what a hand-over writes to a file, and syncs it.
+// BenchmarkFdatasync appends as many bytes to a file as a hand-over writes, and syncs the file.
 func BenchmarkFdatasync(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
 	require.NoError(b, err)
@@ -50,8 +50,8 @@ func BenchmarkFdatasync(b *testing.B) {
 	reportLatency(b, samples)
 }
 
-// BenchmarkPairs has each session acquire and release a semaphore of its own, as fast as it can, all over one
-// connection. A latency is that of a pair.
+// BenchmarkPairs lets each session acquire and release its own semaphore as fast as it can. All sessions share one
+// connection. A latency is the time for an acquire and a release.
 func BenchmarkPairs(b *testing.B) {
 	for _, k := range []kind{bare, memory, pebble} {
 		for _, n := range sessionCounts() {

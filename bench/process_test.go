@@ -22,12 +22,12 @@ import (
 	"tenure/test/embedded"
 )
 
-var profiles = flag.String("serverprofile", "", "directory for CPU profiles of the server")
+var profiles = flag.String("serverprofile", "", "write CPU profiles of the server to this directory")
 
-// What a server process is told by its environment.
+// Environment variables that configure a server process.
 const (
-	envKind    = "TENURE_BENCH_KIND" // of the server; unset: this process is the load
-	envDir     = "TENURE_BENCH_DIR"  // of the store
+	envKind    = "TENURE_BENCH_KIND" // the kind of the server; unset in the process that runs the benchmarks
+	envDir     = "TENURE_BENCH_DIR"  // the directory of the store
 	envProfile = "TENURE_BENCH_PROFILE"
 )
 
@@ -35,7 +35,7 @@ const (
 type kind string
 
 const (
-	bare   kind = "bare"   // answers every request at once: no node, no queue, no disk
+	bare   kind = "bare"   // bareServer
 	memory kind = "memory" // package server on a memory store
 	pebble kind = "pebble" // package server on a directory
 )
@@ -54,8 +54,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hostMain serves until its standard input ends. It prints its address when it is ready and, for each line of input,
-// its usage.
+// hostMain serves until its standard input ends. It prints its address when it is ready, and its usage after each line
+// of input.
 func hostMain(k kind, dir, profile string) error {
 	if profile != "" {
 		f, err := os.Create(profile)
@@ -82,7 +82,7 @@ func hostMain(k kind, dir, profile string) error {
 	return stop()
 }
 
-// usage is what a process uses: memory in bytes, after a collection, and the processor time since its start.
+// usage is the resource usage of a process: memory in bytes after a garbage collection, and CPU time since its start.
 type usage struct {
 	Resident   int64 // as the system counts it
 	Heap       int64 // live objects
@@ -105,13 +105,13 @@ func measure() usage {
 func processorTime() time.Duration {
 	var r unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
-		panic(err) // only a wrong argument can be the cause
+		panic(err) // only wrong arguments cause an error
 	}
 
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// resident is 0 where the system does not tell it as Linux does.
+// resident returns the size of the resident set, or 0 on systems other than Linux.
 func resident() int64 {
 	statm, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -133,7 +133,7 @@ type host struct {
 	out  *bufio.Reader
 }
 
-// startHost starts a server of a kind. It returns when the server listens.
+// startHost starts a server of a kind and returns when the server listens.
 func startHost(tb testing.TB, k kind, dir string) *host {
 	tb.Helper()
 	self, err := os.Executable()
@@ -152,7 +152,7 @@ func startHost(tb testing.TB, k kind, dir string) *host {
 	h.out = bufio.NewReader(out)
 	require.NoError(tb, h.cmd.Start())
 	addr, err := h.out.ReadString('\n')
-	require.NoError(tb, err, "the server did not come up")
+	require.NoError(tb, err, "the server did not start")
 	h.addr = strings.TrimSpace(addr)
 
 	return h
@@ -170,7 +170,7 @@ func (h *host) usage(tb testing.TB) usage {
 	return u
 }
 
-// stop ends the process in order.
+// stop shuts the process down cleanly.
 func (h *host) stop(tb testing.TB) {
 	tb.Helper()
 	require.NoError(tb, h.in.Close())

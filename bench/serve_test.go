@@ -10,7 +10,7 @@ import (
 	"tenure/server"
 )
 
-// serve serves a kind on a free port until stop.
+// serve starts a server of a kind on a free port. The caller must call stop.
 func serve(k kind, dir string) (addr string, stop func() error, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,13 +21,13 @@ const (
 	forever  = 1<<64 - 1
 )
 
-// client is one connection, for any number of sessions.
+// client is one connection that any number of sessions share.
 type client struct {
 	ctx  context.Context
 	stub Ydb_Coordination_V1.CoordinationServiceClient
 }
 
-// dial connects to a server and makes the node; cleanup closes the connection.
+// dial connects to a server and creates the node. The connection is closed when the test ends.
 func dial(tb testing.TB, addr string) *client {
 	tb.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -52,7 +52,7 @@ type session struct {
 	req    uint64
 }
 
-// attach makes a session, or attaches to the one with the id.
+// attach attaches to the session with this id, or to a new session if the id is 0.
 func (c *client) attach(id uint64, timeout time.Duration) (*session, error) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	stream, err := c.stub.Session(ctx)
@@ -90,7 +90,7 @@ func (c *client) attach(id uint64, timeout time.Duration) (*session, error) {
 	return s, nil
 }
 
-// next returns the next message that is no ping; pings are answered.
+// next returns the next message that is not a ping. It answers pings.
 func (s *session) next() (*Ydb_Coordination.SessionResponse, error) {
 	for {
 		m, err := s.stream.Recv()
@@ -112,7 +112,7 @@ func (s *session) next() (*Ydb_Coordination.SessionResponse, error) {
 	}
 }
 
-// sendAcquire asks for an ephemeral semaphore as a whole, to wait for it without limit.
+// sendAcquire requests the whole of an ephemeral semaphore, without a limit on the waiting time.
 func (s *session) sendAcquire(semaphore string) error {
 	s.req++
 
@@ -134,7 +134,7 @@ func (s *session) awaitPending() error {
 	return err
 }
 
-// awaitAcquired waits for the grant, whether or not the server says first that the acquire waits.
+// awaitAcquired waits for the grant. The server may send a pending message before it.
 func (s *session) awaitAcquired() error {
 	for {
 		m, err := s.next()

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkStartup measures from the start of the server's process to the answer to an attach, with so many semaphores
-// held in the store, by a hundredth as many sessions.
+// BenchmarkStartup measures the time from the start of the server's process to the answer to an attach. The store
+// contains held semaphores, 100 for each session.
 func BenchmarkStartup(b *testing.B) {
 	for _, n := range []int{0, size(100_000)} {
 		b.Run(fmt.Sprintf("held=%d", n), func(b *testing.B) {

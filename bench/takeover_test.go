@@ -9,7 +9,8 @@ import (
 	"tenure/test/embedded"
 )
 
-// rest is the time between two kills: whose stream breaks again within a second of its making pauses before the next.
+// rest is the minimum time between two kills. A client whose stream breaks within a second of its start pauses before
+// it opens the next one.
 const rest = 1100 * time.Millisecond
 
 const task = "lock"
@@ -22,9 +23,10 @@ func contenderCounts() []int {
 	return []int{2, 8}
 }
 
-// BenchmarkTakeover measures from the kill of the process that has a lock of the embedded server, which hosts that or
-// not, until the next contender works; or from the kill of one that hosts it, and nothing else, until the server
-// answers to the holder again. Sessions have a timeout of ten seconds, for which nobody should wait.
+// BenchmarkTakeover kills a process that uses the embedded server and measures the time until work continues. If the
+// killed process holds the lock (and hosts the server or not), that is until the next contender works. If it only hosts
+// the server, that is until the server answers the holder again. Sessions have a timeout of 10s, and no process should
+// have to wait that long.
 func BenchmarkTakeover(b *testing.B) {
 	for _, n := range contenderCounts() {
 		for _, killed := range []string{embedded.AsHostHolder, embedded.AsHolder, embedded.AsHost} {
@@ -37,7 +39,7 @@ func benchmarkTakeover(b *testing.B, killed string, contenders int) {
 	b.Helper()
 	model := embedded.Contender{Role: embedded.Holder, Tasks: []string{task}, Timeout: 10 * time.Second}
 	next := embedded.Begin
-	if killed == embedded.AsHost { // the holder asks all the time
+	if killed == embedded.AsHost { // the holder sends requests all the time
 		model.Confirm, model.Pace = true, time.Millisecond
 		next = embedded.Work
 	}
@@ -52,30 +54,32 @@ func benchmarkTakeover(b *testing.B, killed string, contenders int) {
 		behind := len(c.Events)
 		b.StartTimer()
 		c.Kill(victim)
-		at := c.UntilEvent("the kill", time.Second, behind, func(e embedded.Event) bool { return e.Verb == embedded.Kill }).At
-		e := c.UntilEvent("work goes on", time.Minute, behind, func(e embedded.Event) bool {
+		at := c.UntilEvent("the kill is recorded", time.Second, behind, func(e embedded.Event) bool {
+			return e.Verb == embedded.Kill
+		}).At
+		e := c.UntilEvent("work continues", time.Minute, behind, func(e embedded.Event) bool {
 			return e.Verb == next && e.At > at
 		})
 		samples = append(samples, e.At.Sub(at))
 		c.Start()
 	}
-	b.ReportMetric(0, "ns/op") // it would count what the test does meanwhile
+	b.ReportMetric(0, "ns/op") // would include the work of the benchmark itself
 	reportLatency(b, samples)
 }
 
-// settle waits until all contenders wait but the holder, and have done so for a while, and the holder is the host or is
-// not, as wanted. It returns who is to be killed.
+// settle waits until all contenders but the holder have waited for some time. It passes the lock on until the holder is
+// the host, or is not, as killed requires. It returns the process to kill.
 func settle(c *embedded.Crew, killed string, contenders int) *embedded.Process {
-	c.Until("all have asked", time.Minute, func() bool {
+	c.Until("all other contenders wait", time.Minute, func() bool {
 		return c.History.Asking() == contenders-1 && c.Holder(task) != nil
 	})
 	for deadline := time.Now().Add(rest); ; {
-		c.Until("there are a host and a holder", time.Minute, func() bool { return c.Host() != nil && c.Holder(task) != nil })
+		c.Until("there is a host and a holder", time.Minute, func() bool { return c.Host() != nil && c.Holder(task) != nil })
 		host, holder := c.Host(), c.Holder(task)
 		if (host == holder) != (killed == embedded.AsHostHolder) {
 			turn := c.History.Turns
 			c.Signal(holder, syscall.SIGUSR1)
-			c.Until("another has it", time.Minute, func() bool { return c.History.Turns > turn })
+			c.Until("another contender has the lock", time.Minute, func() bool { return c.History.Turns > turn })
 			continue
 		}
 		if left := time.Until(deadline); left > 0 {

@@ -1,4 +1,5 @@
-// Command report reads the output of the benchmarks and prints the tables of docs/benchmarks.md: medians over the runs.
+// Command report reads the output of the benchmarks and prints the tables of docs/benchmarks.md. The figures are
+// medians over all runs.
 //
 //	go test -bench . -count 10 -timeout 0 | tee new.txt && go run ./report <new.txt
 package main
@@ -24,10 +25,10 @@ func main() {
 	}
 }
 
-// figures are the samples of each benchmark, by its name without prefix and processors, and by unit.
+// figures holds the samples of each benchmark by name and unit. The name is without "Benchmark" and the number of CPUs.
 type figures map[string]map[string][]float64
 
-// parse takes the lines "BenchmarkName-2  N  value unit  value unit ..." and passes over all others.
+// parse reads lines of the form "BenchmarkName-2  N  value unit  value unit ..." and ignores all others.
 func parse(r io.Reader) (figures, error) {
 	all := figures{}
 	lines := bufio.NewScanner(r)
@@ -56,7 +57,7 @@ func parse(r io.Reader) (figures, error) {
 	return all, lines.Err()
 }
 
-// median returns the middle of a benchmark's samples, or 0 if there are none.
+// median returns the median of a benchmark's samples, or 0 if there are none.
 func (f figures) median(name, unit string) float64 {
 	s := slices.Sorted(slices.Values(f[name][unit]))
 	if len(s) == 0 {
@@ -154,7 +155,7 @@ func (f figures) takeover(p *printer) {
 	}
 }
 
-// printer prints tables; the first error stays.
+// printer prints tables. It keeps the first error and then prints nothing more.
 type printer struct {
 	w   io.Writer
 	err error
@@ -183,7 +184,7 @@ func ratio(v, of float64) string {
 	return fmt.Sprintf("%.2f", v/of)
 }
 
-// number writes thousands apart.
+// number formats n with commas between groups of three digits.
 func number(n int) string {
 	if n < 1_000 {
 		return strconv.Itoa(n)

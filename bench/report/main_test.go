@@ -28,7 +28,7 @@ func TestReport(t *testing.T) {
 	var got strings.Builder
 	require.NoError(t, f.tables(&got))
 	for _, row := range []string{
-		"| 7,500 | 128 µs | 225 µs |", // of two the middle
+		"| 7,500 | 128 µs | 225 µs |", // the mean of two samples
 		"| 16 | pebble | 15,000 | 1,047 µs | 2,344 µs | 0.34 | 2.00 | 0 µs |",
 		"| 1,000 | memory | 83 µs | 166 µs | 0.65 |",
 		"| 10,000 detached sessions | pebble | 147 B | 298 B |",
