@@ -80,12 +80,12 @@ func (f figures) tables(w io.Writer) error {
 
 func (f figures) pairs(p *printer) {
 	syncs := f.median("Fdatasync", "syncs/s")
-	p.row("fdatasyncs of a small append", "p50", "p99")
+	p.row("fdatasyncs/s of a small append", "p50", "p99")
 	p.rule(3)
 	p.row(rate(syncs), micros(f.median("Fdatasync", "p50-ns")), micros(f.median("Fdatasync", "p99-ns")))
 
 	p.gap()
-	p.row("sessions", "server", "pairs a second", "p50", "p99", "of bare", "a fdatasync", "server's processor time a pair")
+	p.row("sessions", "server", "pairs/s", "p50", "p99", "relative to bare", "pairs per fdatasync", "server CPU per pair")
 	p.rule(8)
 	for _, sessions := range []int{1, 16, 64, 256} {
 		bare := f.median(fmt.Sprintf("Pairs/store=bare/sessions=%d", sessions), "pairs/s")
@@ -102,7 +102,7 @@ func (f figures) pairs(p *printer) {
 func (f figures) handover(p *printer) {
 	sync := f.median("Fdatasync", "p50-ns")
 	p.gap()
-	p.row("waiting", "store", "p50", "p99", "p50, in fdatasyncs")
+	p.row("waiters", "store", "p50", "p99", "p50 in fdatasyncs")
 	p.rule(5)
 	for _, waiting := range []int{2, 128, 1_000} {
 		for _, store := range []string{"memory", "pebble"} {
@@ -115,7 +115,7 @@ func (f figures) handover(p *printer) {
 
 func (f figures) memory(p *printer) {
 	p.gap()
-	p.row("each of", "server", "heap and stacks", "resident")
+	p.row("items", "server", "heap and stacks per item", "resident per item")
 	p.rule(4)
 	for _, row := range [][3]string{
 		{"10,000 attached sessions", "bare", "attached=10000"},
@@ -132,7 +132,7 @@ func (f figures) memory(p *printer) {
 
 func (f figures) startup(p *printer) {
 	p.gap()
-	p.row("held semaphores in the store", "start")
+	p.row("held semaphores in the store", "startup time")
 	p.rule(2)
 	for _, held := range []int{0, 100_000} {
 		p.row(number(held), fmt.Sprintf("%.0f ms", f.median(fmt.Sprintf("Startup/held=%d", held), "ns/op")/1e6))
@@ -141,12 +141,12 @@ func (f figures) startup(p *printer) {
 
 func (f figures) takeover(p *printer) {
 	p.gap()
-	p.row("processes", "killed", "", "p50", "p99")
+	p.row("processes", "killed", "time until", "p50", "p99")
 	p.rule(5)
 	for _, processes := range []int{2, 8} {
 		for _, row := range [][3]string{
-			{"holder", "the holder", "the next works"},
-			{"host_and_holder", "the holder, which hosts the server", "the next works"},
+			{"holder", "the holder", "the next waiter works"},
+			{"host_and_holder", "the holder, which hosts the server", "the next waiter works"},
 			{"host", "the host", "the server answers again"},
 		} {
 			name := fmt.Sprintf("Takeover/killed=%s/contenders=%d", row[0], processes)

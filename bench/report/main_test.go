@@ -33,7 +33,7 @@ func TestReport(t *testing.T) {
 		"| 1,000 | memory | 83 µs | 166 µs | 0.65 |",
 		"| 10,000 detached sessions | pebble | 147 B | 298 B |",
 		"| 100,000 | 228 ms |",
-		"| 8 | the holder, which hosts the server | the next works | 21.4 ms | 33.8 ms |",
+		"| 8 | the holder, which hosts the server | the next waiter works | 21.4 ms | 33.8 ms |",
 	} {
 		require.Contains(t, got.String(), row)
 	}
