@@ -9,21 +9,21 @@ import (
 	"tenure/internal/clock"
 )
 
-// blur is how far apart two lines of different processes can be read in the wrong order: they come through two pipes.
-// An overlap of holds that is shorter proves nothing.
+// blur is the error in the times of lines. The lines of two processes come through two pipes, so the demo may read them
+// in the wrong order. An overlap of two holds that is shorter than blur proves nothing.
 const blur = 50 * time.Millisecond
 
-// hold says that a process believed to hold something.
+// A hold is the time during which a process said that it held something.
 type hold struct {
 	what, who string
-	from, to  clock.Instant // to: zero while it does
+	from, to  clock.Instant // to is zero until the hold ends
 }
 
-// ledger is who held what, when, by what the processes said. Safe for use by several goroutines.
+// A ledger records which process held what, and when. It is safe for use by several goroutines.
 type ledger struct {
-	mu      sync.Mutex // guards what follows
-	holds   []hold     // by their beginnings
-	changed chan struct{}
+	mu      sync.Mutex    // guards the fields below
+	holds   []hold        // in the order of their beginnings
+	changed chan struct{} // closed, and replaced, at each change
 }
 
 func newLedger() *ledger { return &ledger{changed: make(chan struct{})} }
@@ -70,7 +70,7 @@ func (l *ledger) current() (current []hold) {
 	return current
 }
 
-// await waits until the holds that have not ended are as wanted, and returns them.
+// await waits until wanted returns true for the holds that have not ended, and returns them.
 func (l *ledger) await(ctx context.Context, what string, wanted func([]hold) bool) ([]hold, error) {
 	for {
 		l.mu.Lock()
@@ -87,7 +87,7 @@ func (l *ledger) await(ctx context.Context, what string, wanted func([]hold) boo
 	}
 }
 
-// contested returns two holds of the same thing by different processes at once, if there are any.
+// contested returns two holds of the same thing by different processes at the same time, if there are any.
 func (l *ledger) contested() (a, b hold, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,7 +102,7 @@ func (l *ledger) contested() (a, b hold, ok bool) {
 	return a, b, false
 }
 
-// count returns how many holds there have been of what matches.
+// count returns the number of holds, past and present, for which match is true.
 func (l *ledger) count(match func(hold) bool) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

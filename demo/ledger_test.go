@@ -29,20 +29,20 @@ func TestLedger_Contested(t *testing.T) {
 			l.begin("lock", "b", late)
 			l.end(late.Add(blur), by("a"))
 		}, false},
-		"the first goes on": {func(l *ledger) {
+		"the first continues": {func(l *ledger) {
 			l.begin("lock", "a", start)
 			l.begin("lock", "b", late)
 		}, true},
-		"the first goes on for a while": {func(l *ledger) {
+		"the first continues for a while": {func(l *ledger) {
 			l.begin("lock", "a", start)
 			l.begin("lock", "b", late)
 			l.end(late.Add(blur+1), by("a"))
 		}, true},
-		"different things": {func(l *ledger) {
+		"two things": {func(l *ledger) {
 			l.begin("job-0", "a", start)
 			l.begin("job-1", "b", start)
 		}, false},
-		"not the hold before the last": {func(l *ledger) {
+		"a third hold in between": {func(l *ledger) {
 			l.begin("lock", "a", start)
 			l.begin("lock", "b", late)
 			l.begin("lock", "c", late.Add(time.Hour))
@@ -61,7 +61,7 @@ func TestLedger_Contested(t *testing.T) {
 	}
 }
 
-func TestLedger_AwaitSeesWhatChanges(t *testing.T) {
+func TestLedger_AwaitSeesChanges(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
 	go l.begin("lock", "a", 1)

@@ -1,6 +1,7 @@
-// Command demo shows tenure at work: five processes share a lock and three share ten tasks on one server, while
-// processes are stopped, killed and started again. It prints what each of them says and exits with 0 only if everything
-// went as it should and nothing was held twice at once. It needs Go and the sources, and cleans up after itself.
+// Command demo shows tenure at work. Processes share a lock and a list of tasks, first on the embedded server and then
+// over a network, while the demo stops, kills and restarts some of them. It prints what each process prints. It exits
+// with 0 only if every step went as it should and no two processes held the same thing at the same time. It needs Go
+// and the sources, and it cleans up after itself.
 package main
 
 import (
@@ -11,15 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"regexp"
 	"syscall"
 	"time"
 
 	"tenure/internal/clock"
 )
 
-// limit is for the whole story, which takes half a minute.
-const limit = 2 * time.Minute
+// limit bounds the whole demo, which takes less than a minute.
+const limit = 3 * time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -30,7 +30,7 @@ func main() {
 	}
 }
 
-// demo builds the commands and plays the story with them.
+// demo builds the commands and plays the acts with them.
 func demo(ctx context.Context, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "tenure-demo-")
 	if err != nil {
@@ -47,21 +47,20 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not over after %v", limit))
 	defer cancel()
-	p := &play{
-		stage: newStage(dir, out), data: dir + "/data", listen: "127.0.0.1:0", running: make(map[string]*process),
-	}
+	p := &play{stage: newStage(dir, out), dir: dir, listen: "127.0.0.1:0", running: make(map[string]*process)}
 	defer p.end()
 	if err := p.run(ctx); err != nil {
 		return err
 	}
 	locks := p.ledger.count(func(h hold) bool { return h.what == "lock" })
 	runs := p.ledger.count(func(h hold) bool { return h.what != "lock" })
-	p.narrate("the lock was taken %d times and a task %d times, nothing by two at once", locks, runs)
+	p.narrate("the lock was acquired %d times and a task was started %d times, never in two processes at the same time",
+		locks, runs)
 
 	return nil
 }
 
-// pause lets the audience look.
+// pause gives the reader time to look.
 func (p *play) pause(ctx context.Context, d time.Duration) error {
 	if !clock.Pause(ctx, p.clock, d) {
 		return context.Cause(ctx)
@@ -70,19 +69,19 @@ func (p *play) pause(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// play is the story: its steps, and the processes that run.
+// A play is the demo's acts, and the processes that are running.
 type play struct {
 	*stage
-	data    string // of the server
-	listen  string // its address, the same after a restart
+	dir     string // for the state of both servers
+	listen  string // the address of tenure serve, the same after a restart
 	running map[string]*process
 }
 
 func (p *play) run(ctx context.Context) error {
-	for _, act := range []func(context.Context) error{p.serve, p.shareLock, p.restartServer, p.shareTasks} {
+	for _, act := range []func(context.Context) error{p.shareLock, p.shareTasks, p.useNetwork} {
 		err := act(ctx)
 		if a, b, ok := p.ledger.contested(); ok { // explains any other error
-			return fmt.Errorf("%s was held by %s and by %s at once", a.what, a.who, b.who)
+			return fmt.Errorf("%s was held by %s and by %s at the same time", a.what, a.who, b.who)
 		}
 		if err != nil {
 			return err
@@ -103,28 +102,9 @@ func (p *play) begin(name, command string, args ...string) (*process, error) {
 	return started, nil
 }
 
-// end kills what still runs.
+// end kills the processes that are still running.
 func (p *play) end() {
 	for _, r := range p.running {
 		r.kill()
 	}
-}
-
-var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-
-// serve starts the server and waits until it is ready.
-func (p *play) serve(ctx context.Context) error {
-	s, err := p.begin("server", "tenure", "serve", "--listen", p.listen, "--data", p.data)
-	if err != nil {
-		return err
-	}
-	line, err := s.firstLine(ctx)
-	if err != nil {
-		return err
-	}
-	if p.listen = address.FindString(line); p.listen == "" {
-		return fmt.Errorf("no address in the server's line %q", line)
-	}
-
-	return nil
 }

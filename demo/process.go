@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,8 +15,8 @@ import (
 	"tenure/internal/clock"
 )
 
-// stage is what the processes of the demonstration play on: what they print is printed with their names, and what it
-// says about holding something is noted in the ledger.
+// A stage is where the processes run. It prints their lines with their names, and notes in the ledger what the lines
+// say about locks and tasks.
 type stage struct {
 	bin    string // directory of the commands
 	clock  clock.Clock
@@ -32,7 +33,7 @@ func newStage(bin string, out io.Writer) *stage {
 	return &stage{bin: bin, clock: c, start: c.Now(), ledger: newLedger(), out: out}
 }
 
-// say prints a line of a process; the narrator's have no name.
+// say prints a line of a process. The lines of the narrator have no name.
 func (s *stage) say(at clock.Instant, who, line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,22 +48,27 @@ func (s *stage) narrate(format string, args ...any) {
 	s.say(s.clock.Now(), "", fmt.Sprintf(format, args...))
 }
 
-// process is a running command.
+// A process is a running command.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
 	ready chan string   // carries its first line
-	ended chan struct{} // closed when it has ended and all that it printed has been read; err is set before
+	ended chan struct{} // closed when the process has ended and its output has been read; err is set before
 	err   error
 }
 
-// run starts a command. A goroutine reads what it prints; it ends with it.
+// environment is the demo's own, without the variables that would change what the commands do.
+func (s *stage) environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TENURE_") })
+}
+
+// run starts a command. A goroutine reads what the command prints, and ends when the command does.
 func (s *stage) run(name, command string, args ...string) (*process, error) {
 	p := &process{
 		name: name, cmd: exec.Command(s.bin+"/"+command, args...),
 		ready: make(chan string, 1), ended: make(chan struct{}),
 	}
-	p.cmd.Env = append(os.Environ(), "YDB_ANONYMOUS_CREDENTIALS=1")
+	p.cmd.Env = s.environment()
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -86,7 +92,7 @@ func (s *stage) read(p *process, out io.Reader) {
 		at, line := s.clock.Now(), lines.Text()
 		s.note(p.name, line, at)
 		if strings.HasSuffix(line, "in progress") && strings.HasPrefix(line, "worker ") {
-			continue // ten tasks that say so each second hide what changes
+			continue // ten tasks that print this every second hide what changes
 		}
 		s.say(at, p.name, line)
 		select {
@@ -96,8 +102,8 @@ func (s *stage) read(p *process, out io.Reader) {
 	}
 }
 
-// note takes from a line what it says about holding something: the lock between "starting work" and "suspending work",
-// a task between its start and its end.
+// note tells the ledger what a line says. A process holds the lock between "starting work" and "suspending work", and a
+// task between its "starting" and its "done".
 func (s *stage) note(who, line string, at clock.Instant) {
 	ends := func(what string) {
 		s.ledger.end(at, func(h hold) bool { return h.who == who && h.what == what })
@@ -114,7 +120,7 @@ func (s *stage) note(who, line string, at clock.Instant) {
 	}
 }
 
-// stop asks the process to end in order and waits until it has; its exit code must be 0.
+// stop asks the process to shut down and waits until it has ended. Its exit code must be 0.
 func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop %s: %w", p.name, err)
@@ -136,19 +142,19 @@ func (p *process) alive() bool {
 	}
 }
 
-// kill ends the process without a word from it.
+// kill ends the process with SIGKILL.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.ended
 }
 
-// firstLine waits for the line by which a process says that it is ready.
+// firstLine waits for the first line of a process, which says that it is ready.
 func (p *process) firstLine(ctx context.Context) (string, error) {
 	select {
 	case line := <-p.ready:
 		return line, nil
 	case <-p.ended:
-		return "", fmt.Errorf("%s has ended instead of getting ready: %v", p.name, p.err)
+		return "", fmt.Errorf("%s ended before it was ready: %v", p.name, p.err)
 	case <-ctx.Done():
 		return "", fmt.Errorf("await %s: %w", p.name, context.Cause(ctx))
 	}
