@@ -73,7 +73,7 @@ func (ds *deadlines) expired(now clock.Instant) *deadline {
 	return heap.Pop(&ds.heap).(*deadline)
 }
 
-// expire ends the sessions and the waiting acquires whose deadline has come.
+// expire ends the sessions and the waiting acquires whose deadline is due.
 func (n *Node) expire(fx *Effects) {
 	for d := n.deadlines.expired(n.now); d != nil; d = n.deadlines.expired(n.now) {
 		if d.session != nil {

@@ -12,8 +12,8 @@ type link struct {
 	data          []byte
 	owner         bool
 
-	// The latest acquire for the link, to be answered when the wait ends. The stream is only notified while the session
-	// is attached to it: after a re-attach nobody is notified (A8).
+	// The latest acquire for the link, which is answered when the wait ends. The stream gets the answer only if the
+	// session is still attached to it. After a re-attach nobody is notified (A8).
 	stream StreamID
 	req    uint64
 

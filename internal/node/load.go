@@ -80,7 +80,7 @@ func (l *loader) add(r Record) error {
 	return nil
 }
 
-// splitKey returns the kind of a key and the ids in it. A key with an id of zero is not ok.
+// splitKey returns the kind of a key and the ids in it. It returns false if the key is malformed or an id is zero.
 func splitKey(key []byte) (kind byte, ids [2]uint64, ok bool) {
 	if len(key) == 0 {
 		return 0, ids, false

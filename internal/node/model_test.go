@@ -92,7 +92,7 @@ func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply
 		m.detach(r.Stream)
 	case node.Abandon:
 		m.abandon(r.Stream)
-	case node.Expire: // A12, as if the deadline had come
+	case node.Expire: // A12, as if the deadline were due
 		if s := m.session(r.Session); s != nil && s.stream == 0 {
 			m.destroy(s)
 		}

@@ -47,9 +47,9 @@ func New() *Node {
 	}
 }
 
-// Apply advances the node to now, handles one request, and adds the effects of both to fx. If now is before the now of
-// an earlier call, the earlier call's value applies. Deadlines that have come by now take effect before the request, so
-// a late request cannot save a session that has expired.
+// Apply advances the node to now, handles one request, and adds the effects of both to fx. If now is earlier than in a
+// previous call, the time of that call applies instead. Deadlines that are due at now take effect before the request,
+// so a late request cannot save a session that has expired.
 //
 // Of the deadlines at the same instant, those of sessions come first, by session id, then those of waiters, by order
 // id. A waiter that becomes eligible at the instant of its own deadline is therefore granted, not timed out.

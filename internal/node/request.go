@@ -32,9 +32,9 @@ type (
 	// the session is destroyed (A11).
 	Abandon struct{ Stream StreamID }
 
-	// Expire ends a detached session before its deadline, with the effects of the deadline (A12). The caller knows that
-	// no client is left that could come back to the session. Expire does nothing if the session is attached again or has
-	// already ended. There is no answer.
+	// Expire ends a detached session before its deadline, with the same effects as the deadline (A12). It is for callers
+	// that know that no client is left that could come back to the session. It does nothing if the session is attached
+	// again or has already ended. There is no answer.
 	Expire struct{ Session uint64 }
 
 	// Stop destroys the session (A14). The answer is Stopped, or Failure if the session is not attached to the stream.

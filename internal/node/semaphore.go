@@ -99,7 +99,7 @@ func (n *Node) creatable(r Create) fault {
 	return n.roomForSemaphore()
 }
 
-// writable makes the checks of admissible for a request that also carries the data of a semaphore.
+// writable makes the checks of admissible and also checks the size of the data.
 func (n *Node) writable(from From, name string, data []byte) fault {
 	if len(name) <= maxNameSize && len(data) > maxDataSize {
 		return fault{BadRequest, "Semaphore data is too large"}

@@ -16,8 +16,8 @@ type SessionState struct {
 	Description string
 }
 
-// Snapshot copies the state that can change and shares the rest, with few allocations. The caller has exclusive use of
-// the node only for the time of this copy, and can process the result afterwards.
+// Snapshot copies the state that can change and shares the rest, with few allocations. The caller needs exclusive
+// access to the node only during this call, and can process the result later.
 func (n *Node) Snapshot() *Snapshot {
 	s := &Snapshot{
 		Sessions:   make([]SessionState, 0, len(n.sessions)),
