@@ -49,6 +49,8 @@ type Client struct {
 	clock clock.Clock
 	log   *slog.Logger // nil: silent
 
+	opened func(clientconfig.Session) // nil: does nothing
+
 	mu       sync.Mutex // guards the rest
 	sessions map[*Session]struct{}
 	driver   *ydb.Driver // to be closed with the client; nil: it is borrowed
@@ -114,7 +116,7 @@ func New(db *ydb.Driver, opts ...Option) *Client {
 func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
 	return &Client{
 		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
-		clock: cfg.Clock, log: cfg.Logger,
+		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened,
 		sessions: make(map[*Session]struct{}),
 	}
 }
@@ -175,6 +177,9 @@ func (c *Client) Session(
 		s.lifeline.Release()
 
 		return nil, fmt.Errorf("open session on node %q: the client is closed", path)
+	}
+	if c.opened != nil {
+		c.opened(probe{s})
 	}
 	if err := s.awaitStart(ctx); err != nil {
 		return nil, err

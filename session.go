@@ -33,12 +33,13 @@ type Session struct {
 
 	deadline atomic.Int64 // a clock.Instant: until when the session is surely alive; 0: it is not
 
-	mu      sync.Mutex // guards core, streams, silent, wakeAt, lost, lastDeadline
+	mu      sync.Mutex // guards core, streams, silent, wakeAt, timer (but not the receive from it), lost, lastDeadline
 	core    *session.Core
 	streams map[session.StreamID]*stream
 	silent  *stream // the last one, if it was left for its silence
 	wakeAt  clock.Instant
-	lost    error // why the last stream ended, or the session did
+	timer   clock.Timer // rings at wakeAt, or earlier
+	lost    error       // why the last stream ended, or the session did
 
 	lastDeadline clock.Instant // the last one that was not 0
 	journal      *journal
@@ -47,7 +48,6 @@ type Session struct {
 	dismissed chan struct{}      // closed by dismiss
 	dismiss   func()             // says that nobody works under the session any more
 
-	poke    chan struct{} // capacity 1: wakeAt has come nearer
 	started chan struct{} // closed by the first Started
 	closed  chan struct{} // closed by Closed
 	gone    bool          // set before that: the server has no such session any more
@@ -64,7 +64,7 @@ func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 	s := &Session{
 		client: c, path: cfg.Path, base: context.WithoutCancel(ctx),
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
-		poke: make(chan struct{}, 1), started: make(chan struct{}), closed: make(chan struct{}),
+		timer: c.clock.NewTimer(), started: make(chan struct{}), closed: make(chan struct{}),
 		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout, dismissed: make(chan struct{}),
 	}
 	s.dismiss = sync.OnceFunc(func() { close(s.dismissed) })
@@ -129,13 +129,10 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	if deadline != 0 {
 		s.lastDeadline = deadline
 	}
-	sooner := fx.Wake != 0 && (s.wakeAt == 0 || fx.Wake < s.wakeAt)
-	if s.wakeAt = fx.Wake; sooner {
-		select {
-		case s.poke <- struct{}{}:
-		default:
-		}
+	if sooner := fx.Wake != 0 && (s.wakeAt == 0 || fx.Wake < s.wakeAt); sooner {
+		s.timer.Set(now, fx.Wake)
 	}
+	s.wakeAt = fx.Wake
 }
 
 // perform does one thing that the core says. It is called with mu held and does not block.
@@ -187,24 +184,29 @@ func (s *Session) perform(a session.Action) {
 func (s *Session) tick() {
 	defer s.client.remove(s)
 	defer s.endLifeline()
-	clk := s.client.clock
-	timer := clk.NewTimer()
-	defer timer.Stop()
 	for {
-		s.mu.Lock()
-		at := s.wakeAt
-		s.mu.Unlock()
-		timer.Stop()
-		if at != 0 {
-			timer.Set(clk.Now(), at)
-		}
 		select {
-		case <-timer.C():
+		case <-s.timer.C():
 			s.do(s.core.Tick)
-		case <-s.poke:
+			s.setTimer()
 		case <-s.closed:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.timer.Stop()
+
 			return
 		}
+	}
+}
+
+// setTimer sets the timer again after it has rung.
+func (s *Session) setTimer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wakeAt != 0 {
+		s.timer.Set(s.client.clock.Now(), s.wakeAt)
+	} else {
+		s.timer.Stop()
 	}
 }
 
@@ -268,6 +270,17 @@ func (s *Session) SessionID() uint64 {
 
 // Reconnect cuts the stream and opens another; for tests.
 func (s *Session) Reconnect() { s.do(s.core.Reconnect) }
+
+// probe is how tenuretest looks at a session.
+type probe struct{ *Session }
+
+// Apart implements clientconfig.Session.
+func (p probe) Apart() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return p.core.Apart()
+}
 
 // alive reports whether the session is surely alive now.
 func (s *Session) alive() bool { return s.client.clock.Now() < clock.Instant(s.deadline.Load()) }

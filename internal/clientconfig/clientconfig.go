@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/clock"
 )
@@ -25,6 +26,15 @@ type Config struct {
 	Clock          clock.Clock       // times sessions and leases; nil: the system's clock
 	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout
 	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
+	Opened         func(Session)     // receives each session before its first answer; nil: it is not called
+}
+
+// Session is a session of the client as tenuretest sees it.
+type Session interface {
+	coordination.Session
+
+	// Apart reports whether the session has no stream and waits for a timer before it opens one, or is over.
+	Apart() bool
 }
 
 // New returns the settings that the options make. It skips nil options and replaces zero values by their defaults.

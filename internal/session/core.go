@@ -94,6 +94,9 @@ func New(cfg Config) *Core {
 // ID returns the session's id; 0 before the first Started.
 func (c *Core) ID() uint64 { return c.id }
 
+// Apart reports whether the session has no stream and Tick opens the next one, or whether it is over.
+func (c *Core) Apart() bool { return c.phase == apart || c.phase == over }
+
 // Deadline returns until when the session is surely alive: 0 before it is started, and when it is over.
 func (c *Core) Deadline() clock.Instant {
 	if c.phase == over || c.cause != nil {
