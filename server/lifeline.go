@@ -135,6 +135,8 @@ func (r *reaper) run(ctx context.Context) {
 		}
 		if next != 0 {
 			timer.Set(now, next)
+		} else {
+			timer.Stop()
 		}
 		select {
 		case <-timer.C():

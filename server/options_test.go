@@ -15,7 +15,7 @@ func TestNew_Options(t *testing.T) {
 	require.ErrorContains(t, err, "WithDataDir: the directory is empty")
 
 	_, err = server.New(server.WithDatabase(""))
-	require.ErrorContains(t, err, `database ""`)
+	require.ErrorContains(t, err, `database name ""`)
 
 	srv, err := server.New(nil, server.WithLogger(nil))
 	require.NoError(t, err)

@@ -20,6 +20,9 @@ const (
 	maxBatchBytes   = 4 << 20 // of records, likewise
 )
 
+// rung is no instant: the timer has rung, perhaps early, and is set or stopped when what was due is done.
+const rung clock.Instant = -1
+
 // owner owns one coordination node: only its goroutine touches the state machine. Requests come in through submit.
 // A batch of them is applied, then committed in one durable write, and only then are its replies released; while it
 // commits, the next batch is applied.
@@ -42,7 +45,7 @@ type owner struct {
 	node    *node.Node
 	reaper  *reaper // nil: the server knows no lifelines
 	timer   clock.Timer
-	wakeAt  clock.Instant // what timer is set to; zero: it is not
+	wakeAt  clock.Instant // what timer is set to; zero: it is not; rung: it has rung
 	streams map[node.StreamID]*stream
 	next    batch // applied, not yet handed on: nothing of it may be said, reads included
 	spare   batch
@@ -61,6 +64,7 @@ type ownerEnv struct {
 type input struct {
 	req    node.Request
 	stream *stream
+	expiry *expiry // if it is not nil, the rest is
 }
 
 type batch struct {
@@ -187,7 +191,7 @@ func (o *owner) serve(ctx context.Context) error {
 		case look := <-o.looks:
 			o.next.looks = append(o.next.looks, seen{o.node.Snapshot(), look})
 		case <-o.timer.C():
-			o.wakeAt = 0 // if it rang early, it is set again
+			o.wakeAt = rung
 			o.apply(input{req: node.Tick{}})
 		case out <- o.next:
 			o.next, flying = o.spare, true
@@ -230,6 +234,11 @@ func (o *owner) arrived(first input) []input {
 func (o *owner) apply(chunk ...input) {
 	now := o.env.clock.Now()
 	for _, in := range chunk {
+		if in.expiry != nil {
+			o.expire(now, in.expiry)
+
+			continue
+		}
 		var session uint64 // an existing one that gets a stream, or loses it
 		switch r := in.req.(type) {
 		case node.Attach:

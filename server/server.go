@@ -91,6 +91,9 @@ func New(opts ...Option) (*Server, error) {
 	}
 	s.nodes = newNodes(tree, &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines}, s.fail)
 	s.grpc = s.newGRPC()
+	if c.Control != nil {
+		c.Control.Expire = s.expire
+	}
 
 	return s, nil
 }

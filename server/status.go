@@ -132,6 +132,12 @@ func (o *owner) snapshot(ctx context.Context) (*node.Snapshot, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+
+	return o.await(ctx, look)
+}
+
+// await returns what the owner sends, or why nothing comes.
+func (o *owner) await(ctx context.Context, look look) (*node.Snapshot, error) {
 	select {
 	case s := <-look:
 		return s, nil

@@ -67,12 +67,14 @@ func serveSession(
 		log:    nodes.env.log.With("node", o.path, "stream", uint64(id)),
 		outbox: newOutbox(), attached: make(chan struct{}), ended: make(chan struct{}),
 	}
-	if o.submit(input{wire.Attach(id, start), s}) {
-		defer o.submit(input{node.Detach{Stream: id}, s}) // A10
+	timer := s.clock.NewTimer()
+	defer timer.Stop() // after the Detach: on a clock that is moved, no time passes before it
+	if o.submit(input{req: wire.Attach(id, start), stream: s}) {
+		defer o.submit(input{req: node.Detach{Stream: id}, stream: s}) // A10
 	}
 	running.Go(func() { s.guarded(s.read) })
 	running.Go(func() { s.guarded(s.write) })
-	s.guarded(s.watch)
+	s.guarded(func() error { return s.watch(timer) })
 	s.outbox.close()
 
 	return s.err
@@ -112,10 +114,7 @@ func (s *stream) guarded(f func() error) {
 }
 
 // watch pings until the stream has ended, or is to end because a pong is missing or the node is gone.
-func (s *stream) watch() error {
-	timer := s.clock.NewTimer()
-	defer timer.Stop()
-
+func (s *stream) watch(timer clock.Timer) error {
 	attached := s.attached
 	for {
 		select {
@@ -126,13 +125,13 @@ func (s *stream) watch() error {
 			if !s.ping() {
 				s.fail(node.Timeout, "Ping timeout") // P2
 
-				return s.awaitEnd(timer)
+				return s.awaitEnd()
 			}
 			s.setPing(timer)
 		case <-s.owner.done:
 			s.fail(node.Unavailable, s.owner.reason())
 
-			return s.awaitEnd(timer)
+			return s.awaitEnd()
 		case <-s.grpc.Context().Done(): // read sees that too, but not before the attach has answered
 			return status.FromContextError(s.grpc.Context().Err()).Err()
 		case <-s.ended:
@@ -157,7 +156,9 @@ func (s *stream) ping() bool {
 }
 
 // awaitEnd gives write a moment to deliver the last message.
-func (s *stream) awaitEnd(timer clock.Timer) error {
+func (s *stream) awaitEnd() error {
+	timer := s.clock.NewTimer()
+	defer timer.Stop()
 	now := s.clock.Now()
 	timer.Set(now, now.Add(lastWord))
 	select {
@@ -253,5 +254,5 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 	}
 	_, stop := req.(node.Stop)
 
-	return s.owner.submit(input{req, s}) && !stop // A14: nothing behind SessionStop is served
+	return s.owner.submit(input{req: req, stream: s}) && !stop // A14: nothing behind SessionStop is served
 }

@@ -2,9 +2,11 @@
 package serverconfig
 
 import (
+	"context"
 	"log/slog"
 
 	"tenure/internal/clock"
+	"tenure/internal/node"
 	"tenure/internal/store"
 )
 
@@ -16,6 +18,15 @@ type Config struct {
 	Store     store.Store  // keeps the records; the server closes it. nil: chosen by DataDir
 	Clock     clock.Clock  // times sessions, waiters and pings. nil: the machine's lease clock
 	Lifelines Lifelines    // nil: detached sessions end only by their timeouts
+	Control   *Control     // New fills it in; nil: nothing controls the server
+}
+
+// Control lets tenuretest act on the nodes of a server.
+type Control struct {
+	// Expire ends sessions as if their timeouts had passed; those that are attached are detached first. It calls choose
+	// with the state of each node and ends the sessions that choose returns. It returns when that is durable, and every
+	// request that reached a node before the call has been applied.
+	Expire func(ctx context.Context, choose func(path string, node *node.Snapshot) []uint64) error
 }
 
 // Lifelines reports sessions whose processes are gone. A process that works under a session keeps the session's

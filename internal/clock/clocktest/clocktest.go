@@ -1,0 +1,159 @@
+// Package clocktest provides a clock that a test can move forward.
+package clocktest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tenure/internal/clock"
+)
+
+// Clock runs with real time and can be moved forward in addition. Its methods may be called from several goroutines.
+//
+// For Step it knows more of its timers than other clocks do: a timer that has rung counts as pending until its owner
+// calls Set or Stop. So the owner of a timer must call one of them when it has done what was due, and not before.
+type Clock struct {
+	base clock.Clock
+
+	mu      sync.Mutex // guards the rest, and the fields of the timers
+	offset  time.Duration
+	armed   map[*timer]struct{}
+	pending int           // timers that have rung and whose owners are not done
+	quiet   chan struct{} // closed when pending becomes 0; nil while it is
+}
+
+var _ clock.Clock = (*Clock)(nil)
+
+// New returns a clock that has not been moved.
+func New() *Clock { return &Clock{base: clock.Go(), armed: make(map[*timer]struct{})} }
+
+// Now implements clock.Clock.
+func (c *Clock) Now() clock.Instant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.now()
+}
+
+// now is called with mu held.
+func (c *Clock) now() clock.Instant { return c.base.Now().Add(c.offset) }
+
+// Time implements clock.Clock. Dates move with the clock.
+func (c *Clock) Time(i clock.Instant) time.Time { return c.base.Time(i) }
+
+// NewTimer implements clock.Clock.
+func (c *Clock) NewTimer() clock.Timer { return &timer{clock: c, c: make(chan time.Time, 1)} }
+
+// Step moves the clock to the next instant at which a timer rings, but no further than to limit, and lets the timers
+// ring that are due then. It reports whether the clock has reached limit. Call Settle before and after it.
+func (c *Clock) Step(limit clock.Instant) (reached bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	now := c.now()
+	to := max(now, limit)
+	for t := range c.armed {
+		to = min(to, max(now, t.at))
+	}
+	c.offset += to.Sub(now)
+	for t := range c.armed {
+		t.ringIfDue(c.now())
+	}
+
+	return to >= limit
+}
+
+// Settle returns when no timer is pending, or with the error of ctx.
+func (c *Clock) Settle(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		quiet := c.quiet
+		c.mu.Unlock()
+		if quiet == nil {
+			return nil
+		}
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+type timer struct {
+	clock *Clock
+	c     chan time.Time // capacity 1; filled and emptied with clock.mu held, and emptied by the owner too
+
+	at      clock.Instant // 0: the timer is not set, or has rung
+	pending bool
+	wake    *time.Timer // rings the timer when real time reaches it; nil until the first Set
+}
+
+func (t *timer) C() <-chan time.Time { return t.c }
+
+// Set reads the clock again: it may have been moved since the caller did.
+func (t *timer) Set(_, at clock.Instant) {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+
+	t.done()
+	now := t.clock.now()
+	t.at = at
+	t.clock.armed[t] = struct{}{}
+	wait := max(0, at.Sub(now))
+	if t.wake == nil {
+		t.wake = time.AfterFunc(wait, t.reached)
+	} else {
+		t.wake.Reset(wait)
+	}
+}
+
+func (t *timer) Stop() {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+
+	t.done()
+	if t.wake != nil {
+		t.wake.Stop()
+	}
+}
+
+// reached is called when real time alone has reached the instant, or, late, after Step has.
+func (t *timer) reached() {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+
+	t.ringIfDue(t.clock.now())
+}
+
+// ringIfDue is called with clock.mu held.
+func (t *timer) ringIfDue(now clock.Instant) {
+	if t.at == 0 || t.at > now {
+		return
+	}
+	t.at, t.pending = 0, true
+	delete(t.clock.armed, t)
+	t.c <- time.Time{} // done has emptied it
+	if t.clock.pending++; t.clock.pending == 1 {
+		t.clock.quiet = make(chan struct{})
+	}
+}
+
+// done unsets the timer and takes back a ring that nobody has received. It is called with clock.mu held.
+func (t *timer) done() {
+	t.at = 0
+	delete(t.clock.armed, t)
+	select {
+	case <-t.c:
+	default:
+	}
+	if !t.pending {
+		return
+	}
+	t.pending = false
+	if t.clock.pending--; t.clock.pending == 0 {
+		close(t.clock.quiet)
+		t.clock.quiet = nil
+	}
+}
