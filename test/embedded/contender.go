@@ -23,6 +23,7 @@ const Node = tenure.EmbeddedDatabase + "/contenders"
 // Role selects how a contender acquires its tasks.
 type Role string
 
+// Roles of contenders.
 const (
 	Locker Role = "locker" // with package lock, in a new session each time
 	Holder Role = "holder" // with package tenure, in one session
