@@ -1,23 +1,25 @@
-// Package embedded is the server that needs no installation: of the processes of one machine that use a state
-// directory, one hosts the server inside itself, and all, that one too, are its clients over a Unix socket.
+// Package embedded implements the server that needs no installation. Of the processes on a machine that use the same
+// state directory, one hosts the server inside itself. All of them, including the host, are clients of the server and
+// connect to it over a Unix socket.
 //
-// What is in the directory:
+// The state directory contains:
 //
-//	LOCK, OWNER, ...   the store, see pebblestore; who has its lock is the host
-//	socket             the host's, for the protocol
-//	status             the host's, for people, see Report
-//	lifelines/         a file for each session, see Lifeline
+//	LOCK, OWNER, ...   the store (see pebblestore); the process that holds its lock is the host
+//	socket             the host's socket for the protocol
+//	status             the host's socket for status reports (see Report)
+//	lifelines/         one file per session (see Lifeline)
 //
-// A client that wants a connection dials the socket; if nobody serves there it tries to open the store, and if it can,
-// it serves ([Local.Dial]). So a host is replaced by whoever notices first that it is gone, within milliseconds, and
-// nobody has to notice who needs nothing. Sessions outlive a host by their timeouts, as they outlive a server.
+// A client connects by dialing the socket. If no process serves there, the client tries to open the store and then
+// serves itself (see [Local.Dial]). So when a host is gone, the first client that notices replaces it within
+// milliseconds. A client that needs no connection has nothing to do. As with a separate server, sessions survive the
+// loss of the host for the length of their timeouts.
 //
-// Rules, which comments and tests cite:
+// Comments and tests refer to these rules by number:
 //
-//	E1 Only who has the store's lock serves, removes a socket that somebody left, or makes one.
-//	E2 A socket is removed before the lock is given up, never after.
-//	E3 A client has locked the lifeline of a session before it starts the session, and keeps it locked until nobody
-//	   works under the session, and there until the session is over.
-//	E4 A session ends before its timeout only if its lifeline's file is there and nobody has it locked.
-//	E5 No process id counts for anything: processes of several containers may share the directory.
+//	E1 Only the process that holds the store's lock may serve, create a socket, or remove a left-over one.
+//	E2 The host removes its sockets before it releases the store's lock, never after.
+//	E3 A client locks the lifeline of a session before it starts the session. It keeps the lifeline locked until no
+//	   process works under the session, and keeps the file in place until the session has ended.
+//	E4 A session ends before its timeout only if the file of its lifeline exists and no process has it locked.
+//	E5 Process ids never decide anything, because processes in different containers may share the directory.
 package embedded

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock locks the file, unless somebody else has done that. Here and not in a library of file locks, since those keep
-// the descriptor to themselves, which a lifeline hands to other processes.
+// tryLock tries to lock the file and reports whether it did. It does not use a library of file locks, because these do
+// not give access to the descriptor, which a lifeline passes on to other processes.
 func tryLock(f *os.File) (bool, error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -26,7 +26,7 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// lockError says why a file in the state directory can't be locked, and what to do.
+// lockError returns the error for a file in the state directory that cannot be locked.
 func lockError(path string, err error) error {
 	for _, none := range []error{unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.EINVAL} {
 		if errors.Is(err, none) {

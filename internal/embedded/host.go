@@ -17,32 +17,32 @@ import (
 )
 
 const (
-	// farewell is how long a host that stops in order waits for clients to hear of it: who does not is perhaps stopped
-	// itself, and the others shall not wait for it.
+	// farewell is how long a host that shuts down cleanly waits until its clients have noticed. A client that does not
+	// notice in time may be stopped itself, and the other clients should not have to wait for it.
 	farewell = 200 * time.Millisecond
 
-	// sweepPeriod is the time between two looks for lifelines that nobody needs.
+	// sweepPeriod is the interval at which the host looks for lifelines that are no longer needed.
 	sweepPeriod = time.Minute
 
-	// placePeriod is the time between two looks whether the host is still the one that clients find.
+	// placePeriod is the interval at which the host checks that clients can still find its socket.
 	placePeriod = time.Second
 )
 
-// host is the server in this process.
+// host is the server inside this process.
 type host struct {
 	dir    *directory
 	log    *slog.Logger
 	server *server.Server
-	socket *socket      // the server's
-	people *http.Server // answers on the other one
+	socket *socket      // where the server listens
+	people *http.Server // answers requests for a Report on the other socket
 
-	running sync.WaitGroup // what goes on beside the server, until it stops
-	lost    error          // set by keepPlace, which is one of them
-	ended   chan struct{}  // closed when another process can host
+	running sync.WaitGroup // goroutines that run alongside the server and end with it
+	lost    error          // set by keepPlace before it returns
+	ended   chan struct{}  // closed when the server has stopped and another process can become the host
 }
 
-// newHost opens the store, which one process at a time can (E1), and serves until stop is called or something fails,
-// which failed is told.
+// newHost opens the store, which only one process at a time can do (E1), and serves until stop is called or an error
+// occurs. In the latter case it passes the error to failed.
 func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error) {
 	store, err := pebblestore.Open(dir.path, pebblestore.Options{Logger: log, LogSize: pebblestore.SmallLog})
 	if err != nil {
@@ -51,7 +51,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	lines := &lifelines{dir: dir.path}
 	srv, err := server.New(func(c *serverconfig.Config) { c.Store, c.Lifelines, c.Logger = store, lines, log })
 	if err != nil {
-		return nil, err // it has closed the store
+		return nil, err // server.New has closed the store
 	}
 	status, err := dir.listen(statusName)
 	if err != nil {
@@ -76,7 +76,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 		cancel()
 		_ = h.people.Close()
 		h.running.Wait()
-		_ = srv.Stop(context.Background()) // if it has failed, the store is to be given up
+		_ = srv.Stop(context.Background()) // releases the store if the server has failed
 		if err = cmp.Or(err, h.lost); err != nil {
 			failed(fmt.Errorf("the server in %q has stopped: %w", dir.path, err))
 		}
@@ -85,7 +85,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	return h, nil
 }
 
-// serving says whether this process still has the store.
+// serving reports whether the server still runs, which means that this process has the store open.
 func (h *host) serving() bool {
 	select {
 	case <-h.ended:
@@ -95,8 +95,8 @@ func (h *host) serving() bool {
 	}
 }
 
-// stop lets calls end, though not for long. Then another process can host: the sockets go before the store's lock does
-// (E2).
+// stop shuts the server down. Calls in progress have until farewell to end. When stop returns, another process can
+// become the host. The sockets are removed before the store's lock is released (E2).
 func (h *host) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
@@ -107,8 +107,9 @@ func (h *host) stop(ctx context.Context) error {
 	return err
 }
 
-// keepPlace stops the server, and with it who holds something by it, when clients do not find it any more: somebody has
-// removed the directory or what is in it, and who comes now begins anew. It returns when ctx ends.
+// keepPlace stops the server when its socket is no longer at its path, because the directory or its content was
+// removed. New clients cannot find this server then and start another one with an empty store, which may grant the same
+// locks. Stopping this server ends its sessions. keepPlace returns after that or when ctx ends.
 func (h *host) keepPlace(ctx context.Context) {
 	for clk := clock.Go(); clock.Pause(ctx, clk, placePeriod); {
 		if !h.socket.inPlace() {
@@ -123,7 +124,7 @@ func (h *host) keepPlace(ctx context.Context) {
 	}
 }
 
-// sweep removes lifelines that nobody needs, now and then until ctx ends.
+// sweep periodically removes lifelines that are no longer needed, until ctx ends.
 func (h *host) sweep(ctx context.Context, lines *lifelines) {
 	for clk := clock.Go(); clock.Pause(ctx, clk, sweepPeriod); {
 		if err := lines.sweep(); err != nil {

@@ -15,17 +15,17 @@ import (
 	"tenure/internal/clock"
 )
 
-// Lifeline is a locked file, by which a host sees whether anybody can still work under a session: the kernel unlocks it
-// when the last process that has it open is gone.
+// Lifeline is a locked file that shows the host whether any process can still work under a session. The kernel unlocks
+// the file when the last process that has it open ends.
 type Lifeline struct{ file *os.File }
 
-// Lifeline makes and locks the lifeline of the session with the protection key, which is started after that (E3).
-// Cut or Release it.
+// Lifeline creates and locks the lifeline of the session with the protection key. The caller must start the session
+// only after that (E3), and must call Cut or Release in the end.
 func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 	path := lifelinePath(l.dir.path, string(key))
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		if errors.Is(err, fs.ErrNotExist) { // somebody has removed the directory
+		if errors.Is(err, fs.ErrNotExist) { // the directory was removed
 			_ = os.MkdirAll(filepath.Dir(path), 0o700)
 			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		}
@@ -36,7 +36,7 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 		if locked && isAt(path, f) {
 			return &Lifeline{f}, nil
 		}
-		f.Close() // a host that tidies up has it for a moment, or has just removed it
+		f.Close() // a host has locked the file to look at it, or has just removed it
 		if err != nil {
 			return nil, fmt.Errorf("lock lifeline: %w", lockError(l.dir.path, err))
 		}
@@ -46,24 +46,25 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 	}
 }
 
-// File is the lifeline for processes that work under the session too: while one of them has it open, the session lives
-// as if its client did.
+// File returns the file, to be passed on to other processes that work under the session. While one of them has the file
+// open, the host treats the session as if its client were alive.
 func (l *Lifeline) File() *os.File { return l.file }
 
-// Cut says that nobody works under the session any more, as the end of the process would: a host that has the session
-// still ends it, unless another process has the lifeline.
+// Cut declares that this process no longer works under the session, as the end of the process would. If the session
+// still exists, the host ends it, unless another process has the file open.
 func (l *Lifeline) Cut() { _ = l.file.Close() }
 
-// Release says that the session is over on the server too. A nil Lifeline needs none.
+// Release removes the lifeline of a session that has ended on the server. It does nothing if l is nil.
 func (l *Lifeline) Release() {
 	if l == nil {
 		return
 	}
-	_ = os.Remove(l.file.Name()) // else the host does it
+	_ = os.Remove(l.file.Name()) // if this fails, the host removes it
 	_ = l.file.Close()
 }
 
-// lifelinePath does not tell the key, which is a secret between a session's client and the server.
+// lifelinePath returns the path of a lifeline. It contains a hash of the protection key and not the key itself, which
+// is a secret between the client of the session and the server.
 func lifelinePath(dir, key string) string {
 	name := sha256.Sum256([]byte(key))
 
@@ -80,15 +81,15 @@ func isAt(path string, f *os.File) bool {
 	return err == nil && os.SameFile(at, is)
 }
 
-// lifelines is the host's view of them. Its methods may be called from several goroutines.
+// lifelines is the host's view of all lifelines. Its methods are safe for concurrent use.
 type lifelines struct {
 	dir string // the state directory
 
-	mu  sync.Mutex          // held while one is looked at, so that a try never fails for another of ours
-	cut map[string]struct{} // files that sweep has found cut
+	mu  sync.Mutex          // guards cut; held during isCut, so that one call does not see the lock of another
+	cut map[string]struct{} // files that the last sweep found cut
 }
 
-// Cut reports whether all who could work under the session with the key are gone (E4).
+// Cut reports whether all processes that could work under the session with the key are gone (E4).
 func (l *lifelines) Cut(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,8 +97,8 @@ func (l *lifelines) Cut(key string) bool {
 	return isCut(lifelinePath(l.dir, key), func() {})
 }
 
-// sweep removes the files that were cut at the sweep before: a session whose lifeline is cut has been ended in the
-// meantime, if its node is in use.
+// sweep removes the files that were already cut at the previous sweep. In the meantime the server has ended their
+// sessions, at least those whose nodes are loaded.
 func (l *lifelines) sweep() error {
 	entries, err := os.ReadDir(filepath.Join(l.dir, lifelinesName))
 	if err != nil {
@@ -112,7 +113,7 @@ func (l *lifelines) sweep() error {
 	for _, e := range entries {
 		path := filepath.Join(l.dir, lifelinesName, e.Name())
 		_, again := before[path]
-		isCut(path, func() { // while it is locked: nobody can begin to use it
+		isCut(path, func() { // the file is locked here, so no client can start to use it
 			if again {
 				errs = append(errs, os.Remove(path))
 			} else {
@@ -124,11 +125,11 @@ func (l *lifelines) sweep() error {
 	return errors.Join(errs...)
 }
 
-// isCut reports whether the file is there and nobody has it locked, and then calls do while it is locked here.
+// isCut reports whether the file exists and no process has it locked. If so, it locks the file and calls do.
 func isCut(path string, do func()) bool {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return false // fs.ErrNotExist: its client has none, or is done with it
+		return false // fs.ErrNotExist: the client has no lifeline or has released it
 	}
 	defer f.Close()
 	if locked, err := tryLock(f); err != nil || !locked {

@@ -18,31 +18,31 @@ import (
 	"tenure/internal/store"
 )
 
-// Config says where the server is, and whom to tell what about it. The zero value works.
+// Config configures Open. The zero value works.
 type Config struct {
-	Dir    string            // state directory; empty: that of DefaultDir
-	Logger *slog.Logger      // of the server, while it is hosted here; nil: silent
-	Notice func(line string) // told what is waited for, and why this process can't serve; one call at a time
+	Dir    string            // state directory; "" means that of DefaultDir
+	Logger *slog.Logger      // used by the server while this process hosts it; nil means silent
+	Notice func(line string) // gets a line about a wait or about why this process cannot serve; calls do not overlap
 }
 
-// Local is a process's share in the embedded server of a state directory: its way to whoever hosts it, and its
-// readiness to be that. Its methods may be called from several goroutines.
+// Local connects a process to the embedded server of a state directory, and hosts the server if no other process does.
+// Its methods are safe for concurrent use.
 type Local struct {
 	dir   *directory
 	log   *slog.Logger
 	clock clock.Clock
 	vigil vigil
-	ctx   context.Context // ends with Close, by errClosed
+	ctx   context.Context // Close cancels it with cause errClosed
 	end   context.CancelCauseFunc
 
-	mu   sync.Mutex // guards host, and holds the steps of its making together
-	host *host      // nil: it is not here
-	shut bool
+	mu   sync.Mutex // guards host and shut; held while a host starts or stops
+	host *host      // nil until this process becomes the host
+	shut bool       // set by Close
 }
 
-// Open makes sure of the directory, and that somebody serves there: another process, or from now on this one. What
-// keeps this process from serving is an error if nobody else does. It waits while another one seems about to serve,
-// until ctx ends.
+// Open prepares the directory and ensures that a process serves there: another process or, from now on, this one. If no
+// process serves and this one cannot, Open returns the reason. If another process has the store but does not serve yet,
+// Open waits for it until ctx ends.
 func Open(ctx context.Context, c Config) (*Local, error) {
 	if c.Dir == "" {
 		choice, err := DefaultDir(os.LookupEnv)
@@ -72,11 +72,11 @@ func Open(ctx context.Context, c Config) (*Local, error) {
 	return l, conn.Close()
 }
 
-// Dial connects to the host. If there is none, this process becomes it. It waits for another one that is about to
-// serve, until ctx ends.
+// Dial connects to the host. If there is none, this process becomes the host. If another process has the store but does
+// not serve yet, or if this process cannot serve, Dial tries again until ctx ends.
 func (l *Local) Dial(ctx context.Context) (net.Conn, error) { return l.dial(ctx, false) }
 
-// dial tries until it has a connection or ctx ends; first: what keeps this process from serving ends it too.
+// dial tries until it has a connection or ctx ends. If first is true, it also ends when this process cannot serve.
 func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -89,7 +89,7 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 	for {
 		conn, err := l.connect(ctx)
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-			<-ctx.Done() // the dialer may have seen its deadline first
+			<-ctx.Done() // the dialer may notice the deadline before ctx ends
 		}
 		switch {
 		case err == nil:
@@ -104,7 +104,7 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 		switch made, err := l.serve(); {
 		case made:
 			continue
-		case err == nil, errors.Is(err, store.ErrLocked): // whoever has the store will serve soon, or stops right now
+		case err == nil, errors.Is(err, store.ErrLocked): // the process that has the store will serve or is stopping
 		case first, errors.Is(err, errClosed):
 			return nil, err
 		default:
@@ -114,7 +114,8 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 	}
 }
 
-// gaveUp says why a dial ends without a connection; waited: another process did not serve.
+// gaveUp returns the error of a dial that ends without a connection. If waited is true, the error names the process
+// that the dial was waiting for.
 func (l *Local) gaveUp(ctx context.Context, waited bool) error {
 	switch {
 	case l.ctx.Err() != nil:
@@ -126,7 +127,7 @@ func (l *Local) gaveUp(ctx context.Context, waited bool) error {
 	}
 }
 
-// newPauses begins with the time that a host needs to begin or end its service.
+// newPauses returns the pauses between attempts. The first is about the time that a host needs to start or stop.
 func newPauses() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = time.Millisecond, 100*time.Millisecond
@@ -135,8 +136,8 @@ func newPauses() *backoff.ExponentialBackOff {
 	return b
 }
 
-// connect returns a connection over which the host has spoken: the kernel connects to a process, too, that is stopped
-// or about to die.
+// connect returns a connection on which the host has sent its first byte. Without that byte the host may be stopped or
+// about to die, since the kernel accepts connections on its behalf.
 func (l *Local) connect(ctx context.Context) (net.Conn, error) {
 	address, err := l.dir.address(socketName)
 	if err != nil {
@@ -148,18 +149,18 @@ func (l *Local) connect(ctx context.Context) (net.Conn, error) {
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	spoken := &spokenConn{Conn: conn, first: make([]byte, 1)}
-	if _, err := io.ReadFull(conn, spoken.first); err != nil { // gRPC's server begins by its settings
+	if _, err := io.ReadFull(conn, spoken.first); err != nil { // a gRPC server starts by sending its settings
 		return nil, errors.Join(err, conn.Close())
 	}
 
 	return spoken, nil
 }
 
-// spokenConn is a connection of which the first byte has been read.
+// spokenConn is a connection whose first byte has already been read.
 type spokenConn struct {
 	net.Conn
 
-	first []byte // until it is read again
+	first []byte // that byte, until Read returns it
 }
 
 func (c *spokenConn) Read(p []byte) (int, error) {
@@ -173,8 +174,8 @@ func (c *spokenConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// unserved says whether nobody serves at the socket now: there is none, or nobody listens, or who does takes no more
-// connections, or has died.
+// unserved reports whether err means that no process serves at the socket now: the socket does not exist, no process
+// listens on it, or the listening process accepts no more connections or has died.
 func unserved(err error) bool {
 	for _, e := range []error{
 		syscall.ENOENT, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.ECONNRESET, syscall.EPIPE, io.EOF,
@@ -187,7 +188,7 @@ func unserved(err error) bool {
 	return false
 }
 
-// reason returns the system's error without the names that the caller gives better.
+// reason returns the system's error in err without the operation and the names around it, which callers replace.
 func reason(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
@@ -198,7 +199,7 @@ func reason(err error) error {
 
 var errClosed = errors.New("the client of the embedded server is closed")
 
-// serve makes this process the host, unless it is that already.
+// serve makes this process the host, unless it already is.
 func (l *Local) serve() (made bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -217,7 +218,7 @@ func (l *Local) serve() (made bool, err error) {
 	return true, nil
 }
 
-// hosts says whether this process is the host.
+// hosts reports whether this process is the host.
 func (l *Local) hosts() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -225,14 +226,15 @@ func (l *Local) hosts() bool {
 	return l.host != nil && l.host.serving()
 }
 
-// Answered says that a session was heard of: whoever hosts is well.
+// Answered records that a session got an answer, so the host is alive.
 func (l *Local) Answered() { l.vigil.heard() }
 
-// Unanswered says that a session waits for an answer from now on.
+// Unanswered records that a session is now waiting for an answer.
 func (l *Local) Unanswered() { l.vigil.want() }
 
-// Close ends the process's share, and the calls of Dial that wait. If it is the host it lets calls end until ctx does,
-// and makes place for another process. Twice is fine.
+// Close disconnects from the server and ends waiting calls of Dial. If this process is the host, Close waits briefly
+// for calls in progress, until ctx ends at the latest, and stops the server so that another process can become the
+// host. Calling Close again has no effect.
 func (l *Local) Close(ctx context.Context) error {
 	l.end(errClosed)
 	l.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// address returns a name of the socket that the system takes: it has room for about a hundred bytes.
+// address returns a path of the socket that is short enough for the system, which allows about a hundred bytes.
 func (d *directory) address(name string) (string, error) {
 	path := d.join(name)
 	if len(path) <= maxSocketPath {
@@ -31,19 +31,19 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(at, bt)
 }
 
-// socket is a listener that knows its file.
+// socket is a listener on a Unix socket. It can tell whether the socket is still at its path.
 type socket struct {
 	net.Listener
 
 	path  string
 	file  os.FileInfo
-	close func() error // once: later another file may have the number of ours
+	close func() error // runs only once, since another socket may later have the same inode number
 }
 
-// listen makes the socket, in the place of one that a host has left which was killed. For the host alone (E1).
+// listen creates the socket. It replaces a socket that a killed host has left behind. Only the host may call it (E1).
 func (d *directory) listen(name string) (*socket, error) {
 	path := d.join(name)
-	if at, err := os.Lstat(path); err == nil && at.Mode().Type() != fs.ModeSocket { // it is not for us to remove
+	if at, err := os.Lstat(path); err == nil && at.Mode().Type() != fs.ModeSocket { // never remove a user's file
 		return nil, fmt.Errorf("state directory %q: %q is not a socket: move it away, or %s", d.path, path, another)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func (d *directory) listen(name string) (*socket, error) {
 		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: choose a directory on a local disk "+
 			"with --dir or TENURE_DIR", d.path, reason(err))
 	}
-	lis.SetUnlinkOnClose(false) // by name; see Close
+	lis.SetUnlinkOnClose(false) // it would not check which file has the name; see Close
 	file, err := os.Lstat(path)
 	if err != nil {
 		lis.Close()
@@ -69,7 +69,7 @@ func (d *directory) listen(name string) (*socket, error) {
 	s := &socket{Listener: lis, path: path, file: file}
 	s.close = sync.OnceValue(func() error {
 		if s.inPlace() {
-			_ = os.Remove(path) // what stays is removed by the next host
+			_ = os.Remove(path) // if this fails, the next host removes it
 		}
 
 		return lis.Close()
@@ -78,12 +78,13 @@ func (d *directory) listen(name string) (*socket, error) {
 	return s, nil
 }
 
-// inPlace says whether clients that look for the socket find it.
+// inPlace reports whether the socket is still at its path, where clients look for it.
 func (s *socket) inPlace() bool {
 	at, err := os.Lstat(s.path)
 
 	return err == nil && os.SameFile(at, s.file)
 }
 
-// Close removes the socket, but not that of another host, if somebody has replaced the directory. Twice is fine.
+// Close closes the listener and removes the socket. It does not remove the socket of another host, which may be at the
+// same path if the directory was replaced. Calling Close again has no effect.
 func (s *socket) Close() error { return s.close() }

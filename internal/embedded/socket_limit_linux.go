@@ -1,4 +1,5 @@
 package embedded
 
-// maxSocketPath is how many bytes the name of a socket may have: sun_path of sockaddr_un, without the zero at its end.
+// maxSocketPath is the maximum length of the path of a socket in bytes: the size of sun_path in sockaddr_un, minus the
+// terminating zero.
 const maxSocketPath = 107

@@ -12,27 +12,27 @@ import (
 	"tenure/internal/store/pebblestore"
 )
 
-// patience is how long somebody waits for a host's answer in silence.
+// patience is how long a caller waits for an answer of the host before it gets a notice.
 const patience = 2 * time.Second
 
-// vigil sees to it that nobody waits for a host without being told for whom. Its methods may be called from several
-// goroutines.
+// vigil ensures that no caller waits for the host without a notice that names the process it is waiting for. Its
+// methods are safe for concurrent use.
 type vigil struct {
 	clock  clock.Clock
 	dir    string
 	notice func(string)
 
-	waiting sync.WaitGroup // who may call notice
+	waiting sync.WaitGroup // goroutines that may call notice
 
-	mu     sync.Mutex          // guards the rest
-	heed   context.CancelFunc  // ends the wait; nil: nobody waits
-	said   map[string]struct{} // what was told since the host was heard: texts of silence and of causes
+	mu     sync.Mutex          // guards heed, said and closed
+	heed   context.CancelFunc  // ends the current wait; nil if no caller is waiting
+	said   map[string]struct{} // kinds of the notices since the host last answered; see tell
 	closed bool
 
-	telling sync.Mutex // one notice after the other
+	telling sync.Mutex // held during a call of notice, so that calls do not overlap
 }
 
-// want says that somebody waits for an answer of the host from now on.
+// want records that a caller is now waiting for an answer of the host.
 func (v *vigil) want() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -48,7 +48,7 @@ func (v *vigil) want() {
 	})
 }
 
-// heard says that the host has answered.
+// heard records that the host has answered.
 func (v *vigil) heard() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -59,7 +59,7 @@ func (v *vigil) heard() {
 	}
 }
 
-// spoken reports whether it was told already why the host is not heard.
+// spoken reports whether there was a notice since the host last answered.
 func (v *vigil) spoken() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -67,11 +67,12 @@ func (v *vigil) spoken() bool {
 	return len(v.said) > 0
 }
 
-// fault passes on why this process can't serve. Errors that differ only in what was done when the system's error came
-// count as one.
+// fault gives notice of the error that keeps this process from serving. Errors are of the same kind if they have the
+// same cause in the system, even if different operations failed.
 func (v *vigil) fault(err error) { v.tell(reason(err).Error(), err.Error()) }
 
-// tell passes a line on, unless one of the same kind was told and nothing has been heard since.
+// tell gives notice of the line, unless there was a notice of the same kind since the host last answered. The kind is
+// "" for the notice that the host does not answer, and the text of the cause for a fault.
 func (v *vigil) tell(kind, line string) {
 	v.telling.Lock()
 	defer v.telling.Unlock()
@@ -81,7 +82,8 @@ func (v *vigil) tell(kind, line string) {
 	}
 }
 
-// news says whether the kind is to be told, which close then waits for.
+// news reports whether a notice of the kind is due. If it is, the caller must call waiting.Done after the notice, and
+// close waits for that.
 func (v *vigil) news(kind string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -97,7 +99,7 @@ func (v *vigil) news(kind string) bool {
 	return true
 }
 
-// silent says who is waited for, and what can be done.
+// silent returns the notice that the host does not answer. It names the process and says what the user can do.
 func (v *vigil) silent() string {
 	who, known := pebblestore.Owner(v.dir)
 	here, err := os.Hostname()
@@ -123,7 +125,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// close ends the vigil; no notice comes after it.
+// close ends the vigil. When it has returned, no notice is in progress and none follows.
 func (v *vigil) close() {
 	v.mu.Lock()
 	v.closed = true
