@@ -79,7 +79,8 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	if dsn == "" {
 		return openEmbedded(ctx, cfg)
 	}
-	db, err := ydb.Open(ctx, dsn, ydb.WithAnonymousCredentials(), WithQuickReconnect())
+	driverOptions := append([]ydb.Option{ydb.WithAnonymousCredentials(), WithQuickReconnect()}, cfg.DriverOptions...)
+	db, err := ydb.Open(ctx, dsn, driverOptions...)
 	if err != nil {
 		return nil, err
 	}
