@@ -17,24 +17,25 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Again runs the test that calls it once more, in a process of its own with the attributes, and passes on what comes of
-// it. In that process it returns true. If the system does not allow the attributes, the test is skipped.
+// Again runs the calling test a second time, in a separate process with the attributes, and returns false after the
+// test has passed there. In the separate process it returns true. It fails the calling test if the test fails there,
+// and skips it if the system does not allow the attributes.
 func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 	t.Helper()
 	const name = "TENURE_TEST_AGAIN"
 	if os.Getenv(name) == t.Name() {
 		return true
 	}
-	// By this name another user can start it too: the directory in which a test is built is its builder's alone.
+	// Another user can execute this path too, which is not true of a path in the user's build directory.
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=1m")
 	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR=/tmp", noRest)
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
 	switch {
 	case refused(err):
-		t.Skipf("the system allows no such process: %v", err)
+		t.Skipf("the system does not allow such a process: %v", err)
 	case err != nil:
-		require.NoError(t, err, "in a process of its own: %s", out)
+		require.NoError(t, err, "in a separate process: %s", out)
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()):
 		t.Skip(string(out))
 	default:
@@ -44,10 +45,10 @@ func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 	return false
 }
 
-// noRest keeps the race detector, if it is on, from a second's rest at the end of a process.
+// noRest prevents the race detector, if it is enabled, from sleeping for a second when a process exits.
 const noRest = "GORACE=atexit_sleep_ms=0"
 
-// refused says whether the system does not let us have a process with namespaces of its own.
+// refused reports whether err means that the system does not allow a process with its own namespaces.
 func refused(err error) bool {
 	for _, e := range []error{syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSYS, syscall.ENOSPC} {
 		if errors.Is(err, e) {
@@ -58,7 +59,7 @@ func refused(err error) bool {
 	return false
 }
 
-// soon is the most that anything takes that is awaited here.
+// soon is the time limit for everything that the tests wait for.
 const soon = 20 * time.Second
 
 // await waits until the condition holds.

@@ -22,12 +22,12 @@ import (
 	"tenure"
 )
 
-// unhurried is a session timeout that is longer than the test: what comes sooner does not come by it.
+// unhurried is a session timeout that is longer than the test, so that no session ends because of it.
 const unhurried = 10 * time.Minute
 
-// TestContainers plays processes that share nothing but a directory, as a volume that each has in a place of its own:
-// pids, mounts, host names, networks and IPC are theirs alone. What is not in the directory, such as an abstract socket
-// or a port, the others do not find.
+// TestContainers runs processes that share only a directory, like containers that mount the same volume at different
+// paths. Each has its own pids, mounts, host name, network and IPC objects. So the processes cannot find each other by
+// anything outside the directory, such as an abstract socket or a port.
 func TestContainers(t *testing.T) {
 	t.Parallel()
 	if name := os.Getenv("TENURE_TEST_CONTAINER"); name != "" {
@@ -38,7 +38,7 @@ func TestContainers(t *testing.T) {
 	volume := t.TempDir()
 	require.NoError(t, os.Chmod(volume, 0o700)) //nolint:gosec // it is a directory
 
-	// They contend; the host and holder hands over.
+	// Two processes contend for the lock. The host holds it and hands it over.
 	a := startContainer(t, "a", volume)
 	a.await("open")
 	a.tell("acquire")
@@ -53,7 +53,7 @@ func TestContainers(t *testing.T) {
 	b.tell("release")
 	b.await("released")
 
-	// The host, which holds, is killed: the other one hosts, and holds.
+	// The host is killed while it holds the lock. The other process becomes the host and gets the lock.
 	a.tell("acquire")
 	last = a.acquired(last)
 	b.tell("acquire")
@@ -61,9 +61,9 @@ func TestContainers(t *testing.T) {
 	killed := time.Now()
 	a.kill()
 	last = b.acquired(last)
-	t.Logf("%v from the kill of host and holder to the next one", time.Since(killed))
+	t.Logf("%v from the kill of the host, which held the lock, to the next holder", time.Since(killed))
 
-	// One that holds and does not host is killed.
+	// A process that holds the lock and is not the host is killed.
 	c := startContainer(t, "c", volume)
 	c.await("open")
 	c.tell("acquire")
@@ -76,9 +76,10 @@ func TestContainers(t *testing.T) {
 	killed = time.Now()
 	c.kill()
 	last = b.acquired(last)
-	t.Logf("%v from the kill of the holder to the next one", time.Since(killed))
+	t.Logf("%v from the kill of the holder to the next holder", time.Since(killed))
 
-	// The host is stopped. Who comes is told, and of no pid that is another process where it is.
+	// The host is stopped. A new client gets a notice. The notice contains no kill command, because in the client's
+	// container the pid would be that of another process.
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGSTOP))
 	d := startContainer(t, "d", volume)
 	notice := d.await("notice")
@@ -88,7 +89,7 @@ func TestContainers(t *testing.T) {
 	require.NoError(t, b.cmd.Process.Signal(syscall.SIGCONT))
 	d.await("open")
 
-	// It goes in order, with what it held.
+	// The host shuts down cleanly and releases the lock.
 	d.tell("acquire")
 	d.await("waiting")
 	b.tell("close")
@@ -100,17 +101,17 @@ func TestContainers(t *testing.T) {
 	d.ends()
 	left, err := filepath.Glob(filepath.Join(volume, "lifelines", "*"))
 	require.NoError(t, err)
-	require.LessOrEqual(t, len(left), 2, "those of the two that were killed")
+	require.LessOrEqual(t, len(left), 2, "only the two killed processes may leave lifelines")
 	require.NoFileExists(t, filepath.Join(volume, "socket"))
 }
 
-// container is a process with namespaces of its own.
+// container is a process that has its own namespaces.
 type container struct {
 	t     *testing.T
 	name  string
 	cmd   *exec.Cmd
 	stdin io.Writer
-	lines chan string // what it says; closed when it has ended
+	lines chan string // lines of its standard output; closed when the process has ended
 }
 
 func startContainer(t *testing.T, name, volume string) *container {
@@ -138,7 +139,7 @@ func startContainer(t *testing.T, name, volume string) *container {
 	if err := cmd.Start(); err != nil {
 		for _, no := range []error{syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSYS, syscall.ENOSPC} {
 			if errors.Is(err, no) {
-				t.Skipf("the system allows no namespaces: %v", err)
+				t.Skipf("the system does not allow namespaces: %v", err)
 			}
 		}
 		require.NoError(t, err)
@@ -164,26 +165,26 @@ func (c *container) tell(command string) {
 	require.NoError(c.t, err)
 }
 
-// await waits until the process says what begins with the word, and nothing else before, and returns the rest.
+// await waits for the next line of the process, requires that it begins with the word, and returns the rest.
 func (c *container) await(word string) (rest string) {
 	c.t.Helper()
 	select {
 	case line := <-c.lines:
 		said, rest, _ := strings.Cut(line, " ")
 		if said == "skip" {
-			c.t.Skip("the system allows no such namespaces: " + rest)
+			c.t.Skip("the system does not allow such namespaces: " + rest)
 		}
 		require.Equal(c.t, word, said, "%s: %s", c.name, line)
 
 		return rest
 	case <-time.After(soon):
-		require.FailNow(c.t, c.name+" does not say "+word)
+		require.FailNow(c.t, c.name+" does not print "+word)
 
 		return ""
 	}
 }
 
-// acquired waits for the lock and returns its token, which is above the last one.
+// acquired waits until the process has the lock. It returns the token, which must be greater than last.
 func (c *container) acquired(last uint64) (token uint64) {
 	c.t.Helper()
 	line := c.await("acquired")
@@ -202,11 +203,11 @@ func (c *container) kill() {
 
 func (c *container) ends() {
 	c.t.Helper()
-	c.await("PASS") // the test's own word
+	c.await("PASS") // printed by package testing
 	require.NoError(c.t, c.cmd.Wait())
 }
 
-// contained is such a process. It does what it is told, and says what has come of it.
+// contained is the program of a container. It reads commands from standard input and prints their results.
 func contained(t *testing.T, name string) {
 	t.Helper()
 	if err := moveIn(name, os.Getenv("VOLUME"), os.Getenv("PLACE")); err != nil {
@@ -242,7 +243,7 @@ func contained(t *testing.T, name string) {
 	}
 }
 
-// obtain gets the lock, and says it if it has to wait.
+// obtain acquires the lock, and prints "waiting" if it has to wait.
 func obtain(t *testing.T, s coordination.Session) *tenure.Lease {
 	t.Helper()
 	leases := make(chan coordination.Lease, 1)
@@ -271,7 +272,7 @@ func obtain(t *testing.T, s coordination.Session) *tenure.Lease {
 	return l.(*tenure.Lease)
 }
 
-// moveIn makes the process a container of that name, with the volume in its place and nowhere else.
+// moveIn sets the host name of the container and mounts the volume at place and nowhere else.
 func moveIn(name, volume, place string) error {
 	if err := unix.Sethostname([]byte(name)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
@@ -287,7 +288,8 @@ func moveIn(name, volume, place string) error {
 			return fmt.Errorf("mount %s at %q: %w", m.source, m.target, err)
 		}
 	}
-	// In a container, an ordinary user may not have this; then it sees the pids of others, and has no use for them.
+	// Inside a container, an ordinary user may not be allowed to mount this. Then /proc shows the pids outside, which
+	// does no harm.
 	_ = unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 
 	return nil

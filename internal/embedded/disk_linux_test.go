@@ -26,7 +26,7 @@ import (
 const (
 	path = "/local/test"
 
-	// soon is the most that anything takes that is awaited here.
+	// soon is the time limit for everything that the tests wait for.
 	soon = 20 * time.Second
 )
 
@@ -35,7 +35,7 @@ func await(t *testing.T, what string, condition func() bool) {
 	require.Eventually(t, condition, soon, time.Millisecond, what)
 }
 
-// disk is a small one, for a state directory and a file that fills it.
+// disk is a small disk for a state directory. Filler is a file, or a directory of files, that fills the disk.
 type disk struct{ dir, state, filler string }
 
 func newDisk(t *testing.T, options string) *disk {
@@ -45,7 +45,7 @@ func newDisk(t *testing.T, options string) *disk {
 	return &disk{dir, filepath.Join(dir, "state"), filepath.Join(dir, "filler")}
 }
 
-// fill leaves so many pages free. It may be called again, for what has become free since.
+// fill fills the disk except for the given number of pages. It may be called again to fill space that was freed since.
 func (d *disk) fill(t *testing.T, pages int) {
 	t.Helper()
 	f, err := os.OpenFile(d.filler, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -61,7 +61,7 @@ func (d *disk) fill(t *testing.T, pages int) {
 	require.NoError(t, f.Truncate(max(0, end-int64(pages*page))))
 }
 
-// fillNames takes the names that the disk can still give to files.
+// fillNames creates files until the disk has no inodes left.
 func (d *disk) fillNames(t *testing.T) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(d.filler, 0o700))
@@ -77,17 +77,18 @@ func (d *disk) makeRoom(t *testing.T) {
 	require.NoError(t, os.RemoveAll(d.filler))
 }
 
-// requireFull holds that a line says what there is to do, and where.
+// requireFull requires that the line is one line that says what to do about the full disk.
 func (d *disk) requireFull(t *testing.T, line string) {
 	t.Helper()
 	require.NotContains(t, line, "\n")
 	require.Contains(t, line, fmt.Sprintf("no space left on device: free some space on the disk of %q", d.state))
 }
 
-// padding makes data large, so that the host soon needs more of the disk than it has taken in advance.
+// padding makes the data large, so that the host soon needs more space than it has reserved in advance.
 var padding = strings.Repeat(" and more", 1<<10)
 
-// crew is some clients of one server that do work under one lock, and what has been acknowledged to them.
+// crew consists of clients of one server that contend for one lock and do work under it. It records what was
+// acknowledged to them.
 type crew struct {
 	t       *testing.T
 	disk    *disk
@@ -95,10 +96,10 @@ type crew struct {
 	stop    context.CancelFunc
 	working sync.WaitGroup
 
-	mu     sync.Mutex // guards the rest, and what is said to be guarded by it
-	token  uint64     // the highest that was seen
-	holder *tenure.Lease
-	made   []string // semaphores
+	mu     sync.Mutex    // guards the fields below, and some fields of workers
+	token  uint64        // the greatest token so far
+	holder *tenure.Lease // the most recent lease
+	made   []string      // semaphores whose creation was acknowledged
 }
 
 type worker struct {
@@ -106,12 +107,13 @@ type worker struct {
 	name   string
 	client *tenure.Client
 
-	turns        int // guarded by crew.mu, like the rest
-	tried, acked int // the semaphore's data is one of these, or between them
-	told         []string
+	// These fields are guarded by crew.mu.
+	turns        int      // acknowledged updates
+	tried, acked int      // the semaphore's data has a number from acked to tried
+	told         []string // notices
 }
 
-// newCrew begins to work.
+// newCrew starts a crew.
 func newCrew(t *testing.T, d *disk, size int) *crew {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -123,7 +125,8 @@ func newCrew(t *testing.T, d *disk, size int) *crew {
 		w.client = client
 		c.workers = append(c.workers, w)
 	}
-	// Sessions that were lost while nobody served must not be waited for: a new host would give them all this time.
+	// A new host gives sessions this grace period. The crew must not wait that long for sessions that were lost while
+	// no process served.
 	longGrace := coordination.NodeConfig{SessionGracePeriodMillis: 30_000}
 	require.NoError(t, c.workers[0].client.CreateNode(ctx, path, longGrace))
 	for _, w := range c.workers {
@@ -145,7 +148,7 @@ func closeSoon(t *testing.T, c *tenure.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), soon)
 	defer cancel()
-	_ = c.Close(ctx) // of a host that has failed, it says so
+	_ = c.Close(ctx) // returns the error of a host that has failed
 }
 
 func (w *worker) notice(line string) {
@@ -154,23 +157,23 @@ func (w *worker) notice(line string) {
 	w.told = append(w.told, line)
 }
 
-// work goes on in one session after another.
+// work takes turns until ctx ends. When a session is lost, it continues in a new one.
 func (w *worker) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		s, err := w.client.Session(ctx, path, options.WithSessionTimeout(time.Second))
 		if err != nil {
-			continue // it may have no lifeline on a full disk
+			continue // on a full disk, the lifeline may not be created
 		}
 		for err == nil && ctx.Err() == nil {
 			err = w.turn(s)
 		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		_ = s.Close(end) // else it ends by its timeout
+		_ = s.Close(end) // if this fails, the session ends at its timeout
 		cancel()
 	}
 }
 
-// turn does something under the lock; an error says that there is nothing more to do in the session.
+// turn acquires the lock, does some work and releases the lock. After an error the session is of no further use.
 func (w *worker) turn(s coordination.Session) error {
 	l, err := s.AcquireSemaphore(s.Context(), "job", coordination.Exclusive, options.WithEphemeral(true))
 	if err != nil {
@@ -186,7 +189,7 @@ func (w *worker) turn(s coordination.Session) error {
 	switch err = s.UpdateSemaphore(lease.Context(), w.name, options.WithUpdateData(data)); {
 	case err == nil:
 		w.crew.acknowledged(w, number)
-	case number == 1: // it is not there yet, or its creation was not answered
+	case number == 1: // the semaphore does not exist yet, or its creation got no answer
 		_ = s.CreateSemaphore(lease.Context(), w.name, 1)
 	}
 	if number%20 == 0 {
@@ -199,16 +202,17 @@ func (w *worker) turn(s coordination.Session) error {
 	return lease.Release()
 }
 
-// begin notes a turn, which has a higher token than all before, and no other beside it.
+// begin records a turn. It checks that the token is greater than all earlier ones and that no other worker has a valid
+// lease.
 func (c *crew) begin(w *worker, l *tenure.Lease, token uint64) (number int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if token <= c.token {
-		c.t.Errorf("%s has token %d, %d was there before", w.name, token, c.token)
+		c.t.Errorf("%s has token %d, but an earlier token was %d", w.name, token, c.token)
 	}
 	c.token = token
 	if c.holder != nil && c.holder.Valid() && l.Valid() {
-		c.t.Errorf("%s holds the lock, and so does another", w.name)
+		c.t.Errorf("%s holds the lock, and so does another worker", w.name)
 	}
 	c.holder = l
 	if w.acked > 0 || w.tried == 0 {
@@ -231,7 +235,7 @@ func (c *crew) hasMade(name string) {
 	c.made = append(c.made, name)
 }
 
-// awaitWork waits until each worker has done something from now on.
+// awaitWork waits until each worker has completed a turn that began after the call.
 func (c *crew) awaitWork() {
 	c.t.Helper()
 	count := func() (turns []int) {
@@ -246,7 +250,7 @@ func (c *crew) awaitWork() {
 	before := count()
 	await(c.t, "all work", func() bool {
 		for i, now := range count() {
-			if now < before[i]+2 { // the first may have been done and not yet noted
+			if now < before[i]+2 { // the first turn may have ended before the call without being counted yet
 				return false
 			}
 		}
@@ -255,7 +259,7 @@ func (c *crew) awaitWork() {
 	})
 }
 
-// notices returns what was told to each worker since it was forgotten.
+// notices returns the notices of each worker since the last call of forgetNotices.
 func (c *crew) notices() (all [][]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -274,12 +278,12 @@ func (c *crew) forgetNotices() {
 	}
 }
 
-// awaitNotices waits until each worker has been told that the disk is full. Meanwhile it stays full, since fill is
-// called now and then.
+// awaitNotices waits until each worker has got a notice, and requires that all notices are about a full disk. It calls
+// fill now and then, so that the disk stays full.
 func (c *crew) awaitNotices(fill func()) {
 	c.t.Helper()
 	looks := 0
-	await(c.t, "all are told", func() bool {
+	await(c.t, "all workers get a notice", func() bool {
 		if looks++; looks%100 == 0 {
 			fill()
 		}
@@ -293,7 +297,7 @@ func (c *crew) awaitNotices(fill func()) {
 	}
 }
 
-// end ends the work and holds that all is there which was acknowledged.
+// end stops the workers and requires that everything that was acknowledged is still there.
 func (c *crew) end() {
 	c.t.Helper()
 	c.stop()
@@ -327,7 +331,8 @@ func (c *crew) end() {
 	c.t.Logf("token %d, %d semaphores", token, len(c.made))
 }
 
-// A disk that is full before there is anything on it is an error of Open, and leaves nothing that would be in the way.
+// If the disk is full before the state directory exists, Open returns an error and leaves nothing that prevents a later
+// Open from succeeding.
 func TestDisk_FullAtFirst(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {
@@ -345,14 +350,15 @@ func TestDisk_FullAtFirst(t *testing.T) {
 		}
 		d.requireFull(t, err.Error())
 		_, err = tenure.Open(t.Context(), "", tenure.WithDir(d.state))
-		require.Error(t, err, "the first one has left more room")
+		require.Error(t, err, "the first attempt has freed space")
 		d.requireFull(t, err.Error())
 		d.makeRoom(t)
 		newCrew(t, d, 2).end()
 	}
 }
 
-// A disk that becomes full ends the host, at whatever it is. All wait, are told why, and go on when there is room.
+// A host stops when the disk becomes full, whatever it is doing. All clients wait, get a notice with the reason, and
+// continue when there is space again.
 func TestDisk_Full(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {
@@ -362,7 +368,7 @@ func TestDisk_Full(t *testing.T) {
 	c := newCrew(t, d, 3)
 	for range 20 {
 		c.forgetNotices()
-		d.fill(t, rand.IntN(20)) //nolint:gosec // any will do
+		d.fill(t, rand.IntN(20)) //nolint:gosec // needs no secure randomness
 		c.awaitNotices(func() { d.fill(t, 0) })
 		d.makeRoom(t)
 		c.awaitWork()
@@ -370,8 +376,8 @@ func TestDisk_Full(t *testing.T) {
 	c.end()
 }
 
-// A disk that can give no more names to files is full too.
-func TestDisk_NoNames(t *testing.T) {
+// A disk without free inodes counts as full.
+func TestDisk_NoInodes(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {
 		return
@@ -388,7 +394,8 @@ func TestDisk_NoNames(t *testing.T) {
 	c.end()
 }
 
-// A disk that is full when the host goes lets nobody host until there is room. That is said once.
+// If the disk is full when the host shuts down, no process can become the host until there is space. Each client gets
+// only one notice of this.
 func TestDisk_FullAtHandOver(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {
@@ -401,7 +408,7 @@ func TestDisk_FullAtHandOver(t *testing.T) {
 	d.fill(t, 0)
 	closeSoon(t, host)
 	c.awaitNotices(func() { d.fill(t, 0) })
-	for range 100 { // others try all the time
+	for range 100 { // meanwhile the workers keep trying
 		_, err = tenure.Open(t.Context(), "", tenure.WithDir(d.state))
 		require.Error(t, err)
 		d.requireFull(t, err.Error())
@@ -414,7 +421,8 @@ func TestDisk_FullAtHandOver(t *testing.T) {
 	c.end()
 }
 
-// Who held when the disk became full, and has stopped since, is not waited for when there is room.
+// A client that held a lock when the disk became full, and that has closed its session since, does not delay the next
+// holder once there is space.
 func TestDisk_FullUnderAHolder(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {

@@ -19,10 +19,10 @@ import (
 	"tenure/internal/clock"
 )
 
-// Tests that see a lock given up do not run beside others: until a process that is started there has become another
-// program, it has what is open here.
+// Tests that need a lock to be released do not run in parallel with other tests. A process that another test starts
+// inherits all open files, including locked ones, and keeps them open until it executes its program.
 
-// client returns what makes lifelines, and host what looks at them, of a directory that nobody serves.
+// client returns the client's and the host's view of the lifelines in a directory that no process serves.
 func client(t *testing.T) (*Local, *lifelines) {
 	t.Helper()
 	dir := openedDir(t, stateDir(t))
@@ -38,7 +38,7 @@ func lifeline(t *testing.T, l *Local, key string) *Lifeline {
 	return line
 }
 
-// die does to a lifeline what the end of a process does.
+// die closes a lifeline as the end of the process would.
 func die(t *testing.T, line *Lifeline) {
 	t.Helper()
 	require.NoError(t, line.file.Close())
@@ -55,11 +55,11 @@ func files(t *testing.T, l *lifelines) (names []string) {
 	return names
 }
 
-// E4: a lifeline is cut if it is there and nobody has it.
+// E4: a lifeline is cut if its file exists and no process has it locked.
 func TestLifeline_Cut(t *testing.T) {
 	l, lines := client(t)
 	key := "a secret \x00\xff"
-	require.False(t, lines.Cut(key), "there is none")
+	require.False(t, lines.Cut(key), "the lifeline does not exist yet")
 
 	line := lifeline(t, l, key)
 	require.False(t, lines.Cut(key))
@@ -72,17 +72,17 @@ func TestLifeline_Cut(t *testing.T) {
 
 	die(t, line)
 	require.True(t, lines.Cut(key))
-	require.True(t, lines.Cut(key), "a look changes nothing")
+	require.True(t, lines.Cut(key), "the first Cut changed the result")
 
 	line = lifeline(t, l, key)
 	require.False(t, lines.Cut(key))
 	line.Release()
 	require.Empty(t, files(t, lines))
-	require.False(t, lines.Cut(key), "its client was done with it, and has not died")
+	require.False(t, lines.Cut(key), "the client has released the lifeline and has not died")
 	(*Lifeline)(nil).Release()
 }
 
-// While a process lives that has inherited the lifeline, it is not cut.
+// A lifeline is not cut while a process that has inherited it is alive.
 func TestLifeline_Inherited(t *testing.T) {
 	l, lines := client(t)
 	line := lifeline(t, l, "key")
@@ -98,7 +98,7 @@ func TestLifeline_Inherited(t *testing.T) {
 	require.True(t, lines.Cut("key"))
 }
 
-// Somebody who has the lock for a moment is waited for; not for longer than the context lasts.
+// Lifeline waits while another process has locked the file, but not after the context has ended.
 func TestLifeline_Waits(t *testing.T) {
 	t.Parallel()
 	l, lines := client(t)
@@ -122,7 +122,7 @@ func TestLifeline_Waits(t *testing.T) {
 	line.Release()
 }
 
-// A state directory that somebody has removed is made again.
+// A state directory that was removed is created again.
 func TestLifeline_DirectoryRemoved(t *testing.T) {
 	l, lines := client(t)
 	require.NoError(t, os.RemoveAll(l.dir.path))
@@ -140,17 +140,17 @@ func TestLifeline_DirectoryRemoved(t *testing.T) {
 	require.ErrorContains(t, err, "not a directory")
 }
 
-// A sweep removes what the one before has found cut, and nothing else.
+// A sweep removes the lifelines that were already cut at the previous sweep, and no others.
 func TestSweep(t *testing.T) {
 	l, lines := client(t)
 	held := lifeline(t, l, "held")
 	die(t, lifeline(t, l, "dead"))
 	require.NoError(t, lines.sweep())
 	require.Len(t, files(t, lines), 2)
-	require.True(t, lines.Cut("dead"), "who loads its node has time to see that")
+	require.True(t, lines.Cut("dead"), "it stays until the next sweep, so that the server can end the session first")
 
 	die(t, lifeline(t, l, "dead later"))
-	again := lifeline(t, l, "dead") // it has come back
+	again := lifeline(t, l, "dead") // the client is back
 	require.NoError(t, lines.sweep())
 	require.Len(t, files(t, lines), 3)
 
@@ -158,11 +158,11 @@ func TestSweep(t *testing.T) {
 	require.NoError(t, lines.sweep())
 	require.Len(t, files(t, lines), 2)
 	require.False(t, lines.Cut("dead later"))
-	require.True(t, lines.Cut("dead"), "not cut at the sweep before this one")
+	require.True(t, lines.Cut("dead"), "it was not cut at the previous sweep")
 
 	require.NoError(t, lines.sweep())
 	require.Len(t, files(t, lines), 1)
-	die(t, lifeline(t, l, "dead")) // a new one
+	die(t, lifeline(t, l, "dead")) // a new lifeline with the same key
 	require.NoError(t, lines.sweep())
 	require.True(t, lines.Cut("dead"))
 	require.NoError(t, lines.sweep())
@@ -173,7 +173,8 @@ func TestSweep(t *testing.T) {
 	require.Empty(t, files(t, lines))
 }
 
-// E3: whoever has a lifeline has it where the host looks for it, whatever the host does at the same time.
+// E3: while a client holds a lifeline, its file is at the path where the host looks for it, even if the host sweeps
+// lifelines at the same time.
 func TestLifeline_MadeWhileSwept(t *testing.T) {
 	t.Parallel()
 	l, lines := client(t)
@@ -204,11 +205,11 @@ func TestLifeline_MadeWhileSwept(t *testing.T) {
 				}
 				switch {
 				case !isAt(line.file.Name(), line.file):
-					t.Error("a lifeline is held that is not in its place")
+					t.Error("a held lifeline is not at its path")
 				case lines.Cut(key):
-					t.Error("a lifeline is cut that is held")
+					t.Error("a held lifeline is reported as cut")
 				}
-				_ = line.file.Close() // it is left over, for the sweep to remove while the next one is made
+				_ = line.file.Close() // leaves the file, so that sweep removes it while the client creates the next one
 			}
 		})
 	}
@@ -217,14 +218,14 @@ func TestLifeline_MadeWhileSwept(t *testing.T) {
 	hosts.Wait()
 }
 
-// A look does not take another one for somebody who lives.
+// Concurrent calls of Cut do not take each other's lock for that of a living process.
 func TestLifeline_CutForAll(t *testing.T) {
 	l, lines := client(t)
 	die(t, lifeline(t, l, "key"))
 	inParallel(make([]int, 8), func(int, int) {
 		for range 200 {
 			if !lines.Cut("key") {
-				t.Error("nobody has the lifeline")
+				t.Error("Cut returned false, but no process has the lifeline")
 
 				return
 			}
@@ -232,7 +233,7 @@ func TestLifeline_CutForAll(t *testing.T) {
 	})
 }
 
-// A file system without locks is said to be one.
+// The error says so if the file system does not support locks.
 func TestLockError(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -248,7 +249,7 @@ func TestLockError(t *testing.T) {
 		`state directory "/dir": input/output error: choose another with --dir or TENURE_DIR`)
 }
 
-// What the lock says of a descriptor that can have none is an error, and not that somebody has it.
+// tryLock returns an error for a closed file, instead of reporting that another process has locked it.
 func TestTryLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	a, err := os.Create(path)

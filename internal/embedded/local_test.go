@@ -19,7 +19,7 @@ import (
 	"tenure/internal/store/pebblestore"
 )
 
-// notices are what somebody was told. Safe for concurrent use.
+// notices collects the lines passed to Config.Notice. It is safe for concurrent use.
 type notices struct {
 	mu    sync.Mutex
 	lines []string
@@ -61,7 +61,8 @@ func dial(t *testing.T, l *Local) {
 	require.NoError(t, conn.Close())
 }
 
-// requireSpeaks reads how a server of the protocol begins, the first byte included: the head of a SETTINGS frame.
+// requireSpeaks requires that the connection yields what a gRPC server sends first: the header of an HTTP/2 SETTINGS
+// frame, including its first byte.
 func requireSpeaks(t *testing.T, conn net.Conn) {
 	t.Helper()
 	var head [9]byte
@@ -76,7 +77,7 @@ func requireSpeaks(t *testing.T, conn net.Conn) {
 	require.Equal(t, [3]byte{0, 4, 0}, [3]byte{head[0], head[3], head[4]})
 }
 
-// requireHost holds that the first is the host, and none of the others.
+// requireHost requires that the first Local is the host and that the others are not.
 func requireHost(t *testing.T, host *Local, others ...*Local) {
 	t.Helper()
 	require.True(t, host.hosts())
@@ -85,14 +86,14 @@ func requireHost(t *testing.T, host *Local, others ...*Local) {
 	}
 }
 
-// requireFree holds that nobody has the store.
+// requireFree requires that no process has the store open.
 func requireFree(t *testing.T, dir string) {
 	t.Helper()
 	require.NoError(t, occupy(t, dir).Close())
 }
 
-// occupy has the store and does not serve. A process that another test starts may still have what was open here until
-// it has become another program.
+// occupy opens the store without serving. It waits for the store to be free, since a process that another test starts
+// inherits all open files and keeps them open until it executes its program.
 func occupy(t *testing.T, dir string) (s store.Store) {
 	t.Helper()
 	var err error
@@ -102,12 +103,12 @@ func occupy(t *testing.T, dir string) (s store.Store) {
 		return !errors.Is(err, store.ErrLocked)
 	})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Close() }) // the test may have done it
+	t.Cleanup(func() { _ = s.Close() }) // the test may have closed it already
 
 	return s
 }
 
-// One hosts, and all are its clients; when it goes, whoever dials first goes on.
+// One Local is the host and all are its clients. When the host closes, the first one that dials becomes the host.
 func TestLocal_HandsOver(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -118,7 +119,7 @@ func TestLocal_HandsOver(t *testing.T) {
 	dial(t, c)
 	requireHost(t, a, b, c)
 
-	closed(t, b) // of one that does not host nobody takes note
+	closed(t, b) // b is not the host, so this does not affect the others
 	dial(t, c)
 	requireHost(t, a, c)
 
@@ -137,7 +138,7 @@ func TestLocal_HandsOver(t *testing.T) {
 	requireFree(t, dir)
 }
 
-// A connection that is open while its host goes ends, so that its client notices.
+// When the host closes, open connections end, so that their clients notice.
 func TestLocal_CloseEndsConnections(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -155,7 +156,7 @@ func TestLocal_CloseEndsConnections(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// inParallel calls f for all at once and waits.
+// inParallel calls f concurrently for all elements and waits for the calls to return.
 func inParallel[T any](all []T, f func(int, T)) {
 	start := make(chan struct{})
 	var calls sync.WaitGroup
@@ -169,8 +170,9 @@ func inParallel[T any](all []T, f func(int, T)) {
 	calls.Wait()
 }
 
-// Of many who begin at once, one hosts and all get connections; and so whenever the host goes.
-func TestLocal_ManyAtOnce(t *testing.T) {
+// When many clients start at the same time, one becomes the host and all get connections. The same happens each time
+// the host closes.
+func TestLocal_ManyStartTogether(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
 	all := make([]*Local, 16)
@@ -195,7 +197,7 @@ func TestLocal_ManyAtOnce(t *testing.T) {
 		host := -1
 		for i, l := range all {
 			if l.hosts() {
-				require.Equal(t, -1, host, "a second one hosts")
+				require.Equal(t, -1, host, "there are two hosts")
 				host = i
 			}
 		}
@@ -207,7 +209,7 @@ func TestLocal_ManyAtOnce(t *testing.T) {
 	requireFree(t, dir)
 }
 
-// After Close nothing is had of a Local, whoever hosts.
+// Dial fails after Close, whether or not there is another host.
 func TestLocal_Closed(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -215,7 +217,7 @@ func TestLocal_Closed(t *testing.T) {
 	closed(t, b)
 	closed(t, b)
 	_, err := b.Dial(t.Context())
-	require.ErrorIs(t, err, errClosed, "though another one hosts")
+	require.ErrorIs(t, err, errClosed, "there is another host")
 	closed(t, a)
 	closed(t, a)
 	_, err = a.Dial(t.Context())
@@ -223,7 +225,7 @@ func TestLocal_Closed(t *testing.T) {
 	requireFree(t, dir)
 }
 
-// fallSilent has the store, and a socket at which nobody ever answers, as a host that is stopped.
+// fallSilent opens the store and creates a socket on which it never answers, like a host that is stopped.
 func fallSilent(t *testing.T, dir string) {
 	t.Helper()
 	occupy(t, dir)
@@ -232,7 +234,7 @@ func fallSilent(t *testing.T, dir string) {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 }
 
-// Close ends calls of Dial that wait.
+// Close ends waiting calls of Dial.
 func TestLocal_CloseEndsDials(t *testing.T) {
 	t.Parallel()
 	for name, hinder := range map[string]func(*testing.T, string){
@@ -252,7 +254,7 @@ func TestLocal_CloseEndsDials(t *testing.T) {
 					errs <- err
 				}()
 			}
-			await(t, "somebody waits", func() bool {
+			await(t, "a caller waits", func() bool {
 				b.vigil.mu.Lock()
 				defer b.vigil.mu.Unlock()
 
@@ -266,7 +268,7 @@ func TestLocal_CloseEndsDials(t *testing.T) {
 	}
 }
 
-// Who can't wait any longer is told for whom it waited, if it did.
+// If the context ends while Open waits for another process, the error names that process.
 func TestLocal_GivesUp(t *testing.T) {
 	t.Parallel()
 	me := fmt.Sprintf("process %d on ", os.Getpid())
@@ -300,7 +302,7 @@ func TestLocal_GivesUp(t *testing.T) {
 	}
 }
 
-// A context that has ended before anything was tried says nothing of others.
+// If the context has already ended, the error does not mention other processes.
 func TestOpen_ContextHasEnded(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -316,7 +318,7 @@ func TestOpen_ContextHasEnded(t *testing.T) {
 	require.NotContains(t, err.Error(), "waiting")
 }
 
-// Who waits for a host that does not serve goes on as soon as it is gone.
+// Open waits for a process that has the store but does not serve, and takes over when that process is gone.
 func TestLocal_TakesOverWhenItCan(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -335,7 +337,7 @@ func TestLocal_TakesOverWhenItCan(t *testing.T) {
 	closed(t, l)
 }
 
-// What keeps a process from serving is an error of Open, and later a notice: once for all attempts.
+// The reason why a process cannot serve is an error of Open. Later it is a notice, given only once for all attempts.
 func TestLocal_CannotServe(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -375,7 +377,7 @@ func TestLocal_CannotServe(t *testing.T) {
 	require.Contains(t, told.all()[0], "store is damaged")
 }
 
-// A host whose directory somebody has removed stops: who comes later would not find it, and begin anew beside it.
+// A host stops when its directory was removed. A new client cannot find it and starts a second host.
 func TestLocal_DirectoryRemoved(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -395,7 +397,7 @@ func TestLocal_DirectoryRemoved(t *testing.T) {
 	dial(t, other)
 }
 
-// The default directory is the environment's.
+// The default directory comes from the environment.
 func TestOpen_Default(t *testing.T) {
 	dir := stateDir(t)
 	t.Setenv("TENURE_DIR", dir)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnMounts runs the test that calls it once more, in a process that may mount file systems, which nobody else sees and
-// which end with it. In that process it returns true. An ordinary user is root there of a user namespace.
+// OwnMounts calls Again to run the calling test in a process that may mount file systems. These mounts are visible only
+// to that process and end with it. If the user is not root, the process is root in a user namespace.
 func OwnMounts(t *testing.T) (here bool) {
 	t.Helper()
 	attr := &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -25,14 +25,14 @@ func OwnMounts(t *testing.T) (here bool) {
 	return Again(t, attr)
 }
 
-// Tmpfs mounts a file system in memory, with these options, and returns its directory. For who has OwnMounts.
+// Tmpfs mounts a tmpfs with the options and returns its directory. The caller must have called OwnMounts.
 func Tmpfs(t *testing.T, options string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "disk")
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,"+options)
 	if refused(err) {
-		t.Skipf("the system allows no file system in memory: %v", err)
+		t.Skipf("the system does not allow a tmpfs: %v", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
@@ -40,7 +40,7 @@ func Tmpfs(t *testing.T, options string) (dir string) {
 	return dir
 }
 
-// A disk that can only be read is one clear line, whatever is on it already.
+// On a read-only disk, Open returns a clear error in one line, whatever the disk contains.
 func TestOpen_ReadOnly(t *testing.T) {
 	t.Parallel()
 	if !OwnMounts(t) {
@@ -71,7 +71,8 @@ func TestOpen_ReadOnly(t *testing.T) {
 	}
 }
 
-// A disk that becomes read-only under a host is said to be that; when it can be written again, the host is back.
+// If the disk is read-only when this process has to become the host, a notice says so. When the disk is writable again,
+// the process becomes the host.
 func TestLocal_BecomesReadOnly(t *testing.T) {
 	t.Parallel()
 	if !OwnMounts(t) {

@@ -13,24 +13,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// openedDir returns a state directory that is open until the test ends.
+// openedDir opens a state directory until the test ends.
 func openedDir(t *testing.T, path string) *directory {
 	t.Helper()
 	d, err := openDirectory(path)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.close() }) // the test may have done it
+	t.Cleanup(func() { _ = d.close() }) // the test may have closed it already
 
 	return d
 }
 
-// longDir returns the name of a state directory, not there yet, that leaves a socket no room for its own name.
+// longDir returns the path of a missing state directory that is too long for the path of a socket in it.
 func longDir(t *testing.T) string {
 	t.Helper()
 
 	return filepath.Join(t.TempDir(), strings.Repeat("long-", 40), "state")
 }
 
-// requireAnswers dials the socket and is heard on the other side.
+// requireAnswers dials the path of the socket and requires that s accepts the connection.
 func requireAnswers(t *testing.T, d *directory, s *socket) {
 	t.Helper()
 	address, err := d.address(socketName)
@@ -43,9 +43,9 @@ func requireAnswers(t *testing.T, d *directory, s *socket) {
 	require.NoError(t, other.Close())
 }
 
-// A host that was killed leaves a socket, which the next one replaces and then removes; and so with a name that is too
-// long for a socket, on systems that know another way to it.
-func TestListen_InPlaceOfALeftOverSocket(t *testing.T) {
+// A killed host leaves its socket behind. The next host replaces the socket, and removes its own when it stops. This
+// includes paths that are too long for a socket, on systems that offer a shorter path to the same directory.
+func TestListen_ReplacesALeftOverSocket(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{"short": stateDir(t), "long": longDir(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestListen_InPlaceOfALeftOverSocket(t *testing.T) {
 			}
 			leftOver, err := d.listen(socketName)
 			require.NoError(t, err)
-			require.NoError(t, leftOver.Listener.Close()) // leaves the file, as a kill does
+			require.NoError(t, leftOver.Listener.Close()) // like a kill, this leaves the file behind
 			require.FileExists(t, leftOver.path)
 
 			s, err := d.listen(socketName)
@@ -69,9 +69,9 @@ func TestListen_InPlaceOfALeftOverSocket(t *testing.T) {
 	}
 }
 
-// A host that is not the one any more that clients find leaves the other one's socket alone, also when its own is
-// closed again and the system has given the number of its file to another one.
-func TestSocket_CloseOfAReplacedOne(t *testing.T) {
+// A host whose socket was replaced does not remove the new socket when it closes its own. This holds even if it closes
+// its own socket again after the system has reused the inode number for the new one.
+func TestSocket_CloseAfterReplacement(t *testing.T) {
 	t.Parallel()
 	d := openedDir(t, stateDir(t))
 	old, err := d.listen(socketName)
@@ -94,14 +94,14 @@ func TestSocket_CloseOfAReplacedOne(t *testing.T) {
 	}
 }
 
-// What is not a socket is not for a host to remove.
-func TestListen_InItsPlace(t *testing.T) {
+// A host does not remove a file that is not a socket.
+func TestListen_NotASocket(t *testing.T) {
 	t.Parallel()
 	for name, put := range map[string]func(path string) error{
-		"a file":            func(path string) error { return os.WriteFile(path, []byte("mine"), 0o600) },
-		"an empty file":     func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"a directory":       func(path string) error { return os.Mkdir(path, 0o700) },
-		"a link to nowhere": func(path string) error { return os.Symlink("/none/such", path) },
+		"a file":          func(path string) error { return os.WriteFile(path, []byte("mine"), 0o600) },
+		"an empty file":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
+		"a dangling link": func(path string) error { return os.Symlink("/none/such", path) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,14 +126,14 @@ func TestListen_InItsPlace(t *testing.T) {
 	}
 }
 
-// Where the system has no other way to a directory, a name that is too long is refused by one clear line.
+// If the system offers no shorter path to the directory, a path that is too long is an error in one clear line.
 func TestAddress_TooLong(t *testing.T) {
 	t.Parallel()
 	d := openedDir(t, longDir(t))
 	elsewhere, err := os.Open(t.TempDir())
 	require.NoError(t, err)
 	defer elsewhere.Close()
-	there := &directory{d.path, elsewhere} // the descriptor leads to another directory, as none does without /proc
+	there := &directory{d.path, elsewhere} // without /proc, no path through the descriptor leads to the directory
 	_, err = there.address(socketName)
 	require.ErrorContains(t, err, d.path+`": the path of a socket in it is longer than `)
 	require.ErrorContains(t, err, "--dir or TENURE_DIR")
@@ -147,7 +147,7 @@ func TestAddress_TooLong(t *testing.T) {
 	require.Error(t, err)
 }
 
-// A longest name that is said to fit does.
+// A path of the maximum length works.
 func TestAddress_Longest(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
@@ -162,8 +162,8 @@ func TestAddress_Longest(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// A take-over where only the way through a descriptor is short enough.
-func TestLocal_LongName(t *testing.T) {
+// A take-over works if the path through a descriptor is the only one that is short enough.
+func TestLocal_LongPath(t *testing.T) {
 	t.Parallel()
 	dir := longDir(t)
 	if _, err := openedDir(t, dir).address(socketName); err != nil {

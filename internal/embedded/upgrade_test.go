@@ -17,14 +17,15 @@ import (
 	"tenure/server"
 )
 
-// What processes of different versions agree on, for ever: the names in the directory. The rest is the protocol.
+// The names in the directory never change, because processes of different versions share it. Apart from these names,
+// the processes depend only on the protocol.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []string{"socket", "status", "LOCK"}, []string{socketName, statusName, lockName})
 	require.Equal(t, "/d/lifelines/2c70e12b7a0646f92279f427c7b38e73", lifelinePath("/d", "key"))
 }
 
-// newer makes the store in the directory one that only a later version reads.
+// newer changes the store in the directory into one that only a later version can read.
 func newer(t *testing.T, dir string) {
 	t.Helper()
 	markers, err := filepath.Glob(filepath.Join(dir, "pebble", "marker.format-version.*"))
@@ -34,7 +35,7 @@ func newer(t *testing.T, dir string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "VERSION"), []byte("format 2, tenure v9.8.7\n"), 0o600))
 }
 
-// newerHost stands for a later version: it has the store, which this one can't read, and serves.
+// newerHost simulates a host of a later version: it has locked the store, which this version cannot read, and serves.
 func newerHost(t *testing.T, dir string) (stop func()) {
 	t.Helper()
 	d, err := openDirectory(dir)
@@ -52,15 +53,15 @@ func newerHost(t *testing.T, dir string) (stop func()) {
 	go func() { served <- srv.Serve(s) }()
 
 	return func() {
-		require.NoError(t, srv.Stop(context.Background())) //nolint:usetesting // it is to end in order
+		require.NoError(t, srv.Stop(context.Background())) //nolint:usetesting // for a clean shutdown
 		require.NoError(t, <-served)
 		require.NoError(t, held.Close())
 		require.NoError(t, d.close())
 	}
 }
 
-// An older version is a client of a newer host like any other. When that goes, it leaves the store alone, says which
-// version is needed, and goes on when one is there.
+// An older version can be a client of a newer host. When that host stops, the older version does not touch the store,
+// reports which version is needed, and continues when another newer host serves.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

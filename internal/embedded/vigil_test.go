@@ -21,7 +21,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// inVigil keeps a vigil in virtual time.
+// inVigil calls f with a vigil in virtual time, and then checks that the closed vigil gives no notice.
 func inVigil(t *testing.T, f func(v *vigil, told *notices)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,17 +35,17 @@ func inVigil(t *testing.T, f func(v *vigil, told *notices)) {
 		v.want()
 		v.tell("", "too late")
 		time.Sleep(time.Hour)
-		require.Len(t, told.all(), said, "it is closed")
+		require.Len(t, told.all(), said, "a notice after close")
 	})
 }
 
-// Two seconds of silence are told once, and not again before the host was heard.
+// After two seconds of silence there is one notice, and no further one until the host has answered.
 func TestVigil_Silence(t *testing.T) {
 	t.Parallel()
 	inVigil(t, func(v *vigil, told *notices) {
 		v.want()
 		time.Sleep(patience - 1)
-		v.want() // the first one counts
+		v.want() // the time is counted from the first call
 		require.Empty(t, told.all())
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
@@ -63,7 +63,7 @@ func TestVigil_Silence(t *testing.T) {
 	})
 }
 
-// A host that is heard within two seconds is not spoken of.
+// There is no notice if the host answers within two seconds.
 func TestVigil_Heard(t *testing.T) {
 	t.Parallel()
 	inVigil(t, func(v *vigil, told *notices) {
@@ -79,7 +79,7 @@ func TestVigil_Heard(t *testing.T) {
 	})
 }
 
-// Close ends the silence of those who wait.
+// After close there is no notice for callers that were waiting.
 func TestVigil_ClosedWhileWaiting(t *testing.T) {
 	t.Parallel()
 	inVigil(t, func(v *vigil, told *notices) {
@@ -91,7 +91,7 @@ func TestVigil_ClosedWhileWaiting(t *testing.T) {
 	})
 }
 
-// What was told is not told again until the host was heard; neither is that it is silent, when it was told why.
+// A notice is not repeated until the host has answered. After a notice of a fault, there is also none of the silence.
 func TestVigil_Fault(t *testing.T) {
 	t.Parallel()
 	inVigil(t, func(v *vigil, told *notices) {
@@ -107,16 +107,16 @@ func TestVigil_Fault(t *testing.T) {
 	})
 }
 
-// Notices come one at a time.
+// Calls of notice do not overlap.
 func TestVigil_OneAtATime(t *testing.T) {
 	t.Parallel()
 	var now, told int
 	v := &vigil{clock: clock.Go(), notice: func(string) {
-		now++ // without a lock: the race detector looks at it too
+		now++ // not atomic, so that the race detector finds overlapping calls too
 		told++
 		runtime.Gosched()
 		if now--; now > 0 {
-			t.Error("two notices at once")
+			t.Error("two calls of notice overlap")
 		}
 	}}
 	inParallel(make([]int, 8), func(teller, _ int) {
@@ -128,7 +128,7 @@ func TestVigil_OneAtATime(t *testing.T) {
 	require.Equal(t, 8*200, told)
 }
 
-// When Close has returned no notice is under way, and none comes.
+// When close has returned, no notice is in progress and none follows.
 func TestVigil_NoneAfterClose(t *testing.T) {
 	t.Parallel()
 	for range 100 {
@@ -138,7 +138,7 @@ func TestVigil_NoneAfterClose(t *testing.T) {
 			telling <- struct{}{}
 			<-goOn
 			if over.Load() {
-				t.Error("a notice after Close")
+				t.Error("a notice is in progress after close")
 			}
 		}}
 		var tellers sync.WaitGroup
@@ -153,7 +153,7 @@ func TestVigil_NoneAfterClose(t *testing.T) {
 	}
 }
 
-// What is said of a host names it, and what can be done where it runs.
+// The notice names the process that does not answer, and says what the user can do on its host.
 func TestVigil_Silent(t *testing.T) {
 	t.Parallel()
 	here, err := os.Hostname()
