@@ -366,7 +366,11 @@ func TestDisk_Full(t *testing.T) {
 	}
 	d := newDisk(t, "size=16m")
 	c := newCrew(t, d, 3)
-	for range 20 {
+	rounds := 20
+	if testing.Short() {
+		rounds = 4
+	}
+	for range rounds {
 		c.forgetNotices()
 		d.fill(t, rand.IntN(20)) //nolint:gosec // needs no secure randomness
 		c.awaitNotices(func() { d.fill(t, 0) })

@@ -34,21 +34,25 @@ func TestSimulation(t *testing.T) {
 	}
 
 	const shards = 4
+	runs := *simRuns
+	if testing.Short() {
+		runs = min(runs, 200)
+	}
 	hits := make([]faults, shards)
 	t.Cleanup(func() { // when all shards have ended
 		var all faults
 		for _, h := range hits {
 			all.add(h)
 		}
-		t.Logf("%d schedules: %+v", *simRuns, all)
-		if *simRuns >= 100 && !t.Failed() {
+		t.Logf("%d schedules: %+v", runs, all)
+		if runs >= 100 && !t.Failed() {
 			require.NoError(t, all.missing(), "a fault that never strikes shows nothing")
 		}
 	})
 	for shard := range uint64(shards) {
 		t.Run(fmt.Sprint(shard), func(t *testing.T) {
 			t.Parallel()
-			for i := shard; i < *simRuns; i += shards {
+			for i := shard; i < runs; i += shards {
 				w := newWorld(*simFirst + i)
 				require.NoErrorf(t, w.run(), "replay: go test ./internal/session -run 'TestSimulation$' -v -sim.trace -sim.seed %d",
 					w.seed)

@@ -13,6 +13,14 @@ import (
 // that was missed comes at the session timeout, which is longer than slack.
 const slack = 2 * time.Second
 
+// skipSlow skips a test with -short because it waits for session timeouts of this duration in total.
+func skipSlow(t *testing.T, waits time.Duration) {
+	t.Helper()
+	if testing.Short() {
+		t.Skipf("waits %v for session timeouts", waits)
+	}
+}
+
 // A crew is a group of processes of one command with the same arguments, by name.
 type crew struct {
 	server  *server
@@ -51,7 +59,10 @@ func lockCrew(srv *server, n int, timeout time.Duration) *crew {
 // When the holder stops, the next waiter starts immediately, many times in a row. The test does not run in parallel
 // with others, because they would slow it down.
 func TestLock_NextStartsWhenTheHolderStops(t *testing.T) {
-	const rounds = 20
+	rounds := 20
+	if testing.Short() {
+		rounds = 5
+	}
 	s := newStage(t)
 	srv := newServer(s)
 	c := lockCrew(srv, 5, time.Minute)
@@ -108,6 +119,7 @@ func TestLock_AllButOneStopAtTheSameTime(t *testing.T) {
 func TestLock_NextStartsAfterTheTimeoutOfAKilledHolder(t *testing.T) {
 	t.Parallel()
 	const timeout = 2 * time.Second
+	skipSlow(t, 2*timeout)
 	s := newStage(t)
 	srv := newServer(s)
 	c := lockCrew(srv, 5, timeout)
@@ -126,6 +138,7 @@ func TestLock_NextStartsAfterTheTimeoutOfAKilledHolder(t *testing.T) {
 func TestLock_HolderContinuesWhenTheServerRestarts(t *testing.T) {
 	t.Parallel()
 	const timeout = 5 * time.Second
+	skipSlow(t, 2*(timeout+grace))
 	s := newStage(t)
 	srv := newServer(s)
 	c := lockCrew(srv, 3, timeout)
@@ -157,6 +170,7 @@ func TestLock_HolderContinuesWhenTheServerRestarts(t *testing.T) {
 func TestLock_HolderStopsWorkWhenTheServerStaysDown(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
+	skipSlow(t, timeout)
 	s := newStage(t)
 	srv := newServer(s)
 	c := lockCrew(srv, 2, timeout)

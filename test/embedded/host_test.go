@@ -12,10 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	theLock = "lock"
-	rounds  = 20
-)
+const theLock = "lock"
+
+// rounds returns how often a test ends the host.
+func rounds() int {
+	if testing.Short() {
+		return 4
+	}
+
+	return 20
+}
 
 // newQueue starts n contenders for one lock. Each keeps the lock until it gets SIGUSR1.
 func newQueue(t *testing.T, n int, model Contender) *Crew {
@@ -87,7 +93,7 @@ func TestHost_LeaseOutlivesIt(t *testing.T) {
 			t.Parallel()
 			c := newQueue(t, n, Contender{Timeout: 10 * time.Second, Pace: time.Millisecond, Confirm: true})
 			var gaps []time.Duration
-			for range rounds {
+			for range rounds() {
 				holder := c.holderThat(n, false)
 				ended := time.Now()
 				end(c, c.Host())
@@ -98,7 +104,8 @@ func TestHost_LeaseOutlivesIt(t *testing.T) {
 			}
 			require.Zero(t, c.History.lost)
 			slices.Sort(gaps)
-			t.Logf("from the end of the host to the answer of the next: median %v, longest %v", gaps[rounds/2], gaps[rounds-1])
+			t.Logf("from the end of the host to the answer of the next: median %v, longest %v",
+				gaps[len(gaps)/2], gaps[len(gaps)-1])
 		})
 	}
 }
@@ -109,7 +116,7 @@ func TestHost_ShutsDownCleanly(t *testing.T) {
 	const n = 5
 	c := newQueue(t, n, Contender{Timeout: 10 * time.Second, Pace: 5 * time.Millisecond})
 	var gaps []time.Duration
-	for round := range rounds {
+	for round := range rounds() {
 		holder := c.holderThat(n, round%2 == 0)
 		host := c.Host()
 		owner, waiting, _ := c.look(theLock)

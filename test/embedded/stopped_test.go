@@ -168,6 +168,9 @@ func TestHolder_HasAChild(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("that survives, holder hosts: %v", hosts), func(t *testing.T) {
 			t.Parallel()
+			if hosts && testing.Short() {
+				t.Skip("waits for the grace period of sessions after a change of hosts, 10s")
+			}
 			const timeout = 2 * time.Second
 			c, kill, _ := killed(t, timeout)
 			waited := begin(c, kill).At.Sub(kill.At)
