@@ -77,7 +77,7 @@ func (d *disk) makeRoom(t *testing.T) {
 	require.NoError(t, os.RemoveAll(d.filler))
 }
 
-// requireFull requires that the line is one line that says what to do about the full disk.
+// requireFull requires that the message is a single line that says what to do about the full disk.
 func (d *disk) requireFull(t *testing.T, line string) {
 	t.Helper()
 	require.NotContains(t, line, "\n")

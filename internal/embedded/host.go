@@ -95,8 +95,8 @@ func (h *host) serving() bool {
 	}
 }
 
-// stop shuts the server down. Calls in progress have until farewell to end. When stop returns, another process can
-// become the host. The sockets are removed before the store's lock is released (E2).
+// stop shuts the server down. It waits for calls in progress until ctx ends, but not longer than farewell. When stop
+// returns, another process can become the host. The sockets are removed before the store's lock is released (E2).
 func (h *host) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
@@ -107,9 +107,10 @@ func (h *host) stop(ctx context.Context) error {
 	return err
 }
 
-// keepPlace stops the server when its socket is no longer at its path, because the directory or its content was
-// removed. New clients cannot find this server then and start another one with an empty store, which may grant the same
-// locks. Stopping this server ends its sessions. keepPlace returns after that or when ctx ends.
+// keepPlace stops the server if its socket is no longer at its path, because the directory or its content was removed.
+// In that case new clients cannot find this server and start another one with an empty store, which may grant the same
+// locks. Once this server has stopped, its clients connect to the other one and find that their sessions are gone.
+// keepPlace returns after it has stopped the server, or when ctx ends.
 func (h *host) keepPlace(ctx context.Context) {
 	for clk := clock.Go(); clock.Pause(ctx, clk, placePeriod); {
 		if !h.socket.inPlace() {

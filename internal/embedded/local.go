@@ -22,7 +22,7 @@ import (
 type Config struct {
 	Dir    string            // state directory; "" means that of DefaultDir
 	Logger *slog.Logger      // used by the server while this process hosts it; nil means silent
-	Notice func(line string) // gets a line about a wait or about why this process cannot serve; calls do not overlap
+	Notice func(line string) // called if a client waits or this process cannot serve; calls do not overlap
 }
 
 // Local connects a process to the embedded server of a state directory, and hosts the server if no other process does.
@@ -188,7 +188,8 @@ func unserved(err error) bool {
 	return false
 }
 
-// reason returns the system's error in err without the operation and the names around it, which callers replace.
+// reason returns the system's error that err wraps, or err if there is none. Callers add the operation and the names in
+// their own form.
 func reason(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno

@@ -15,7 +15,7 @@ import (
 // patience is how long a caller waits for an answer of the host before it gets a notice.
 const patience = 2 * time.Second
 
-// vigil ensures that no caller waits for the host without a notice that names the process it is waiting for. Its
+// vigil gives notice if a caller has to wait for the host, and names the process that the caller is waiting for. Its
 // methods are safe for concurrent use.
 type vigil struct {
 	clock  clock.Clock
@@ -67,12 +67,12 @@ func (v *vigil) spoken() bool {
 	return len(v.said) > 0
 }
 
-// fault gives notice of the error that keeps this process from serving. Errors are of the same kind if they have the
-// same cause in the system, even if different operations failed.
+// fault gives notice of an error that keeps this process from serving. Errors are of the same kind if they wrap the
+// same error of the system, even if different operations failed.
 func (v *vigil) fault(err error) { v.tell(reason(err).Error(), err.Error()) }
 
-// tell gives notice of the line, unless there was a notice of the same kind since the host last answered. The kind is
-// "" for the notice that the host does not answer, and the text of the cause for a fault.
+// tell calls notice with the line, unless there was a notice of the same kind since the host last answered. The kind is
+// "" for the notice that the host does not answer, and the text of the system's error for a fault.
 func (v *vigil) tell(kind, line string) {
 	v.telling.Lock()
 	defer v.telling.Unlock()

@@ -159,7 +159,7 @@ func TestVigil_Silent(t *testing.T) {
 	here, err := os.Hostname()
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
-		owner  string // "": none is known
+		owner  string // host name in the OWNER file; "" if there is no such file
 		socket bool
 		want   string
 	}{

@@ -42,8 +42,8 @@ type Batch struct {
 	Drop    []Space       // spaces to delete entirely; cannot include Space
 }
 
-// Store stores records. Its methods are safe for concurrent use, except that callers must serialize their calls for
-// the same space.
+// Store keeps the records of all spaces. Its methods are safe for concurrent use, except that callers must serialize
+// their calls for the same space.
 type Store interface {
 	// Load yields every record of a space, in byte order of the keys. If it fails, the last pair that it yields has an
 	// error. A space that was never written to is empty. The caller must not modify the yielded slices, which are valid

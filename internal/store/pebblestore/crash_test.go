@@ -86,7 +86,7 @@ func (w *workload) commit(ctx context.Context, s *Store, from, to int) error {
 	return nil
 }
 
-// history returns models of the store after 0, 1, 2, ..., batches test batches.
+// history returns the models of the store after each number of test batches from 0 to batches.
 func history(batches int) []storetest.Model {
 	all := []storetest.Model{storetest.NewModel()}
 	for i := range batches {
@@ -268,7 +268,7 @@ func TestStore_PowerCut(t *testing.T) {
 	}
 }
 
-// TestStore_PowerCutOfConcurrentCommits does the same while three spaces get commits that share syncs.
+// TestStore_PowerCutOfConcurrentCommits cuts the power during concurrent commits to three spaces, which share syncs.
 func TestStore_PowerCutOfConcurrentCommits(t *testing.T) {
 	t.Parallel()
 	const spaces, batches = 3, 12

@@ -82,7 +82,7 @@ func syncDir(disk *failstop, dir string) error {
 // interrupted.
 func syncPath(disk *failstop, dir string) error {
 	for {
-		// Open did not create a directory that it may not open.
+		// A directory that this user may not open was not created by an Open.
 		if err := syncDir(disk, dir); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}

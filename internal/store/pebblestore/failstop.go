@@ -114,11 +114,11 @@ func (f *failstop) open(op, name string, do func() (vfs.File, error)) (vfs.File,
 	return f.shadow.OpenReadWrite(f.shadowed(name), vfs.WriteCategoryUnspecified)
 }
 
-// isMarker reports whether the file is a marker. A marker is an empty file whose name contains the name of the current
-// manifest. To switch to a new manifest, Pebble creates the new marker, removes the old one, and then syncs the
-// directory. That is safe only if the file system keeps the order of changes to a directory, which not all do. So
-// failstop makes the manifest durable before it creates the marker, and the new marker durable before it removes the
-// old one.
+// isMarker reports whether the file is a marker. A marker is an empty file whose name contains a value, such as the
+// name of the current manifest. To switch to a new manifest, Pebble creates the new marker, removes the old one, and
+// then syncs the directory. That is safe only if the file system keeps the order of changes to a directory, which not
+// all do. So failstop makes the manifest durable before it creates the marker, and the new marker durable before it
+// removes the old one.
 func (f *failstop) isMarker(name string) bool { return strings.HasPrefix(f.PathBase(name), "marker.") }
 
 // Create implements vfs.FS. Pebble's OPTIONS file never reaches the disk: it records the options of the database, which

@@ -29,8 +29,8 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	}
 }
 
-// lock locks the directory and then writes the OWNER file, which lets other processes report which process has the
-// lock. They may try to get the lock every few milliseconds.
+// lock locks the directory and then writes the OWNER file, so that other processes can report which process has the
+// lock. A failed attempt is cheap, because other processes may try every few milliseconds.
 func lock(disk vfs.FS, dir string) (io.Closer, error) {
 	name := disk.PathJoin(dir, lockName)
 	l, err := disk.Lock(name)

@@ -23,9 +23,9 @@ type Options struct {
 }
 
 // SmallLog is a LogSize for stores that are often opened after a kill. Opening a store with 5,000 commits in its log
-// takes 4 ms, in contrast to 12 ms with the default, since Open replays the log twice. The price is latency when many
-// nodes commit at the same time: with 64 of them, the 99th percentile of a commit is 2.7 ms instead of 0.5 ms, because
-// each switch to a new log delays many commits.
+// takes 4 ms instead of 12 ms with the default, since Open replays the log twice. The price is latency when many nodes
+// commit at the same time: with 64 of them, the 99th percentile of a commit is 2.7 ms instead of 0.5 ms, because each
+// switch to a new log delays many commits.
 const SmallLog = 512 << 10
 
 func (o Options) withDefaults() Options {

@@ -50,7 +50,7 @@ type Store struct {
 	db     *pebble.DB
 	ledger *ledger
 
-	order   sync.Mutex // held while a batch gets its number and its position in the log, to keep the same order
+	order   sync.Mutex // held while a batch gets its number and its position in the log, so that the orders agree
 	commits uint64     // the last number assigned; guarded by order
 
 	mu      sync.Mutex     // guards refusal, and is held for calls.Add

@@ -19,7 +19,7 @@ import (
 // store, which may be called repeatedly.
 type Disk func(t *testing.T) (open func() (store.Store, error))
 
-// Run runs the whole suite except RunModel. Each test uses a new disk.
+// Run runs all tests of the suite except RunModel, each on a new disk.
 func Run(t *testing.T, disk Disk) {
 	t.Helper()
 	for name, test := range map[string]func(suite){
