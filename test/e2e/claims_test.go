@@ -27,7 +27,7 @@ type claims map[string]string
 func of(lines []line) (claims, error) {
 	c := claims{}
 	for _, l := range lines {
-		if err := c.hear(l); err != nil {
+		if err := c.add(l); err != nil {
 			return c, err
 		}
 	}
@@ -35,9 +35,9 @@ func of(lines []line) (claims, error) {
 	return c, nil
 }
 
-// hear processes one line. It returns an error if two processes work on the same thing, or if a process works on
+// add processes one line. It returns an error if two processes work on the same thing, or if a process works on
 // something that it has not begun.
-func (c claims) hear(l line) error {
+func (c claims) add(l line) error {
 	if l.via == ended {
 		maps.DeleteFunc(c, func(_, who string) bool { return who == l.who })
 
@@ -125,13 +125,13 @@ func TestClaims(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var lines []line
-			for said := range strings.SplitSeq(test.lines, "|") {
-				if who, dies := strings.CutSuffix(said, "!"); dies {
+			for part := range strings.SplitSeq(test.lines, "|") {
+				if who, dies := strings.CutSuffix(part, "!"); dies {
 					lines = append(lines, line{who: who, via: ended})
 
 					continue
 				}
-				who, text, _ := strings.Cut(said, ": ")
+				who, text, _ := strings.Cut(part, ": ")
 				lines = append(lines, line{who: who, via: stdout, text: text})
 			}
 			got, err := of(lines)

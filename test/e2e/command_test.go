@@ -22,7 +22,7 @@ const (
 	stubborn = `trap "" TERM; ` + begin + `sleep 1000`
 )
 
-// under starts lock with COMMAND being a shell that runs the script.
+// under starts lock with a shell as COMMAND, which runs the script.
 func (srv *server) under(name, script string, flags ...string) *process {
 	srv.stage.t.Helper()
 	args := append([]string{"-ydb", srv.dsn(), "-path", node}, flags...)
@@ -173,9 +173,9 @@ func TestCommand_WithoutAServer(t *testing.T) {
 	p := s.start("lock", "lock", "deploy", "--", scratch+"/lock", "inner", "--",
 		"sh", "-c", begin+`echo $TENURE_SEMAPHORE; `+finish)
 	p.ends()
-	var said []string
+	var lines []string
 	for _, l := range s.lines[:len(s.lines)-1] {
-		said = append(said, l.text)
+		lines = append(lines, l.text)
 	}
-	require.Equal(t, []string{"token 2", acquired, "inner", suspended}, said, strings.TrimSpace(s.script()))
+	require.Equal(t, []string{"token 2", acquired, "inner", suspended}, lines, strings.TrimSpace(s.transcript()))
 }

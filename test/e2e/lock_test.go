@@ -152,9 +152,9 @@ func TestLock_HolderContinuesWhenTheServerRestarts(t *testing.T) {
 		end()
 		srv.begin()
 		// By this time a session that did not come back has expired, and its holder has stopped working.
-		s.until("the holder continues", soon, said(place, time.Now().Add(timeout+grace), holder.name, working))
+		s.until("the holder continues", soon, printed(place, time.Now().Add(timeout+grace), holder.name, working))
 		require.Equal(t, before, srv.owner("lock"))
-		require.False(t, s.heard(place, holder.name, suspended))
+		require.False(t, s.hasPrinted(place, holder.name, suspended))
 	}
 
 	// The waiters have come back too.

@@ -15,11 +15,11 @@ import (
 
 // A process is a command that was started on a stage.
 type process struct {
-	stage *stage
-	name  string
-	cmd   *exec.Cmd
-	mouth *net.UnixConn // reports its end to the stage
-	end   func() error  // waits for its end and returns the result of exec.Cmd.Wait
+	stage  *stage
+	name   string
+	cmd    *exec.Cmd
+	report *net.UnixConn // reports its end to the stage
+	end    func() error  // waits for its end and returns the result of exec.Cmd.Wait
 }
 
 // start starts one of our commands. The name must be unique on the stage.
@@ -28,14 +28,14 @@ func (s *stage) start(name, command string, args ...string) *process {
 	p := &process{stage: s, name: name, cmd: exec.Command(filepath.Join(scratch, command), args...)}
 	p.cmd.Env = environment(s.dir)
 	p.cmd.SysProcAttr = dieWithUs()
-	out, errs := s.mouth(name, stdout), s.mouth(name, stderr)
-	p.mouth = s.mouth(name, ended)
+	out, errs := s.output(name, stdout), s.output(name, stderr)
+	p.report = s.output(name, ended)
 	p.cmd.Stdout, p.cmd.Stderr = s.file(out), s.file(errs)
 	require.NoError(s.t, p.cmd.Start())
 
 	p.end = sync.OnceValue(func() error {
 		err := p.cmd.Wait()
-		_, _ = p.mouth.Write([]byte(p.cmd.ProcessState.String() + "\n"))
+		_, _ = p.report.Write([]byte(p.cmd.ProcessState.String() + "\n"))
 
 		return err
 	})
@@ -55,11 +55,11 @@ func environment(home string) []string {
 	}
 }
 
-// mouth returns a socket. The stage hears what is written to it as lines of the named process.
-func (s *stage) mouth(name string, via channel) *net.UnixConn {
+// output returns a socket. The stage reads what is written to it as lines of the named process.
+func (s *stage) output(name string, via channel) *net.UnixConn {
 	s.t.Helper()
 	own := &net.UnixAddr{Name: filepath.Join(s.dir, name+"."+string(via)), Net: "unixgram"}
-	c, err := net.DialUnix("unixgram", own, s.ear.LocalAddr().(*net.UnixAddr))
+	c, err := net.DialUnix("unixgram", own, s.socket.LocalAddr().(*net.UnixAddr))
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { c.Close() })
 
@@ -104,7 +104,7 @@ func (p *process) ends() {
 	p.gone()
 }
 
-// gone waits until the stage has heard the end of the process, and thus all its output.
+// gone waits until the stage has read the end of the process, and thus all its output.
 func (p *process) gone() {
 	p.stage.t.Helper()
 	p.stage.until(p.name+" ends", soon, func(lines []line) bool {

@@ -25,9 +25,9 @@ const soon = 20 * time.Second
 // which they were written: if a process prints a line and then releases a lock, the lines of the next owner always come
 // later. With one pipe for each process, the order would depend on the scheduling of the readers.
 type stage struct {
-	t   *testing.T
-	dir string // holds the sockets
-	ear *net.UnixConn
+	t      *testing.T
+	dir    string // holds the sockets
+	socket *net.UnixConn
 
 	mu      sync.Mutex // guards the rest
 	lines   []line
@@ -57,23 +57,23 @@ func newStage(t *testing.T) *stage {
 	require.NoError(t, build())
 	dir, err := os.MkdirTemp(scratch, "") //nolint:usetesting // a socket's path must be short, and t.TempDir's is not
 	require.NoError(t, err)
-	ear, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "ear"), Net: "unixgram"})
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "stage"), Net: "unixgram"})
 	require.NoError(t, err)
-	s := &stage{t: t, dir: dir, ear: ear, changed: make(chan struct{})}
+	s := &stage{t: t, dir: dir, socket: socket, changed: make(chan struct{})}
 
-	heard := make(chan struct{})
-	go func() { // ends when ear is closed
-		defer close(heard)
+	listened := make(chan struct{})
+	go func() { // ends when the socket is closed
+		defer close(listened)
 		s.listen()
 	}()
 	t.Cleanup(func() { // runs after the cleanups of all processes
-		ear.Close()
-		<-heard
+		socket.Close()
+		<-listened
 		if err := sane(s.lines); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Log("output of the processes:\n" + s.script())
+			t.Log("output of the processes:\n" + s.transcript())
 		}
 	})
 
@@ -85,7 +85,7 @@ func (s *stage) listen() {
 	begun := map[string]string{} // unfinished lines by the sender's address
 	buf := make([]byte, 1<<20)
 	for {
-		n, from, err := s.ear.ReadFromUnix(buf)
+		n, from, err := s.socket.ReadFromUnix(buf)
 		if err != nil {
 			return
 		}
@@ -97,14 +97,14 @@ func (s *stage) listen() {
 				break
 			}
 			name, via, _ := strings.Cut(filepath.Base(from.Name), ".")
-			s.hear(line{at, name, channel(via), whole})
+			s.add(line{at, name, channel(via), whole})
 			text = rest
 		}
 		begun[from.Name] = text
 	}
 }
 
-func (s *stage) hear(l line) {
+func (s *stage) add(l line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines = append(s.lines, l)
@@ -112,8 +112,8 @@ func (s *stage) hear(l line) {
 	s.changed = make(chan struct{})
 }
 
-// script formats all lines for a person to read.
-func (s *stage) script() string {
+// transcript formats all lines for a person to read.
+func (s *stage) transcript() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b strings.Builder
@@ -178,8 +178,8 @@ func (s *stage) awaitOf(place int, limit time.Duration, who string, texts ...str
 	return found, behind
 }
 
-// said returns a condition for until: who has printed the text after the place, at the instant or later.
-func said(place int, at time.Time, who, text string) func([]line) bool {
+// printed returns a condition for until: who has printed the text after the place, at the instant or later.
+func printed(place int, at time.Time, who, text string) func([]line) bool {
 	return func(lines []line) bool {
 		return slices.ContainsFunc(lines[place:], func(l line) bool {
 			return l.who == who && l.text == text && !l.at.Before(at)
@@ -187,10 +187,10 @@ func said(place int, at time.Time, who, text string) func([]line) bool {
 	}
 }
 
-// heard reports whether who has printed the text after the place.
-func (s *stage) heard(place int, who, text string) bool {
+// hasPrinted reports whether who has printed the text after the place.
+func (s *stage) hasPrinted(place int, who, text string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	return said(place, time.Time{}, who, text)(s.lines)
+	return printed(place, time.Time{}, who, text)(s.lines)
 }

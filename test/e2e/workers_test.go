@@ -129,8 +129,8 @@ func TestWorkers_TasksContinueWhenTheServerRestarts(t *testing.T) {
 	srv.begin()
 	late := time.Now().Add(timeout + grace) // by then a session that did not come back has expired
 	for task, who := range shares {
-		s.until(task+" continues", soon, said(place, late, who, "worker "+task+": in progress"))
-		require.False(t, s.heard(place, who, "worker "+task+": done"), task)
+		s.until(task+" continues", soon, printed(place, late, who, "worker "+task+": in progress"))
+		require.False(t, s.hasPrinted(place, who, "worker "+task+": done"), task)
 		require.Equal(t, owners[task], srv.owner(task), task)
 	}
 
