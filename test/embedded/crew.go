@@ -69,28 +69,28 @@ func NewCrew(tb testing.TB, model Contender) *Crew {
 			_ = p.cmd.Process.Kill()
 			<-p.ended
 		}
-		said := c.Said()
+		stderr := c.Stderr()
 		if tb.Failed() {
 			for _, e := range c.Events[max(0, len(c.Events)-50):] {
 				tb.Logf("%v", e)
 			}
-			tb.Logf("output of the contenders:\n%s", said)
+			tb.Logf("output of the contenders:\n%s", stderr)
 		}
 		require.NoError(tb, errors.Join(c.record.Close(), c.stderr.Close(), c.life.Close(), c.lives.Close()))
 		require.NoError(tb, os.RemoveAll(dir))
-		require.NotRegexp(tb, `DATA RACE|panic: |fatal error: `, said)
+		require.NotRegexp(tb, `DATA RACE|panic: |fatal error: `, stderr)
 	})
 
 	return c
 }
 
-// Said returns everything that the contenders have written to standard error.
-func (c *Crew) Said() string {
+// Stderr returns everything that the contenders have written to standard error.
+func (c *Crew) Stderr() string {
 	c.tb.Helper()
-	said, err := os.ReadFile(c.stderr.Name())
+	stderr, err := os.ReadFile(c.stderr.Name())
 	require.NoError(c.tb, err)
 
-	return string(said)
+	return string(stderr)
 }
 
 // Start starts a contender: a copy of the model to which the changes are applied.
@@ -131,7 +131,7 @@ func (c *Crew) Follow() {
 	require.NoError(c.tb, err)
 	for _, e := range events {
 		c.Events = append(c.Events, e)
-		require.NoError(c.tb, c.History.hear(e), "event %d: %v", len(c.Events), e)
+		require.NoError(c.tb, c.History.add(e), "event %d: %v", len(c.Events), e)
 	}
 	for _, p := range c.alive {
 		select {

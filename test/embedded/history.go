@@ -72,8 +72,8 @@ func newHistory() *History {
 	}
 }
 
-// hear processes the next event. Its error names the rule that the event breaks.
-func (h *History) hear(e Event) error {
+// add processes the next event. Its error names the rule that the event breaks.
+func (h *History) add(e Event) error {
 	switch e.Verb {
 	case Ask:
 		if !h.doomed[e.Who] && !h.ending[e.Who] {

@@ -23,7 +23,7 @@ func judge(events ...string) (*History, error) {
 		if e.Verb == Kill {
 			e.Task = []string{AsWaiter, AsHost}[e.Token]
 		}
-		if err := errors.Join(err, h.hear(e)); err != nil {
+		if err := errors.Join(err, h.add(e)); err != nil {
 			return h, err
 		}
 	}

@@ -28,7 +28,7 @@ func (c *Crew) stopProcess(p *Process) {
 	c.Signal(p, syscall.SIGSTOP)
 }
 
-// startLock starts the command lock, which waits for the same lock as the contenders. Said includes its messages.
+// startLock starts the command lock, which waits for the same lock as the contenders. Stderr includes its messages.
 func (c *Crew) startLock(dir string) *Process {
 	c.tb.Helper()
 	cmd := exec.Command(filepath.Join(dir, "lock"), "--dir", c.model.Dir, "-path", Node, theLock)
@@ -86,20 +86,20 @@ func TestHost_Suspended(t *testing.T) {
 				notice := regexp.MustCompile(fmt.Sprintf(
 					`(?m)^%s: waiting for process %d on .* does not answer: .*\(kill -CONT %[2]d\).*\(kill -9 %[2]d\).*$`,
 					name, host.cmd.Process.Pid))
-				var said string
+				var line string
 				c.Until(name+" prints which process it waits for", soon, func() bool {
-					said = notice.FindString(c.Said())
+					line = notice.FindString(c.Stderr())
 
-					return said != ""
+					return line != ""
 				})
-				t.Logf("%v after SIGSTOP: %s", time.Since(stopped).Round(time.Millisecond), said)
+				t.Logf("%v after SIGSTOP: %s", time.Since(stopped).Round(time.Millisecond), line)
 				require.Less(t, time.Since(stopped), tooLong)
 			}
 
 			c.Signal(host, syscall.SIGCONT)
 			c.works(holder)
 			require.Same(t, holder, c.Holder(theLock))
-			require.Equal(t, 1, strings.Count(c.Said(), "lock: "), "lock prints this message once and nothing else")
+			require.Equal(t, 1, strings.Count(c.Stderr(), "lock: "), "lock prints this message once and nothing else")
 			c.Kill(waits)
 
 			c.stopProcess(host)
