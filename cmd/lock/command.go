@@ -9,6 +9,8 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/command"
+	"tenure/internal/identity"
+	"tenure/internal/shell"
 	"tenure/lock"
 )
 
@@ -17,52 +19,61 @@ type locker struct {
 	cli.Session
 
 	env       *cli.Env
+	cmd       *cobra.Command
 	semaphore string
+	shell     bool
 	grace     time.Duration
 	signal    string
-	command   *command.Command // nil: none was given
-	lost      bool             // the lock, since it was acquired
+	command   *command.Command // nil: hold the lock and print events
+
+	monitor *cli.Monitor
+	lost    bool // the lock was lost since it was acquired
 }
 
-// Of -grace, as shares of -timeout; package lock says why a third.
+// Shares of --timeout that --grace has by default and at most. Package lock documents the reason for the maximum.
 const (
 	graceShare    = 4
 	maxGraceShare = 3
-
-	graceUnset = -1 // 0 is a grace too
 )
 
 func build(env *cli.Env) *cobra.Command {
-	l := &locker{env: env, grace: graceUnset, signal: "TERM"}
+	l := &locker{env: env, signal: "TERM"}
 	cmd := &cobra.Command{
-		Use: "lock [flags] [NAME] [-- COMMAND [ARG...]]",
+		Use: "lock [flags] NAME [-- COMMAND [ARG...]]",
 		Example: `lock deploy -- ./deploy.sh
-			lock --timeout 1m nightly -- sh -c 'backup --fence "$TENURE_TOKEN" | gzip > backup.gz'
-			lock -ydb grpc://localhost:2136/local nightly`,
-		Long: `lock waits for the lock NAME and runs COMMAND while it holds it: of all who want NAME, on this machine or on
-all that share a server, one runs at a time, and the others wait in a queue. Without COMMAND, lock holds the lock
-and shows what happens, until it is interrupted; when it has lost the lock, it waits for it again.
+			lock nightly --shell 'backup --fence "$TENURE_TOKEN" | gzip > backup.gz'
+			lock --ydb grpc://localhost:2136/local --timeout 1m deploy -- ./deploy.sh`,
+		Long: `lock waits for the lock NAME and runs COMMAND while it holds it. Only one process holds NAME at a time, among all
+processes that use the same server; the others wait in a queue. Without COMMAND, lock holds the lock and prints events
+until it is interrupted. If it loses the lock, it waits for it again.
 
-Without -ydb there is nothing to install: the processes of this machine share a server that one of them hosts.
-Credentials come from the variables YDB_*, as ydb-go-sdk-auth-environ reads them.
+` + cli.ServerHelp + `
 
-COMMAND is stopped when the server does not answer for so long that others can have the lock soon: it gets --signal,
-and KILL when --grace is over, before they can. An interrupt of lock is passed on to it, with KILL after --grace or
-at a second interrupt. This reaches all that COMMAND has started, unless that has left its process group. What goes
-on in the background when COMMAND has ended by itself is left alone, and has no lock.
+` + cli.DirHelp + `
 
-COMMAND finds in its environment: TENURE_TOKEN, a number that grows with every grant (give it to what is written to,
-and let that refuse a lower one than it has seen), TENURE_SEMAPHORE, TENURE_SESSION_ID and TENURE_NODE. Beside
-TENURE_TOKEN, TENURE_SEMAPHORE only tells what lock itself runs under. Else it is a NAME where none is given.
+When COMMAND is stopped:
+  If the server stops answering, lock stops COMMAND before the lock can go to someone else. It sends --signal, and
+  KILL when --grace is over. If lock itself is interrupted, it passes the signal on to COMMAND, and sends KILL after
+  --grace or at a second interrupt. Signals go to COMMAND's whole process group. Background processes that outlive
+  COMMAND keep running, without the lock.
 
-Exit code: COMMAND's; 128+n when signal n has ended it, or lock before COMMAND was run; 123 when the lock was lost
-and COMMAND stopped; 125 when lock itself failed; 126 when COMMAND cannot run; 127 when there is none.
-Without COMMAND 0 after an interrupt.`,
+Environment of COMMAND:
+  TENURE_TOKEN is a number that grows with every grant. Send it with each write, and have the storage reject a write
+  whose token is lower than one it has seen. TENURE_SEMAPHORE is NAME. TENURE_SESSION_ID and TENURE_NODE name the
+  session and its coordination node.
+  A lock that runs inside COMMAND needs a NAME of its own: it ignores TENURE_SEMAPHORE if TENURE_TOKEN is set.
+
+Exit code:
+  COMMAND's own; 128+n if signal n ended it, or ended lock before COMMAND ran; 123 if the lock was lost and COMMAND
+  was stopped; 125 if lock itself failed; 126 if COMMAND cannot run; 127 if COMMAND is not found.
+  Without COMMAND: 0 after an interrupt.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := l.check(cmd, args); err != nil {
+			if err := l.check(args); err != nil {
 				return err
 			}
+			l.monitor = l.NewMonitor()
+			defer l.monitor.Close()
 			if l.command != nil {
 				return l.run(cmd.Context())
 			}
@@ -70,33 +81,43 @@ Without COMMAND 0 after an interrupt.`,
 			return l.show(cmd.Context())
 		},
 	}
-	cli.AddFlags(cmd, l.Flags()...)
+	l.cmd = cmd
+	cli.TakesCommand(cmd)
+	l.AddFlags(cmd, env)
 	cli.AddFlags(
 		cmd,
-		cli.Flag{Name: "semaphore", Arg: "NAME", Usage: "the same as the argument NAME", Value: &l.semaphore},
 		cli.Flag{
-			Name: "grace", Arg: "D", Value: &l.grace,
-			Usage: "time from --signal to KILL, at most a third of the timeout (default a quarter)",
+			Name: "semaphore", Arg: "NAME", Usage: "the same as the argument NAME", Value: &l.semaphore,
+			Default: func() (value, source string, err error) { return cmd.Flags().Arg(0), "argument", nil },
+			IgnoreEnv: func() bool { // it names the lock that this process runs under
+				_, under := env.LookupEnv("TENURE_TOKEN")
+
+				return under
+			},
 		},
-		cli.Flag{Name: "signal", Arg: "SIG", Value: &l.signal, Usage: "what asks COMMAND to stop"},
+		cli.Flag{Name: "shell", Short: "c", Usage: "COMMAND is one string for /bin/sh -c", Value: &l.shell},
+		cli.Flag{
+			Name: "grace", Arg: "D", Example: "2s", Value: &l.grace,
+			Usage: "time from --signal to KILL, at most a third of --timeout (default a quarter)",
+			Default: func() (value, source string, err error) {
+				return (l.Timeout / graceShare).String(), "a quarter of --timeout", nil
+			},
+		},
+		cli.Flag{
+			Name: "signal", Arg: "SIG", Example: "TERM", Value: &l.signal, Usage: "signal that asks COMMAND to stop",
+		},
 	)
-	cmd.Flags().Lookup("grace").DefValue = "" // it is in the text
 
 	return cmd
 }
 
-// check looks at the command line.
-func (l *locker) check(cmd *cobra.Command, args []string) error {
-	var argv []string
-	example := "lock nightly"
-	if dash := cmd.ArgsLenAtDash(); dash >= 0 {
-		args, argv = args[:dash], args[dash:]
-		if len(argv) == 0 {
-			return errors.New("there is no COMMAND behind --: write e.g. lock nightly -- ./backup.sh")
-		}
-		example += " -- " + argv[0]
+// check checks the command line.
+func (l *locker) check(args []string) error {
+	names, argv, err := l.split(args)
+	if err != nil {
+		return err
 	}
-	if err := l.checkName(cmd.Flags().Changed("semaphore"), args, example); err != nil {
+	if err := l.checkName(names, argv); err != nil {
 		return err
 	}
 	if err := l.Check(); err != nil || argv == nil {
@@ -106,39 +127,73 @@ func (l *locker) check(cmd *cobra.Command, args []string) error {
 	return l.checkCommand(argv)
 }
 
-// checkName finds out which lock is meant.
-func (l *locker) checkName(flagged bool, args []string, example string) error {
-	if len(args) > 1 {
-		return fmt.Errorf("argument %q is one too many: see lock --help", args[1])
+// split returns the arguments before COMMAND, and COMMAND; nil if there is none.
+func (l *locker) split(args []string) (names, argv []string, err error) {
+	switch dash := l.cmd.ArgsLenAtDash(); {
+	case dash >= 0:
+		names, argv = args[:dash], args[dash:]
+	case l.shell && cli.OnLine(l.cmd, "semaphore"): // as with flock -c, COMMAND needs no dashes
+		argv = args
+	case l.shell && len(args) > 0:
+		names, argv = args[:1], args[1:]
+	case l.shell:
+		argv = args
+	default:
+		return args, nil, nil
 	}
-	if _, under := l.env.LookupEnv("TENURE_TOKEN"); under && !flagged {
-		l.semaphore = "" // the variable is not for us: it names the lock that we run under
-	}
-	if len(args) == 1 {
-		if flagged && l.semaphore != "" && l.semaphore != args[0] {
-			return fmt.Errorf("-semaphore=%q and the argument %q name two locks: leave one out", l.semaphore, args[0])
-		}
-		l.semaphore = args[0]
-	}
-	if l.semaphore == "" {
-		return fmt.Errorf("-semaphore is empty: name the lock, e.g. %s", example)
+	switch {
+	case len(argv) == 0 && l.shell:
+		err = errors.New("COMMAND is missing: write e.g. lock nightly --shell './backup.sh | gzip > backup.gz'")
+	case len(argv) == 0:
+		err = errors.New("COMMAND is missing after --: write e.g. lock nightly -- ./backup.sh")
+	case argv[0] == "":
+		err = errors.New("COMMAND is empty: write e.g. lock nightly -- ./backup.sh")
+	case l.shell && len(argv) > 1:
+		err = fmt.Errorf("COMMAND must be one argument with --shell: write %s", shell.Quote(shell.Join(argv...)))
 	}
 
-	return nil
+	return names, argv, err
 }
 
-// checkCommand finds COMMAND and how it is to be stopped.
+// checkName finds out which lock to take.
+func (l *locker) checkName(names, argv []string) error {
+	switch {
+	case len(names) > 1:
+		return cli.Unexpected(l.env, l.cmd, names[1])
+	case len(names) == 1 && names[0] == "":
+		return errors.New("NAME is empty: name the lock, e.g. lock nightly -- ./backup.sh")
+	case len(names) == 1 && cli.OnLine(l.cmd, "semaphore") && names[0] != l.semaphore:
+		return fmt.Errorf("--semaphore=%q and the argument %q name two locks: leave one out", l.semaphore, names[0])
+	case len(names) == 1:
+		l.semaphore = names[0]
+	}
+	switch {
+	case l.semaphore != "":
+		return nil
+	case argv != nil && l.shell:
+		return fmt.Errorf("NAME is missing: name the lock, e.g. lock nightly --shell %s", shell.Quote(argv[0]))
+	case argv != nil:
+		return fmt.Errorf("NAME is missing: name the lock before --, e.g. lock nightly -- %s", shell.Join(argv...))
+	}
+
+	return errors.New("NAME is missing: name the lock, e.g. lock nightly -- ./backup.sh")
+}
+
+// checkCommand finds COMMAND and decides how to stop it.
 func (l *locker) checkCommand(argv []string) error {
 	sig, err := command.ParseSignal(l.signal)
 	if err != nil {
-		return fmt.Errorf("-signal=%w", err)
+		return fmt.Errorf("%s=%w", cli.Setting(l.cmd, "signal"), err)
 	}
-	if l.grace == graceUnset {
+	if !cli.Given(l.cmd, "grace") {
 		l.grace = l.Timeout / graceShare
 	}
-	if l.grace < 0 || l.grace > l.Timeout/maxGraceShare {
-		return fmt.Errorf("-grace=%v is not within 0s and a third of -timeout=%v: others can have the lock by then",
-			l.grace, l.Timeout)
+	if longest := l.Timeout / maxGraceShare; l.grace < 0 || l.grace > longest {
+		return fmt.Errorf("%s=%v is out of range: must be between 0s and %v, a third of %s=%v",
+			cli.Setting(l.cmd, "grace"), l.grace, longest.Truncate(time.Millisecond), cli.Setting(l.cmd, "timeout"), l.Timeout)
+	}
+	if l.shell {
+		argv = []string{"/bin/sh", "-c", argv[0]}
 	}
 	path, err := command.Look(argv[0])
 	if err != nil {
@@ -155,7 +210,7 @@ func (l *locker) checkCommand(argv []string) error {
 func (l *locker) options() []lock.Option {
 	opts := []lock.Option{
 		lock.WithTimeout(l.Timeout),
-		lock.WithData(cli.Self(l.env)),
+		lock.WithData([]byte(l.identity())),
 		lock.WithDescription("lock"),
 		lock.WithObserver(l.observe),
 	}
@@ -169,20 +224,31 @@ func (l *locker) options() []lock.Option {
 	return opts
 }
 
+// identity describes the holder to others who look at the lock.
+func (l *locker) identity() string {
+	if l.command == nil {
+		return identity.Of("lock")
+	}
+
+	return identity.Of(l.command.Argv[0])
+}
+
 func (l *locker) observe(e lock.Event) {
 	switch e := e.(type) {
 	case lock.Waiting:
+		l.monitor.Opened(fmt.Sprintf("waiting for %q on %s", l.semaphore, l.Place()))
 		l.say("waiting for a lock...")
 	case lock.Acquired:
+		l.monitor.Granted()
 		l.lost = false
 		l.say("the lock is acquired")
 	case lock.Released:
 		switch {
 		case e.Err == nil:
 			l.say("the lock is released")
-		case !l.lost: // else nobody thinks so
-			l.complain(fmt.Errorf("the server may not know that the lock is free (%w): others wait for up to %v",
-				e.Err, l.Timeout))
+		case !l.lost: // otherwise nobody expects the server to know
+			l.complain(fmt.Errorf("the lock may stay locked for up to %v, because the server did not confirm its release: %w",
+				l.Timeout, e.Err))
 		}
 	case lock.Lost:
 		l.lost = true
@@ -190,20 +256,21 @@ func (l *locker) observe(e lock.Event) {
 			e.Cause = fmt.Errorf("%w: stopping COMMAND", e.Cause)
 		}
 		l.complain(e.Cause)
+	case lock.NoSession:
+		l.monitor.NoSession(e.For, e.Err)
 	case lock.Retry:
-		if !errors.Is(e.Err, lock.ErrLost) { // said by Lost
-			l.complain(fmt.Errorf("%w: trying again", e.Err))
+		if errors.Is(e.Err, lock.ErrLost) { // Lost has reported it if the lock was held
+			e.Err = nil
 		}
+		l.monitor.Failed(e.Err)
 	}
 }
 
-// say prints a line on stdout, unless that is COMMAND's.
+// say prints a line on stdout, unless stdout belongs to COMMAND.
 func (l *locker) say(line string) {
 	if l.command == nil {
 		fmt.Fprintln(l.env.Stdout, line)
 	}
 }
-
-func (l *locker) notice(line string) { l.complain(errors.New(line)) }
 
 func (l *locker) complain(err error) { cli.Complain(l.env, "lock", err) }

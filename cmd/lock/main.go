@@ -1,4 +1,4 @@
-// Command lock holds a lock of a coordination node, and does its work only while it does.
+// Command lock runs a command while it holds a lock.
 package main
 
 import (

@@ -4,21 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"tenure/internal/cli"
-	"tenure/internal/clock"
 	"tenure/internal/command"
 	"tenure/lock"
 )
 
-// moment is how long a wait is that nobody needs to hear of.
-const moment = time.Second
-
-// run runs COMMAND under the lock, once: when it has been started, nothing begins anew. The result is COMMAND's.
+// run runs COMMAND once under the lock and returns its result. It does not wait for the lock again after it has started
+// COMMAND, even if the lock is lost.
 func (l *locker) run(ctx context.Context) error {
-	client, err := l.Open(ctx, l.notice)
+	client, err := l.Open(ctx, l.monitor)
 	if err != nil {
 		return l.unless(ctx, err)
 	}
@@ -26,12 +21,9 @@ func (l *locker) run(ctx context.Context) error {
 
 	attempt, end := context.WithCancel(ctx)
 	defer end()
-	granted := l.await(ctx)
-	defer granted()
 	var ended bool
 	var result error
 	err = lock.Run(attempt, client, l.Path, l.semaphore, func(ctx context.Context) error {
-		granted()
 		ended, result = l.under(ctx)
 		if ended {
 			end()
@@ -46,9 +38,9 @@ func (l *locker) run(ctx context.Context) error {
 	return l.unless(ctx, err)
 }
 
-// under runs COMMAND in the context of work. It reports whether it has, or has tried to.
+// under runs COMMAND in the context of work. It reports whether it has run COMMAND, or tried to.
 func (l *locker) under(ctx context.Context) (ended bool, result error) {
-	lease := lock.Lease(ctx).(command.Lease) // ours are
+	lease := lock.Lease(ctx).(command.Lease) // those of package tenure are
 	env, err := command.Environment(ctx, lease, l.Path, l.semaphore)
 	if err != nil {
 		return false, err
@@ -60,7 +52,7 @@ func (l *locker) under(ctx context.Context) (ended bool, result error) {
 	return tried || err == nil, err
 }
 
-// unless returns err, unless lock was interrupted before COMMAND has run.
+// unless returns err, or that lock was interrupted before it ran COMMAND.
 func (l *locker) unless(ctx context.Context, err error) error {
 	interrupt, ok := errors.AsType[*cli.Interrupt](context.Cause(ctx))
 	if !ok {
@@ -70,21 +62,5 @@ func (l *locker) unless(ctx context.Context, err error) error {
 	return &cli.ExitError{
 		Code: command.ExitSignal + int(interrupt.Signal),
 		Err:  fmt.Errorf("%w: COMMAND has not run", interrupt),
-	}
-}
-
-// await says that the lock is waited for, if that takes longer than a moment, until granted is called.
-func (l *locker) await(ctx context.Context) (granted func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		if clock.Pause(ctx, clock.Go(), moment) {
-			l.complain(fmt.Errorf("waiting for %q", l.semaphore))
-		}
-	})
-
-	return func() {
-		cancel()
-		waiting.Wait()
 	}
 }

@@ -10,17 +10,18 @@ import (
 	"tenure/tenuretest"
 )
 
-// holding is a COMMAND that says so and works until it is stopped.
+// holding is a COMMAND that prints its token and runs until it is stopped.
 var holding = []string{"--", "sh", "-c", "echo holding $TENURE_TOKEN; exec sleep 1000"}
 
-// A wait that takes longer than a moment is said, once.
+// A wait that takes longer than a moment is reported once, with the name of the lock and the server.
 func TestRun_Waiting(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
 	first := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
 	require.Equal(t, []string{"holding 1"}, first.Until(t, "holding 1"))
 	second := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
-	require.Equal(t, []string{`lock: waiting for "deploy"`}, second.Until(t, `lock: waiting for "deploy"`))
+	waiting := `lock: waiting for "deploy" on ` + dsn
+	require.Equal(t, []string{waiting}, second.Until(t, waiting))
 
 	first.Interrupt()
 	lines, code := first.Wait(t)
@@ -33,12 +34,12 @@ func TestRun_Waiting(t *testing.T) {
 	require.Equal(t, 143, code)
 }
 
-// A lock that is lost stops COMMAND, and is not tried for again: COMMAND is not what was begun any more.
+// lock stops COMMAND when the lock is lost, and does not wait for the lock again, because COMMAND has already run.
 func TestRun_Lost(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
 	mark := filepath.Join(t.TempDir(), "stopped")
-	p := clitest.Start(t, build, "-ydb", srv.DSN(), "-timeout", "2s", "-grace", "600ms", "-signal", "USR1", "deploy", "--",
+	p := clitest.Start(t, build, "-ydb", srv.DSN(), "--timeout", "2s", "--grace", "600ms", "--signal", "USR1", "deploy", "--",
 		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; sleep 1000 & wait`)
 	p.Until(t, "holding")
 	srv.Kill()

@@ -8,9 +8,9 @@ import (
 	"tenure/lock"
 )
 
-// show holds the lock until ctx ends, with visible work.
+// show holds the lock and prints events until ctx ends.
 func (l *locker) show(ctx context.Context) error {
-	client, err := l.Open(ctx, l.notice)
+	client, err := l.Open(ctx, l.monitor)
 	if err == nil {
 		err = lock.Run(ctx, client, l.Path, l.semaphore, l.work, l.options()...)
 		client.Close(ctx)
@@ -23,7 +23,7 @@ func (l *locker) show(ctx context.Context) error {
 	return nil
 }
 
-// work is there to be seen.
+// work prints lines that show that the lock is held.
 func (l *locker) work(ctx context.Context) error {
 	l.say("starting work")
 	for clock.Pause(ctx, clock.Go(), time.Second) {

@@ -40,7 +40,7 @@ func TestLock_HandsOver(t *testing.T) {
 func TestLock_NodeThatIsMissing(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	lines, code := clitest.Start(t, build, "-ydb", dsn, "-no-create", "nightly").Wait(t)
+	lines, code := clitest.Start(t, build, "-ydb", dsn, "--no-create", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, []string{`lock: node "/local/tenure" does not exist: create it, or allow it to be created: ` +
 		`SCHEME_ERROR (path "/local/tenure" does not exist)`}, lines)

@@ -1,4 +1,4 @@
-// Command tenure serves a coordination server and looks after it.
+// Command tenure runs a coordination server and shows its state.
 package main
 
 import (
@@ -9,13 +9,13 @@ import (
 	"tenure/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(tenure)) }
+func main() { os.Exit(cli.Main(build)) }
 
-func tenure(env *cli.Env) *cobra.Command {
+func build(env *cli.Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "tenure",
-		Example: "tenure serve",
-		Long:    "tenure serves locks, semaphores and leases to the programs of one machine or of many.",
+		Example: "tenure serve\ntenure status",
+		Long:    "tenure runs a server of locks, semaphores and leases, for the programs of one machine or of many.",
 	}
 	root.AddCommand(serveCommand(env), statusCommand(env))
 

@@ -11,7 +11,7 @@ import (
 	"tenure/internal/cli"
 )
 
-// asTenure makes this test's binary run as tenure.
+// asTenure is the variable that makes this binary run as tenure instead of the tests.
 const asTenure = "RUN_AS_TENURE"
 
 func TestMain(m *testing.M) {

@@ -17,7 +17,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 )
 
-// A signal ends the server within 2 s, whatever those who are connected do.
+// A signal ends the server within 2 s, whatever its clients do.
 func TestServe_SignalEndsItWithin2Seconds(t *testing.T) {
 	t.Parallel()
 	for name, sig := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
@@ -37,10 +37,10 @@ func TestServe_SignalEndsItWithin2Seconds(t *testing.T) {
 	}
 }
 
-// process starts this binary as tenure, with the race detector if that is on here, and waits until it is ready.
+// process starts this binary as tenure, and waits until it is ready. It has the race detector if the test has it.
 func process(t *testing.T, args ...string) (cmd *exec.Cmd, addr string, stderr *bytes.Buffer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // kills one that does not end
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // kills a process that does not end
 	t.Cleanup(cancel)
 	cmd, stderr = exec.CommandContext(ctx, os.Args[0], args...), &bytes.Buffer{}
 	cmd.Env, cmd.Stderr = []string{asTenure + "=1", "GORACE=atexit_sleep_ms=0"}, stderr
@@ -55,7 +55,7 @@ func process(t *testing.T, args ...string) (cmd *exec.Cmd, addr string, stderr *
 	return cmd, found[1], stderr
 }
 
-// deaf attaches a client that asks for more than fits into the windows between it and the server, and never reads it.
+// deaf attaches a client that asks for more than the flow control windows hold, and never reads the answers.
 func deaf(t *testing.T, addr string) {
 	t.Helper()
 	c := client(t, addr)

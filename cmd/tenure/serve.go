@@ -18,10 +18,10 @@ import (
 	"tenure/server"
 )
 
-// stopLimit is what calls under way get when the server stops; with it a SIGTERM is served within 2 s.
+// stopLimit is the time that calls in progress get when the server stops, so that a SIGTERM takes less than 2 s.
 const stopLimit = 1500 * time.Millisecond
 
-// serveFlags are the flags of tenure serve, with their defaults.
+// serveFlags are the values of the flags of tenure serve.
 type serveFlags struct {
 	listen, database, data string
 	memory, insecure       bool
@@ -30,73 +30,106 @@ type serveFlags struct {
 
 func serveCommand(env *cli.Env) *cobra.Command {
 	f := serveFlags{
-		listen: "127.0.0.1:2136", database: server.DefaultDatabase, data: defaultData(env),
-		logLevel: "info", logFormat: "text",
+		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",
-		Short:   "run the server",
-		Example: "tenure serve\ntenure serve --listen 127.0.0.1:0 --data ./data",
-		Long: `tenure serve runs a coordination server until it is interrupted. It speaks YDB's protocol: a program finds it
-by the DSN in the line that it prints on standard output when it is ready.
+		Short:   "run a server",
+		Example: "tenure serve\ntenure serve --listen 0.0.0.0:2136 --insecure --data /var/lib/tenure",
+		Long: `tenure serve runs a coordination server until it is interrupted. The server speaks the protocol of YDB's Coordination
+Service. When it is ready, it prints one line on standard output with its address, for --ydb and TENURE_DSN.
 
-Whatever it acknowledges is in the data directory before. It stops within 2 s of SIGTERM or SIGINT; sessions and what
-they hold survive that, by their timeout.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.memory && cmd.Flags().Changed("data") {
-				return fmt.Errorf("--memory keeps nothing and --data %q does: leave one of them out", f.data)
-			}
+The server writes data to disk before it acknowledges a request. It stops within 2 s of SIGTERM or SIGINT. Sessions and
+their locks survive a restart that is shorter than their timeouts.
 
-			return serve(cmd.Context(), env, f)
-		},
+This version has no authentication and no TLS: listen only on networks that you trust.
+
+Data directory:
+  The first of these that is set decides:
+    --data
+    TENURE_DATA
+    $XDG_STATE_HOME/tenure/serve
+    $HOME/.local/state/tenure/serve
+    $STATE_DIRECTORY/tenure/serve, in a service of systemd
+    .local/state/tenure/serve in the home directory of the account`,
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.memory && cli.OnLine(cmd, "data") {
+			return fmt.Errorf("--memory keeps nothing on disk, but --data=%q is given: leave one of them out", f.data)
+		}
+
+		return serve(cmd.Context(), env, cmd, f)
 	}
 	cli.AddFlags(cmd,
-		cli.Flag{Name: "listen", Arg: "ADDR", Usage: "host:port to listen on; port 0: a free one", Value: &f.listen},
-		cli.Flag{Name: "database", Arg: "PATH", Usage: "the database; all paths are below it", Value: &f.database},
-		cli.Flag{Name: "data", Arg: "DIR", Usage: "where to keep what is acknowledged", Value: &f.data},
-		cli.Flag{Name: "memory", Usage: "keep it in memory only; forgotten at the end", Value: &f.memory},
-		cli.Flag{Name: "insecure", Usage: "allow an address that other machines reach", Value: &f.insecure},
-		cli.Flag{Name: "log-level", Arg: "LEVEL", Usage: "debug, info, warn or error", Value: &f.logLevel},
-		cli.Flag{Name: "log-format", Arg: "FORMAT", Usage: "text or json", Value: &f.logFormat},
+		cli.Flag{
+			Name: "listen", Arg: "ADDR", Example: "127.0.0.1:2136", Value: &f.listen,
+			Usage: "host:port to listen on; port 0 picks a free one",
+		},
+		cli.Flag{
+			Name: "database", Arg: "PATH", Example: "/local", Value: &f.database,
+			Usage: "name of the database; all paths begin with it",
+		},
+		cli.Flag{
+			Name: "data", Arg: "DIR", Example: "/path/to/directory", Value: &f.data,
+			Usage: "data directory (default: see above)",
+			Default: func() (value, source string, err error) {
+				if f.memory {
+					return "", "not used", nil
+				}
+				choice, err := defaultData(env)
+
+				return choice.Dir, choice.Source, err
+			},
+		},
+		cli.Flag{Name: "memory", Usage: "keep data in memory only; it is lost on exit", Value: &f.memory},
+		cli.Flag{Name: "insecure", Usage: "allow listening on a non-loopback address", Value: &f.insecure},
+		cli.Flag{
+			Name: "log-level", Arg: "LEVEL", Example: "info", Usage: "debug, info, warn or error", Value: &f.logLevel,
+		},
+		cli.Flag{Name: "log-format", Arg: "FORMAT", Example: "text", Usage: "text or json", Value: &f.logFormat},
 	)
 
 	return cmd
 }
 
-// defaultData returns the directory for data if none is given; empty if no state directory can be chosen.
-func defaultData(env *cli.Env) string {
+// defaultData returns the data directory for a server that is given none.
+func defaultData(env *cli.Env) (embedded.Choice, error) {
 	choice, err := embedded.StateDir(env.LookupEnv)
 	if err != nil {
-		return ""
+		return choice, fmt.Errorf("cannot choose a data directory: %w: pass --data, or --memory to keep nothing", err)
 	}
+	choice.Dir = filepath.Join(choice.Dir, "serve")
 
-	return filepath.Join(choice.Dir, "serve")
+	return choice, nil
 }
 
-func serve(ctx context.Context, env *cli.Env, f serveFlags) error {
-	log, err := newLogger(env.Stderr, f.logLevel, f.logFormat)
+func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f serveFlags) error {
+	log, err := newLogger(env.Stderr, cmd, f)
 	if err != nil {
 		return err
 	}
-	if err := checkListen(f); err != nil {
+	if err := checkListen(cmd, f); err != nil {
 		return err
 	}
 	opts := []server.Option{server.WithDatabase(f.database), server.WithLogger(log)}
 	where := "in memory only"
 	if !f.memory {
+		choice := embedded.Choice{Dir: f.data, Source: cli.Setting(cmd, "data")}
 		if f.data == "" {
-			return errors.New("no data directory: give one with --data DIR, or --memory to keep nothing")
+			if choice, err = defaultData(env); err != nil {
+				return err
+			}
 		}
-		opts = append(opts, server.WithDataDir(f.data))
-		where = "in " + f.data
+		if env.Verbose {
+			cli.Complain(env, "tenure", fmt.Errorf("using the data directory %s (from %s)", choice.Dir, choice.Source))
+		}
+		opts = append(opts, server.WithDataDir(choice.Dir))
+		where = "in " + choice.Dir
 	}
 
-	lis, err := net.Listen("tcp", f.listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use by another program: choose another address with --listen", f.listen)
-	}
+	lis, err := listen(cmd, f.listen)
 	if err != nil {
-		return fmt.Errorf("listen on %q: %w: see --listen", f.listen, errors.Unwrap(err))
+		return err
 	}
 	srv, err := server.New(opts...)
 	if err != nil {
@@ -105,9 +138,10 @@ func serve(ctx context.Context, env *cli.Env, f serveFlags) error {
 
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }() // ends with Stop, below
-	_, err = fmt.Fprintf(env.Stdout, "tenure: serving grpc://%s%s, data %s\n", lis.Addr(), f.database, where)
+	address := reachable(ctx, lis.Addr(), log)
+	_, err = fmt.Fprintf(env.Stdout, "tenure: serving grpc://%s%s, data %s\n", address, f.database, where)
 	if err != nil {
-		log.WarnContext(ctx, "standard output does not take the line that says that the server is ready", "error", err)
+		log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", err)
 	}
 	select {
 	case <-ctx.Done():
@@ -129,33 +163,47 @@ func serve(ctx context.Context, env *cli.Env, f serveFlags) error {
 	return err
 }
 
-// checkListen refuses addresses that others than the programs of this machine reach, unless that is wanted.
-func checkListen(f serveFlags) error {
+func listen(cmd *cobra.Command, address string) (net.Listener, error) {
+	lis, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is in use by another program: choose another address with --listen", address)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %q: %w: check %s", address, errors.Unwrap(err), cli.Setting(cmd, "listen"))
+	}
+
+	return lis, nil
+}
+
+// checkListen refuses addresses that other machines can reach, unless --insecure allows them.
+func checkListen(cmd *cobra.Command, f serveFlags) error {
+	setting := cli.Setting(cmd, "listen")
 	host, _, err := net.SplitHostPort(f.listen)
 	if err != nil {
-		return fmt.Errorf("--listen %q is not host:port: write e.g. 127.0.0.1:2136", f.listen)
+		return fmt.Errorf("%s=%q is not host:port: write e.g. 127.0.0.1:2136", setting, f.listen)
 	}
 	if ip := net.ParseIP(host); f.insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
 
-	return fmt.Errorf("--listen %s: whoever reaches that address would have all rights: add --insecure if all are trusted",
-		f.listen)
+	return fmt.Errorf("%s=%q: anyone who can reach this address has full access: pass --insecure if you trust that network",
+		setting, f.listen)
 }
 
-func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+func newLogger(w io.Writer, cmd *cobra.Command, f serveFlags) (*slog.Logger, error) {
 	var opts slog.HandlerOptions
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q is not known: write debug, info, warn or error", level)
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("%s=%q is not a level: write debug, info, warn or error", cli.Setting(cmd, "log-level"),
+			f.logLevel)
 	}
-	opts.Level = l
-	switch format {
+	opts.Level = level
+	switch f.logFormat {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, &opts)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, &opts)), nil
 	}
 
-	return nil, fmt.Errorf("--log-format %q is not known: write text or json", format)
+	return nil, fmt.Errorf("%s=%q is not a format: write text or json", cli.Setting(cmd, "log-format"), f.logFormat)
 }

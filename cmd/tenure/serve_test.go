@@ -25,13 +25,13 @@ import (
 	"tenure/internal/cli"
 )
 
-// tenureRun runs a command line to its end.
+// tenureRun runs a command line until it ends.
 func tenureRun(t *testing.T, vars map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // should it serve, against all expectations
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // in case it serves, which it should not
 	defer cancel()
 	var out, errs bytes.Buffer
-	code = cli.Run(ctx, tenure, &cli.Env{
+	code = cli.Run(ctx, build, &cli.Env{
 		Args:      args,
 		LookupEnv: func(name string) (string, bool) { v, ok := vars[name]; return v, ok },
 		Stdin:     strings.NewReader(""),
@@ -42,21 +42,21 @@ func tenureRun(t *testing.T, vars map[string]string, args ...string) (code int, 
 	return code, out.String(), errs.String()
 }
 
-// A serving is a tenure serve that runs in this process.
+// A serving is a "tenure serve" that runs in this process.
 type serving struct {
 	t      *testing.T
-	ready  string // the line that says that it is
+	ready  string // the line that it prints when it is ready
 	addr   string
 	cancel context.CancelFunc
-	done   chan struct{} // closed when it has ended, and the rest is set
+	done   chan struct{} // closed when it has ended and the fields below are set
 	code   int
-	rest   string // what it has printed behind the ready line
+	rest   string // its output after the ready line
 	stderr string
 }
 
-var readyLine = regexp.MustCompile(`^tenure: serving grpc://(127\.0\.0\.1:[1-9][0-9]*)/[a-z/]+, data .+$`)
+var readyLine = regexp.MustCompile(`^tenure: serving grpc://([a-zA-Z0-9.-]+:[1-9][0-9]*)/[a-z/]+, data .+$`)
 
-// startServing starts tenure serve with the arguments and waits until it is ready.
+// startServing starts "tenure serve" with the arguments and waits until it is ready.
 func startServing(t *testing.T, vars map[string]string, args ...string) *serving {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,7 +65,7 @@ func startServing(t *testing.T, vars map[string]string, args ...string) *serving
 	var errs bytes.Buffer
 	lines := bufio.NewReader(out)
 	go func() {
-		s.code = cli.Run(ctx, tenure, &cli.Env{
+		s.code = cli.Run(ctx, build, &cli.Env{
 			Args:      append([]string{"serve"}, args...),
 			LookupEnv: func(name string) (string, bool) { v, ok := vars[name]; return v, ok },
 			Stdin:     strings.NewReader(""),
@@ -94,13 +94,13 @@ func startServing(t *testing.T, vars map[string]string, args ...string) *serving
 	return s
 }
 
-// stop has it end, which must succeed, and returns what it has logged.
+// stop ends the server, which must succeed, and returns its log.
 func (s *serving) stop() (stderr string) {
 	s.t.Helper()
 	s.cancel()
 	<-s.done
 	require.Equal(s.t, cli.ExitOK, s.code, s.stderr)
-	require.Empty(s.t, s.rest, "all that is printed is the ready line")
+	require.Empty(s.t, s.rest, "the ready line is the only output")
 
 	return s.stderr
 }
@@ -135,7 +135,7 @@ func describeNode(t *testing.T, c Ydb_Coordination_V1.CoordinationServiceClient,
 	return answer.GetOperation().GetStatus()
 }
 
-func TestServe_SaysWhereItServes(t *testing.T) {
+func TestServe_PrintsItsAddress(t *testing.T) {
 	t.Parallel()
 	dir, home := filepath.Join(t.TempDir(), "a", "data"), t.TempDir()
 	type vars = map[string]string
@@ -229,8 +229,8 @@ func TestServe_LogLevel(t *testing.T) {
 	require.Empty(t, s.stop())
 }
 
-// What is wrong is said in one line on standard error, and the exit code is 125.
-func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
+// An error is one line on standard error, and the exit code is 125.
+func TestServe_ErrorsAreOneLine(t *testing.T) {
 	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -240,25 +240,25 @@ func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 
 	const (
 		listen = "--listen 127.0.0.1:0 "
-		open   = ": whoever reaches that address would have all rights: add --insecure if all are trusted"
+		open   = `": anyone who can reach this address has full access: pass --insecure if you trust that network`
 	)
 	for name, test := range map[string]struct{ line, want string }{
-		"level":   {"--memory --log-level loud", `--log-level "loud" is not known: write debug, info, warn or error`},
-		"format":  {"--memory --log-format xml", `--log-format "xml" is not known: write text or json`},
-		"no port": {"--memory --listen localhost", `--listen "localhost" is not host:port: write e.g. 127.0.0.1:2136`},
+		"level":   {"--memory --log-level loud", `--log-level="loud" is not a level: write debug, info, warn or error`},
+		"format":  {"--memory --log-format xml", `--log-format="xml" is not a format: write text or json`},
+		"no port": {"--memory --listen localhost", `--listen="localhost" is not host:port: write e.g. 127.0.0.1:2136`},
 		"no such port": {
-			"--memory --listen 127.0.0.1:x", `listen on "127.0.0.1:x": lookup tcp/x: unknown port: see --listen`,
+			"--memory --listen 127.0.0.1:x", `listen on "127.0.0.1:x": lookup tcp/x: unknown port: check --listen`,
 		},
 		"port too high": {
-			"--memory --listen [::1]:70000", `listen on "[::1]:70000": address 70000: invalid port: see --listen`,
+			"--memory --listen [::1]:70000", `listen on "[::1]:70000": address 70000: invalid port: check --listen`,
 		},
 		"not our address": {
 			"--memory --insecure --listen 192.0.2.1:2136",
-			`listen on "192.0.2.1:2136": bind: cannot assign requested address: see --listen`,
+			`listen on "192.0.2.1:2136": bind: cannot assign requested address: check --listen`,
 		},
-		"all addresses":      {"--memory --listen :0", "--listen :0" + open},
-		"all IPv4 addresses": {"--memory --listen 0.0.0.0:0", "--listen 0.0.0.0:0" + open},
-		"a host":             {"--memory --listen example.com:0", "--listen example.com:0" + open},
+		"all addresses":      {"--memory --listen :0", `--listen=":0` + open},
+		"all IPv4 addresses": {"--memory --listen 0.0.0.0:0", `--listen="0.0.0.0:0` + open},
+		"a host":             {"--memory --listen example.com:0", `--listen="example.com:0` + open},
 		"address in use": {
 			"--memory --listen " + busy.Addr().String(),
 			busy.Addr().String() + " is in use by another program: choose another address with --listen",
@@ -269,15 +269,19 @@ func TestServe_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 				`path "local" is not absolute: it must start with "/"`,
 		},
 		"data and memory": {
-			listen + "--memory --data x", `--memory keeps nothing and --data "x" does: leave one of them out`,
+			listen + "--memory --data x", `--memory keeps nothing on disk, but --data="x" is given: leave one of them out`,
 		},
 		"data is a file": {
 			listen + "--data " + file,
 			fmt.Sprintf("open store %q: mkdir %q: not a directory: part of the path is a file: choose another directory",
 				file, file),
 		},
-		"argument": {"--memory now", `argument "now" is one too many: see tenure serve --help`},
-		"flag":     {"--memory -fast", `there is no flag -fast: see tenure serve --help`},
+		"argument":       {"--memory now", `unexpected argument "now": see tenure serve --help`},
+		"flag":           {"--memory -fast", `unknown flag --fast: see tenure serve --help`},
+		"typing error":   {"--memroy", `unknown flag --memroy: did you mean --memory?`},
+		"empty address":  {"--memory --listen=", "--listen is empty: write --listen 127.0.0.1:2136, or leave the flag out"},
+		"empty data":     {listen + "--data=", "--data is empty: write --data /path/to/directory, or leave the flag out"},
+		"empty database": {"--memory --database=", "--database is empty: write --database /local, or leave the flag out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,60 +21,69 @@ import (
 
 func statusCommand(env *cli.Env) *cobra.Command {
 	var dir string
-	output := "text"
+	dsn, output := cli.Embedded, "text"
 	cmd := &cobra.Command{
 		Use:     "status [flags]",
-		Short:   "who hosts the embedded server, and what is held there",
+		Short:   "show the embedded server and who holds what",
 		Example: "tenure status\ntenure status -o json",
-		Long: `tenure status tells of the server that lock, workers and programs use without -ydb: which process hosts it and
-since when, and of each coordination node who holds what, with which fencing token, and who waits.
+		Long: `tenure status shows the embedded server, which lock, workers and Go programs use if they are given no address. It
+shows which process runs the server and since when, and for each coordination node who holds which semaphore, with the
+fencing token, and who waits for it. It cannot ask other servers yet.
 
-Exit code: 0, also when nobody uses it; 125 when it can't be told, or the process that hosts it does not answer.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("-o=%q is not known: write text or json", output)
-			}
-			if dir == "" {
-				choice, err := embedded.DefaultDir(env.LookupEnv)
-				if err != nil {
-					return err
-				}
-				dir = choice.Dir
-			}
+` + cli.DirHelp + `
 
-			return status(cmd.Context(), env.Stdout, dir, output)
-		},
+Exit code:
+  0, even if no process uses the server; 125 if the status is unavailable, or the process that runs the server does not
+  answer.`,
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if output != "text" && output != "json" {
+			return fmt.Errorf("%s=%q is not a format: write text or json", cli.Setting(cmd, "output"), output)
+		}
+		if dsn != cli.Embedded {
+			return fmt.Errorf("tenure status cannot ask a server yet, and %s names one: to see the embedded server, run: "+
+				"tenure status --ydb embedded", cli.Setting(cmd, "ydb"))
+		}
+		choice, err := cli.ChooseDir(env, cmd, dir)
+		if err != nil {
+			return err
+		}
+
+		return status(cmd.Context(), env.Stdout, choice, output)
 	}
 	cli.AddFlags(cmd,
-		cli.Flag{Name: "dir", Arg: "DIR", Usage: "state directory of the embedded server", Value: &dir},
-		cli.Flag{Name: "output", Short: "o", Arg: "FORMAT", Usage: "text, or json: one object", Value: &output},
+		cli.DSNFlag(&dsn),
+		cli.DirFlag(&dir, env, func() bool { return dsn == cli.Embedded }),
+		cli.Flag{
+			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Usage: "text, or json: one object", Value: &output,
+		},
 	)
 
 	return cmd
 }
 
-func status(ctx context.Context, w io.Writer, dir, output string) error {
-	report, err := embedded.ReadReport(ctx, dir)
+func status(ctx context.Context, w io.Writer, choice embedded.Choice, output string) error {
+	report, err := embedded.ReadReport(ctx, choice.Dir)
 	if err != nil {
 		return err
 	}
 	if output == "json" {
 		return json.NewEncoder(w).Encode(report)
 	}
-	_, err = io.WriteString(w, describe(report, clock.System()))
+	_, err = io.WriteString(w, describe(report, choice.Source, clock.System()))
 
 	return err
 }
 
-// describe words a report for people.
-func describe(r embedded.Report, clk clock.Clock) string {
+// describe returns a report as text. Source is what chose the state directory.
+func describe(r embedded.Report, source string, clk clock.Clock) string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "state directory %s (from %s)\n", r.Directory, source)
 	if h := r.Host; h != nil {
 		since := clk.Time(clk.Now()).Sub(h.Since).Round(time.Second)
-		fmt.Fprintf(&b, "%s is hosted by process %d on %s for %v: %s (tenure %s)\n", r.Directory, h.PID, h.Name, since,
-			h.Command, h.Version)
+		fmt.Fprintf(&b, "hosted by process %d on %s for %v: %s (tenure %s)\n", h.PID, h.Name, since, h.Command, h.Version)
 	} else {
-		fmt.Fprintf(&b, "%s is not in use\n", r.Directory)
+		b.WriteString("not in use\n")
 	}
 	for _, n := range r.Nodes {
 		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", n.Path, n.Sessions)
@@ -102,7 +111,7 @@ func semaphore(w io.Writer, s server.SemaphoreStatus) {
 		holder(w, "held by", s, o)
 	}
 	for i, o := range s.Waiters {
-		holder(w, fmt.Sprintf("%d. waits", i+1), s, o)
+		holder(w, fmt.Sprintf("waiter %d:", i+1), s, o)
 	}
 }
 
@@ -116,7 +125,7 @@ func holder(w io.Writer, does string, s server.SemaphoreStatus, h server.HolderS
 		fmt.Fprintf(w, ", %d of it", h.Count)
 	}
 	if !h.Attached {
-		fmt.Fprint(w, ", not connected: its timeout runs")
+		fmt.Fprint(w, ", disconnected: its session timeout is running")
 	}
 	fmt.Fprintln(w)
 }

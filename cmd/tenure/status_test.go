@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 	"tenure/internal/embedded"
 )
 
-// embeddedClient opens a client that hosts the server of a new directory, unless somebody does.
+// embeddedClient opens a client of the directory, and so hosts its server unless another client does.
 func embeddedClient(t *testing.T, dir string) *embed.Client {
 	t.Helper()
 	c, err := embed.Open(t.Context(), "", embed.WithDir(dir))
@@ -77,14 +78,15 @@ func TestStatus(t *testing.T) {
 
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	require.Regexp(t, fmt.Sprintf(`^%s is hosted by process %d on %s for \d+s: .* \(tenure devel.*\)
+	require.Regexp(t, fmt.Sprintf(`^state directory %s \(from --dir\)
+hosted by process %d on %s for \d+s: .* \(tenure devel.*\)
 
 node /local/a/empty, sessions: 0
 
 node /local/a/tasks, sessions: 2
   "deploy"
     held by "alice\\x1b\[2J", session 1, token 1
-    1. waits second, session 2, token 3
+    waiter 1: second, session 2, token 3
   "slots", 3 of 5 taken, data "five"
     held by second, session 2, token 2, 3 of it
 $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--dir", dir))
@@ -97,9 +99,9 @@ $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--
 
 	require.NoError(t, c.Close(t.Context()))
 	require.Error(t, <-waits)
-	require.Equal(t, dir+" is not in use\n\nnode /local/a/empty, sessions: 0\n\nnode /local/a/tasks, sessions: 0\n"+
+	require.Equal(t, "state directory "+dir+" (from --dir)\nnot in use\n\nnode /local/a/empty, sessions: 0\n\nnode /local/a/tasks, sessions: 0\n"+
 		"  \"slots\", 0 of 5 taken, data \"five\", free\n", statusOf(t, "--dir", dir))
-	require.Empty(t, entries(t, dir, "socket"), "status has hosted it for a moment")
+	require.Empty(t, entries(t, dir, "socket"), "status has hosted the server for a moment")
 }
 
 func entries(t *testing.T, dir, name string) (found []string) {
@@ -115,22 +117,22 @@ func entries(t *testing.T, dir, name string) (found []string) {
 	return found
 }
 
-// Nothing is made of a directory that is not there.
+// A missing directory is not in use, and is not created.
 func TestStatus_OfNothing(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t) + "/none"
-	require.Equal(t, dir+" is not in use\n", statusOf(t, "--dir", dir))
+	require.Equal(t, "state directory "+dir+" (from --dir)\nnot in use\n", statusOf(t, "--dir", dir))
 	require.JSONEq(t, fmt.Sprintf(`{"directory": %q, "host": null, "nodes": []}`, dir),
 		statusOf(t, "--dir", dir, "-o", "json"))
 	require.NoDirExists(t, dir)
 }
 
-func TestStatus_WhatIsWrongIsSaidInOneLine(t *testing.T) {
+func TestStatus_ErrorsAreOneLine(t *testing.T) {
 	t.Parallel()
 	open := t.TempDir()
 	require.NoError(t, os.Chmod(open, 0o755))
 	for line, want := range map[string]string{
-		"-o=xml":        `-o="xml" is not known: write text or json`,
+		"-o=xml":        `--output="xml" is not a format: write text or json`,
 		"--dir=" + open: fmt.Sprintf("state directory %q .*chmod 700 %s", open, open),
 	} {
 		code, stdout, stderr := tenureRun(t, nil, "status", line)
@@ -140,7 +142,56 @@ func TestStatus_WhatIsWrongIsSaidInOneLine(t *testing.T) {
 	}
 }
 
-// A server of its own and the embedded one exclude each other from a directory, and say so.
+// The first line shows the state directory and what chose it.
+func TestStatus_StateDirectory(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	type vars = map[string]string
+	for name, test := range map[string]struct {
+		vars vars
+		line string
+		want string
+	}{
+		"HOME":              {vars{"HOME": home}, "", home + "/.local/state/tenure (from HOME)"},
+		"XDG":               {vars{"HOME": home, "XDG_STATE_HOME": home + "/x"}, "", home + "/x/tenure (from XDG_STATE_HOME)"},
+		"variable":          {vars{"HOME": home, "TENURE_DIR": home + "/d"}, "", home + "/d (from TENURE_DIR)"},
+		"systemd":           {vars{"STATE_DIRECTORY": home + "/s"}, "", home + "/s/tenure (from STATE_DIRECTORY)"},
+		"embedded":          {vars{"HOME": home, "TENURE_DSN": "embedded"}, "", home + "/.local/state/tenure (from HOME)"},
+		"embedded, by hand": {vars{"HOME": home, "TENURE_DSN": "grpc://a:1/b"}, "--ydb embedded", home + "/.local/state/tenure (from HOME)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := tenureRun(t, test.vars, append([]string{"status"}, strings.Fields(test.line)...)...)
+			require.Empty(t, stderr)
+			require.Equal(t, "state directory "+test.want+"\nnot in use\n", stdout)
+			require.Equal(t, cli.ExitOK, code)
+		})
+	}
+}
+
+// status refuses to answer for a server that it cannot ask, instead of answering for the embedded one. Its advice works.
+func TestStatus_OfAServer(t *testing.T) {
+	t.Parallel()
+	vars := map[string]string{"TENURE_DSN": "grpc://localhost:2136/local", "HOME": t.TempDir()}
+	const advice = "to see the embedded server, run: tenure status --ydb embedded\n"
+	for line, setting := range map[string]string{"": "TENURE_DSN", "--ydb=grpc://localhost:2136/local": "--ydb"} {
+		code, stdout, stderr := tenureRun(t, vars, append([]string{"status"}, strings.Fields(line)...)...)
+		require.Equal(t, "tenure: tenure status cannot ask a server yet, and "+setting+" names one: "+advice, stderr)
+		require.Empty(t, stdout)
+		require.Equal(t, cli.ExitFailure, code)
+	}
+	code, _, stderr := tenureRun(t, vars, strings.Fields(strings.TrimPrefix(strings.TrimSpace(
+		advice[strings.Index(advice, "run: "):]), "run: tenure "))...)
+	require.Empty(t, stderr)
+	require.Equal(t, cli.ExitOK, code)
+
+	code, _, stderr = tenureRun(t, map[string]string{"TENURE_DSN": ""}, "status")
+	require.Equal(t, "tenure: TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable\n",
+		stderr)
+	require.Equal(t, cli.ExitFailure, code)
+}
+
+// "tenure serve" and the embedded server exclude each other from a directory.
 func TestStatus_ServeHasTheDirectory(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)

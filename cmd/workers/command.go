@@ -10,10 +10,11 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/clock"
+	"tenure/internal/identity"
 	"tenure/workers"
 )
 
-// maxTasks keeps a slip of the finger from asking for more semaphores than a node can have.
+// maxTasks keeps a typing error from asking for more semaphores than a node can have.
 const maxTasks = 100_000
 
 // A worker is one run of the command.
@@ -21,30 +22,38 @@ type worker struct {
 	cli.Session
 
 	env      *cli.Env
+	cmd      *cobra.Command
 	tasks    int
 	prefix   string
 	capacity int
+
+	monitor *cli.Monitor
 }
 
 func command(env *cli.Env) *cobra.Command {
 	w := &worker{env: env, tasks: 10, prefix: "job-", capacity: 4}
 	cmd := &cobra.Command{
 		Use:     "workers [flags]",
-		Example: "workers -tasks 10 -capacity 4\nworkers -ydb grpc://localhost:2136/local -tasks 10 -capacity 4",
-		Long: `workers runs its share of the tasks PREFIX0, PREFIX1, ...: each task runs in one process at a time, and no
-process runs more than -capacity. It shows what happens, until it is interrupted: then it stops its tasks and gives
-them back, and others with room have them at once. When its session is lost, since the server cannot be reached, it
-stops its tasks and begins anew.
+		Example: "workers --tasks 10 --capacity 4\nworkers --ydb grpc://localhost:2136/local --tasks 10 --capacity 4",
+		Long: `workers runs its share of the tasks PREFIX0, PREFIX1, ... Each task runs in one process at a time, and no process
+runs more than --capacity of them. workers prints events until it is interrupted. Then it stops its tasks and releases
+them, and processes with free capacity start them immediately. If it loses its session because the server cannot be
+reached, it stops its tasks, opens a new session and asks for tasks again.
 
-Without -ydb there is nothing to install: the processes of this machine share a server that one of them hosts.
-Credentials come from the variables YDB_*, as ydb-go-sdk-auth-environ reads them.
-Exit code: 0 after an interrupt, 125 when workers itself failed.`,
+The tasks only print lines: this version cannot run a COMMAND. Go programs run tasks with package tenure/workers.
+
+` + cli.ServerHelp + `
+
+` + cli.DirHelp + `
+
+Exit code:
+  0 after an interrupt; 125 if workers itself failed.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case cmd.ArgsLenAtDash() >= 0:
-				return errors.New("this version of workers does not run a COMMAND: leave out -- and what follows")
+				return errors.New("this version of workers cannot run a COMMAND: leave out -- and everything after it")
 			case len(args) > 0:
-				return fmt.Errorf("argument %q is one too many: see workers --help", args[0])
+				return fmt.Errorf("unexpected argument %q: see workers --help", args[0])
 			}
 
 			return nil
@@ -53,35 +62,42 @@ Exit code: 0 after an interrupt, 125 when workers itself failed.`,
 			if err := w.check(); err != nil {
 				return err
 			}
+			w.monitor = w.NewMonitor()
+			defer w.monitor.Close()
 
 			return w.run(cmd.Context())
 		},
 	}
-	cli.AddFlags(cmd, w.Flags()...)
+	w.cmd = cmd
+	w.AddFlags(cmd, env)
 	cli.AddFlags(cmd,
-		cli.Flag{Name: "tasks", Arg: "N", Usage: "how many tasks there are", Value: &w.tasks},
-		cli.Flag{Name: "semaphore-prefix", Arg: "PREFIX", Usage: "what their names begin with", Value: &w.prefix},
-		cli.Flag{Name: "capacity", Arg: "C", Usage: "how many to run here at most", Value: &w.capacity},
+		cli.Flag{Name: "tasks", Arg: "N", Example: "10", Usage: "number of tasks", Value: &w.tasks},
+		cli.Flag{
+			Name: "semaphore-prefix", Arg: "PREFIX", Example: "job-", Usage: "beginning of the tasks' names", Value: &w.prefix,
+		},
+		cli.Flag{
+			Name: "capacity", Arg: "C", Example: "4", Usage: "most tasks that this process runs", Value: &w.capacity,
+		},
 	)
 
 	return cmd
 }
 
-// check looks at the command line.
+// check checks the values of the flags.
 func (w *worker) check() error {
 	if w.tasks < 1 || w.tasks > maxTasks {
-		return fmt.Errorf("-tasks=%d is not within 1 and %d", w.tasks, maxTasks)
+		return fmt.Errorf("%s=%d is out of range: must be between 1 and %d", cli.Setting(w.cmd, "tasks"), w.tasks, maxTasks)
 	}
 	if w.capacity < 1 {
-		return fmt.Errorf("-capacity=%d runs nothing: it must be 1 or more", w.capacity)
+		return fmt.Errorf("%s=%d is out of range: must be 1 or more", cli.Setting(w.cmd, "capacity"), w.capacity)
 	}
 
 	return w.Check()
 }
 
-// run runs tasks until parent ends, with visible work.
+// run runs tasks that print lines until parent ends.
 func (w *worker) run(parent context.Context) error {
-	client, err := w.Open(parent, w.notice)
+	client, err := w.Open(parent, w.monitor)
 	if err == nil {
 		ctx, stop := context.WithCancelCause(context.WithoutCancel(parent))
 		defer stop(nil)
@@ -112,7 +128,7 @@ func (w *worker) names() []string {
 func (w *worker) options() []workers.Option {
 	opts := []workers.Option{
 		workers.WithTimeout(w.Timeout),
-		workers.WithData(cli.Self(w.env)),
+		workers.WithData([]byte(identity.Of("workers"))),
 		workers.WithDescription("workers"),
 		workers.WithObserver(w.observe),
 	}
@@ -126,21 +142,30 @@ func (w *worker) options() []workers.Option {
 func (w *worker) observe(e workers.Event) {
 	switch e := e.(type) {
 	case workers.Asking:
+		w.monitor.Opened("waiting for a free task on " + w.Place())
 		w.say("starting tasks")
 	case workers.Started:
+		w.monitor.Granted()
 		w.say("worker " + e.Task + ": starting")
 	case workers.Full:
-		w.say("all workers are started")
+		if e.Tasks == e.Of {
+			w.say("all workers are started")
+		} else {
+			w.say(fmt.Sprintf("running %d of %d tasks (at capacity)", e.Tasks, e.Of))
+		}
 	case workers.Lost:
 		w.complain(e.Cause)
+	case workers.NoSession:
+		w.monitor.NoSession(e.For, e.Err)
 	case workers.Retry:
-		if !errors.Is(e.Err, workers.ErrLost) { // said by Lost
-			w.complain(fmt.Errorf("%w: trying again", e.Err))
+		if errors.Is(e.Err, workers.ErrLost) { // Lost has reported it
+			e.Err = nil
 		}
+		w.monitor.Failed(e.Err)
 	}
 }
 
-// work is there to be seen.
+// work prints lines that show that the task runs.
 func (w *worker) work(ctx context.Context, task string) error {
 	for clock.Pause(ctx, clock.Go(), time.Second) {
 		w.say("worker " + task + ": in progress")
@@ -151,7 +176,5 @@ func (w *worker) work(ctx context.Context, task string) error {
 }
 
 func (w *worker) say(line string) { fmt.Fprintln(w.env.Stdout, line) }
-
-func (w *worker) notice(line string) { w.complain(errors.New(line)) }
 
 func (w *worker) complain(err error) { cli.Complain(w.env, "workers", err) }

@@ -12,7 +12,7 @@ import (
 	"tenure/tenuretest"
 )
 
-// starting returns the tasks that lines say are starting.
+// starting returns the tasks that start according to the lines, in order.
 func starting(lines []string) []string {
 	var tasks []string
 	for _, line := range lines {
@@ -30,7 +30,7 @@ func TestWorkers_ShareTasks(t *testing.T) {
 	dsn := tenuretest.NewServer(t).DSN()
 	first := clitest.Start(t, command,
 		"-ydb", dsn, "-path", "/local/test", "--semaphore-prefix", "task-", "--tasks", "6", "--capacity", "4")
-	lines := first.Until(t, "all workers are started")
+	lines := first.Until(t, "running 4 of 6 tasks (at capacity)")
 	require.Equal(t, "starting tasks", lines[0])
 	had := starting(lines)
 	require.Len(t, had, 4)
@@ -55,7 +55,7 @@ func TestWorkers_ShareTasks(t *testing.T) {
 func TestWorkers_NodeThatIsMissing(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	lines, code := clitest.Start(t, command, "-ydb", dsn, "-no-create").Wait(t)
+	lines, code := clitest.Start(t, command, "-ydb", dsn, "--no-create").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, []string{`workers: node "/local/tenure" does not exist: create it, or allow it to be created: ` +
 		`SCHEME_ERROR (path "/local/tenure" does not exist)`}, lines)

@@ -1,4 +1,4 @@
-// Command workers runs a share of the tasks that several processes have in common.
+// Command workers runs its share of a set of tasks that several processes divide among themselves.
 package main
 
 import (

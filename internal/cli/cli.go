@@ -1,9 +1,9 @@
-// Package cli is what the commands of the project share: how they start and end, their flags and variables, their help
-// and their error lines.
+// Package cli contains what the commands of the project share: how they start and end, their flags and variables, their
+// help and their error lines.
 //
-// A command is a function that builds a cobra.Command over an [Env]. Main runs it as the process; tests call [Run] with
-// an Env of their own. Flags are declared as rows of a table ([Flag]), from which parsing, environment variables and
-// help are all made.
+// A command is a function that builds a cobra.Command for an [Env]. [Main] runs it as the process; tests call [Run] with
+// an Env of their own. Each flag is a row of a table ([Flag]). Parsing, environment variables, --print-config and the
+// help all use that table.
 package cli
 
 import (
@@ -21,24 +21,25 @@ import (
 	"tenure/internal/version"
 )
 
-// Exit codes of all commands; what a command adds to them stands in its help.
+// Exit codes of all commands. The help of a command lists those that it adds.
 const (
 	ExitOK      = 0
-	ExitFailure = 125 // the command itself failed, wrong usage included
+	ExitFailure = 125 // the command itself failed, or was called wrongly
 )
 
-// Env is what a command gets from the world around it.
+// An Env is the environment of a command.
 type Env struct {
 	Args           []string                    // without the command's own name
-	LookupEnv      func(string) (string, bool) // as os.LookupEnv
+	LookupEnv      func(string) (string, bool) // os.LookupEnv, or a function like it
 	Stdin          io.Reader
-	Stdout, Stderr io.Writer // Run makes them safe for use by several goroutines, a Write at a time
+	Stdout, Stderr io.Writer // Run makes them safe for use by several goroutines, one Write at a time
+	Verbose        bool      // set by --verbose before the command runs
 }
 
-// ExitError ends the command with an exit code of its own.
+// An ExitError ends the command with its exit code.
 type ExitError struct {
 	Code int
-	Err  error // printed as one line; nil: nothing is printed
+	Err  error // Run prints it as one line; nil: Run prints nothing
 }
 
 func (e *ExitError) Error() string {
@@ -51,15 +52,15 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// An Interrupt is the cause of the end of a command's context: a signal has asked the process to end.
+// An Interrupt is the cause with which the context of a command ends when a signal asks the process to end.
 type Interrupt struct{ Signal syscall.Signal }
 
 func (i *Interrupt) Error() string { return i.Signal.String() }
 
-// Is makes it a cancellation, as the cause of signal.NotifyContext is.
+// Is makes an Interrupt a [context.Canceled], like the cause of signal.NotifyContext.
 func (i *Interrupt) Is(target error) bool { return target == context.Canceled }
 
-// Interrupts returns the signals that ask the process to end: SIGINT, SIGTERM and, unless it is run by nohup, SIGHUP.
+// Interrupts returns the signals that ask the process to end: SIGINT, SIGTERM and, unless nohup runs it, SIGHUP.
 func Interrupts() []os.Signal {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -70,14 +71,14 @@ func Interrupts() []os.Signal {
 }
 
 // Main runs a command as the process and returns its exit code. The first of the [Interrupts] ends the context of the
-// command, which then puts things in order; the second one ends the process at once.
+// command, so that it shuts down gracefully. The second one ends the process immediately.
 func Main(build func(*Env) *cobra.Command) int {
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, Interrupts()...)
 	go func() { // ends with the process
 		sig := <-signals
-		signal.Stop(signals) // gives them back to the system, whose action ends the process
+		signal.Stop(signals) // restores the default action, which ends the process
 		end(&Interrupt{sig.(syscall.Signal)})
 	}()
 
@@ -90,7 +91,7 @@ func Main(build func(*Env) *cobra.Command) int {
 	})
 }
 
-// Run runs a command in env until it returns, and returns its exit code. An error is one line on env.Stderr.
+// Run runs a command in env until it returns, and returns its exit code. It prints an error as one line on env.Stderr.
 func Run(ctx context.Context, build func(*Env) *cobra.Command, env *Env) int {
 	shared := *env
 	shared.Stdout, shared.Stderr = locked(env.Stdout), locked(env.Stderr)
@@ -101,7 +102,8 @@ func Run(ctx context.Context, build func(*Env) *cobra.Command, env *Env) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetArgs(doubleDash(root, env.Args))
+	args, _ := doubleDash(root, env.Args)
+	root.SetArgs(args)
 
 	err := root.ExecuteContext(ctx)
 	code := ExitOK
@@ -123,22 +125,23 @@ func Complain(env *Env, name string, err error) {
 	_, _ = io.WriteString(env.Stderr, name+": "+oneLine(err.Error())+"\n")
 }
 
-// prepare gives a command and its subcommands the manners that all of them share.
+// prepare sets up what a command and its subcommands have in common with all others.
 func prepare(cmd *cobra.Command, env *Env) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true // Run prints the one line
-	cmd.DisableSuggestions = true                    // they are many lines
+	cmd.DisableSuggestions = true                    // they take several lines; noArgs makes a suggestion
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.SetFlagErrorFunc(flagError)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(env, cmd, err) })
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(env.Stdout, help(cmd)) })
+	var printConfig *bool
+	if cmd.Runnable() {
+		printConfig = generalFlags(cmd, env)
+	}
 	cmd.InitDefaultHelpFlag()
-	cmd.Flags().Lookup("help").Usage = "this text"
+	cmd.Flags().Lookup("help").Usage = "print this text"
 	if !cmd.HasParent() {
 		cmd.Version = Version()
 		cmd.SetVersionTemplate(cmd.Name() + " {{.Version}}\n")
-		cmd.Flags().Bool("version", false, "the version of "+cmd.Name()) // ours, lest cobra take -v for it
-	}
-	if !cmd.Runnable() {
-		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		cmd.Flags().Bool("version", false, "print the version") // otherwise cobra adds the letter -v for it
 	}
 	if cmd.Args == nil {
 		cmd.Args = noArgs
@@ -148,9 +151,14 @@ func prepare(cmd *cobra.Command, env *Env) {
 			if err := setFromEnv(cmd, env.LookupEnv); err != nil {
 				return err
 			}
+			if *printConfig {
+				return config(env.Stdout, cmd)
+			}
 
 			return run(cmd, args)
 		}
+	} else {
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	for _, sub := range cmd.Commands() {
 		prepare(sub, env)
@@ -160,11 +168,11 @@ func prepare(cmd *cobra.Command, env *Env) {
 // Version returns the version that this binary was built from.
 func Version() string { return version.String() }
 
-// oneLine joins the lines of text by blanks.
+// oneLine joins the lines of text with blanks.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// locked returns a writer that several goroutines may use. A file is one, and is to be handed on to other processes as
-// it is.
+// locked returns a writer that several goroutines may use. A file already is such a writer, and stays a file so that
+// other processes can inherit it.
 func locked(w io.Writer) io.Writer {
 	if file, ok := w.(*os.File); ok {
 		return file
@@ -173,7 +181,7 @@ func locked(w io.Writer) io.Writer {
 	return &lockedWriter{w: w}
 }
 
-// A lockedWriter lets several goroutines write whole lines.
+// A lockedWriter makes one Write at a time.
 type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer

@@ -15,12 +15,12 @@ import (
 	"tenure/internal/cli"
 )
 
-// program is a command with flags of every kind and one subcommand; it prints what it was given.
+// program is a command with flags of every type. It prints their values and its arguments.
 func program(env *cli.Env) *cobra.Command {
 	name, limit, quiet, wait := "none", 3, false, time.Second
 	root := &cobra.Command{
 		Use:     "demo [flags] [NAME]",
-		Example: "demo nightly\n  demo -limit 4 nightly",
+		Example: "demo nightly\n  demo --limit 4 nightly",
 		Long:    "demo shows the flags.",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,7 +30,7 @@ func program(env *cli.Env) *cobra.Command {
 		},
 	}
 	cli.AddFlags(root,
-		cli.Flag{Name: "semaphore", Arg: "NAME", Usage: "what to take", Value: &name},
+		cli.Flag{Name: "semaphore", Arg: "NAME", Example: "nightly", Usage: "what to take", Value: &name},
 		cli.Flag{Name: "limit", Short: "l", Arg: "N", Usage: "how many", Value: &limit},
 		cli.Flag{Name: "quiet", Short: "q", Usage: "say less", Value: &quiet},
 		cli.Flag{Name: "wait", Short: "w", Arg: "D", Env: "DEMO_WAIT", Usage: "how long", Value: &wait},
@@ -39,7 +39,7 @@ func program(env *cli.Env) *cobra.Command {
 	return root
 }
 
-// tree is a command of subcommands.
+// tree is a command with a subcommand.
 func tree(env *cli.Env) *cobra.Command {
 	root := &cobra.Command{Use: "tree", Example: "tree serve", Long: "tree has branches."}
 	fail := ""
@@ -78,6 +78,18 @@ func run(
 	return code, out.String(), errs.String()
 }
 
+// variables returns the variables in a list of NAME=value, separated by commas.
+func variables(list string) map[string]string {
+	vars := map[string]string{}
+	for pair := range strings.SplitSeq(list, ",") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			vars[name] = value
+		}
+	}
+
+	return vars
+}
+
 func TestRun_Flags(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, vars, line, want string }{
@@ -93,19 +105,14 @@ func TestRun_Flags(t *testing.T) {
 		{"negative value", "", "-limit -4", "none -4 false 1s [] -1\n"},
 		{"after the argument", "", "x -limit 4", "none 4 false 1s [x] -1\n"},
 		{"a dash alone", "", "- -limit 4", "none 4 false 1s [-] -1\n"},
-		{"behind two dashes all is an argument", "", "x -- -limit 4", "none 3 false 1s [x -limit 4] 1\n"},
+		{"everything after two dashes is an argument", "", "x -- -limit 4", "none 3 false 1s [x -limit 4] 1\n"},
 		{"variables", "TENURE_SEMAPHORE=v,TENURE_LIMIT=9,DEMO_WAIT=4s,TENURE_QUIET=true", "", "v 9 true 4s [] -1\n"},
-		{"the line goes before variables", "TENURE_LIMIT=9", "-limit 4", "none 4 false 1s [] -1\n"},
-		{"an empty variable is none", "TENURE_LIMIT=", "", "none 3 false 1s [] -1\n"},
+		{"the command line before the variable", "TENURE_LIMIT=9", "-limit 4", "none 4 false 1s [] -1\n"},
+		{"the command line before an empty variable", "TENURE_LIMIT=", "-limit 4", "none 4 false 1s [] -1\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			vars := map[string]string{}
-			for pair := range strings.SplitSeq(test.vars, ",") {
-				name, value, _ := strings.Cut(pair, "=")
-				vars[name] = value
-			}
-			code, stdout, stderr := run(t, program, vars, strings.Fields(test.line)...)
+			code, stdout, stderr := run(t, program, variables(test.vars), strings.Fields(test.line)...)
 			require.Empty(t, stderr)
 			require.Equal(t, test.want, stdout)
 			require.Equal(t, cli.ExitOK, code)
@@ -116,40 +123,89 @@ func TestRun_Flags(t *testing.T) {
 func TestRun_WrongUsageIsOneLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, vars, line, want string }{
-		{"no such flag", "", "-frobnicate", "demo: there is no flag -frobnicate: see demo --help\n"},
-		{"no such letter", "", "-qx", "demo: there is no flag -x: see demo --help\n"},
-		{"no value", "", "-limit", "demo: -limit needs a value: -limit N\n"},
-		{"no number", "", "-limit=x", "demo: -limit=\"x\" is not a whole number\n"},
-		{"no duration", "", "-wait 5", "demo: -wait=\"5\" is not a duration: write e.g. 10s, 500ms or 1m30s\n"},
-		{"bad variable", "TENURE_LIMIT=x", "", "demo: TENURE_LIMIT=\"x\" is not a whole number\n"},
+		{"no such flag", "", "-frobnicate", "unknown flag --frobnicate: see demo --help"},
+		{"a letter missing", "", "--limt 4", "unknown flag --limt: did you mean --limit?"},
+		{"a letter missing, one dash", "", "-semaphor x", "unknown flag --semaphor: did you mean --semaphore?"},
+		{"letters swapped", "", "--quite", "unknown flag --quite: did you mean --quiet?"},
+		{"a beginning", "", "--sema x", "unknown flag --sema: did you mean --semaphore?"},
+		{"no such letter", "", "-qx", "unknown flag -x: see demo --help"},
+		{"no value", "", "-limit", "--limit needs a value: write --limit N"},
+		{"no number", "", "-limit=x", `--limit="x" is not a whole number`},
+		{"no duration", "", "-wait 5", `--wait="5" is not a duration: write e.g. 10s, 500ms or 1m30s`},
+		{"bad variable", "TENURE_LIMIT=x", "", `TENURE_LIMIT="x" is not a whole number`},
+		{"password", "TENURE_LIMIT=grpc://me:secret@host", "", `TENURE_LIMIT="grpc://me:xxxxx@host" is not a whole number`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			name, value, _ := strings.Cut(test.vars, "=")
-			code, stdout, stderr := run(t, program, map[string]string{name: value}, strings.Fields(test.line)...)
-			require.Equal(t, test.want, stderr)
+			code, stdout, stderr := run(t, program, variables(test.vars), strings.Fields(test.line)...)
+			require.Equal(t, "demo: "+test.want+"\n", stderr)
 			require.Empty(t, stdout)
 			require.Equal(t, cli.ExitFailure, code)
 		})
 	}
 }
 
+// A flag or a variable that is set but empty is an error, whatever its type. Its message says what to write.
+func TestRun_Empty(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, vars string
+		line       []string
+		want       string
+	}{
+		{"text", "", []string{"--semaphore", ""}, "--semaphore is empty: write --semaphore nightly, or leave the flag out"},
+		{"text with equals sign", "", []string{"-semaphore="}, "--semaphore is empty: write --semaphore nightly, or leave the flag out"},
+		{"number", "", []string{"--limit", ""}, "--limit is empty: write --limit N, or leave the flag out"},
+		{"number by letter", "", []string{"-l", ""}, "--limit is empty: write --limit N, or leave the flag out"},
+		{"switch", "", []string{"--quiet="}, "--quiet is empty: write --quiet alone, or leave the flag out"},
+		{"duration", "", []string{"--wait="}, "--wait is empty: write --wait D, or leave the flag out"},
+		{"text variable", "TENURE_SEMAPHORE=", nil, "TENURE_SEMAPHORE is empty: write TENURE_SEMAPHORE=nightly, or unset the variable"},
+		{"number variable", "TENURE_LIMIT=", nil, "TENURE_LIMIT is empty: write TENURE_LIMIT=N, or unset the variable"},
+		{"switch variable", "TENURE_QUIET=", nil, "TENURE_QUIET is empty: write TENURE_QUIET=true, or unset the variable"},
+		{"duration variable", "DEMO_WAIT=", nil, "DEMO_WAIT is empty: write DEMO_WAIT=D, or unset the variable"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := run(t, program, variables(test.vars), test.line...)
+			require.Equal(t, "demo: "+test.want+"\n", stderr)
+			require.Empty(t, stdout)
+			require.Equal(t, cli.ExitFailure, code)
+		})
+	}
+}
+
+func TestRun_PrintConfig(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := run(t, program, variables("TENURE_LIMIT=9,TENURE_SEMAPHORE=grpc://me:secret@host:1/x"),
+		"--wait", "2s", "--print-config", "x")
+	require.Empty(t, stderr)
+	require.Equal(t, `--semaphore   grpc://me:xxxxx@host:1/x   TENURE_SEMAPHORE
+--limit       9                          TENURE_LIMIT
+--quiet       false                      default
+--wait        2s                         command line
+--verbose     false                      default
+`, stdout)
+	require.Equal(t, cli.ExitOK, code)
+}
+
 func TestRun_Help(t *testing.T) {
 	t.Parallel()
 	const want = `  demo nightly
-  demo -limit 4 nightly
+  demo --limit 4 nightly
 
 demo shows the flags.
 
 Usage: demo [flags] [NAME]
 
-Flags, with one dash or two:
-  --semaphore NAME   what to take (default none)   TENURE_SEMAPHORE
-  -l, --limit N      how many (default 3)          TENURE_LIMIT
-  -q, --quiet        say less                      TENURE_QUIET
-  -w, --wait D       how long (default 1s)         DEMO_WAIT
-  -h, --help         this text
-  --version          the version of demo
+Flags, each with its variable:
+  --semaphore NAME   what to take (default none)                             TENURE_SEMAPHORE
+  -l, --limit N      how many (default 3)                                    TENURE_LIMIT
+  -q, --quiet        say less                                                TENURE_QUIET
+  -w, --wait D       how long (default 1s)                                   DEMO_WAIT
+  -v, --verbose      report more on standard error                           TENURE_VERBOSE
+  --print-config     print every setting and where it comes from, and exit   TENURE_PRINT_CONFIG
+  -h, --help         print this text
+  --version          print the version
 `
 	for _, line := range []string{"-h", "-help", "--help", "x --help"} {
 		code, stdout, stderr := run(t, program, nil, strings.Fields(line)...)
@@ -176,8 +232,10 @@ func TestRun_Subcommands(t *testing.T) {
 		{"it runs", "served\n", "", 0, []string{"serve"}},
 		{"an exit code of its own", "", "tree: disk full\n", 7, []string{"serve", "-fail", "disk\nfull"}},
 		{"an exit code alone", "", "", 3, []string{"serve", "-fail=silent"}},
-		{"no such command", "", "tree: there is no command \"sreve\": see tree --help\n", 125, []string{"sreve"}},
-		{"too many", "", "tree: argument \"x\" is one too many: see tree serve --help\n", 125, []string{"serve", "x"}},
+		{"no such command", "", "tree: unknown command \"sreve\": did you mean \"serve\"?\n", 125, []string{"sreve"}},
+		{"another word", "", "tree: unknown command \"start\": see tree --help\n", 125, []string{"start"}},
+		{"no such flag", "", "tree: unknown flag --fial: did you mean --fail?\n", 125, []string{"serve", "--fial=x"}},
+		{"too many", "", "tree: unexpected argument \"x\": see tree serve --help\n", 125, []string{"serve", "x"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

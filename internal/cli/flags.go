@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -10,26 +12,61 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A Flag is one row of a command's table of flags. On the command line it may be written with one dash or two; else
-// its variable counts, if that is set and not empty; else the default.
+// A Flag is one row of a command's table of flags. The command line decides its value, then its variable, then the
+// default. A flag or a variable that is set but empty is an error, whatever its type: only one that is not given means
+// the default.
 type Flag struct {
-	Name  string // long name
-	Short string // letter, optional
-	Arg   string // what stands for the value in the help, e.g. DSN; empty for a switch
-	Env   string // variable; empty: TENURE_ and the name in capitals
-	Usage string // a few words, lower case
-	Value any    // *string, *bool, *int or *time.Duration; what it points to is the default
+	Name    string // long name
+	Short   string // letter, optional
+	Arg     string // what stands for the value in the help, e.g. DSN; empty for a switch
+	Example string // a value for messages; empty: Arg
+	Env     string // variable; empty: TENURE_ and the name in capitals
+	Usage   string // a few words, lower case
+	Value   any    // *string, *bool, *int or *time.Duration; what it points to is the default
+
+	// Default, if it is not nil, is called by --print-config for a flag that is not given. It returns the value that the
+	// command chooses and what decided it, such as the name of a variable. The help does not show the default of such
+	// a flag, so its Usage has to describe it.
+	Default func() (value, source string, err error)
+
+	// IgnoreEnv, if it is not nil, reports that the variable does not count in this run.
+	IgnoreEnv func() bool
 }
 
-const (
-	annotationArg = "tenure_arg"
-	annotationEnv = "tenure_env"
-)
+// A setting is the value of a flag with its row.
+type setting struct {
+	pflag.Value
+
+	row      Flag
+	variable string // the variable that the value came from; empty: the command line, or the default
+}
+
+var errEmpty = errors.New("empty value")
+
+// Set refuses an empty value for flags of all types. It is most likely the value of a variable that is not set, as in
+// --ydb "$SERVER".
+func (s *setting) Set(text string) error {
+	if text == "" {
+		return errEmpty
+	}
+
+	return s.Value.Set(text)
+}
+
+// settingOf returns the setting of a flag; nil for flags of cobra's own.
+func settingOf(f *pflag.Flag) *setting {
+	if f == nil {
+		return nil
+	}
+	s, _ := f.Value.(*setting)
+
+	return s
+}
 
 // AddFlags adds rows to the table of flags of cmd; they are parsed into the rows' values before cmd runs.
 func AddFlags(cmd *cobra.Command, rows ...Flag) {
 	set := cmd.Flags()
-	set.SortFlags = false // the table's order is the help's
+	set.SortFlags = false // the help keeps the order of the table
 	for _, row := range rows {
 		switch p := row.Value.(type) {
 		case *string:
@@ -46,72 +83,114 @@ func AddFlags(cmd *cobra.Command, rows ...Flag) {
 		if row.Env == "" {
 			row.Env = "TENURE_" + strings.ToUpper(strings.ReplaceAll(row.Name, "-", "_"))
 		}
-		set.Lookup(row.Name).Annotations = map[string][]string{annotationArg: {row.Arg}, annotationEnv: {row.Env}}
+		f := set.Lookup(row.Name)
+		f.Value = &setting{Value: f.Value, row: row}
+		if row.Default != nil {
+			f.DefValue = ""
+		}
 	}
 }
 
-// annotation returns what AddFlags noted about f, or "".
-func annotation(f *pflag.Flag, key string) string {
-	if values := f.Annotations[key]; len(values) > 0 {
-		return values[0]
-	}
+// Given reports whether the command line or a variable sets the flag.
+func Given(cmd *cobra.Command, flag string) bool {
+	f := cmd.Flags().Lookup(flag)
+	s := settingOf(f)
 
-	return ""
+	return s != nil && (f.Changed || s.variable != "")
 }
 
-// setFromEnv gives the flags that the command line did not set their variables' values.
+// OnLine reports whether the command line sets the flag.
+func OnLine(cmd *cobra.Command, flag string) bool { return cmd.Flags().Changed(flag) }
+
+// Setting returns the name that messages use for where the flag's value comes from: its variable if that set it,
+// otherwise the flag, such as "TENURE_DSN" or "--ydb".
+func Setting(cmd *cobra.Command, flag string) string {
+	if s := settingOf(cmd.Flags().Lookup(flag)); s != nil && s.variable != "" {
+		return s.variable
+	}
+
+	return "--" + flag
+}
+
+// setFromEnv sets the flags that are not on the command line from their variables.
 func setFromEnv(cmd *cobra.Command, lookup func(string) (string, bool)) error {
-	var errs []error
+	var first error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := annotation(f, annotationEnv)
-		if name == "" || f.Changed {
+		s := settingOf(f)
+		if s == nil || f.Changed || s.row.IgnoreEnv != nil && s.row.IgnoreEnv() {
 			return
 		}
-		if text, ok := lookup(name); ok && text != "" {
-			if err := f.Value.Set(text); err != nil {
-				errs = append(errs, fmt.Errorf("%s=%q is not %s", name, text, wanted(f)))
-			}
+		text, ok := lookup(s.row.Env)
+		if !ok {
+			return
+		}
+		s.variable = s.row.Env
+		if err := s.Set(text); err != nil && first == nil {
+			first = badValue(s, s.row.Env, text)
 		}
 	})
-	if len(errs) > 0 {
-		return errs[0]
+
+	return first
+}
+
+// badValue describes a value that the flag or the variable cannot have.
+func badValue(s *setting, from, text string) error {
+	if text != "" {
+		return fmt.Errorf("%s=%q is not %s", from, redacted(text), wanted(s))
+	}
+	example := s.row.Example
+	if example == "" {
+		example = s.row.Arg
+	}
+	switch {
+	case from == s.row.Env:
+		if s.row.Arg == "" {
+			example = "true"
+		}
+
+		return fmt.Errorf("%s is empty: write %s=%s, or unset the variable", from, from, example)
+	case s.row.Arg == "":
+		return fmt.Errorf("%s is empty: write %s alone, or leave the flag out", from, from)
 	}
 
-	return nil
+	return fmt.Errorf("%s is empty: write %s %s, or leave the flag out", from, from, example)
 }
 
 // flagError words what pflag found wrong with the command line.
-func flagError(cmd *cobra.Command, err error) error {
+func flagError(env *Env, cmd *cobra.Command, err error) error {
+	if args := cmd.Flags().Args(); takesCommand(cmd) && len(args) > 1 {
+		return Unexpected(env, cmd, args[1]) // the flag is COMMAND's
+	}
 	var (
 		unknown   *pflag.NotExistError
 		valueless *pflag.ValueRequiredError
 		invalid   *pflag.InvalidValueError
 	)
-	see := "see " + cmd.CommandPath() + " --help"
 	switch {
 	case errors.As(err, &unknown):
-		name := unknown.GetSpecifiedName()
-		if cluster := unknown.GetSpecifiedShortnames(); cluster != "" {
-			name = cluster
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" {
+			return fmt.Errorf("unknown flag -%s: %s", unknown.GetSpecifiedName(), see(cmd))
 		}
 
-		return fmt.Errorf("there is no flag -%s: %s", name, see)
+		return fmt.Errorf("unknown flag --%s: %s", unknown.GetSpecifiedName(), suggestFlag(cmd, unknown.GetSpecifiedName()))
 	case errors.As(err, &valueless):
 		f := valueless.GetFlag()
 
-		return fmt.Errorf("-%s needs a value: -%s %s", f.Name, f.Name, annotation(f, annotationArg))
+		return fmt.Errorf("--%s needs a value: write --%s %s", f.Name, f.Name, settingOf(f).row.Arg)
 	case errors.As(err, &invalid):
-		f := invalid.GetFlag()
-
-		return fmt.Errorf("-%s=%q is not %s", f.Name, invalid.GetValue(), wanted(f))
+		if s := settingOf(invalid.GetFlag()); s != nil {
+			return badValue(s, "--"+s.row.Name, invalid.GetValue())
+		}
 	}
 
-	return fmt.Errorf("%w: %s", err, see)
+	return fmt.Errorf("%w: %s", err, see(cmd))
 }
 
-// wanted says what a value of f looks like.
-func wanted(f *pflag.Flag) string {
-	switch f.Value.Type() {
+func see(cmd *cobra.Command) string { return "see " + cmd.CommandPath() + " --help" }
+
+// wanted says what a value of the flag looks like.
+func wanted(s *setting) string {
+	switch s.Type() {
 	case "duration":
 		return "a duration: write e.g. 10s, 500ms or 1m30s"
 	case "int":
@@ -120,17 +199,33 @@ func wanted(f *pflag.Flag) string {
 		return "true or false"
 	}
 
-	return "a " + f.Value.Type()
+	return "a " + s.Type()
 }
 
-// noArgs is what a command without arguments of its own does with them.
+// noArgs refuses arguments of a command that takes none.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	if cmd.HasAvailableSubCommands() {
-		return fmt.Errorf("there is no command %q: see %s --help", args[0], cmd.CommandPath())
+		return fmt.Errorf("unknown command %q: %s", args[0], suggestCommand(cmd, args[0]))
 	}
 
-	return fmt.Errorf("argument %q is one too many: see %s --help", args[0], cmd.CommandPath())
+	return fmt.Errorf("unexpected argument %q: %s", args[0], see(cmd))
+}
+
+// Passwords in the text of a URL, as url.Parse finds them, and as they may be in one that it refuses.
+var (
+	password      = regexp.MustCompile(`(://[^:@/]*):[^/?#]*@`)
+	maybePassword = regexp.MustCompile(`(://[^:@/]*):.*@`)
+)
+
+// redacted returns the text without the password that it has if it is a DSN.
+func redacted(text string) string {
+	pattern := password
+	if _, err := url.Parse(text[strings.IndexByte(text, '=')+1:]); err != nil {
+		pattern = maybePassword
+	}
+
+	return pattern.ReplaceAllString(text, "$1:xxxxx@")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// help prints all about cmd: examples first, then what it does, its subcommands and the table of its flags.
+// help returns the help of cmd: examples, what it does, usage, subcommands and the table of flags.
 func help(cmd *cobra.Command) string {
 	var b strings.Builder
 	about := cmd.Long
@@ -29,7 +29,7 @@ func help(cmd *cobra.Command) string {
 	return b.String()
 }
 
-// indent sets every line of text in by two blanks.
+// indent puts two blanks before every line of the text.
 func indent(text string) string {
 	var lines []string
 	for line := range strings.Lines(strings.Trim(text, "\n")) {
@@ -57,14 +57,24 @@ func commands(cmd *cobra.Command) string {
 	})
 }
 
-// table prints the flags in their order: spelling, meaning, default, variable.
+// table returns the flags in their order: spelling, meaning, default, variable.
 func table(cmd *cobra.Command) string {
 	cmd.Flags().SortFlags = false
+	title := "Flags:"
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if settingOf(f) != nil {
+			title = "Flags, each with its variable:"
+		}
+	})
 
-	return aligned("Flags, with one dash or two:", func(w *tabwriter.Writer) {
+	return aligned(title, func(w *tabwriter.Writer) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden {
-				fmt.Fprintf(w, "  %s\t%s\t%s\n", spelling(f), meaning(f), annotation(f, annotationEnv))
+				variable := ""
+				if s := settingOf(f); s != nil {
+					variable = s.row.Env
+				}
+				fmt.Fprintf(w, "  %s\t%s\t%s\n", spelling(f), meaning(f), variable)
 			}
 		})
 	})
@@ -75,8 +85,8 @@ func spelling(f *pflag.Flag) string {
 	if f.Shorthand != "" {
 		s = "-" + f.Shorthand + ", " + s
 	}
-	if arg := annotation(f, annotationArg); arg != "" {
-		s += " " + arg
+	if set := settingOf(f); set != nil && set.row.Arg != "" {
+		s += " " + set.row.Arg
 	}
 
 	return s
@@ -90,7 +100,7 @@ func meaning(f *pflag.Flag) string {
 	return f.Usage + " (default " + f.DefValue + ")"
 }
 
-// aligned prints rows of columns under a title; nothing if there is no row.
+// aligned returns rows in aligned columns, below a title unless that is empty. It returns "" if there is no row.
 func aligned(title string, rows func(*tabwriter.Writer)) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.StripEscape)
@@ -104,5 +114,9 @@ func aligned(title string, rows func(*tabwriter.Writer)) string {
 		lines = append(lines, strings.TrimRight(line, " \n"))
 	}
 
-	return title + "\n" + strings.Join(lines, "\n")
+	if title != "" {
+		title += "\n"
+	}
+
+	return title + strings.Join(lines, "\n")
 }

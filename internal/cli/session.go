@@ -7,88 +7,205 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
+	"tenure/internal/clock"
+	"tenure/internal/embedded"
 	"tenure/internal/ydberr"
 )
 
-// Limits of -timeout: a server that is busy, or a network that stutters, costs less than a second.
+// Limits of --timeout. A busy server, or a network that stutters, stays below the lower one.
 const (
 	minTimeout = time.Second
 	maxTimeout = 30 * time.Minute
 )
 
-// openLimit bounds the time until a server has answered.
+// openLimit is the time limit for the first connection.
 const openLimit = 5 * time.Second
 
-// Session says where a command opens its sessions, and how; it is what the flags shared by lock and workers set.
+// Embedded is the value of --ydb for the embedded server.
+const Embedded = "embedded"
+
+// A Session holds the settings that lock and workers share: which server to use, and how to open a session on it.
 type Session struct {
-	DSN      string // empty: the embedded server
-	Dir      string // of the embedded server; empty: the default
-	Path     string // after Check: the coordination node
+	DSN      string // "embedded": the embedded server
+	Dir      string // state directory of the embedded server; empty until Check has chosen one
+	Path     string // coordination node; empty until Check has completed it
 	Timeout  time.Duration
 	NoCreate bool
 
-	host string // host:port of the server
+	env      *Env
+	cmd      *cobra.Command
+	host     string // host:port of the server
+	database string // of the server
 }
 
-// Flags returns the rows of the flags that set s.
-func (s *Session) Flags() []Flag {
-	s.Timeout = 10 * time.Second
-
-	return []Flag{
-		{
-			Name: "ydb", Arg: "DSN", Env: "TENURE_DSN", Value: &s.DSN,
-			Usage: "the server: grpc://host:port/database, or grpcs://; none: embedded",
+// AddFlags adds the flags that set s to cmd.
+func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
+	s.env, s.cmd = env, cmd
+	s.DSN, s.Timeout = Embedded, 10*time.Second
+	AddFlags(cmd,
+		DSNFlag(&s.DSN),
+		DirFlag(&s.Dir, env, func() bool { return s.DSN == Embedded }),
+		Flag{
+			Name: "path", Arg: "PATH", Example: "/local/tenure", Value: &s.Path, Default: s.defaultPath,
+			Usage: "coordination node, created if missing (default <database>/tenure)",
 		},
-		{Name: "dir", Arg: "DIR", Value: &s.Dir, Usage: "state directory of the embedded server"},
-		{Name: "path", Arg: "PATH", Value: &s.Path, Usage: "coordination node (default <database>/tenure)"},
-		{Name: "no-create", Value: &s.NoCreate, Usage: "fail when the node does not exist"},
-		{
-			Name: "timeout", Arg: "D", Value: &s.Timeout,
-			Usage: "how long one that has died still keeps what it held, 1s to 30m",
+		Flag{Name: "no-create", Value: &s.NoCreate, Usage: "fail if the node does not exist"},
+		Flag{
+			Name: "timeout", Arg: "D", Example: "10s", Value: &s.Timeout,
+			Usage: "session timeout: how long locks of a crashed process stay locked, 1s to 30m",
+		},
+	)
+}
+
+// DSNFlag is the row of --ydb.
+func DSNFlag(dsn *string) Flag {
+	return Flag{
+		Name: "ydb", Arg: "DSN", Example: "grpc://localhost:2136/local", Env: "TENURE_DSN", Value: dsn,
+		Usage: "server: grpc://host:port/database, grpcs://..., or embedded",
+	}
+}
+
+// DirFlag is the row of --dir. Used reports whether the command uses the embedded server.
+func DirFlag(dir *string, env *Env, used func() bool) Flag {
+	return Flag{
+		Name: "dir", Arg: "DIR", Example: "/path/to/directory", Value: dir,
+		Usage: "state directory of the embedded server (default: see above)",
+		Default: func() (value, source string, err error) {
+			if !used() {
+				return "", "not used", nil
+			}
+			choice, err := embedded.DefaultDir(env.LookupEnv)
+
+			return choice.Dir, choice.Source, err
 		},
 	}
 }
 
-// Check looks at what the flags have set, and completes it.
+// ChooseDir returns the state directory that --dir, its variable or the environment chooses, as an absolute path, and
+// the name of what chose it.
+func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error) {
+	choice := embedded.Choice{Dir: dir, Source: Setting(cmd, "dir")}
+	if dir == "" {
+		var err error
+		if choice, err = embedded.DefaultDir(env.LookupEnv); err != nil {
+			return choice, err
+		}
+	}
+	abs, err := filepath.Abs(choice.Dir)
+	if err != nil {
+		return choice, fmt.Errorf("%s=%q: %w", choice.Source, dir, err)
+	}
+	choice.Dir = abs
+
+	return choice, nil
+}
+
+func (s *Session) embedded() bool { return s.DSN == Embedded }
+
+func (s *Session) defaultPath() (value, source string, err error) {
+	database := tenure.EmbeddedDatabase
+	if !s.embedded() {
+		if _, database, err = parseDSN(Setting(s.cmd, "ydb"), s.DSN); err != nil {
+			return "", "", err
+		}
+	}
+
+	return database + "/tenure", "default", nil
+}
+
+// Check checks the values of the flags, and completes those that are not given.
 func (s *Session) Check() error {
 	database := tenure.EmbeddedDatabase
-	if s.DSN != "" {
-		var err error
-		if s.host, database, err = parseDSN(s.DSN); err != nil {
+	if s.embedded() {
+		choice, err := ChooseDir(s.env, s.cmd, s.Dir)
+		if err != nil {
 			return err
 		}
+		s.Dir = choice.Dir
+		s.verbose(fmt.Sprintf("using the embedded server in %s (from %s)", choice.Dir, choice.Source))
+	} else {
+		if err := s.checkServer(); err != nil {
+			return err
+		}
+		database = s.database
+		s.verbose(fmt.Sprintf("using the server %s (from %s)", redacted(s.DSN), Setting(s.cmd, "ydb")))
 	}
 	if s.Path == "" {
 		s.Path = database + "/tenure"
 	}
 	if s.Path[0] != '/' {
-		return fmt.Errorf("-path=%q is not absolute: write %s/%s", s.Path, database, s.Path)
+		return fmt.Errorf("%s=%q is not absolute: write %s/%s", Setting(s.cmd, "path"), s.Path, database, s.Path)
 	}
 	if s.Timeout < minTimeout || s.Timeout > maxTimeout {
-		return fmt.Errorf("-timeout=%v is not within 1s and 30m", s.Timeout)
+		return fmt.Errorf("%s=%v is out of range: must be between 1s and 30m", Setting(s.cmd, "timeout"), s.Timeout)
 	}
 
 	return nil
 }
 
-// parseDSN returns the server's host:port and the database.
-func parseDSN(dsn string) (host, database string, err error) {
+// checkServer checks the settings of a server that is not the embedded one.
+func (s *Session) checkServer() (err error) {
+	if OnLine(s.cmd, "dir") {
+		return fmt.Errorf("--dir is only for the embedded server, but %s=%q: leave --dir out, or write --ydb embedded",
+			Setting(s.cmd, "ydb"), redacted(s.DSN))
+	}
+	for _, name := range credentials {
+		if value, ok := s.env.LookupEnv(name); ok && value == "" {
+			return fmt.Errorf("%s is empty: set it to its value, or unset the variable", name)
+		}
+	}
+	s.host, s.database, err = parseDSN(Setting(s.cmd, "ydb"), s.DSN)
+
+	return err
+}
+
+// credentials are the variables that the SDK reads, except YDB_STATIC_CREDENTIALS_PASSWORD, which may be empty.
+var credentials = []string{
+	"YDB_ACCESS_TOKEN_CREDENTIALS",
+	"YDB_ANONYMOUS_CREDENTIALS",
+	"YDB_METADATA_CREDENTIALS",
+	"YDB_OAUTH2_KEY_FILE",
+	"YDB_SERVICE_ACCOUNT_KEY_CREDENTIALS",
+	"YDB_SERVICE_ACCOUNT_KEY_FILE_CREDENTIALS",
+	"YDB_SSL_ROOT_CERTIFICATES_FILE",
+	"YDB_STATIC_CREDENTIALS_ENDPOINT",
+	"YDB_STATIC_CREDENTIALS_USER",
+}
+
+// Place names the server, for messages.
+func (s *Session) Place() string {
+	if s.embedded() {
+		return "the embedded server in " + s.Dir
+	}
+
+	return redacted(s.DSN)
+}
+
+func (s *Session) verbose(line string) {
+	if s.env.Verbose {
+		Complain(s.env, s.cmd.Root().Name(), errors.New(line))
+	}
+}
+
+// parseDSN returns the server's host:port and the database. Setting is where the DSN comes from.
+func parseDSN(setting, dsn string) (host, database string, err error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme != "grpc" && u.Scheme != "grpcs" || u.Hostname() == "" {
-		return "", "", badDSN(dsn, "not a server's address")
+		return "", "", badDSN(setting, dsn, "is not the address of a server")
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
-		return "", "", badDSN(dsn, "without a usable port")
+		return "", "", badDSN(setting, dsn, "has no usable port")
 	}
 	database = u.Path
 	if q := u.Query().Get("database"); q != "" {
@@ -96,33 +213,36 @@ func parseDSN(dsn string) (host, database string, err error) {
 	}
 	database = strings.TrimRight(database, "/")
 	if database == "" {
-		return "", "", badDSN(dsn, "without a database")
+		return "", "", badDSN(setting, dsn, "has no database")
 	}
 
 	return u.Host, database, nil
 }
 
-// badDSN names a DSN without the password that may be in it.
-func badDSN(dsn, what string) error {
-	if u, err := url.Parse(dsn); err == nil {
-		dsn = u.Redacted()
-	}
-
-	return fmt.Errorf("-ydb=%q is %s: write grpc://host:port/database, e.g. grpc://localhost:2136/local", dsn, what)
+func badDSN(setting, dsn, what string) error {
+	return fmt.Errorf("%s=%q %s: write grpc://host:port/database, e.g. grpc://localhost:2136/local", setting,
+		redacted(dsn), what)
 }
 
-// A Client is a client of the server, with what is to be closed when it is no longer needed.
+// A Client is a client of the server that the flags name.
 type Client struct {
 	*tenure.Client
 
-	db *ydb.Driver // nil: the client's own
+	db *ydb.Driver // nil: the client has its own
 }
 
-// Open connects to the server, after Check, or becomes the embedded one. What keeps that from serving later is handed
-// to notice. Credentials come from the variables YDB_*.
-func (s *Session) Open(ctx context.Context, notice func(line string)) (*Client, error) {
-	if s.DSN == "" {
-		client, err := tenure.Open(ctx, "", tenure.WithDir(s.Dir), tenure.WithNotice(notice))
+// NewMonitor returns the monitor of the command, which prints on standard error.
+func (s *Session) NewMonitor() *Monitor {
+	print := func(line string) { Complain(s.env, s.cmd.Root().Name(), errors.New(line)) }
+
+	return newMonitor(clock.Go(), print)
+}
+
+// Open connects to the server, after Check, or hosts the embedded one in this process if no process does. Credentials
+// come from the variables YDB_*.
+func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
+	if s.embedded() {
+		client, err := tenure.Open(ctx, "", tenure.WithDir(s.Dir), tenure.WithNotice(m.Notice))
 		if err != nil {
 			return nil, err
 		}
@@ -130,10 +250,12 @@ func (s *Session) Open(ctx context.Context, notice func(line string)) (*Client, 
 		return &Client{Client: client}, nil
 	}
 
+	m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, openLimit))
+	defer m.Close()
 	limited, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
-	if err := s.reach(limited); err != nil { // says at once what the SDK would try until the limit
-		return nil, fmt.Errorf(`no server at %s (%w): start one with "tenure serve", or check -ydb`, s.host, err)
+	if err := s.reachable(limited); err != nil { // finds immediately what the SDK would try until the limit
+		return nil, err
 	}
 	db, err := ydb.Open(limited, s.DSN, environ.WithEnvironCredentials(), tenure.WithQuickReconnect())
 	switch {
@@ -142,18 +264,28 @@ func (s *Session) Open(ctx context.Context, notice func(line string)) (*Client, 
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case limited.Err() != nil:
-		return nil, fmt.Errorf("no answer from %s within %v: check -ydb, its port, and whether it is grpc:// or grpcs://",
-			s.host, openLimit)
+		return nil, fmt.Errorf("no answer from %s within %v: check %s, its port, and whether it is grpc:// or grpcs://",
+			s.host, openLimit, Setting(s.cmd, "ydb"))
 	}
 
 	return nil, ydberr.Wrap("connect to "+s.host, err)
 }
 
-// reach reports why no connection to the server can be made. Behind a proxy that cannot be told.
+// reachable returns why the server cannot be used; nil if nothing is wrong that a connection shows.
+func (s *Session) reachable(ctx context.Context) error {
+	if err := s.reach(ctx); err != nil {
+		return fmt.Errorf(`no server at %s (%w): start one with "tenure serve", or check %s`, s.host, err,
+			Setting(s.cmd, "ydb"))
+	}
+
+	return nil
+}
+
+// reach returns why no connection to the server can be made. It cannot tell if there is a proxy.
 func (s *Session) reach(ctx context.Context) error {
 	target := &http.Request{URL: &url.URL{Scheme: "https", Host: s.host}}
 	if proxy, err := http.ProxyFromEnvironment(target); err != nil || proxy != nil {
-		return nil //nolint:nilerr // the SDK will find out
+		return nil //nolint:nilerr // the SDK finds out
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.host)
 	if err != nil {
@@ -163,7 +295,7 @@ func (s *Session) reach(ctx context.Context) error {
 	return conn.Close()
 }
 
-// dialReason returns the cause of err without the addresses, which the caller names.
+// dialReason returns the cause of err without the addresses, because the caller names them.
 func dialReason(err error) error {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return errors.New("no such host")
@@ -172,31 +304,17 @@ func dialReason(err error) error {
 		return errno
 	}
 	if network, ok := errors.AsType[net.Error](err); ok && network.Timeout() {
-		return errors.New("it does not answer")
+		return errors.New("no answer")
 	}
 
 	return err
 }
 
-// Self says who holds what a command holds: user, host and process.
-func Self(env *Env) []byte {
-	user, ok := env.LookupEnv("USER")
-	if !ok {
-		user = strconv.Itoa(os.Getuid())
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-
-	return fmt.Appendf(nil, "%s@%s pid %d", user, host, os.Getpid())
-}
-
-// closeLimit bounds the time that a client takes to close.
+// closeLimit is the time limit for closing a client.
 const closeLimit = 2 * time.Second
 
-// Close closes the client, also when ctx has ended. The driver does not heed that its time is over: then it is left to
-// the end of the process, which comes next.
+// Close closes the client, even if ctx has ended. The driver may ignore the time limit; the process, which ends next,
+// does not wait for it.
 func (c *Client) Close(ctx context.Context) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
@@ -213,3 +331,22 @@ func (c *Client) Close(ctx context.Context) {
 	case <-limited.Done():
 	}
 }
+
+// ServerHelp is the part of a command's help about servers.
+const ServerHelp = `Server:
+  By default there is nothing to install. The first process on this machine that needs the server runs it inside
+  itself, and another process takes over when that one ends. For several machines, run "tenure serve" or YDB and
+  pass its address with --ydb. The YDB_* variables of ydb-go-sdk-auth-environ set the credentials.`
+
+// DirHelp is the part of a command's help about the state directory.
+const DirHelp = `State directory:
+  Processes on one machine share the embedded server only if they use the same state directory. The first of these
+  that is set decides:
+    --dir
+    TENURE_DIR
+    $XDG_STATE_HOME/tenure
+    $HOME/.local/state/tenure
+    $STATE_DIRECTORY/tenure, in a service of systemd
+    .local/state/tenure in the home directory of the account
+  Different users, or a cron job and a login shell, may get different directories: set TENURE_DIR for all of them.
+  --print-config, --verbose and "tenure status" show the directory and what chose it.`

@@ -1,87 +1,172 @@
 package cli_test
 
 import (
+	"fmt"
 	"net"
+	"path/filepath"
 	"testing"
-	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/cli"
 )
 
-// session returns a Session as the flags leave it when none is given.
-func session() *cli.Session {
-	s := &cli.Session{}
-	s.Flags()
+// settings is a command that prints the server and the node that its flags choose. With an argument it opens a client.
+func settings(env *cli.Env) *cobra.Command {
+	var s cli.Session
+	cmd := &cobra.Command{Use: "demo", Args: cobra.MaximumNArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		if err := s.Check(); err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			_, err := fmt.Fprintf(env.Stdout, "%s, node %s\n", s.Place(), s.Path)
 
-	return s
+			return err
+		}
+		client, err := s.Open(cmd.Context(), s.NewMonitor())
+		if err == nil {
+			client.Close(cmd.Context())
+		}
+
+		return err
+	}}
+	s.AddFlags(cmd, env)
+
+	return cmd
 }
 
 func TestSession_Check(t *testing.T) {
 	t.Parallel()
-	const write = ": write grpc://host:port/database, e.g. grpc://localhost:2136/local"
 	for _, test := range []struct {
-		name, dsn, path string
-		timeout         time.Duration
-		want, err       string
+		name, vars string
+		line       []string
+		want       string
 	}{
-		{name: "default path", dsn: "grpc://localhost:2136/local", want: "/local/tenure"},
-		{name: "trailing slash", dsn: "grpc://localhost:2136/local/", want: "/local/tenure"},
-		{name: "database as a parameter", dsn: "grpcs://ydb:2135/?database=/ru/etn", want: "/ru/etn/tenure"},
-		{name: "path", dsn: "grpc://localhost:2136/local", path: "/local/test", want: "/local/test"},
-		{name: "user", dsn: "grpc://u:p@localhost:2136/local", path: "/local/test", want: "/local/test"},
-		{name: "embedded", want: "/local/tenure"},
-		{name: "no scheme", dsn: "a:2136/local", err: `-ydb="a:2136/local" is not a server's address` + write},
-		{name: "other scheme", dsn: "http://a:1/local", err: `-ydb="http://a:1/local" is not a server's address` + write},
-		{name: "no host", dsn: "grpc:///local", err: `-ydb="grpc:///local" is not a server's address` + write},
-		{name: "no port", dsn: "grpc://a/local", err: `-ydb="grpc://a/local" is without a usable port` + write},
-		{name: "bad port", dsn: "grpc://a:70000/l", err: `-ydb="grpc://a:70000/l" is without a usable port` + write},
-		{name: "no database", dsn: "grpc://a:1/", err: `-ydb="grpc://a:1/" is without a database` + write},
-		{name: "password", dsn: "grpc://u:secret@a/l", err: `-ydb="grpc://u:xxxxx@a/l" is without a usable port` + write},
-		{
-			name: "relative path", dsn: "grpc://a:1/local", path: "test",
-			err: `-path="test" is not absolute: write /local/test`,
-		},
-		{
-			name: "short timeout", dsn: "grpc://a:1/local", timeout: time.Millisecond,
-			err: "-timeout=1ms is not within 1s and 30m",
-		},
-		{
-			name: "long timeout", dsn: "grpc://a:1/local", timeout: time.Hour,
-			err: "-timeout=1h0m0s is not within 1s and 30m",
-		},
+		{"default", "HOME=/h", nil, "the embedded server in /h/.local/state/tenure, node /local/tenure"},
+		{"embedded", "HOME=/h", []string{"--ydb", "embedded"}, "the embedded server in /h/.local/state/tenure, node /local/tenure"},
+		{"embedded by the variable", "TENURE_DSN=embedded,TENURE_DIR=/d", nil, "the embedded server in /d, node /local/tenure"},
+		{"embedded by the flag", "TENURE_DSN=grpc://a:1/b", []string{"--ydb=embedded", "--dir=/d"}, "the embedded server in /d, node /local/tenure"},
+		{"directory", "TENURE_DIR=/d", []string{"--dir", "/x"}, "the embedded server in /x, node /local/tenure"},
+		{"server", "", []string{"--ydb", "grpc://localhost:2136/local"}, "grpc://localhost:2136/local, node /local/tenure"},
+		{"server by the variable", "TENURE_DSN=grpc://localhost:2136/local", nil, "grpc://localhost:2136/local, node /local/tenure"},
+		{"server, unused directory", "TENURE_DIR=/d", []string{"--ydb", "grpc://a:1/b"}, "grpc://a:1/b, node /b/tenure"},
+		{"trailing slash", "", []string{"--ydb", "grpc://localhost:2136/local/"}, "grpc://localhost:2136/local/, node /local/tenure"},
+		{"database as a parameter", "", []string{"--ydb", "grpcs://ydb:2135/?database=/ru/etn"}, "grpcs://ydb:2135/?database=/ru/etn, node /ru/etn/tenure"},
+		{"path", "", []string{"--ydb", "grpc://a:1/local", "--path", "/local/test"}, "grpc://a:1/local, node /local/test"},
+		{"password", "", []string{"--ydb", "grpc://u:secret@a:1/local"}, "grpc://u:xxxxx@a:1/local, node /local/tenure"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := session()
-			s.DSN, s.Path = test.dsn, test.path
-			if test.timeout != 0 {
-				s.Timeout = test.timeout
-			}
-			err := s.Check()
-			if test.err != "" {
-				require.EqualError(t, err, test.err)
-
-				return
-			}
-			require.NoError(t, err)
-			require.Equal(t, test.want, s.Path)
+			code, stdout, stderr := run(t, settings, variables(test.vars), test.line...)
+			require.Empty(t, stderr)
+			require.Equal(t, test.want+"\n", stdout)
+			require.Equal(t, cli.ExitOK, code)
 		})
 	}
 }
 
-func TestSession_OpenSaysAtOnceThatThereIsNoServer(t *testing.T) {
+// A message names the setting at fault, which may be a variable, and hides passwords.
+func TestSession_CheckRefuses(t *testing.T) {
+	t.Parallel()
+	const write = ": write grpc://host:port/database, e.g. grpc://localhost:2136/local"
+	ydb := func(dsn string) []string { return []string{"--ydb", dsn} }
+	for _, test := range []struct {
+		name, vars string
+		line       []string
+		want       string
+	}{
+		{"empty", "", ydb(""), "--ydb is empty: write --ydb grpc://localhost:2136/local, or leave the flag out"},
+		{"empty variable", "TENURE_DSN=", nil, "TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable"},
+		{"empty directory", "", []string{"--dir="}, "--dir is empty: write --dir /path/to/directory, or leave the flag out"},
+		{"empty directory variable", "TENURE_DIR=,HOME=/h", nil, "TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable"},
+		{"empty path", "", []string{"--path="}, "--path is empty: write --path /local/tenure, or leave the flag out"},
+		{"empty credentials", "YDB_ACCESS_TOKEN_CREDENTIALS=", ydb("grpc://a:1/b"), "YDB_ACCESS_TOKEN_CREDENTIALS is empty: set it to its value, or unset the variable"},
+		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not the address of a server` + write},
+		{"other scheme", "", ydb("http://a:1/local"), `--ydb="http://a:1/local" is not the address of a server` + write},
+		{"no host", "", ydb("grpc:///local"), `--ydb="grpc:///local" is not the address of a server` + write},
+		{"no port", "", ydb("grpc://a/local"), `--ydb="grpc://a/local" has no usable port` + write},
+		{"bad port", "", ydb("grpc://a:70000/l"), `--ydb="grpc://a:70000/l" has no usable port` + write},
+		{"no database", "", ydb("grpc://a:1/"), `--ydb="grpc://a:1/" has no database` + write},
+		{"no database, variable", "TENURE_DSN=grpc://a:1/", nil, `TENURE_DSN="grpc://a:1/" has no database` + write},
+		{"password", "", ydb("grpc://u:secret@a/l"), `--ydb="grpc://u:xxxxx@a/l" has no usable port` + write},
+		{
+			"relative path", "", []string{"--ydb", "grpc://a:1/local", "--path", "test"},
+			`--path="test" is not absolute: write /local/test`,
+		},
+		{"short timeout", "", []string{"--dir=/d", "--timeout=1ms"}, "--timeout=1ms is out of range: must be between 1s and 30m"},
+		{
+			"long timeout, variable", "TENURE_TIMEOUT=1h", []string{"--dir=/d"},
+			"TENURE_TIMEOUT=1h0m0s is out of range: must be between 1s and 30m",
+		},
+		{
+			"server and directory", "", []string{"--ydb", "grpc://a:1/b", "--dir", "/d"},
+			`--dir is only for the embedded server, but --ydb="grpc://a:1/b": leave --dir out, or write --ydb embedded`,
+		},
+		{
+			"server by the variable and directory", "TENURE_DSN=grpc://a:1/b", []string{"--dir", "/d"},
+			`--dir is only for the embedded server, but TENURE_DSN="grpc://a:1/b": leave --dir out, or write --ydb embedded`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := run(t, settings, variables(test.vars), test.line...)
+			require.Equal(t, "demo: "+test.want+"\n", stderr)
+			require.Empty(t, stdout)
+			require.Equal(t, cli.ExitFailure, code)
+		})
+	}
+}
+
+// The configuration shows the state directory and what chose it.
+func TestSession_PrintConfig(t *testing.T) {
+	t.Parallel()
+	_, stdout, stderr := run(t, settings, variables("HOME=/home/me,TENURE_TIMEOUT=30s"), "--no-create", "--print-config")
+	require.Empty(t, stderr)
+	require.Equal(t, `--ydb         embedded                       default
+--dir         /home/me/.local/state/tenure   HOME
+--path        /local/tenure                  default
+--no-create   true                           command line
+--timeout     30s                            TENURE_TIMEOUT
+--verbose     false                          default
+`, stdout)
+
+	_, stdout, stderr = run(t, settings, variables("TENURE_DSN=grpc://a:1/b,TENURE_DIR=/d"), "--print-config", "-v")
+	require.Empty(t, stderr)
+	require.Contains(t, stdout, "TENURE_DSN\n")
+	require.Contains(t, stdout, "/b/tenure")
+}
+
+func TestSession_Verbose(t *testing.T) {
+	t.Parallel()
+	for vars, want := range map[string]string{
+		"HOME=/h,XDG_STATE_HOME=/x": "demo: using the embedded server in /x/tenure (from XDG_STATE_HOME)\n",
+		"TENURE_DIR=/d":             "demo: using the embedded server in /d (from TENURE_DIR)\n",
+		"TENURE_DSN=grpc://a:1/b":   "demo: using the server grpc://a:1/b (from TENURE_DSN)\n",
+	} {
+		_, _, stderr := run(t, settings, variables(vars), "-v")
+		require.Equal(t, want, stderr)
+	}
+	_, _, stderr := run(t, settings, nil, "--verbose", "--dir", "/d")
+	require.Equal(t, "demo: using the embedded server in /d (from --dir)\n", stderr)
+}
+
+func TestSession_OpenReportsThatThereIsNoServer(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to end
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 
-	s := session()
-	s.DSN = "grpc://" + address + "/local"
-	require.NoError(t, s.Check())
-	_, err = s.Open(t.Context(), func(string) {})
-	require.EqualError(t, err, "no server at "+address+
-		` (connection refused): start one with "tenure serve", or check -ydb`)
+	code, _, stderr := run(t, settings, variables("TENURE_DSN=grpc://"+address+"/local"), "open")
+	require.Equal(t, "demo: no server at "+address+
+		` (connection refused): start one with "tenure serve", or check TENURE_DSN`+"\n", stderr)
+	require.Equal(t, cli.ExitFailure, code)
+}
+
+func TestSession_OpenEmbedded(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := run(t, settings, nil, "--ydb", "embedded", "--dir", filepath.Join(t.TempDir(), "state"), "open")
+	require.Empty(t, stderr)
+	require.Equal(t, cli.ExitOK, code)
 }

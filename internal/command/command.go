@@ -1,23 +1,26 @@
-// Package command runs COMMAND, a program of the user's, under a lease: it starts it, stops it when the lease is in
-// danger, and does not return before it has ended.
+// Package command runs COMMAND, a program of the user, under a lease. It starts COMMAND, stops it when the lease is in
+// danger, and returns when COMMAND has ended.
 //
-// # What is stopped
+// # Processes that are stopped
 //
-// COMMAND has a process group of its own, and what it starts is in it too, unless that leaves it, as daemons and the
-// jobs of interactive shells do. Signals go to the whole group, and once COMMAND was to be stopped, the whole group is
-// awaited and, when the time is up, killed. What has left the group, and what belongs to another user (sudo), is out of
-// reach. When COMMAND ends by itself, what is left of its group is left alone: whoever starts something in the
-// background means it to stay. It runs on without the lease; if the session has a lifeline, it has inherited that, and
-// the lease is not passed on before its timeout.
+// COMMAND has its own process group. The processes that it starts are in the same group, except those that leave it, as
+// daemons and the jobs of interactive shells do. Signals go to the whole group. Once [Command.Run] has begun to stop
+// COMMAND, it waits for the whole group, and kills the group when the time is up. It cannot reach processes that have
+// left the group, or that belong to another user (sudo).
 //
-// If the process of Run is killed (KILL), so is COMMAND, on Linux, but not what COMMAND has started.
+// When COMMAND ends without being stopped, the rest of its group keeps running without the lease, because a process in
+// the background is meant to stay. If the session has a lifeline, these processes have inherited it. Should this process
+// die then, the server keeps the lease until the session timeout has expired.
+//
+// If the process that calls Run is killed by KILL, COMMAND is killed too on Linux. The processes that COMMAND has
+// started are not.
 //
 // # Terminals
 //
-// If stdin is a terminal with this process in front, COMMAND is in front while it runs: it can read, and Ctrl-C is its
-// own. Other processes of a pipeline are in the background meanwhile and can't read the terminal, such as the pager in
-// "lock x -- cmd | less". Ctrl-Z does nothing, as long as COMMAND does not ask for it: this process would not notice
-// that COMMAND stands still, and would hold the lease for it.
+// If stdin is a terminal and this process is in its foreground group, COMMAND is in the foreground while it runs: it can
+// read, and it gets Ctrl-C. Other processes of a pipeline, such as the pager in "lock x -- cmd | less", are in the
+// background during that time and cannot read the terminal. Ctrl-Z does nothing unless COMMAND enables it: this process
+// would not notice that COMMAND is suspended, and would hold the lease for it.
 package command
 
 import (
@@ -38,37 +41,38 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/cli"
+	"tenure/internal/shell"
 )
 
-// Exit codes of a command that runs COMMAND, beside those of COMMAND itself and those of package cli.
+// Exit codes of a command that runs COMMAND, in addition to those of COMMAND and of package cli.
 const (
 	ExitLost     = 123 // the lease was lost and COMMAND was stopped
-	ExitUnusable = 126 // COMMAND is there and cannot run
-	ExitNotFound = 127
+	ExitUnusable = 126 // COMMAND was found but cannot run
+	ExitNotFound = 127 // COMMAND was not found
 
-	ExitSignal = 128 // and the number of the signal that ended COMMAND
+	ExitSignal = 128 // plus the number of the signal that ended COMMAND
 )
 
-// A Command is a COMMAND and how to run it.
+// A Command describes a COMMAND and how to run and stop it.
 type Command struct {
 	Path string   // of the program, from Look
 	Argv []string // its arguments; the first is its name
-	Env  []string // NAME=value, beside the variables of this process
+	Env  []string // NAME=value, in addition to the variables of this process
 
-	Stdin          io.Reader // a file is COMMAND's own, as it is; so is nil, which is the null device
+	Stdin          io.Reader // COMMAND inherits a file directly; nil: the null device
 	Stdout, Stderr io.Writer
 
 	Signal syscall.Signal // asks COMMAND to stop
-	Grace  time.Duration  // from then to KILL
+	Grace  time.Duration  // from Signal to KILL
 
-	Warn func(error) // is told what a person must know while COMMAND is being stopped
+	Warn func(error) // receives problems that the user must know of while COMMAND is being stopped
 }
 
-// Look returns the path of the program that a shell would run by the name. The error is a [*cli.ExitError].
+// Look returns the path of the program that a shell would run for the name. The error is a [*cli.ExitError].
 func Look(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrDot): // who has the current directory in PATH wants it searched
+	case err == nil, errors.Is(err, exec.ErrDot): // the current directory counts if it is in PATH
 		return path, nil
 	case errors.Is(err, exec.ErrNotFound):
 		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
@@ -78,24 +82,27 @@ func Look(name string) (string, error) {
 			}
 		}
 
-		return "", &cli.ExitError{Code: ExitNotFound, Err: fmt.Errorf(
-			"there is no COMMAND %q in PATH: check its name, or write its path", name)}
+		return "", notFound(name, "check its name, or write its path")
 	case errors.Is(err, fs.ErrNotExist):
-		return "", notFound(name)
+		return "", notFound(name, "check its path")
 	}
 
 	return "", unusable(name, err)
 }
 
-func notFound(path string) error {
-	return &cli.ExitError{Code: ExitNotFound, Err: fmt.Errorf("there is no COMMAND %q: check its path", path)}
+func notFound(name, hint string) error {
+	if strings.ContainsAny(name, " \t\n|&;<>()$`*?") {
+		hint = "to run it in a shell, write --shell " + shell.Quote(name)
+	}
+
+	return &cli.ExitError{Code: ExitNotFound, Err: fmt.Errorf("command not found: %q: %s", name, hint)}
 }
 
-// unusable says why the program does not run, from an error of package exec.
+// unusable returns why the program does not run, from an error of package exec.
 func unusable(path string, err error) error {
 	why := err
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		why = errno // without the name, which is said here
+		why = errno // without the path, which the text below contains
 	}
 	hint := ""
 	switch {
@@ -105,17 +112,17 @@ func unusable(path string, err error) error {
 		hint = ": the interpreter in its first line is missing"
 	}
 
-	return &cli.ExitError{Code: ExitUnusable, Err: fmt.Errorf("COMMAND %q cannot run: %w%s", path, why, hint)}
+	return &cli.ExitError{Code: ExitUnusable, Err: fmt.Errorf("cannot run %q: %w%s", path, why, hint)}
 }
 
-// A Lease is one with a fencing token.
+// A Lease is a lease with a fencing token.
 type Lease interface {
 	coordination.Lease
 
 	Token(ctx context.Context) (uint64, error)
 }
 
-// Environment returns what COMMAND finds in its environment about the lease that it runs under.
+// Environment returns the variables that describe the lease to COMMAND.
 func Environment(ctx context.Context, lease Lease, node, semaphore string) ([]string, error) {
 	token, err := lease.Token(ctx)
 	if err != nil {
@@ -130,7 +137,7 @@ func Environment(ctx context.Context, lease Lease, node, semaphore string) ([]st
 	}, nil
 }
 
-// ParseSignal returns the signal of a name, with or without SIG, or of a number.
+// ParseSignal returns the signal with a name, with or without SIG, or with a number.
 func ParseSignal(text string) (syscall.Signal, error) {
 	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= maxSignal {
 		return syscall.Signal(n), nil
@@ -139,8 +146,8 @@ func ParseSignal(text string) (syscall.Signal, error) {
 		return sig, nil
 	}
 
-	return 0, fmt.Errorf("%q is no signal: write its name or its number, e.g. TERM, INT or 15", text)
+	return 0, fmt.Errorf("%q is not a signal: write its name or its number, e.g. TERM, INT or 15", text)
 }
 
-// maxSignal is Linux's; others have fewer, and refuse when it comes to sending it.
+// maxSignal is the highest signal of Linux. Other systems have fewer, and refuse to send a higher one.
 const maxSignal = 64

@@ -15,7 +15,7 @@ import (
 	"tenure/internal/command"
 )
 
-// What is not there is 127, and what is there and does not run 126, found before COMMAND is started or by starting it.
+// The exit code is 127 for a program that is not found, and 126 for one that cannot run, whether Look or Run notices.
 func TestLook(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, content string, mode os.FileMode) string {
@@ -26,10 +26,10 @@ func TestLook(t *testing.T) {
 	}
 	script := put("script", "#!/bin/sh\nexit 7\n", 0o700)
 	t.Setenv("PATH", "/nowhere:"+dir)
-	cannotRun := func(path, why string) string { return `COMMAND "` + path + `" cannot run: ` + why }
+	cannotRun := func(path, why string) string { return `cannot run "` + path + `": ` + why }
 	const hint = ": make it executable, with #! and its interpreter in the first line, or name the interpreter: sh "
 
-	const nowhere = `there is no COMMAND "frobnicate" in PATH: check its name, or write its path`
+	const nowhere = `command not found: "frobnicate": check its name, or write its path`
 	const noInterpreter = "no such file or directory: the interpreter in its first line is missing"
 
 	plain := put("plain", "exit 7\n", 0o600)
@@ -42,7 +42,11 @@ func TestLook(t *testing.T) {
 		"in PATH":               {"script", "", 7},
 		"by its path":           {script, "", 7},
 		"not in PATH":           {"frobnicate", nowhere, 127},
-		"no such path":          {"./frobnicate", `there is no COMMAND "./frobnicate": check its path`, 127},
+		"no such path":          {"./frobnicate", `command not found: "./frobnicate": check its path`, 127},
+		"words in one argument": {"echo hi", `command not found: "echo hi": to run it in a shell, write --shell 'echo hi'`, 127},
+		"shell syntax": {
+			"./a;./b", `command not found: "./a;./b": to run it in a shell, write --shell './a;./b'`, 127,
+		},
 		"not executable":        {plain, cannotRun(plain, "permission denied"+hint+plain), 126},
 		"not executable, PATH":  {"plain", cannotRun(plain, "permission denied"+hint+plain), 126},
 		"directory":             {dir, cannotRun(dir, "is a directory"), 126},
@@ -74,7 +78,7 @@ func TestLook(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 7, code(t, newCommand(path, "script").Run(t.Context(), &lease{})))
 	})
-	t.Run("gone since it was looked up", func(t *testing.T) {
+	t.Run("removed after Look", func(t *testing.T) {
 		path, err := command.Look("script")
 		require.NoError(t, err)
 		require.NoError(t, os.Remove(path))
@@ -100,6 +104,6 @@ func TestParseSignal(t *testing.T) {
 	}
 	for _, text := range []string{"", "0", "-9", "65", "FOO", "SIG", "SIGSIGTERM", "15s"} {
 		_, err := command.ParseSignal(text)
-		require.EqualError(t, err, `"`+text+`" is no signal: write its name or its number, e.g. TERM, INT or 15`)
+		require.EqualError(t, err, `"`+text+`" is not a signal: write its name or its number, e.g. TERM, INT or 15`)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"tenure/internal/command"
 )
 
-// role is the variable that says what a process of this binary is. Without it, it is the tests.
+// role is the variable that selects what a process of this binary does. Without it, the process runs the tests.
 const role = "TENURE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// act is a process that COMMAND is, or starts. It says "ready" and its process id, then each signal that it gets.
+// act is the main function of a COMMAND or its child. It prints "ready" and its process id, then each signal it gets.
 func act(as string) int {
 	signals := make(chan os.Signal, 10)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM)
@@ -63,7 +63,7 @@ func act(as string) int {
 	return 3
 }
 
-// holder is a command that runs its arguments as COMMAND, under a lease that lasts.
+// holder is a command that runs its arguments as COMMAND, under a lease that does not end.
 func holder(env *cli.Env) *cobra.Command {
 	c := &command.Command{
 		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Grace: time.Hour,
@@ -98,14 +98,14 @@ func holder(env *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// A lease is one whose end the test decides. The zero lease lasts.
+// A lease ends when the test decides. The zero lease does not end.
 type lease struct {
 	coordination.Lease
 
 	ctx     context.Context
 	session session
 	token   uint64
-	err     error // of Token
+	err     error // the result of Token
 }
 
 func (l *lease) Session() coordination.Session { return &l.session }

@@ -7,24 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dieWithThread has the system kill the process when the thread that starts it ends, or this process does.
+// dieWithThread makes the system kill the process when the thread that starts it ends, or this process ends.
 func dieWithThread(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
-// adopters counts the Runs that have adopted orphans.
+// adopters counts the calls of Run that adopt orphans.
 var adopters struct {
 	sync.Mutex
 
 	n int
 }
 
-// adopt makes the orphans among what this process has started its own children, until release is called: whether the
-// system's first process collects the dead soon, and in a container whether it does so at all, is not certain.
+// adopt makes orphaned descendants of this process its children until release is called. The first process of the system
+// may be slow to collect processes that have ended, and in a container it may not collect them at all.
 func adopt() (release func()) {
 	count := func(change int) {
 		adopters.Lock()
 		defer adopters.Unlock()
 		adopters.n += change
-		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, uintptr(adopters.n), 0, 0, 0) // every Linux since 3.4 can
+		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, uintptr(adopters.n), 0, 0, 0) // supported since Linux 3.4
 	}
 	count(1)
 

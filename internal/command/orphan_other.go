@@ -4,8 +4,8 @@ package command
 
 import "syscall"
 
-// dieWithThread has nothing to offer here.
+// dieWithThread does nothing: this system cannot kill a process together with its parent.
 func dieWithThread(*syscall.SysProcAttr) {}
 
-// adopt leaves orphans to the system's first process.
+// adopt does nothing: the first process of the system adopts orphans.
 func adopt() (release func()) { return func() {} }

@@ -17,12 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A process is a holder, or a shell that starts one, as a process of its own.
+// A process is a separate process of a holder, or of a shell that starts one.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	side  *os.File      // ours, of its stdout or its terminal
-	lines *bufio.Reader // what it, and what it has started, says
+	side  *os.File      // our side of its stdout or its terminal
+	lines *bufio.Reader // the output of it and its children
 }
 
 // newProcess starts a holder of the COMMAND without a terminal.
@@ -39,7 +39,7 @@ func newProcess(t *testing.T, argv ...string) *process {
 	return watch(t, cmd, out)
 }
 
-// newTerminal starts a shell with the script in front of a terminal of its own. HOLD is the command line of a holder.
+// newTerminal starts a shell with the script in the foreground of a new terminal. HOLD is the command line of a holder.
 func newTerminal(t *testing.T, script string, env ...string) *process {
 	t.Helper()
 	script = strings.ReplaceAll(script, "HOLD", `env TENURE_TEST_ROLE=holder "$SELF"`)
@@ -55,7 +55,7 @@ func watch(t *testing.T, cmd *exec.Cmd, side *os.File) *process {
 	t.Helper()
 	p := &process{t, cmd, side, bufio.NewReader(side)}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Process.Kill() // it may have ended already
 		_ = cmd.Wait()
 		side.Close()
 	})
@@ -64,7 +64,7 @@ func watch(t *testing.T, cmd *exec.Cmd, side *os.File) *process {
 	return p
 }
 
-// says requires that the line is the next.
+// says requires that the next line is this one.
 func (p *process) says(want string) {
 	p.t.Helper()
 	require.Equal(p.t, want, p.line())
@@ -87,7 +87,7 @@ func (p *process) number() int {
 	return n
 }
 
-// types has somebody at the terminal type the text.
+// types types the text at the terminal.
 func (p *process) types(text string) {
 	p.t.Helper()
 	_, err := p.side.WriteString(text)
@@ -97,7 +97,7 @@ func (p *process) types(text string) {
 // code waits for the end and returns the exit code.
 func (p *process) code() int {
 	p.t.Helper()
-	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // shows what it waits for
+	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // prints the stacks of a process that hangs
 	defer limit.Stop()
 	_ = p.cmd.Wait()
 
@@ -109,7 +109,7 @@ const (
 	ctrlZ = "\x1a"
 )
 
-// The first interrupt is COMMAND's too, the second one leaves it no more time.
+// The first interrupt is passed on to COMMAND, and the second one kills it.
 func TestRun_SecondInterruptKills(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, "--", "sh", "-c", as("stubborn"))
@@ -122,7 +122,7 @@ func TestRun_SecondInterruptKills(t *testing.T) {
 	require.Equal(t, 137, p.code())
 }
 
-// A descriptor that the shell has opened for COMMAND is COMMAND's, and no lifeline takes its place.
+// COMMAND inherits the descriptors that the shell has opened for it, and a lifeline does not replace them.
 func TestRun_DescriptorsOfTheShell(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
@@ -134,7 +134,7 @@ func TestRun_DescriptorsOfTheShell(t *testing.T) {
 	require.Equal(t, "mine\n", string(out))
 }
 
-// A terminal that goes away is an interrupt, unless nohup has it ignored.
+// A terminal that hangs up interrupts the holder, unless nohup runs it.
 func TestRun_HangUp(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, "--", "sh", "-c", as("obedient"))
@@ -145,8 +145,8 @@ func TestRun_HangUp(t *testing.T) {
 	require.Equal(t, 3, p.code())
 }
 
-// COMMAND is in front of the terminal while it runs: what is typed there is its own, and so is Ctrl-C. Afterwards the
-// terminal is back where it was.
+// COMMAND is in the foreground of the terminal while it runs, so that it gets the input and Ctrl-C. Afterwards the
+// holder is in the foreground again.
 func TestRun_Terminal(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `HOLD -- sh -c 'echo ready; read line; echo COMMAND got $line; `+as("obedient")+`'
@@ -164,7 +164,7 @@ func TestRun_Terminal(t *testing.T) {
 	require.Zero(t, p.code())
 }
 
-// A COMMAND that cannot run leaves the terminal where it was, too.
+// The holder keeps the foreground if COMMAND cannot run.
 func TestRun_TerminalOfNobody(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `HOLD -- "$NOBODY" 2>&-; echo $?; read line; echo the shell got $line`,
@@ -174,7 +174,7 @@ func TestRun_TerminalOfNobody(t *testing.T) {
 	p.says("the shell got bye")
 }
 
-// headless returns the path of a program that cannot run, which shows only when it is started.
+// headless returns the path of a program that fails only when it is started.
 func headless(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "headless")
@@ -183,7 +183,7 @@ func headless(t *testing.T) string {
 	return path
 }
 
-// Ctrl-Z does nothing: the lock would be held by one that stands still.
+// Ctrl-Z does nothing, because a suspended COMMAND would keep the lock.
 func TestRun_CannotBeSuspended(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `HOLD -- sh -c '`+as("obedient")+`'; echo $?`)
@@ -195,18 +195,18 @@ func TestRun_CannotBeSuspended(t *testing.T) {
 	p.says("3")
 }
 
-// While COMMAND is in front, its holder may write to a terminal that lets nobody in the background do so.
+// The holder can write from the background to a terminal that forbids that (stty tostop).
 func TestRun_HolderInTheBackgroundSpeaks(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `stty tostop; sh -c 'echo $$; exec HOLD -grace 10ms -- sh -c "$0"' '`+stubborn+`'; echo $?`)
 	holder := p.number()
 	p.says("ready")
 	require.NoError(t, syscall.Kill(holder, syscall.SIGTERM))
-	p.says("holder: killing COMMAND: it has not ended within 10ms after SIGTERM")
+	p.says("holder: killing COMMAND: it did not end within 10ms of SIGTERM")
 	p.says("137")
 }
 
-// A holder that is started in the background takes the terminal from nobody.
+// A holder that is started in the background does not take the foreground.
 func TestRun_Background(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `set -m; HOLD -- sh -c '`+as("obedient")+`' & read line; echo the shell got $line

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A COMMAND that is suspended hears that it is to stop.
+// A suspended COMMAND gets the signal that stops it.
 func TestRun_StopOfSuspended(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, as("suspended")).begin()
@@ -20,20 +20,20 @@ func TestRun_StopOfSuspended(t *testing.T) {
 	require.Equal(t, 3, p.end())
 }
 
-// Who kills lock outright kills COMMAND.
+// COMMAND is killed together with the holder.
 func TestRun_DiesWithItsHolder(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, "--", "sh", "-c", as("stubborn"))
 	p.says("ready")
 	p.number()
 	require.NoError(t, p.cmd.Process.Kill())
-	rest, err := io.ReadAll(p.lines) // until nobody has the other end
+	rest, err := io.ReadAll(p.lines) // until no process has the other end
 	require.NoError(t, err)
 	require.Empty(t, rest)
 }
 
-// COMMAND would die with the thread that has started it, so that thread is Run's until the end. When another goroutine
-// takes one with it cannot be arranged, so that the runtime is asked.
+// COMMAND would be killed with the thread that started it, so Run keeps that thread until it returns. A test cannot
+// arrange the end of a thread, so it checks whether the goroutine is locked to its thread.
 func TestRun_KeepsItsThread(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, as("obedient")).begin()

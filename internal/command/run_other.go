@@ -12,9 +12,9 @@ import (
 	"tenure/internal/cli"
 )
 
-// Run has no process groups here, and so no way to stop COMMAND for certain: it does not start it.
+// Run does not start COMMAND: without process groups there is no reliable way to stop it.
 func (c *Command) Run(context.Context, coordination.Lease) error {
-	return &cli.ExitError{Code: ExitUnusable, Err: errors.New("this system has no process groups: COMMAND cannot run")}
+	return &cli.ExitError{Code: ExitUnusable, Err: errors.New("cannot run COMMAND: this system has no process groups, with which COMMAND is stopped")}
 }
 
 func signalNum(name string) syscall.Signal {

@@ -38,7 +38,7 @@ func TestRun_ExitCode(t *testing.T) {
 	}
 }
 
-// Files are handed on as they are: COMMAND has the same ones.
+// COMMAND inherits files directly.
 func TestRun_FilesAreHandedOn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -96,7 +96,7 @@ func TestRun_Environment(t *testing.T) {
 	require.Equal(t, unix.FD_CLOEXEC, flags, "nobody else inherits it")
 }
 
-// The variables go before those that this process has itself: it may run under another lock.
+// The variables take precedence over those of this process, which may run under another lock.
 func TestRun_EnvironmentOfAnOuterLock(t *testing.T) {
 	t.Setenv("TENURE_TOKEN", "11")
 	p := newPlay(t, `echo ready; echo $TENURE_TOKEN`)
@@ -114,7 +114,7 @@ func TestEnvironment_WithoutToken(t *testing.T) {
 	require.ErrorContains(t, err, `read the token of "nightly"`)
 }
 
-// Without a lease nothing is started.
+// Run does not start COMMAND if the lease is lost.
 func TestRun_NotStarted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -125,7 +125,7 @@ func TestRun_NotStarted(t *testing.T) {
 	require.NoFileExists(t, mark)
 }
 
-// as returns a script that is one of the actors.
+// as returns a script that runs one of the actors.
 func as(role string) string { return "TENURE_TEST_ROLE=" + role + ` exec "$SELF"` }
 
 func TestRun_Stop(t *testing.T) {
@@ -155,7 +155,7 @@ func TestRun_Stop(t *testing.T) {
 	}
 }
 
-// All that COMMAND has started gets the signal, and is awaited, though COMMAND itself has long ended.
+// Run sends the signal to the whole group and waits for it, even if COMMAND itself has ended.
 func TestRun_StopOfGroup(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, "("+as("slow")+") & wait").begin()
@@ -166,15 +166,15 @@ func TestRun_StopOfGroup(t *testing.T) {
 	p.requireGone()
 }
 
-// stubborn ignores signals; so does what it starts, and that outlives it.
+// stubborn ignores signals, and so does its child, which outlives it.
 const stubborn = `trap "" INT TERM HUP USR1; sleep 1000 & echo ready; wait`
 
 func TestRun_KillAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	const grace = 300 * time.Millisecond
 	for name, script := range map[string]string{
-		"of COMMAND":             stubborn,
-		"of what it has started": `(` + stubborn + `) & wait`,
+		"of COMMAND":      stubborn,
+		"of its children": `(` + stubborn + `) & wait`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -186,13 +186,13 @@ func TestRun_KillAfterTheGrace(t *testing.T) {
 			require.Equal(t, command.ExitLost, p.end())
 			require.GreaterOrEqual(t, time.Since(began), grace)
 			require.Len(t, p.warned, 1)
-			require.EqualError(t, p.warned[0], "killing COMMAND: it has not ended within 300ms after SIGTERM")
+			require.EqualError(t, p.warned[0], "killing COMMAND: it did not end within 300ms of SIGTERM")
 			p.requireGone()
 		})
 	}
 }
 
-// When the lease has ended there is no grace any more.
+// The grace ends with the lease.
 func TestRun_KillWithTheLease(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, stubborn).begin()
@@ -204,8 +204,8 @@ func TestRun_KillWithTheLease(t *testing.T) {
 	p.requireGone()
 }
 
-// What COMMAND leaves behind when it ends by itself is left alone.
-func TestRun_LeavesWhatStays(t *testing.T) {
+// Processes that outlive a COMMAND that was not stopped keep running.
+func TestRun_LeavesBackgroundProcesses(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, "("+as("obedient")+") & read line")
 	in, w, err := os.Pipe()
@@ -214,7 +214,7 @@ func TestRun_LeavesWhatStays(t *testing.T) {
 	p.Stdin = in
 	p.begin()
 	pid := p.number()
-	require.NoError(t, w.Close()) // lets COMMAND go on
+	require.NoError(t, w.Close()) // lets COMMAND continue
 	require.Equal(t, 1, p.end())
 	require.NoError(t, syscall.Kill(pid, 0))
 	require.Zero(t, p.lines.Buffered())

@@ -22,30 +22,30 @@ import (
 )
 
 const (
-	// look is the pause between looks at whether a group is empty, of which the system gives no sign.
+	// look is the pause between checks whether a group is empty, because the system does not report that.
 	look = 10 * time.Millisecond
 
-	// killLimit bounds the wait for a group that was killed: its processes are gone within moments, unless they belong
-	// to another user, or those whose children they are do not collect the dead.
+	// killLimit is the time limit for the end of a group that was killed. Its processes end immediately, unless they
+	// belong to another user, or their parents do not wait for them.
 	killLimit = time.Second
 )
 
-// Run starts COMMAND under the lease and returns when it has ended. The result is nil if it has succeeded, else a
-// [*cli.ExitError] with its exit code and no text: its own, or 128+n if signal n has ended it. If it could not be
-// started, the ExitError says why. If ctx has ended before that, the cause of it is the error.
+// Run starts COMMAND under the lease and returns when COMMAND has ended. It returns nil if COMMAND succeeded. Otherwise
+// it returns a [*cli.ExitError] without text: its code is that of COMMAND, or 128+n if signal n ended COMMAND. If
+// COMMAND cannot be started, the ExitError says why. If ctx has ended before the start, Run returns its cause.
 //
-// When ctx ends, COMMAND is stopped: its group gets the signal that has ended ctx ([cli.Interrupt]), else c.Signal; and
-// KILL when c.Grace is over, when the lease has ended, or when this process gets another signal to end. If the lease
-// was lost, before that or meanwhile, the exit code is then 123.
+// When ctx ends, Run stops COMMAND. It sends the signal that ended ctx ([cli.Interrupt]), or otherwise c.Signal, to the
+// group of COMMAND. It sends KILL when c.Grace is over, when the lease has ended, or when another signal asks this
+// process to end. The exit code is 123 if the lease is lost before COMMAND has ended.
 //
-// From then on this process ignores SIGTSTP. Several goroutines may each have a Run under way, if at most one of them
-// has the terminal as stdin.
+// From then on this process ignores SIGTSTP. Several goroutines may call Run at the same time if at most one of them
+// passes the terminal as stdin.
 func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	// The signal by which COMMAND dies with this process is sent when the thread that started COMMAND ends: this one
-	// does not, while a goroutine is locked to it.
+	// On Linux, COMMAND is killed when the thread that started it ends. This thread does not end while a goroutine is
+	// locked to it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	g, err := c.start(lease)
@@ -75,10 +75,10 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 	}
 	if session, ok := lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
-		session.Inherit(cmd) // its lifeline
+		session.Inherit(cmd) // the lifeline
 	}
 	lifelines := cmd.ExtraFiles
-	cmd.ExtraFiles = nil // they would take the place of what the user hands on to COMMAND as descriptor 3 and up
+	cmd.ExtraFiles = nil // they would replace the user's files, which COMMAND inherits as descriptors 3 and up
 	g := &group{cmd: cmd, terminal: terminalOf(c.Stdin), ended: make(chan struct{})}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithThread(cmd.SysProcAttr)
@@ -86,14 +86,14 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, g.terminal.fd
 	}
 
-	signal.Ignore(syscall.SIGTSTP) // COMMAND inherits that; and this process must not stand still while COMMAND runs
+	signal.Ignore(syscall.SIGTSTP) // COMMAND inherits that, and this process must not be suspended while COMMAND runs
 	handOn(lifelines, true)
 	err := cmd.Start()
 	handOn(lifelines, false)
 	if err != nil {
-		g.terminal.takeBack() // the child had it
+		g.terminal.takeBack() // the child had it in the foreground
 		if _, missing := os.Stat(c.Path); errors.Is(missing, os.ErrNotExist) {
-			return nil, notFound(c.Path)
+			return nil, notFound(c.Path, "check its path")
 		}
 
 		return nil, unusable(c.Path, err)
@@ -107,14 +107,14 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 	return g, nil
 }
 
-// handOn says whether a process that is started now inherits the files, each as the descriptor that it is here.
+// handOn sets whether a process that starts now inherits the files, each with the same descriptor as here.
 func handOn(files []*os.File, on bool) {
 	flags := unix.FD_CLOEXEC
 	if on {
 		flags = 0
 	}
 	for _, file := range files {
-		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFD, flags) // it fails for what is no descriptor
+		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFD, flags) // it fails for a file that is closed
 	}
 }
 
@@ -125,14 +125,14 @@ func (c *Command) stop(g *group, lease coordination.Lease, cause error) {
 		sig = interrupt.Signal
 	}
 	patience, cancel := context.WithTimeoutCause(lease.Context(), c.Grace,
-		fmt.Errorf("it has not ended within %v after %v", c.Grace, unix.SignalName(sig)))
+		fmt.Errorf("it did not end within %v of %v", c.Grace, unix.SignalName(sig)))
 	defer cancel()
 	patience, stop := signal.NotifyContext(patience, cli.Interrupts()...)
 	defer stop()
 	defer adopt()()
 
 	c.signal(g, sig)
-	c.signal(g, syscall.SIGCONT) // what is suspended hears no other
+	c.signal(g, syscall.SIGCONT) // a suspended process gets no other signal
 	if g.gone(patience) {
 		return
 	}
@@ -150,15 +150,15 @@ func (c *Command) signal(g *group, sig syscall.Signal) {
 	}
 }
 
-// A group is a COMMAND that was started, and what it has started in its process group.
+// A group is a COMMAND that was started, and the other processes in its process group.
 type group struct {
 	cmd      *exec.Cmd
-	terminal *terminal     // nil: COMMAND is not in front of one
+	terminal *terminal     // nil: COMMAND is not in the foreground of a terminal
 	ended    chan struct{} // closed when COMMAND has ended
-	err      error         // of waiting for it, by then
+	err      error         // the result of waiting for COMMAND; set when ended is closed
 }
 
-// signal sends a signal to all of the group. That it is empty is no error.
+// signal sends a signal to the whole group. An empty group is not an error.
 func (g *group) signal(sig syscall.Signal) error {
 	if err := syscall.Kill(-g.cmd.Process.Pid, sig); !errors.Is(err, syscall.ESRCH) {
 		return err
@@ -167,7 +167,7 @@ func (g *group) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// gone waits until nothing is left of the group; it reports false if ctx ends before that.
+// gone waits until the group is empty, and reports false if ctx ends before that.
 func (g *group) gone(ctx context.Context) bool {
 	select {
 	case <-g.ended:
@@ -183,9 +183,9 @@ func (g *group) gone(ctx context.Context) bool {
 	return true
 }
 
-// empty reports whether nothing is left of the group, after the end of COMMAND.
+// empty reports whether the group is empty, after the end of COMMAND.
 func (g *group) empty() bool {
-	for { // the dead among those that have been adopted are still in it
+	for { // collect adopted processes that have ended, because they still count as members
 		if pid, err := syscall.Wait4(-g.cmd.Process.Pid, nil, syscall.WNOHANG, nil); err != nil || pid == 0 {
 			break
 		}
@@ -194,14 +194,14 @@ func (g *group) empty() bool {
 	return errors.Is(syscall.Kill(-g.cmd.Process.Pid, 0), syscall.ESRCH)
 }
 
-// exit returns how COMMAND has ended, as Run does.
+// exit returns the result of COMMAND in the form that Run documents.
 func (g *group) exit() error {
 	if g.cmd.ProcessState == nil {
 		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("wait for COMMAND: %w", g.err)}
 	}
 	code := g.cmd.ProcessState.ExitCode()
 	status := g.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() { //nolint:misspell // the standard library's word
+	if status.Signaled() { //nolint:misspell // the spelling of the standard library
 		code = ExitSignal + int(status.Signal())
 	}
 	if code == 0 {

@@ -20,10 +20,10 @@ import (
 	"tenure/internal/command"
 )
 
-// soon is the limit for what happens at once, on a machine that is busy.
+// soon is the time limit for something that happens immediately, on a busy machine.
 const soon = 20 * time.Second
 
-// A play is a Run of a shell with a script, in the process of the test.
+// A play is a call of Run in the process of the test. COMMAND is a shell with a script.
 type play struct {
 	*command.Command
 
@@ -31,13 +31,13 @@ type play struct {
 	lease  *lease
 	lose   context.CancelCauseFunc // ends the lease
 	stop   context.CancelCauseFunc // ends the context of Run
-	group  int                     // of COMMAND
-	lines  *bufio.Reader           // what COMMAND says
-	result chan error              // of Run
-	warned []error                 // to be read when Run has returned
+	group  int                     // the process group of COMMAND
+	lines  *bufio.Reader           // the output of COMMAND
+	result chan error              // the result of Run
+	warned []error                 // read it after Run has returned
 }
 
-// newPlay returns a play that is yet to begin. Its lease lasts, its grace is long.
+// newPlay returns a play that has not begun. Its lease does not end, and its grace is long.
 func newPlay(t *testing.T, script string) *play {
 	t.Helper()
 	path, err := command.Look("sh")
@@ -53,7 +53,7 @@ func newPlay(t *testing.T, script string) *play {
 	return p
 }
 
-// begin starts the play and waits until the script says "ready".
+// begin starts the play and waits until the script prints "ready".
 func (p *play) begin() *play {
 	p.t.Helper()
 	out, in, err := os.Pipe()
@@ -75,7 +75,7 @@ func (p *play) begin() *play {
 	return p
 }
 
-// line returns the next line that is said.
+// line returns the next line of output.
 func (p *play) line() string {
 	p.t.Helper()
 	line, err := p.lines.ReadString('\n')
@@ -106,7 +106,7 @@ func (p *play) end() int {
 	}
 }
 
-// code returns the exit code that an error of Run stands for.
+// code returns the exit code in an error of Run.
 func code(t *testing.T, err error) int {
 	t.Helper()
 	if err == nil {
@@ -119,14 +119,14 @@ func code(t *testing.T, err error) int {
 	return exit.Code
 }
 
-// requireGone requires that nothing is left of the group, and that it has said no more.
+// requireGone requires that the group is empty and has printed nothing more.
 func (p *play) requireGone() {
 	p.t.Helper()
 	require.Equal(p.t, syscall.ESRCH, syscall.Kill(-p.group, 0))
 	require.Empty(p.t, p.rest())
 }
 
-// rest returns all that is yet to be said, when nobody is left.
+// rest returns the remaining output when all processes have ended.
 func (p *play) rest() string {
 	p.t.Helper()
 	text, err := io.ReadAll(p.lines)

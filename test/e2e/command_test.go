@@ -30,6 +30,9 @@ func (srv *server) under(name, script string, flags ...string) *process {
 	return srv.stage.start(name, "lock", append(args, "lock", "--", "sh", "-c", script)...)
 }
 
+// waiting is the line of a lock that waits for another one.
+func (srv *server) waiting() string { return `lock: waiting for "lock" on ` + srv.dsn() }
+
 // code waits until the process has ended and returns its exit code.
 func (p *process) code() int {
 	p.stage.t.Helper()
@@ -90,7 +93,7 @@ func TestCommand_InterruptIsPassedOn(t *testing.T) {
 	first := srv.under("first", obedient, "-timeout", "1m")
 	_, place := first.await(0, soon, acquired)
 	second := srv.under("second", obedient, "-timeout", "1m")
-	second.await(place, soon, `lock: waiting for "lock"`)
+	second.await(place, soon, srv.waiting())
 	first.terminate()
 	require.Equal(t, 3, first.code())
 	off, place := first.await(place, soon, suspended)
@@ -109,7 +112,7 @@ func TestCommand_InterruptedWhileWaiting(t *testing.T) {
 	first := srv.under("first", obedient)
 	_, place := first.await(0, soon, acquired)
 	second := srv.under("second", obedient)
-	second.await(place, soon, `lock: waiting for "lock"`)
+	second.await(place, soon, srv.waiting())
 	second.terminate()
 	require.Equal(t, 128+15, second.code())
 	second.await(place, soon, "lock: terminated: COMMAND has not run")
@@ -131,13 +134,13 @@ func TestCommand_LossStopsIt(t *testing.T) {
 			holder := srv.under("holder", script, "-timeout", timeout.String())
 			_, place := holder.await(0, soon, acquired)
 			next := srv.under("next", begin+finish, "-timeout", "1m")
-			next.await(place, soon, `lock: waiting for "lock"`)
+			next.await(place, soon, srv.waiting())
 
 			killed := srv.kill()
 			holder.await(place, soon,
 				"lock: lease lost: no answer from the server, and others can have it in 1s: stopping COMMAND")
 			off, _ := holder.await(place, soon, suspended,
-				"lock: killing COMMAND: it has not ended within 1s after SIGTERM",
+				"lock: killing COMMAND: it did not end within 1s of SIGTERM",
 				"lock: killing COMMAND: session deadline passed") // falls on the same instant
 			require.Less(t, off.at.Sub(killed), timeout)
 			require.Equal(t, 123, holder.code())

@@ -112,6 +112,12 @@ func (p *process) gone() {
 	})
 }
 
+// signal sends a signal to the process.
+func (p *process) signal(sig syscall.Signal) {
+	p.stage.t.Helper()
+	require.NoError(p.stage.t, p.cmd.Process.Signal(sig))
+}
+
 // kill kills the process and waits for its end. It returns an instant before the kill.
 func (p *process) kill() (before time.Time) {
 	p.stage.t.Helper()

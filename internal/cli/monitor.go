@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"tenure/internal/clock"
+)
+
+const (
+	// moment is how long a wait for a lease may take before the user hears of it.
+	moment = time.Second
+
+	// patience is how long the first connection may take before the user hears of it.
+	patience = 3 * time.Second
+)
+
+// A Monitor keeps a command from waiting in silence: it tells the user why the command has no session, and what a
+// session waits for. At most one call of its methods may be under way, except calls of Notice. After Close, no goroutine
+// of the monitor is left.
+type Monitor struct {
+	clock clock.Clock
+	print func(line string)
+
+	cancel  context.CancelFunc // ends waiting
+	waiting sync.WaitGroup
+	open    bool   // there is a session
+	refused string // the last reason that an open session failed for, until Granted
+
+	mu      sync.Mutex // guards noticed
+	noticed bool       // Notice has been called since the last session was opened
+}
+
+func newMonitor(clk clock.Clock, print func(line string)) *Monitor {
+	return &Monitor{clock: clk, print: print, cancel: func() {}}
+}
+
+// Connecting says that the command waits for a connection. If that takes long, the monitor prints the line.
+func (m *Monitor) Connecting(line string) { m.after(patience, line) }
+
+// Opened says that there is a session, and that it asks for leases. If it waits longer than a moment for the first one,
+// the monitor prints the line.
+func (m *Monitor) Opened(line string) {
+	m.open = true
+	m.mu.Lock()
+	m.noticed = false
+	m.mu.Unlock()
+	m.after(moment, line)
+}
+
+// Granted says that the session got a lease.
+func (m *Monitor) Granted() {
+	m.Close()
+	m.refused = ""
+}
+
+// Failed says that the session has ended, or that an attempt to open one has failed, and that the command tries again.
+// Why is nil if the user knows the reason. The monitor prints the reason if a session was open: the server works then,
+// so that the reason is certain. Otherwise NoSession gives the reason.
+func (m *Monitor) Failed(why error) {
+	m.Close()
+	if m.open && why != nil && why.Error() != m.refused {
+		m.refused = why.Error()
+		m.print(m.refused + ": trying again")
+	}
+	m.open = false
+}
+
+// NoSession says that the command has been without a session for some time, and why. The monitor prints that unless
+// Notice has told the user about it.
+func (m *Monitor) NoSession(without time.Duration, why error) {
+	m.mu.Lock()
+	noticed := m.noticed
+	m.mu.Unlock()
+	if !noticed {
+		m.print(fmt.Sprintf("no session for %v, still trying: %v", without.Round(time.Second), why))
+	}
+}
+
+// Notice prints a line of the embedded server about the process that hosts it.
+func (m *Monitor) Notice(line string) {
+	m.mu.Lock()
+	m.noticed = true
+	m.mu.Unlock()
+	m.print(line)
+}
+
+// Close says that the command waits for nothing.
+func (m *Monitor) Close() {
+	m.cancel()
+	m.waiting.Wait()
+}
+
+// after prints the line after d, unless another method is called before.
+func (m *Monitor) after(d time.Duration, line string) {
+	m.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	m.waiting.Go(func() { // ends with Close
+		if clock.Pause(ctx, m.clock, d) {
+			m.print(line)
+		}
+	})
+}
