@@ -9,7 +9,7 @@
 //	status             the host's socket for status reports (see Report)
 //	lifelines/         one file per session (see Lifeline)
 //
-// A client connects by dialing the socket. If no process serves there, the client tries to open the store and then
+// A client connects by dialling the socket. If no process serves there, the client tries to open the store and then
 // serves itself (see [Local.Dial]). So when a host is gone, the first client that notices replaces it within
 // milliseconds. A client that needs no connection has nothing to do. As with a separate server, sessions survive the
 // loss of the host for the length of their timeouts.
