@@ -158,7 +158,8 @@ func (c *Crew) Until(what string, limit time.Duration, so func() bool) {
 	}
 }
 
-// UntilEvent calls Follow until an event after the first behind ones satisfies such, and returns that event.
+// UntilEvent skips the first events, behind in number, and calls Follow until a later event satisfies such. It returns
+// that event.
 func (c *Crew) UntilEvent(what string, limit time.Duration, behind int, such func(Event) bool) (found Event) {
 	c.tb.Helper()
 	c.Until(what, limit, func() bool {

@@ -26,9 +26,10 @@ const (
 
 // History checks a record, event by event.
 //
-// H1 The tokens of a task rise from one begin to the next. H2 Only the process that was the last to begin a task works
-// on it, under the token of that begin. H3 No process begins a task before the previous one has ended or lost it, or
-// the test is about to kill or stop that one. H4 No process that has asked is passed over.
+// H1 The tokens of a task rise from one begin to the next.
+// H2 Only the last process to begin a task works on it, under the token of that begin.
+// H3 A process begins a task only after the previous one has ended or lost it, or was about to be killed or stopped.
+// H4 No process that has asked is passed over.
 type History struct {
 	Turns int                        // the number of Begin events
 	Gaps  map[string][]time.Duration // how long no process worked after a kill, by what the killed process was

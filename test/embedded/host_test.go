@@ -60,8 +60,8 @@ func (c *Crew) pass() {
 	c.Until("another contender has the lock", soon, func() bool { return c.History.Turns > turn })
 }
 
-// holderThat passes the lock on, among n contenders, until the holder hosts the server (or does not, if hosts is
-// false).
+// holderThat passes the lock on among n contenders until the holder hosts the server, or does not, as hosts says. It
+// returns the holder.
 func (c *Crew) holderThat(n int, hosts bool) *Process {
 	c.tb.Helper()
 	host, holder := c.settle(n)

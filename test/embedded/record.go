@@ -82,7 +82,7 @@ func (r *Record) Append(verb Verb, who int, task string, token uint64) error {
 // Close closes the file.
 func (r *Record) Close() error { return r.file.Close() }
 
-// Read returns the events after the first behind ones, in order.
+// Read skips the first events, behind in number, and returns the later ones in order.
 func (r *Record) Read(behind int) ([]Event, error) {
 	var events []Event
 	buf := make([]byte, 1024*lineSize)
