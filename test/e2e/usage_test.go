@@ -57,7 +57,7 @@ func TestCommandLinesOfTheOriginalApplications(t *testing.T) {
 	srv.stop()
 }
 
-// A command that cannot run immediately prints one line on standard error and exits with 125.
+// A command that cannot run prints one line on standard error immediately, and exits with 125.
 func TestErrorsAreOneLine(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
