@@ -26,7 +26,7 @@ import (
 type Session struct {
 	client *Client
 	path   string
-	base   context.Context // values for the streams
+	base   context.Context // values for the streams and for the users of leases, such as the clock
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -62,7 +62,7 @@ var _ coordination.Session = (*Session)(nil)
 
 func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 	s := &Session{
-		client: c, path: cfg.Path, base: context.WithoutCancel(ctx),
+		client: c, path: cfg.Path, base: clock.NewContext(context.WithoutCancel(ctx), c.clock),
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
 		timer: c.clock.NewTimer(), started: make(chan struct{}), closed: make(chan struct{}),
 		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout, dismissed: make(chan struct{}),

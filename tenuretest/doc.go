@@ -1,13 +1,55 @@
-// Package tenuretest gives the tests of programs that use a coordination service a real one, in process, within
-// milliseconds: no container, no port to choose, nothing to clean up.
+// Package tenuretest provides a coordination server for tests, and the faults that a program which uses leases must
+// survive. The server runs in the test's process on a free loopback port and keeps its data in memory. It starts in
+// milliseconds and needs no cleanup.
 //
-//	func TestBackup_RunsOnce(t *testing.T) {
+// A test of a program that loses its lock because its network fails, with the real protocol and the real timeouts, takes
+// milliseconds:
+//
+//	func TestBackup_StopsWhenItLosesTheLock(t *testing.T) {
 //		srv := tenuretest.NewServer(t)
-//		db, err := ydb.Open(t.Context(), srv.DSN())
-//		// ... let two instances compete; then see what they do about a fault:
-//		srv.DropStreams()
-//		srv.Restart()
+//		client := srv.Client(t)
+//		started, stopped := make(chan struct{}), make(chan error)
+//		go lock.Run(t.Context(), client, "/local/app", "backup", func(ctx context.Context) error {
+//			close(started)
+//			err := backup(ctx) // the program
+//			stopped <- err
+//			return err
+//		})
+//		<-started
+//
+//		srv.Partition(client)         // the network fails
+//		srv.Advance(20 * time.Second) // twice the default session timeout
+//		if err := <-stopped; !errors.Is(err, context.Canceled) {
+//			t.Errorf("the backup has not stopped: %v", err)
+//		}
 //	}
 //
-// The server is that of package server, with its records in memory; it speaks the wire protocol on a loopback port.
+// # Faults
+//
+// Each fault can be caused at any moment, from any goroutine:
+//
+//   - Expire ends the session that owns a semaphore. Its client has lost the lease, and the next waiter gets it.
+//     ExpireSessions ends all sessions.
+//   - Partition cuts one client off and Heal ends that. The client loses its leases if it takes too long.
+//   - DropStreams breaks all connections, Restart restarts the server, and Kill with Restart makes it crash. No lease is
+//     lost in any of these if clients are back in time.
+//
+// Holder shows which session owns a semaphore.
+//
+// # Time
+//
+// The server and the clients that Client and NewClient return share a clock. It runs as usual, and Advance moves it
+// forward: they do in milliseconds what they would have done in that time. Clients that reach the server keep their
+// leases meanwhile.
+//
+// # Other clients
+//
+// Any client of the protocol can use the server by its DSN. Such clients have their own clocks and networks, so Advance
+// and Partition are not for them: a test that opens its clients in another way causes faults with Expire,
+// ExpireSessions, DropStreams, Kill and Restart. After Expire, the client of ydb-go-sdk reports that its session has
+// ended only when the session timeout has passed.
+//
+// # Without a testing.TB
+//
+// Start and NewClient serve Examples, TestMain and programs. Their results must be closed.
 package tenuretest

@@ -1,17 +1,23 @@
 package tenuretest_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure"
+	"tenure/lock"
 	"tenure/tenuretest"
 )
 
-// A test of a program that needs a coordination node, with no database to install.
-func ExampleNewServer() { //nolint:testableexamples // what it needs is a test, to which it belongs
-	var t *testing.T // the test's own
+// The test of a program that opens its own driver. The server needs no installation.
+func ExampleNewServer() { //nolint:testableexamples // it needs the testing.T of a test
+	var t *testing.T // of the test
 
 	srv := tenuretest.NewServer(t)
 	db, err := ydb.Open(t.Context(), srv.DSN(), ydb.WithAnonymousCredentials())
@@ -24,4 +30,186 @@ func ExampleNewServer() { //nolint:testableexamples // what it needs is a test, 
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// backup stands for the program under test. It runs until its lock is lost, or ctx ends.
+func backup(ctx context.Context, client *tenure.Client, name string, started chan<- string) error {
+	return lock.Run(ctx, client, "/local/app", "backup", func(ctx context.Context) error {
+		started <- name
+		<-ctx.Done()
+		if errors.Is(context.Cause(ctx), lock.ErrLost) {
+			fmt.Println(name, "has lost the lock")
+		}
+
+		return nil
+	}, lock.WithTimeout(10*time.Second), lock.WithData([]byte(name)))
+}
+
+// run starts two instances of the program, one of which has the lock. The stop function ends both.
+func run(srv *tenuretest.Server) (first *tenure.Client, started <-chan string, stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	running, ended := make(chan string), make(chan error, 2)
+	stop = func() {
+		cancel()
+		<-ended
+		<-ended
+	}
+	for _, name := range []string{"first", "second"} {
+		client, err := srv.NewClient(ctx)
+		if err != nil {
+			cancel()
+
+			return nil, nil, nil, err
+		}
+		go func() { ended <- backup(ctx, client, name, running) }()
+		if first == nil {
+			first = client
+			<-running // the other one waits
+		}
+	}
+
+	return first, running, stop, nil
+}
+
+// A program whose network fails loses its lock, and another instance gets it. The session timeout is 10 s, and the
+// example runs in milliseconds.
+func ExampleServer_Partition() {
+	srv, err := tenuretest.Start()
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer srv.Close()
+	first, started, stop, err := run(srv)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer stop()
+
+	srv.Partition(first)
+	srv.Advance(9 * time.Second)
+	holder, _ := srv.Holder("backup")
+	fmt.Println("after 9s, the server has granted the lock to:", holder.Data)
+	srv.Advance(11 * time.Second)
+	fmt.Println(<-started, "has the lock")
+	srv.Heal(first)
+	// Unordered output:
+	// after 9s, the server has granted the lock to: first
+	// first has lost the lock
+	// second has the lock
+}
+
+// A session ends on the server ahead of its timeout.
+func ExampleServer_Expire() {
+	srv, err := tenuretest.Start()
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer srv.Close()
+	client, err := srv.NewClient(context.Background())
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+
+	attempts := 0
+	err = lock.Run(context.Background(), client, "/local/app", "report", func(ctx context.Context) error {
+		if attempts++; attempts == 1 {
+			fmt.Println("sessions that have ended:", srv.Expire("report"))
+			<-ctx.Done()
+			fmt.Println(errors.Is(context.Cause(ctx), tenure.ErrSessionExpired))
+		}
+
+		return nil
+	})
+	fmt.Println("attempts:", attempts, "error:", err)
+	// Output:
+	// sessions that have ended: 1
+	// true
+	// attempts: 2 error: <nil>
+}
+
+// All sessions end, as they do when a server has been away for too long.
+func ExampleServer_ExpireSessions() {
+	srv, err := tenuretest.Start()
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer srv.Close()
+	_, started, stop, err := run(srv)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer stop()
+
+	srv.ExpireSessions()
+	<-started // either of them, in a new session
+	fmt.Println("an instance has the lock again")
+	// Unordered output:
+	// first has lost the lock
+	// an instance has the lock again
+}
+
+// The server tells which session owns a semaphore.
+func ExampleServer_Holder() {
+	srv, err := tenuretest.Start()
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer srv.Close()
+	_, _, stop, err := run(srv)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer stop()
+
+	holder, held := srv.Holder("backup")
+	fmt.Println(held, holder.Data, holder.Token)
+	_, held = srv.Holder("another")
+	fmt.Println(held)
+	// Output:
+	// true first 1
+	// false
+}
+
+// A client that reaches the server keeps its lease, however much time passes.
+func ExampleServer_Advance() {
+	srv, err := tenuretest.Start()
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer srv.Close()
+	client, err := srv.NewClient(context.Background())
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+
+	err = lock.Run(context.Background(), client, "/local/app", "report", func(ctx context.Context) error {
+		srv.Advance(time.Minute)
+		fmt.Println(ctx.Err())
+
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// <nil>
 }

@@ -2,54 +2,92 @@ package tenuretest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"tenure"
+	"tenure/internal/clock/clocktest"
 	"tenure/internal/conns"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store/memstore"
 	"tenure/server"
 )
 
-// stopLimit is what a server that stops gives to the calls that are under way.
+// stopLimit is the time that calls in progress have to end when the server stops.
 const stopLimit = time.Second
 
-// Server is a coordination server in the test's process. It is stopped when the test ends. Its methods may be called
-// from several goroutines; a fault in the server itself ends the test.
+// Server is a coordination server in the test's process. Its methods may be called from several goroutines. A fault of
+// the server itself fails the test; on a server that Start returned it panics.
 type Server struct {
-	tb   testing.TB
-	addr string
-	disk memstore.Disk
+	tb    testing.TB // nil: the server comes from Start
+	addr  string
+	disk  memstore.Disk
+	clock *clocktest.Clock
 
-	mu      sync.Mutex // guards the rest, and holds together what one of Stop, Kill and Restart does
+	advancing sync.Mutex // one Advance at a time
+
+	mu      sync.Mutex // guards the rest, and makes Stop, Kill and Restart atomic
 	server  *server.Server
+	control *serverconfig.Control
 	conns   *conns.Set
-	serving chan error // gets what Serve returned
+	serving chan error // receives the result of Serve
+	clients map[*tenure.Client]*client
 }
 
-// NewServer starts a server with no nodes in it.
+// NewServer starts a server without any nodes. The server stops when the test ends.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 
-	s := &Server{tb: tb, addr: "127.0.0.1:0"}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.start()
-	tb.Cleanup(s.Stop)
+	s := newServer(tb)
+	if err := s.start(); err != nil {
+		tb.Fatalf("tenuretest: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("tenuretest: close: %v", err)
+		}
+	})
 
 	return s
 }
 
-// DSN is what ydb.Open takes. It stays the same over restarts.
+// Start starts a server where there is no testing.TB: in an Example or in TestMain. The caller must close the server.
+func Start() (*Server, error) {
+	s := newServer(nil)
+	if err := s.start(); err != nil {
+		return nil, fmt.Errorf("tenuretest: %w", err)
+	}
+
+	return s, nil
+}
+
+func newServer(tb testing.TB) *Server {
+	return &Server{
+		tb: tb, addr: "127.0.0.1:0", clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
+	}
+}
+
+// Close closes the clients that Client and NewClient returned, and stops the server. A server that NewServer returned
+// is closed when its test ends. Calling Close again is a no-op.
+func (s *Server) Close() error {
+	s.closeClients()
+
+	return s.end(func() {})
+}
+
+// DSN returns the data source name of the server for tenure.Open and ydb.Open. It stays the same when the server
+// restarts.
 func (s *Server) DSN() string { return "grpc://" + s.addr + server.DefaultDatabase }
 
-// Database is the path that all paths of the server start with.
+// Database returns the path that all paths of the server start with.
 func (s *Server) Database() string { return server.DefaultDatabase }
 
-// DropStreams cuts every connection, as a failing network does; clients may connect again at once. Sessions stay, by
-// their timeouts.
+// DropStreams breaks every connection of every client, as a failing network does. Clients may connect again
+// immediately. Sessions stay for their timeouts.
 func (s *Server) DropStreams() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,63 +95,75 @@ func (s *Server) DropStreams() {
 	s.conns.Cut()
 }
 
-// Stop stops the server in order: streams are told, what was acknowledged is kept for Restart. Once stopped it does
-// nothing.
-func (s *Server) Stop() { s.end(func() {}) }
+// Stop shuts the server down cleanly: it ends the streams of its clients with a message that says so. Restart finds
+// everything that the server has acknowledged. Calling Stop again is a no-op.
+func (s *Server) Stop() { s.check("stop", s.end(func() {})) }
 
-// Kill stops the server as a crash does: connections break, nobody is told anything. What was acknowledged is kept for
-// Restart.
-func (s *Server) Kill() { s.end(func() { s.conns.Shut() }) }
+// Kill stops the server as a crash does: the connections of its clients break without a message. Restart finds
+// everything that the server has acknowledged. Killing a server that does not run is a no-op.
+func (s *Server) Kill() { s.check("kill", s.end(func() { s.conns.Shut() })) }
 
-// Restart starts the server again on the same address and data, after stopping it in order if it runs. Sessions have
-// their timeout and the node's grace period to come back.
+// Restart starts the server again with the same address and data. If the server is running, Restart stops it first, as
+// Stop does. Sessions have their timeouts and the node's grace period, 10 s by default, to attach again.
 func (s *Server) Restart() {
 	s.Stop()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.server == nil {
-		s.start()
+	running := s.server != nil // another Restart was faster
+	s.mu.Unlock()
+	if !running {
+		s.check("restart", s.start())
 	}
 }
 
-// start is called with mu held.
-func (s *Server) start() {
-	s.tb.Helper()
+// check fails the test if err is not nil.
+func (s *Server) check(op string, err error) {
+	switch {
+	case err == nil:
+	case s.tb != nil:
+		s.tb.Errorf("tenuretest: %s: %v", op, err)
+	default:
+		panic(fmt.Sprintf("tenuretest: %s: %v", op, err))
+	}
+}
+
+func (s *Server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 
 	records, err := s.disk.Open()
 	if err != nil {
-		s.tb.Fatalf("tenuretest: %v", err)
+		return err
 	}
-	srv, err := server.New(func(c *serverconfig.Config) { c.Store = records })
+	control := &serverconfig.Control{}
+	srv, err := server.New(func(c *serverconfig.Config) { c.Store, c.Clock, c.Control = records, s.clock, control })
 	if err != nil {
-		s.tb.Fatalf("tenuretest: %v", err)
+		return err
 	}
-	lis, err := net.Listen("tcp", s.addr)
+	lis, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.addr)
 	if err != nil {
-		s.tb.Fatalf("tenuretest: %v", err)
+		return errors.Join(err, srv.Stop(context.Background()))
 	}
-	s.addr, s.server = lis.Addr().String(), srv
+	s.addr, s.server, s.control = lis.Addr().String(), srv, control
 	s.conns, s.serving = &conns.Set{}, make(chan error, 1)
 	served, serving := s.conns.Listener(lis), s.serving
-	go func() { serving <- srv.Serve(served) }() // end waits
+	go func() { serving <- srv.Serve(served) }() // end waits for it
+
+	return nil
 }
 
-// end stops the server, if it runs, after what is to be done first.
-func (s *Server) end(first func()) {
+// end calls first and stops the server, if it is running.
+func (s *Server) end(first func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	if s.server == nil {
-		return
+		return nil
 	}
 	first()
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
-	if err := s.server.Stop(ctx); err != nil {
-		s.tb.Errorf("tenuretest: stop: %v", err)
-	}
-	if err := <-s.serving; err != nil {
-		s.tb.Errorf("tenuretest: %v", err)
-	}
-	s.server = nil
+	err := errors.Join(s.server.Stop(ctx), <-s.serving)
+	s.server, s.control = nil, nil
+
+	return err
 }

@@ -1,13 +1,13 @@
-// Package clock is the only place of the project that reads the time.
+// Package clock reads the time. No other package of the project does.
 //
-// Leases are counted in [Instant], nanoseconds on a clock that runs on while the machine sleeps. What people read
-// (logs, pages) is time.Time; the two types are kept apart so that the compiler stops a mix-up.
+// Leases are counted in [Instant], nanoseconds on a clock that keeps running while the machine sleeps. Times for people,
+// in logs and on pages, are time.Time. The two types are separate so that the compiler catches a mix-up.
 package clock
 
 import "time"
 
-// Instant is a moment on a lease clock, in nanoseconds since an origin of that clock's choosing. Two instants compare
-// only if they come from the same clock; an Instant is never stored or sent. The zero Instant means "none".
+// Instant is a moment on a lease clock, in nanoseconds since an origin that the clock chooses. Instants can be compared
+// only if they come from the same clock. They must not be stored or sent. The zero Instant means "none".
 type Instant int64
 
 // Add returns the instant d after i. It saturates instead of overflowing, so that a far deadline stays far.
@@ -23,32 +23,34 @@ func (i Instant) Add(d time.Duration) Instant {
 // Sub returns how long after u the instant i is.
 func (i Instant) Sub(u Instant) time.Duration { return time.Duration(i - u) }
 
-// A Clock tells the instant and wakes its callers. Its methods may be called from several goroutines.
+// A Clock reports the current instant and wakes its callers. Its methods may be called from several goroutines.
 type Clock interface {
-	// Now returns the current instant; it never goes back and is never zero.
+	// Now returns the current instant. It never goes back and is never zero.
 	Now() Instant
 
-	// Time returns the date of an instant, by the machine's clock for people as it is set now.
+	// Time returns the date of an instant, by the current setting of the machine's wall clock.
 	Time(i Instant) time.Time
 
 	// NewTimer returns a timer that has not been set.
 	NewTimer() Timer
 }
 
-// A Timer wakes one goroutine. It may ring early or late, and stands still while the machine sleeps on clocks whose
-// timers do: who is woken compares with Now before anything else. Not safe for concurrent use.
+// A Timer wakes one goroutine. It may ring early or late, and some timers stand still while the machine sleeps, so the
+// goroutine must compare with Now before it does anything. Set and Stop must not be called concurrently, but they may be
+// called while another goroutine receives from C. After a ring, the timer's owner calls Set or Stop when it has done what
+// was due, and not before: a clock that is moved by a test waits for that.
 type Timer interface {
 	// C carries one value each time the timer rings.
 	C() <-chan time.Time
 
-	// Set makes the timer ring at the given instant, at once if that is past; it replaces an earlier setting.
+	// Set makes the timer ring at the given instant, or immediately if that is past. It replaces an earlier setting.
 	Set(now, at Instant)
 
 	// Stop unsets the timer.
 	Stop()
 }
 
-// Go returns a clock over package time: monotonic, and virtual inside a testing/synctest bubble.
+// Go returns a clock based on package time. It is monotonic, and virtual inside a testing/synctest bubble.
 func Go() Clock { return &goClock{origin: time.Now()} }
 
 type goClock struct{ origin time.Time }
@@ -62,7 +64,7 @@ func date(c Clock, i Instant) time.Time { return time.Now().Add(i.Sub(c.Now())) 
 
 type timer struct{ t *time.Timer }
 
-// newTimer relies on Go 1.23 timers: after Stop or Reset no stale value is received.
+// newTimer relies on the timers of Go 1.23: no stale value is received after Stop or Reset.
 func newTimer() Timer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()

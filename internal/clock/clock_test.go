@@ -20,7 +20,7 @@ func TestInstant_AddSaturates(t *testing.T) {
 	require.Equal(t, time.Duration(2), clock.Instant(3).Sub(1))
 }
 
-// Both clocks move on, are never zero, and know the date of an instant.
+// Both clocks advance, are never zero, and report the date of an instant.
 func TestClock_Now(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]clock.Clock{"system": clock.System(), "go": clock.Go()} {
@@ -38,7 +38,7 @@ func TestClock_Now(t *testing.T) {
 	}
 }
 
-// A timer rings once for each Set, at once for what is past; a later Set and Stop leave nothing of an earlier one.
+// A timer rings once for each Set, immediately if the instant is past. A later Set or Stop cancels an earlier one.
 func TestTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestTimer(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		require.False(t, rings(), "it was not set")
 		timer.Set(c.Now(), start)
-		require.True(t, rings(), "that was past")
+		require.True(t, rings(), "the instant was past")
 		require.False(t, rings(), "once")
 
 		timer.Set(c.Now(), c.Now().Add(time.Second))

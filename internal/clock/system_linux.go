@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System returns the machine's lease clock: CLOCK_BOOTTIME, which runs on while the machine sleeps and which no
-// administrator and no NTP step can set.
+// System returns the machine's lease clock, CLOCK_BOOTTIME. It keeps running while the machine sleeps, and neither an
+// administrator nor an NTP step can set it.
 func System() Clock { return bootClock{} }
 
 type bootClock struct{}

@@ -2,6 +2,6 @@
 
 package clock
 
-// System returns the machine's lease clock: Go's monotonic clock. Whether it runs on while the machine sleeps is the
-// operating system's choice.
+// System returns the machine's lease clock, Go's monotonic clock. Whether it keeps running while the machine sleeps
+// depends on the operating system.
 func System() Clock { return Go() }

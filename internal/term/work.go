@@ -46,9 +46,16 @@ func UnderWithGrace(
 	safe, danger := context.WithCancelCause(lease.Context())
 	var watch sync.WaitGroup
 	watch.Go(func() {
+		clk := clock.FromContext(safe) // the client's, which a test may move
+		timer := clk.NewTimer()
+		defer timer.Stop()
 		// Until the instant at which it comes down to the grace, as things stand, there is nothing to look at.
 		for left := timed.Remaining(); left > grace; left = timed.Remaining() {
-			if !clock.Pause(safe, clock.Go(), left-grace) {
+			now := clk.Now()
+			timer.Set(now, now.Add(left-grace))
+			select {
+			case <-timer.C():
+			case <-safe.Done():
 				return
 			}
 		}
