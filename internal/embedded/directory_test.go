@@ -86,8 +86,8 @@ func TestStateDir_NoneIsKnown(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"HOME not set":  {nil, "HOME is not set, and user 7 is not in the user database"},
-		"HOME empty":    {map[string]string{"HOME": ""}, "HOME is empty, and user 7 is not in the user database"},
+		"HOME not set": {nil, "HOME is not set, and user 7 is not in the user database"},
+		"HOME empty":   {map[string]string{"HOME": ""}, "HOME is empty, and user 7 is not in the user database"},
 		"HOME relative": {
 			map[string]string{"HOME": "c"},
 			`HOME="c" is not an absolute path, and user 7 is not in the user database`,
