@@ -43,9 +43,9 @@ func build(env *cli.Env) *cobra.Command {
 		Example: `lock deploy -- ./deploy.sh
 			lock nightly --shell 'backup --fence "$TENURE_TOKEN" | gzip > backup.gz'
 			lock --ydb grpc://localhost:2136/local --timeout 1m deploy -- ./deploy.sh`,
-		Long: `lock waits for the lock NAME and runs COMMAND while it holds it. Only one process holds NAME at a time, among all
-processes that use the same server; the others wait in a queue. Without COMMAND, lock holds the lock and prints events
-until it is interrupted. If it loses the lock, it waits for it again.
+		Long: `lock waits for the lock NAME and runs COMMAND while it holds it. Only one process holds NAME at a time,
+among all processes that use the same server. The others wait in a queue. Without COMMAND, lock holds the lock and
+prints events until it is interrupted. If it loses the lock, it waits for it again.
 
 ` + cli.ServerHelp + `
 

@@ -39,7 +39,8 @@ func TestRun_Lost(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
 	mark := filepath.Join(t.TempDir(), "stopped")
-	p := clitest.Start(t, build, "-ydb", srv.DSN(), "--timeout", "2s", "--grace", "600ms", "--signal", "USR1", "deploy", "--",
+	p := clitest.Start(t, build,
+		"--ydb", srv.DSN(), "--timeout", "2s", "--grace", "600ms", "--signal", "USR1", "deploy", "--",
 		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; sleep 1000 & wait`)
 	p.Until(t, "holding")
 	srv.Kill()

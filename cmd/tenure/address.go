@@ -27,7 +27,7 @@ func reachable(ctx context.Context, listener net.Addr, log *slog.Logger) string 
 			return address
 		}
 	}
-	log.InfoContext(ctx, "the address on standard output is for this machine only: other machines need its name or address",
+	log.InfoContext(ctx, "the printed address is for this machine only: other machines need its name or address",
 		"host", host, "cause", err)
 
 	return net.JoinHostPort("localhost", port)

@@ -36,8 +36,8 @@ func serveCommand(env *cli.Env) *cobra.Command {
 		Use:     "serve [flags]",
 		Short:   "run a server",
 		Example: "tenure serve\ntenure serve --listen 0.0.0.0:2136 --insecure --data /var/lib/tenure",
-		Long: `tenure serve runs a coordination server until it is interrupted. The server speaks the protocol of YDB's Coordination
-Service. When it is ready, it prints one line on standard output with its address, for --ydb and TENURE_DSN.
+		Long: `tenure serve runs a coordination server until it is interrupted. The server speaks the protocol of YDB's
+Coordination Service. When it is ready, it prints one line on standard output with the address for --ydb and TENURE_DSN.
 
 The server writes data to disk before it acknowledges a request. It stops within 2 s of SIGTERM or SIGINT. Sessions and
 their locks survive a restart that is shorter than their timeouts.
@@ -186,8 +186,8 @@ func checkListen(cmd *cobra.Command, f serveFlags) error {
 		return nil
 	}
 
-	return fmt.Errorf("%s=%q: anyone who can reach this address has full access: pass --insecure if you trust that network",
-		setting, f.listen)
+	return fmt.Errorf("%s=%q: anyone who can reach this address has full access: "+
+		"pass --insecure if you trust that network", setting, f.listen)
 }
 
 func newLogger(w io.Writer, cmd *cobra.Command, f serveFlags) (*slog.Logger, error) {

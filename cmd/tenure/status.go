@@ -26,9 +26,9 @@ func statusCommand(env *cli.Env) *cobra.Command {
 		Use:     "status [flags]",
 		Short:   "show the embedded server and who holds what",
 		Example: "tenure status\ntenure status -o json",
-		Long: `tenure status shows the embedded server, which lock, workers and Go programs use if they are given no address. It
-shows which process runs the server and since when, and for each coordination node who holds which semaphore, with the
-fencing token, and who waits for it. It cannot ask other servers yet.
+		Long: `tenure status shows the embedded server, which lock and workers use by default. It shows which process runs the
+server and since when, and for each coordination node who holds which semaphore, with the fencing token, and who waits
+for it. It cannot ask other servers yet.
 
 ` + cli.DirHelp + `
 

@@ -99,7 +99,8 @@ $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--
 
 	require.NoError(t, c.Close(t.Context()))
 	require.Error(t, <-waits)
-	require.Equal(t, "state directory "+dir+" (from --dir)\nnot in use\n\nnode /local/a/empty, sessions: 0\n\nnode /local/a/tasks, sessions: 0\n"+
+	require.Equal(t, "state directory "+dir+" (from --dir)\nnot in use\n\n"+
+		"node /local/a/empty, sessions: 0\n\nnode /local/a/tasks, sessions: 0\n"+
 		"  \"slots\", 0 of 5 taken, data \"five\", free\n", statusOf(t, "--dir", dir))
 	require.Empty(t, entries(t, dir, "socket"), "status has hosted the server for a moment")
 }
@@ -152,12 +153,18 @@ func TestStatus_StateDirectory(t *testing.T) {
 		line string
 		want string
 	}{
-		"HOME":              {vars{"HOME": home}, "", home + "/.local/state/tenure (from HOME)"},
-		"XDG":               {vars{"HOME": home, "XDG_STATE_HOME": home + "/x"}, "", home + "/x/tenure (from XDG_STATE_HOME)"},
-		"variable":          {vars{"HOME": home, "TENURE_DIR": home + "/d"}, "", home + "/d (from TENURE_DIR)"},
-		"systemd":           {vars{"STATE_DIRECTORY": home + "/s"}, "", home + "/s/tenure (from STATE_DIRECTORY)"},
-		"embedded":          {vars{"HOME": home, "TENURE_DSN": "embedded"}, "", home + "/.local/state/tenure (from HOME)"},
-		"embedded, by hand": {vars{"HOME": home, "TENURE_DSN": "grpc://a:1/b"}, "--ydb embedded", home + "/.local/state/tenure (from HOME)"},
+		"HOME": {vars{"HOME": home}, "", home + "/.local/state/tenure (from HOME)"},
+		"XDG": {
+			vars{"HOME": home, "XDG_STATE_HOME": home + "/x"}, "",
+			home + "/x/tenure (from XDG_STATE_HOME)",
+		},
+		"variable": {vars{"HOME": home, "TENURE_DIR": home + "/d"}, "", home + "/d (from TENURE_DIR)"},
+		"systemd":  {vars{"STATE_DIRECTORY": home + "/s"}, "", home + "/s/tenure (from STATE_DIRECTORY)"},
+		"embedded": {vars{"HOME": home, "TENURE_DSN": "embedded"}, "", home + "/.local/state/tenure (from HOME)"},
+		"embedded, by hand": {
+			vars{"HOME": home, "TENURE_DSN": "grpc://a:1/b"}, "--ydb embedded",
+			home + "/.local/state/tenure (from HOME)",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,7 +176,7 @@ func TestStatus_StateDirectory(t *testing.T) {
 	}
 }
 
-// status refuses to answer for a server that it cannot ask, instead of answering for the embedded one. Its advice works.
+// status refuses to answer for a server that it cannot ask, and its advice works.
 func TestStatus_OfAServer(t *testing.T) {
 	t.Parallel()
 	vars := map[string]string{"TENURE_DSN": "grpc://localhost:2136/local", "HOME": t.TempDir()}

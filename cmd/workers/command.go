@@ -35,10 +35,10 @@ func command(env *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "workers [flags]",
 		Example: "workers --tasks 10 --capacity 4\nworkers --ydb grpc://localhost:2136/local --tasks 10 --capacity 4",
-		Long: `workers runs its share of the tasks PREFIX0, PREFIX1, ... Each task runs in one process at a time, and no process
-runs more than --capacity of them. workers prints events until it is interrupted. Then it stops its tasks and releases
-them, and processes with free capacity start them immediately. If it loses its session because the server cannot be
-reached, it stops its tasks, opens a new session and asks for tasks again.
+		Long: `workers runs its share of the tasks PREFIX0, PREFIX1, ... Each task runs in one process at a time, and no
+process runs more than --capacity of them. workers prints events until it is interrupted. Then it stops its tasks and
+releases them, and processes with free capacity start them immediately. If it loses its session because the server
+cannot be reached, it stops its tasks, opens a new session and asks for tasks again.
 
 The tasks only print lines: this version cannot run a COMMAND. Go programs run tasks with package tenure/workers.
 

@@ -1,9 +1,9 @@
 // Package cli contains what the commands of the project share: how they start and end, their flags and variables, their
 // help and their error lines.
 //
-// A command is a function that builds a cobra.Command for an [Env]. [Main] runs it as the process; tests call [Run] with
-// an Env of their own. Each flag is a row of a table ([Flag]). Parsing, environment variables, --print-config and the
-// help all use that table.
+// A command is a function that builds a cobra.Command for an [Env]. [Main] runs it as the process, and tests run it
+// with [Run]. Each flag is a row of a table ([Flag]). Parsing, environment variables, --print-config and the help all
+// use that table.
 package cli
 
 import (

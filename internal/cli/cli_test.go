@@ -154,12 +154,18 @@ func TestRun_Empty(t *testing.T) {
 		want       string
 	}{
 		{"text", "", []string{"--semaphore", ""}, "--semaphore is empty: write --semaphore nightly, or leave the flag out"},
-		{"text with equals sign", "", []string{"-semaphore="}, "--semaphore is empty: write --semaphore nightly, or leave the flag out"},
+		{
+			"text with equals sign", "", []string{"-semaphore="},
+			"--semaphore is empty: write --semaphore nightly, or leave the flag out",
+		},
 		{"number", "", []string{"--limit", ""}, "--limit is empty: write --limit N, or leave the flag out"},
 		{"number by letter", "", []string{"-l", ""}, "--limit is empty: write --limit N, or leave the flag out"},
 		{"switch", "", []string{"--quiet="}, "--quiet is empty: write --quiet alone, or leave the flag out"},
 		{"duration", "", []string{"--wait="}, "--wait is empty: write --wait D, or leave the flag out"},
-		{"text variable", "TENURE_SEMAPHORE=", nil, "TENURE_SEMAPHORE is empty: write TENURE_SEMAPHORE=nightly, or unset the variable"},
+		{
+			"text variable", "TENURE_SEMAPHORE=", nil,
+			"TENURE_SEMAPHORE is empty: write TENURE_SEMAPHORE=nightly, or unset the variable",
+		},
 		{"number variable", "TENURE_LIMIT=", nil, "TENURE_LIMIT is empty: write TENURE_LIMIT=N, or unset the variable"},
 		{"switch variable", "TENURE_QUIET=", nil, "TENURE_QUIET is empty: write TENURE_QUIET=true, or unset the variable"},
 		{"duration variable", "DEMO_WAIT=", nil, "DEMO_WAIT is empty: write DEMO_WAIT=D, or unset the variable"},

@@ -18,8 +18,8 @@ const (
 )
 
 // A Monitor keeps a command from waiting in silence: it tells the user why the command has no session, and what a
-// session waits for. At most one call of its methods may be under way, except calls of Notice. After Close, no goroutine
-// of the monitor is left.
+// session waits for. Only Notice is safe for concurrent use with the other methods. After Close, no goroutine of the
+// monitor is left.
 type Monitor struct {
 	clock clock.Clock
 	print func(line string)

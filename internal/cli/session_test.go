@@ -44,15 +44,33 @@ func TestSession_Check(t *testing.T) {
 		want       string
 	}{
 		{"default", "HOME=/h", nil, "the embedded server in /h/.local/state/tenure, node /local/tenure"},
-		{"embedded", "HOME=/h", []string{"--ydb", "embedded"}, "the embedded server in /h/.local/state/tenure, node /local/tenure"},
-		{"embedded by the variable", "TENURE_DSN=embedded,TENURE_DIR=/d", nil, "the embedded server in /d, node /local/tenure"},
-		{"embedded by the flag", "TENURE_DSN=grpc://a:1/b", []string{"--ydb=embedded", "--dir=/d"}, "the embedded server in /d, node /local/tenure"},
+		{
+			"embedded", "HOME=/h", []string{"--ydb", "embedded"},
+			"the embedded server in /h/.local/state/tenure, node /local/tenure",
+		},
+		{
+			"embedded by the variable", "TENURE_DSN=embedded,TENURE_DIR=/d", nil,
+			"the embedded server in /d, node /local/tenure",
+		},
+		{
+			"embedded by the flag", "TENURE_DSN=grpc://a:1/b", []string{"--ydb=embedded", "--dir=/d"},
+			"the embedded server in /d, node /local/tenure",
+		},
 		{"directory", "TENURE_DIR=/d", []string{"--dir", "/x"}, "the embedded server in /x, node /local/tenure"},
 		{"server", "", []string{"--ydb", "grpc://localhost:2136/local"}, "grpc://localhost:2136/local, node /local/tenure"},
-		{"server by the variable", "TENURE_DSN=grpc://localhost:2136/local", nil, "grpc://localhost:2136/local, node /local/tenure"},
+		{
+			"server by the variable", "TENURE_DSN=grpc://localhost:2136/local", nil,
+			"grpc://localhost:2136/local, node /local/tenure",
+		},
 		{"server, unused directory", "TENURE_DIR=/d", []string{"--ydb", "grpc://a:1/b"}, "grpc://a:1/b, node /b/tenure"},
-		{"trailing slash", "", []string{"--ydb", "grpc://localhost:2136/local/"}, "grpc://localhost:2136/local/, node /local/tenure"},
-		{"database as a parameter", "", []string{"--ydb", "grpcs://ydb:2135/?database=/ru/etn"}, "grpcs://ydb:2135/?database=/ru/etn, node /ru/etn/tenure"},
+		{
+			"trailing slash", "", []string{"--ydb", "grpc://localhost:2136/local/"},
+			"grpc://localhost:2136/local/, node /local/tenure",
+		},
+		{
+			"database as a parameter", "", []string{"--ydb", "grpcs://ydb:2135/?database=/ru/etn"},
+			"grpcs://ydb:2135/?database=/ru/etn, node /ru/etn/tenure",
+		},
 		{"path", "", []string{"--ydb", "grpc://a:1/local", "--path", "/local/test"}, "grpc://a:1/local, node /local/test"},
 		{"password", "", []string{"--ydb", "grpc://u:secret@a:1/local"}, "grpc://u:xxxxx@a:1/local, node /local/tenure"},
 	} {
@@ -77,11 +95,20 @@ func TestSession_CheckRefuses(t *testing.T) {
 		want       string
 	}{
 		{"empty", "", ydb(""), "--ydb is empty: write --ydb grpc://localhost:2136/local, or leave the flag out"},
-		{"empty variable", "TENURE_DSN=", nil, "TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable"},
+		{
+			"empty variable", "TENURE_DSN=", nil,
+			"TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable",
+		},
 		{"empty directory", "", []string{"--dir="}, "--dir is empty: write --dir /path/to/directory, or leave the flag out"},
-		{"empty directory variable", "TENURE_DIR=,HOME=/h", nil, "TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable"},
+		{
+			"empty directory variable", "TENURE_DIR=,HOME=/h", nil,
+			"TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable",
+		},
 		{"empty path", "", []string{"--path="}, "--path is empty: write --path /local/tenure, or leave the flag out"},
-		{"empty credentials", "YDB_ACCESS_TOKEN_CREDENTIALS=", ydb("grpc://a:1/b"), "YDB_ACCESS_TOKEN_CREDENTIALS is empty: set it to its value, or unset the variable"},
+		{
+			"empty credentials", "YDB_ACCESS_TOKEN_CREDENTIALS=", ydb("grpc://a:1/b"),
+			"YDB_ACCESS_TOKEN_CREDENTIALS is empty: set it to its value, or unset the variable",
+		},
 		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not the address of a server` + write},
 		{"other scheme", "", ydb("http://a:1/local"), `--ydb="http://a:1/local" is not the address of a server` + write},
 		{"no host", "", ydb("grpc:///local"), `--ydb="grpc:///local" is not the address of a server` + write},
@@ -94,7 +121,10 @@ func TestSession_CheckRefuses(t *testing.T) {
 			"relative path", "", []string{"--ydb", "grpc://a:1/local", "--path", "test"},
 			`--path="test" is not absolute: write /local/test`,
 		},
-		{"short timeout", "", []string{"--dir=/d", "--timeout=1ms"}, "--timeout=1ms is out of range: must be between 1s and 30m"},
+		{
+			"short timeout", "", []string{"--dir=/d", "--timeout=1ms"},
+			"--timeout=1ms is out of range: must be between 1s and 30m",
+		},
 		{
 			"long timeout, variable", "TENURE_TIMEOUT=1h", []string{"--dir=/d"},
 			"TENURE_TIMEOUT=1h0m0s is out of range: must be between 1s and 30m",

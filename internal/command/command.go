@@ -9,16 +9,16 @@
 // left the group, or that belong to another user (sudo).
 //
 // When COMMAND ends without being stopped, the rest of its group keeps running without the lease, because a process in
-// the background is meant to stay. If the session has a lifeline, these processes have inherited it. Should this process
-// die then, the server keeps the lease until the session timeout has expired.
+// the background is meant to stay. If the session has a lifeline, these processes have inherited it: if this process
+// dies then, the server keeps the lease until the session timeout has expired.
 //
 // If the process that calls Run is killed by KILL, COMMAND is killed too on Linux. The processes that COMMAND has
 // started are not.
 //
 // # Terminals
 //
-// If stdin is a terminal and this process is in its foreground group, COMMAND is in the foreground while it runs: it can
-// read, and it gets Ctrl-C. Other processes of a pipeline, such as the pager in "lock x -- cmd | less", are in the
+// If stdin is a terminal and this process is in its foreground group, COMMAND is in the foreground while it runs. It
+// can read, and it gets Ctrl-C. Other processes of a pipeline, such as the pager in "lock x -- cmd | less", are in the
 // background during that time and cannot read the terminal. Ctrl-Z does nothing unless COMMAND enables it: this process
 // would not notice that COMMAND is suspended, and would hold the lease for it.
 package command

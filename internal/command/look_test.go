@@ -39,11 +39,14 @@ func TestLook(t *testing.T) {
 		argv0, want string
 		code        int
 	}{
-		"in PATH":               {"script", "", 7},
-		"by its path":           {script, "", 7},
-		"not in PATH":           {"frobnicate", nowhere, 127},
-		"no such path":          {"./frobnicate", `command not found: "./frobnicate": check its path`, 127},
-		"words in one argument": {"echo hi", `command not found: "echo hi": to run it in a shell, write --shell 'echo hi'`, 127},
+		"in PATH":      {"script", "", 7},
+		"by its path":  {script, "", 7},
+		"not in PATH":  {"frobnicate", nowhere, 127},
+		"no such path": {"./frobnicate", `command not found: "./frobnicate": check its path`, 127},
+		"words in one argument": {
+			"echo hi",
+			`command not found: "echo hi": to run it in a shell, write --shell 'echo hi'`, 127,
+		},
 		"shell syntax": {
 			"./a;./b", `command not found: "./a;./b": to run it in a shell, write --shell './a;./b'`, 127,
 		},

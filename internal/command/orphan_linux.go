@@ -17,8 +17,8 @@ var adopters struct {
 	n int
 }
 
-// adopt makes orphaned descendants of this process its children until release is called. The first process of the system
-// may be slow to collect processes that have ended, and in a container it may not collect them at all.
+// adopt makes orphaned descendants of this process its children until release is called. The first process of the
+// system may be slow to collect processes that have ended, and in a container it may not collect them at all.
 func adopt() (release func()) {
 	count := func(change int) {
 		adopters.Lock()

@@ -14,7 +14,7 @@ import (
 
 // Run does not start COMMAND: without process groups there is no reliable way to stop it.
 func (c *Command) Run(context.Context, coordination.Lease) error {
-	return &cli.ExitError{Code: ExitUnusable, Err: errors.New("cannot run COMMAND: this system has no process groups, with which COMMAND is stopped")}
+	return &cli.ExitError{Code: ExitUnusable, Err: errors.New("cannot run COMMAND: this system has no process groups")}
 }
 
 func signalNum(name string) syscall.Signal {

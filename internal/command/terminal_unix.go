@@ -17,8 +17,8 @@ type terminal struct {
 	group int // the process group of this process
 }
 
-// terminalOf returns the terminal that stdin is. It returns nil if stdin is not a terminal, or if this process is not in
-// its foreground and so cannot lend it.
+// terminalOf returns the terminal that stdin is. It returns nil if stdin is not a terminal, or if this process is not
+// in its foreground and so cannot lend it.
 func terminalOf(stdin io.Reader) *terminal {
 	file, ok := stdin.(*os.File)
 	if !ok || file == nil {

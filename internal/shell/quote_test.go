@@ -15,7 +15,7 @@ import (
 // A shell reads each quoted word back as it was.
 func TestQuote(t *testing.T) {
 	t.Parallel()
-	words := []string{"", "/a/B-1_2.x", "/a b", "/a'b", "''", `\`, "$HOME", "é", "*", "~", "!x", "a\tb", "a=b,c", "{task}"}
+	words := []string{"", "/a/B-1_2.x", "/a b", "/a'b", "''", `\`, "$HOME", "é", "*", "~", "!x", "a\tb", "a=b", "{x}"}
 	for _, word := range words {
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shell.Quote(word)).Output()
 		require.NoError(t, err)
