@@ -88,7 +88,13 @@ Exit code:
 		cmd,
 		cli.Flag{
 			Name: "semaphore", Arg: "NAME", Usage: "the same as the argument NAME", Value: &l.semaphore,
-			Default: func() (value, source string, err error) { return cmd.Flags().Arg(0), "argument", nil },
+			Default: func() (value, source string, err error) {
+				if cmd.Flags().NArg() == 0 || cmd.ArgsLenAtDash() == 0 {
+					return "", "not given", nil
+				}
+
+				return cmd.Flags().Arg(0), "argument", nil
+			},
 			IgnoreEnv: func() bool { // it names the lock that this process runs under
 				_, under := env.LookupEnv("TENURE_TOKEN")
 
