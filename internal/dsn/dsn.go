@@ -1,0 +1,96 @@
+// Package dsn parses the address of a server, checks what answers there, and explains why a connection fails.
+//
+// Errors name the setting that the address comes from, such as a flag, a variable or an argument, and say what to do.
+// They never contain a password.
+package dsn
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Embedded stands for the embedded server in place of an address.
+const Embedded = "embedded"
+
+// Address is a valid DSN.
+type Address struct {
+	Host     string // host:port
+	Database string // without a slash at its end
+
+	url     string // the DSN in the form grpc://host:port/database
+	user    bool   // it contains a user name
+	setting string // where it comes from
+}
+
+const form = "write grpc://host:port/database, for example grpc://localhost:2136/local"
+
+// Parse parses a DSN of the form grpc://host:port/database or grpcs://host:port/database. The setting names the origin
+// of the text in errors, here and from the methods of the address: "--ydb", "TENURE_DSN", "dsn".
+func Parse(setting, text string) (*Address, error) {
+	if text == "" {
+		return nil, fmt.Errorf("%s is empty: write %q to use the embedded server, or grpc://host:port/database",
+			setting, Embedded)
+	}
+	fail := func(problem string) (*Address, error) {
+		return nil, fmt.Errorf("%s=%q %s: %s", setting, Redact(text), problem, form)
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return fail("is not a valid address")
+	case u.Scheme != "grpc" && u.Scheme != "grpcs":
+		return fail("does not begin with grpc:// or grpcs://")
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+		return fail("has no valid port")
+	}
+	query := u.Query()
+	database := strings.TrimRight(cmp.Or(query.Get("database"), u.Path), "/")
+	switch {
+	case database == "":
+		return fail("has no database")
+	case !utf8.ValidString(text) || !utf8.ValidString(database) || !utf8.ValidString(u.Host):
+		return fail("is not valid UTF-8")
+	}
+
+	query.Del("database")
+	u.Path, u.RawPath, u.RawQuery = database, "", query.Encode()
+
+	return &Address{Host: u.Host, Database: database, url: u.String(), user: u.User != nil, setting: setting}, nil
+}
+
+// Redact returns a DSN, valid or not, without the password, and without parameters, which may be secret as well.
+func Redact(text string) string {
+	text, _, hasParameters := strings.Cut(text, "?")
+	if i := strings.LastIndex(text, "@"); i >= 0 {
+		start := strings.Index(text, "://") + len("://")
+		if start < len("://") || start > i {
+			start = 0
+		}
+		user, _, _ := strings.Cut(text[start:i], ":")
+		text = text[:start] + user + ":xxxxx" + text[i:]
+	}
+	if hasParameters {
+		text += "?..."
+	}
+
+	return text
+}
+
+// errorf returns an error with the text, which unwraps to cause. The text says everything that a reader needs of the
+// cause: those of the SDK and of gRPC are long, and the same failure has many forms.
+func errorf(cause error, format string, args ...any) error {
+	return &failure{text: fmt.Sprintf(format, args...), cause: cause}
+}
+
+type failure struct {
+	text  string
+	cause error
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.cause }

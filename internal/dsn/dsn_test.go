@@ -1,0 +1,71 @@
+package dsn_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/dsn"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, host, database string }{
+		{"grpc://localhost:2136/local", "localhost:2136", "/local"},
+		{"grpc://localhost:2136/local/", "localhost:2136", "/local"},
+		{"grpcs://ydb.example:2135/?database=/ru/etn", "ydb.example:2135", "/ru/etn"},
+		{"grpc://u:p@[::1]:2136/local", "[::1]:2136", "/local"},
+	} {
+		a, err := dsn.Parse("--ydb", test.text)
+		require.NoError(t, err)
+		require.Equal(t, test.host, a.Host)
+		require.Equal(t, test.database, a.Database)
+	}
+}
+
+func TestParse_Errors(t *testing.T) {
+	t.Parallel()
+	const write = ": write grpc://host:port/database, for example grpc://localhost:2136/local"
+	for name, test := range map[string]struct{ text, want string }{
+		"no scheme":    {"a:2136/local", `"a:2136/local" is not a valid address` + write},
+		"other scheme": {"http://a:1/local", `"http://a:1/local" does not begin with grpc:// or grpcs://` + write},
+		"no host":      {"grpc:///local", `"grpc:///local" is not a valid address` + write},
+		"no port":      {"grpc://a/local", `"grpc://a/local" has no valid port` + write},
+		"large port":   {"grpc://a:70000/l", `"grpc://a:70000/l" has no valid port` + write},
+		"no database":  {"grpc://a:1/", `"grpc://a:1/" has no database` + write},
+		"password":     {"grpc://u:secret@a/l", `"grpc://u:xxxxx@a/l" has no valid port` + write},
+		"bad password": {"grpc://u:sec%ret@a:1/l", `"grpc://u:xxxxx@a:1/l" is not a valid address` + write},
+		"password, but no scheme": {
+			"u:sec@ret@a:1/l", `"u:xxxxx@a:1/l" is not a valid address` + write,
+		},
+		"parameters": {"grpc://a:1?token=secret", `"grpc://a:1?..." has no database` + write},
+		"UTF-8":      {"grpc://a:1/%ff", `"grpc://a:1/%ff" is not valid UTF-8` + write},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := dsn.Parse("--ydb", test.text)
+			require.EqualError(t, err, "--ydb="+test.want)
+		})
+	}
+
+	_, err := dsn.Parse("TENURE_DSN", "")
+	require.EqualError(t, err,
+		`TENURE_DSN is empty: write "embedded" to use the embedded server, or grpc://host:port/database`)
+}
+
+// Parse takes any text, and its errors leave passwords out.
+func FuzzParse(f *testing.F) {
+	f.Add("grpc://", "user", "secret", "host:1/local")
+	f.Add("", "u@v", "%zz", "/\xff?database=")
+	f.Fuzz(func(t *testing.T, scheme, user, password, rest string) {
+		const secret = "hunter2"
+		a, err := dsn.Parse("--ydb", scheme+user+":"+secret+password+"@"+rest)
+		if err == nil {
+			require.NotEmpty(t, a.Host)
+			require.NotEmpty(t, a.Database)
+		} else if !strings.Contains(scheme+user+rest, "?") && !strings.Contains(password, "?") {
+			require.NotContains(t, err.Error(), secret)
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package dsn
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/config"
+)
+
+// Open opens a driver for the server, without credentials unless the options or the DSN have some. It returns when the
+// server has answered, and fails as soon as it knows that this will not happen. A limit below zero leaves the time to
+// ctx alone; otherwise Open fails after the limit at the latest.
+func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Option) (*ydb.Driver, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("connect to %s: %w", a.Host, context.Cause(ctx))
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if limit >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, connectLimit(limit))
+		defer cancel()
+	}
+
+	// The probe needs the TLS settings, to which any option and the environment contribute, and which a driver does
+	// not expose. So the probe runs as an option, the last one, and ends the context of ydb.Open if it fails.
+	var failed error
+	probe := func(c *config.Config) {
+		var secure *tls.Config
+		if c.Secure() {
+			secure = cmp.Or(c.TLSConfig(), &tls.Config{})
+		}
+		if failed = a.probe(ctx, secure); failed != nil {
+			end(failed)
+		}
+	}
+	all := append([]ydb.Option{ydb.WithAnonymousCredentials()}, opts...)
+	db, err := ydb.Open(ctx, a.url, append(all, ydb.With(probe))...)
+	switch {
+	case failed != nil:
+		return nil, failed
+	case err != nil:
+		return nil, a.explain(ctx, err)
+	}
+
+	return db, nil
+}
+
+// A connectLimit is the cause of the end of a context whose time for the first answer of a server is over.
+type connectLimit time.Duration
+
+func (l connectLimit) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(l)) }
