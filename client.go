@@ -1,6 +1,7 @@
 package tenure
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -22,6 +23,7 @@ import (
 
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
+	"tenure/internal/dsn"
 	"tenure/internal/embedded"
 	"tenure/internal/limit"
 	"tenure/internal/session"
@@ -67,20 +69,52 @@ type Option func(*clientconfig.Config)
 // that blocks holds up nothing else. Without this option the client is silent.
 func WithLogger(log *slog.Logger) Option { return func(c *clientconfig.Config) { c.Logger = log } }
 
-// Open opens a client for the server that the DSN names, such as grpc://localhost:2136/local, with anonymous
-// credentials. For other credentials and settings, open a driver with ydb.Open and use New.
+// Embedded stands for the embedded server in place of an address; see [Open].
+const Embedded = dsn.Embedded
+
+// WithConnectTimeout limits the time that Open waits for the first answer of the server. The default is 10 s. With a
+// negative d, only the context limits it.
+func WithConnectTimeout(d time.Duration) Option {
+	return func(c *clientconfig.Config) { c.ConnectTimeout = d }
+}
+
+// WithDriverOptions passes options to the driver that Open opens, such as credentials or certificates. They override
+// the client's own. Before the driver connects, Open connects to the address of the DSN once without them, except for
+// their TLS settings, to find out what answers there. If they contain a dialer that leads elsewhere, open the driver
+// with ydb.Open and use [New] instead. The embedded server ignores them.
+func WithDriverOptions(opts ...ydb.Option) Option {
+	return func(c *clientconfig.Config) { c.DriverOptions = append(c.DriverOptions, opts...) }
+}
+
+// Open opens a client for a server. The dsn is the server's address, such as grpc://localhost:2136/local, or grpcs://
+// for a server with TLS, or [Embedded]. Without [WithDriverOptions] and without a user in the dsn, there are no
+// credentials.
 //
-// Without a DSN the server is the embedded one, which needs no installation: one of the processes that use the same
-// state directory hosts it inside itself, and if that one ends, another takes over and nobody loses a lease; see
-// WithDir. Open fails if the directory or its disk can't be used; it waits, until ctx ends, for a host that does not
-// answer.
+// The embedded server needs no installation. Of the processes that use the same state directory, one runs the server
+// inside itself. When that process ends, another one takes over, and no lease is lost; see [WithDir].
+//
+// Open returns when the server has answered. It fails as soon as it knows that the server will not answer, for example
+// because the connection is refused or something else listens on the port, and otherwise after the time set by
+// [WithConnectTimeout] or when ctx ends. The error says what is wrong and what to do.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	cfg := clientconfig.New(opts)
-	if dsn == "" {
+	switch {
+	case dsn == Embedded:
 		return openEmbedded(ctx, cfg)
+	case dsn == "" && cfg.Setting == "":
+		return nil, errors.New("dsn is empty: pass tenure.Embedded to use the embedded server, or grpc://host:port/database")
 	}
-	driverOptions := append([]ydb.Option{ydb.WithAnonymousCredentials(), WithQuickReconnect()}, cfg.DriverOptions...)
-	db, err := ydb.Open(ctx, dsn, driverOptions...)
+
+	return openAddress(ctx, dsn, cfg)
+}
+
+// openAddress opens a client for the server at an address.
+func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*Client, error) {
+	address, err := dsn.Parse(cmp.Or(cfg.Setting, "dsn"), text)
+	if err != nil {
+		return nil, err
+	}
+	db, err := address.Open(ctx, cfg.ConnectTimeout, append([]ydb.Option{WithQuickReconnect()}, cfg.DriverOptions...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,9 @@ import (
 	"google.golang.org/grpc"
 
 	"tenure/internal/clientconfig"
+	"tenure/internal/dsn"
 	"tenure/internal/embedded"
+	"tenure/internal/ydberr"
 )
 
 // EmbeddedDatabase is the database of the embedded server; paths of its nodes are below it.
@@ -35,17 +37,24 @@ func WithNotice(notice func(line string)) Option {
 
 // openEmbedded opens a client of the embedded server.
 func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error) {
-	local, err := embedded.Open(ctx, embedded.Config{Dir: cfg.Dir, Logger: cfg.Logger, Notice: cfg.Notice})
+	limited, cancel := dsn.WithLimit(ctx, cfg.ConnectTimeout)
+	defer cancel()
+	local, err := embedded.Open(limited, embedded.Config{Dir: cfg.Dir, Logger: cfg.Logger, Notice: cfg.Notice})
 	if err != nil {
 		return nil, err
 	}
-	driver, err := ydb.Open(ctx, embeddedDSN, ydb.WithAnonymousCredentials(), WithQuickReconnect(),
+	driver, err := ydb.Open(limited, embeddedDSN, ydb.WithAnonymousCredentials(), WithQuickReconnect(),
 		ydb.WithBalancer(balancers.SingleConn()), // there is nothing to discover
 		ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return local.Dial(ctx)
 		}))),
 	)
 	if err != nil {
+		err = ydberr.Wrap("connect to the embedded server", err)
+		if limited.Err() != nil { // the SDK does not say why its dials failed
+			err = local.GaveUp(limited)
+		}
+
 		return nil, errors.Join(err, local.Close(ctx))
 	}
 	c := newClient(driver.Coordination(), ydb.GRPCConn(driver), cfg)

@@ -23,13 +23,13 @@ func ExampleOpen_embedded() {
 	}
 	defer os.RemoveAll(dir)
 
-	one, err := tenure.Open(ctx, "", tenure.WithDir(dir)) // hosts the server, since nobody does
+	one, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(dir)) // hosts the server, since nobody does
 	if err != nil {
 		fmt.Println(err)
 
 		return
 	}
-	other, err := tenure.Open(ctx, "", tenure.WithDir(dir))
+	other, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(dir))
 	if err != nil {
 		fmt.Println(err)
 

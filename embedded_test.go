@@ -113,7 +113,7 @@ func TestEmbedded_LikeAnyServer(t *testing.T) {
 		"embedded": func(t *testing.T) (string, []tenure.Option) {
 			t.Helper()
 
-			return "", []tenure.Option{tenure.WithDir(stateDir(t))}
+			return tenure.Embedded, []tenure.Option{tenure.WithDir(stateDir(t))}
 		},
 		"by its address": func(t *testing.T) (string, []tenure.Option) {
 			t.Helper()
@@ -157,18 +157,18 @@ func TestEmbedded_LikeAnyServer(t *testing.T) {
 // A host that goes takes nothing with it: who holds goes on holding, who waits keeps the place.
 func TestEmbedded_HostGoes(t *testing.T) {
 	dir := tenure.WithDir(stateDir(t))
-	host := newClient(t, "", dir)
-	holder := session(t, newClient(t, "", dir))
+	host := newClient(t, tenure.Embedded, dir)
+	holder := session(t, newClient(t, tenure.Embedded, dir))
 	held := acquire(t, holder, "job")
 	before := token(t, held)
 	var waiters []waiter
 	var left []*tenure.Client
 	for range 3 {
-		c := newClient(t, "", dir)
+		c := newClient(t, tenure.Embedded, dir)
 		left = append(left, c)
 		waiters = append(waiters, waitFor(t, session(t, c), "job"))
 	}
-	bystander := newClient(t, "", dir)
+	bystander := newClient(t, tenure.Embedded, dir)
 	for range 3 { // who hosts now is one that goes on, or the next bystander
 		closeClient(t, host)
 		d, err := holder.DescribeSemaphore(t.Context(), "job", options.WithDescribeOwners(true),
@@ -180,7 +180,7 @@ func TestEmbedded_HostGoes(t *testing.T) {
 		require.Len(t, d.Waiters, len(waiters))
 		require.NoError(t, held.Context().Err())
 		require.True(t, held.Valid())
-		host, bystander = bystander, newClient(t, "", dir)
+		host, bystander = bystander, newClient(t, tenure.Embedded, dir)
 	}
 	for i, w := range waiters {
 		require.NoError(t, held.Release())
@@ -213,7 +213,7 @@ func TestEmbedded_Notice(t *testing.T) {
 	notices := make(chan string, 10)
 	opened := make(chan *tenure.Client)
 	go func() {
-		c, err := tenure.Open(t.Context(), "", tenure.WithDir(dir),
+		c, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir),
 			tenure.WithNotice(func(line string) { notices <- line }))
 		if err != nil {
 			t.Error(err)
@@ -226,7 +226,7 @@ func TestEmbedded_Notice(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancel()
-	_, err := tenure.Open(ctx, "", tenure.WithDir(dir))
+	_, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(dir))
 	require.ErrorIs(t, err, context.Canceled)
 
 	require.NoError(t, occupied.Close())
@@ -238,12 +238,12 @@ func TestEmbedded_Notice(t *testing.T) {
 func TestEmbedded_CannotOpen(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // that is the fault
-	_, err := tenure.Open(t.Context(), "", tenure.WithDir(dir))
+	_, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir))
 	require.ErrorContains(t, err, "chmod 700 "+dir)
 	dir = stateDir(t)
 	require.NoError(t, occupy(t, dir).Close())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ACKED"), []byte("damaged"), 0o600))
-	_, err = tenure.Open(t.Context(), "", tenure.WithDir(dir))
+	_, err = tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir))
 	require.ErrorIs(t, err, store.ErrDamaged)
 }
 
@@ -259,7 +259,7 @@ func lifelines(t *testing.T, dir string) []string {
 // A session has its lifeline from its start to its end.
 func TestEmbedded_Lifelines(t *testing.T) {
 	dir := stateDir(t)
-	c := newClient(t, "", tenure.WithDir(dir))
+	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
 	require.Empty(t, lifelines(t, dir))
 	a, b := session(t, c), session(t, c)
 	require.Len(t, lifelines(t, dir), 2)
@@ -297,7 +297,7 @@ func TestEmbedded_Lifelines(t *testing.T) {
 // A session that can have no lifeline is not started: the server would think that its timeout is all there is.
 func TestEmbedded_NoSessionWithoutLifeline(t *testing.T) {
 	dir := stateDir(t)
-	c := newClient(t, "", tenure.WithDir(dir))
+	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
 	require.NoError(t, os.Remove(filepath.Join(dir, "lifelines")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "lifelines"), nil, 0o600))
 	_, err := c.Session(t.Context(), path)
@@ -319,7 +319,7 @@ func lose(t *testing.T, c *tenure.Client, s *tenure.Session) {
 // A session that was lost keeps its lifeline until nobody can work under it any more: that is said by Close.
 func TestEmbedded_LostSession(t *testing.T) {
 	dir := stateDir(t)
-	c := newClient(t, "", tenure.WithDir(dir))
+	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
 	s := session(t, c, options.WithSessionTimeout(time.Hour/2))
 	lose(t, c, s)
 	require.Len(t, lifelines(t, dir), 1)
@@ -340,7 +340,7 @@ func TestEmbedded_LostSession(t *testing.T) {
 // Or else by its timeout.
 func TestEmbedded_LostSessionIsForgotten(t *testing.T) {
 	dir := stateDir(t)
-	c := newClient(t, "", tenure.WithDir(dir))
+	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
 	const timeout = 300 * time.Millisecond
 	s := session(t, c, options.WithSessionTimeout(timeout))
 	before := time.Now()
@@ -352,7 +352,7 @@ func TestEmbedded_LostSessionIsForgotten(t *testing.T) {
 // A command gets the lifeline if there is one.
 func TestEmbedded_Inherit(t *testing.T) {
 	dir := stateDir(t)
-	s := session(t, newClient(t, "", tenure.WithDir(dir)))
+	s := session(t, newClient(t, tenure.Embedded, tenure.WithDir(dir)))
 	cmd := exec.CommandContext(t.Context(), "readlink", "/proc/self/fd/3")
 	s.Inherit(cmd)
 	require.Len(t, cmd.ExtraFiles, 1)
@@ -388,7 +388,7 @@ func TestEmbedded_CloseLeavesNothing(t *testing.T) {
 		dir := stateDir(t)
 		var clients [3]*tenure.Client
 		for i := range clients {
-			clients[i] = newClient(t, "", tenure.WithDir(dir))
+			clients[i] = newClient(t, tenure.Embedded, tenure.WithDir(dir))
 			acquire(t, session(t, clients[i]), string(rune('a'+i)))
 		}
 		lose(t, clients[1], session(t, clients[1], options.WithSessionTimeout(time.Hour/2)))
@@ -420,7 +420,7 @@ func TestEmbedded_ManyAtOnce(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
-			c, err := tenure.Open(t.Context(), "", tenure.WithDir(dir))
+			c, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir))
 			if err != nil {
 				t.Error(err)
 

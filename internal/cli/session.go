@@ -242,7 +242,8 @@ func (s *Session) NewMonitor() *Monitor {
 // come from the variables YDB_*.
 func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 	if s.embedded() {
-		client, err := tenure.Open(ctx, "", tenure.WithDir(s.Dir), tenure.WithNotice(m.Notice))
+		client, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(s.Dir), tenure.WithNotice(m.Notice),
+			tenure.WithConnectTimeout(-1)) // the notices say what it waits for
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,8 @@ type Config struct {
 	Dir            string            // state directory of the embedded server; empty: the default directory
 	Notice         func(line string) // receives lines about problems of the embedded server; nil: they are dropped
 	Clock          clock.Clock       // times sessions and leases; nil: the system's clock
-	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout
+	Setting        string            // where the DSN comes from, for errors; empty: an argument in the user's program
+	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout; negative: no limit
 	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
 	Opened         func(Session)     // receives each session before its first answer; nil: it is not called
 }

@@ -20,11 +20,8 @@ func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Opt
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	if limit >= 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, connectLimit(limit))
-		defer cancel()
-	}
+	ctx, cancel := WithLimit(ctx, limit)
+	defer cancel()
 
 	// The probe needs the TLS settings, to which any option and the environment contribute, and which a driver does
 	// not expose. So the probe runs as an option, the last one, and ends the context of ydb.Open if it fails.
@@ -50,7 +47,16 @@ func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Opt
 	return db, nil
 }
 
-// A connectLimit is the cause of the end of a context whose time for the first answer of a server is over.
+// WithLimit returns a context for the first connection to a server. When it ends because of the limit, its cause says
+// so. A limit below zero is none.
+func WithLimit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit < 0 {
+		return context.WithCancel(ctx)
+	}
+
+	return context.WithTimeoutCause(ctx, limit, connectLimit(limit))
+}
+
 type connectLimit time.Duration
 
 func (l connectLimit) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(l)) }

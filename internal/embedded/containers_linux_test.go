@@ -215,7 +215,7 @@ func contained(t *testing.T, name string) {
 
 		return
 	}
-	client, err := tenure.Open(t.Context(), "", tenure.WithDir(os.Getenv("PLACE")),
+	client, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(os.Getenv("PLACE")),
 		tenure.WithNotice(func(line string) { fmt.Println("notice", line) }))
 	require.NoError(t, err)
 	require.NoError(t, client.CreateNode(t.Context(), path, coordination.NodeConfig{}))

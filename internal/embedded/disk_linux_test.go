@@ -120,7 +120,7 @@ func newCrew(t *testing.T, d *disk, size int) *crew {
 	c := &crew{t: t, disk: d, stop: cancel}
 	for i := range size {
 		w := &worker{crew: c, name: fmt.Sprint("worker-", i)}
-		client, err := tenure.Open(ctx, "", tenure.WithDir(d.state), tenure.WithNotice(w.notice))
+		client, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(d.state), tenure.WithNotice(w.notice))
 		require.NoError(t, err)
 		w.client = client
 		c.workers = append(c.workers, w)
@@ -305,7 +305,7 @@ func (c *crew) end() {
 	for _, w := range c.workers {
 		closeSoon(c.t, w.client)
 	}
-	client, err := tenure.Open(c.t.Context(), "", tenure.WithDir(c.disk.state))
+	client, err := tenure.Open(c.t.Context(), tenure.Embedded, tenure.WithDir(c.disk.state))
 	require.NoError(c.t, err)
 	defer closeSoon(c.t, client)
 	s, err := client.Session(c.t.Context(), path)
@@ -341,7 +341,7 @@ func TestDisk_FullAtFirst(t *testing.T) {
 	for pages := 0; ; pages++ {
 		d := newDisk(t, "size=16m")
 		d.fill(t, pages)
-		c, err := tenure.Open(t.Context(), "", tenure.WithDir(d.state))
+		c, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
 		if err == nil {
 			require.Positive(t, pages)
 			closeSoon(t, c)
@@ -349,7 +349,7 @@ func TestDisk_FullAtFirst(t *testing.T) {
 			return
 		}
 		d.requireFull(t, err.Error())
-		_, err = tenure.Open(t.Context(), "", tenure.WithDir(d.state))
+		_, err = tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
 		require.Error(t, err, "the first attempt has freed space")
 		d.requireFull(t, err.Error())
 		d.makeRoom(t)
@@ -406,14 +406,14 @@ func TestDisk_FullAtHandOver(t *testing.T) {
 		return
 	}
 	d := newDisk(t, "size=16m")
-	host, err := tenure.Open(t.Context(), "", tenure.WithDir(d.state))
+	host, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
 	require.NoError(t, err)
 	c := newCrew(t, d, 3)
 	d.fill(t, 0)
 	closeSoon(t, host)
 	c.awaitNotices(func() { d.fill(t, 0) })
 	for range 100 { // meanwhile the workers keep trying
-		_, err = tenure.Open(t.Context(), "", tenure.WithDir(d.state))
+		_, err = tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
 		require.Error(t, err)
 		d.requireFull(t, err.Error())
 	}

@@ -97,7 +97,7 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 
 			return conn, nil
 		case ctx.Err() != nil:
-			return nil, l.gaveUp(ctx, !l.hosts())
+			return nil, l.GaveUp(ctx)
 		case !unserved(err):
 			return nil, fmt.Errorf("state directory %q: connect to its socket: %w", l.dir.path, reason(err))
 		}
@@ -113,6 +113,9 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 		clock.Pause(ctx, l.clock, pauses.NextBackOff())
 	}
 }
+
+// GaveUp returns the error of an attempt to reach the host that ended because ctx did.
+func (l *Local) GaveUp(ctx context.Context) error { return l.gaveUp(ctx, !l.hosts()) }
 
 // gaveUp returns the error of a dial that ends without a connection. If waited is true, the error names the process
 // that the dial was waiting for.

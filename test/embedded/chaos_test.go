@@ -138,7 +138,7 @@ func (c *chaos) end() {
 	require.Zero(c.tb, c.History.lost, "lost tasks")
 	require.Empty(c.tb, c.History.struck)
 
-	client, err := tenure.Open(c.tb.Context(), "", tenure.WithDir(c.model.Dir))
+	client, err := tenure.Open(c.tb.Context(), tenure.Embedded, tenure.WithDir(c.model.Dir))
 	require.NoError(c.tb, err)
 	session, err := client.Session(c.tb.Context(), Node)
 	require.NoError(c.tb, err)

@@ -105,12 +105,15 @@ func (c *Contender) contend(ctx context.Context) (err error) {
 		return err
 	}
 	defer record.Close()
-	opts := []tenure.Option{tenure.WithDir(c.Dir), tenure.WithNotice(c.notice)}
+	opts := []tenure.Option{
+		tenure.WithDir(c.Dir), tenure.WithNotice(c.notice),
+		tenure.WithConnectTimeout(-1), // a test stops the host for as long as it likes
+	}
 	if c.Verbose {
 		h := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 		opts = append(opts, tenure.WithLogger(slog.New(h).With("who", c.Who)))
 	}
-	client, err := tenure.Open(ctx, "", opts...)
+	client, err := tenure.Open(ctx, tenure.Embedded, opts...)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return nil
