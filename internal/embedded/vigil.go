@@ -110,7 +110,7 @@ func (v *vigil) silent() string {
 	case !exists(filepath.Join(v.dir, socketName)):
 		return fmt.Sprintf("waiting for %s, which has the store in %q open but does not serve it there: if it is "+
 			"\"tenure serve\", pass its address with --ydb or TENURE_DSN; otherwise end it", who, v.dir)
-	case err != nil || here != who.Host:
+	case err != nil || here != who.Host || who.PID == 0:
 		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: on its host, resume the "+
 			"process if it is stopped, or end it so that another one can take over", who, v.dir)
 	default:

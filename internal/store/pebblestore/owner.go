@@ -16,7 +16,7 @@ import (
 // OwnerInfo identifies the process that has a store open, for messages to people. Programs must not make decisions
 // based on it: a process id is meaningful only on the host or in the container where the process runs.
 type OwnerInfo struct {
-	PID     int       `json:"pid"`
+	PID     int       `json:"pid"` // positive; 0 if it is unknown
 	Host    string    `json:"host"`
 	Command string    `json:"command"` // the command line, cut to maxCommand bytes
 	Since   time.Time `json:"-"`       // when the process opened the store
@@ -58,7 +58,8 @@ func readOwner(disk vfs.FS, dir string) (o OwnerInfo, ok bool) {
 		return OwnerInfo{}, false
 	}
 
-	return OwnerInfo{o.PID, printable(o.Host), printable(o.Command), info.ModTime()}, true
+	// A process id that is not positive means a whole group of processes to kill(1).
+	return OwnerInfo{max(o.PID, 0), printable(o.Host), printable(o.Command), info.ModTime()}, true
 }
 
 // writeOwner records this process as the owner.

@@ -70,8 +70,9 @@ func TestOwner_AnyContent(t *testing.T) {
 		"process 12 on mill, lock":     "",
 		`{"pid":12,"host":"mill","com`: "",
 		`{"pid":12,"host":"mill","command":"lock x","more":{"a":1}}`: "process 12 on mill (lock x, since ",
-		`{"command":"lock x"}`: "an unknown process (lock x, since ",
-		`{}`:                   "an unknown process (since ",
+		`{"command":"lock x"}`:     "an unknown process (lock x, since ",
+		`{"pid":-1,"host":"mill"}`: "an unknown process (since ",
+		`{}`:                       "an unknown process (since ",
 		`{"pid":12,"host":"mill\u001b[31m","command":"a\nb` + "\xff" + `c"}`: "process 12 on mill [31m (a b c, since ",
 	} {
 		writeFile(t, disk, "/OWNER", text)
