@@ -1,0 +1,80 @@
+// Command docs runs what the documents tell their readers to copy:
+//
+//	go run ./tools/docs README.md docs/operations.md
+//
+// It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if each
+// block did what its kind promises:
+//
+//	sh        runs in bash, and succeeds. A block that calls go runs in a copy of the module, every other one in a
+//	          directory of its own. A block that begins with #! is a file: it is installed under the path in its second
+//	          line. A block that begins with "go test" is left to the gate.
+//	console   each line after "$ " gets a terminal of its own. All of them run at the same time, print something, and
+//	          exit with 0 when they get SIGTERM.
+//	crontab   each job runs at the same time on two machines: both exit with 0, and exactly one of them prints something.
+//	ini       is a systemd unit: systemd-analyze accepts it, and what ExecStart names prints something, and exits with a
+//	          code that means success when it gets SIGTERM.
+//	go        is a program: it passes vet, prints something, exits with 0 at its end or after SIGINT, and exits with 1
+//	          where the embedded server cannot run. A block without a package clause is an excerpt: it is formatted.
+//	text      is not run.
+//
+// A block that names grpc://localhost:2136 without starting a server itself finds one there. The directory
+// /usr/local/bin is replaced by one that has the commands, and a stand-in for each program of the reader's own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "docs:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, documents []string, out io.Writer) error {
+	var blocks []block
+	for _, name := range documents {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		found, err := parse(name, string(text))
+		if err != nil {
+			return err
+		}
+		blocks = append(blocks, found...)
+	}
+	scratch, err := os.MkdirTemp("", "tenure-docs-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	s, err := newStage(ctx, root, scratch, out)
+	if err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		if b.kind == "text" {
+			continue
+		}
+		fmt.Fprintf(out, "\n-- %s:%d (%s)\n", filepath.Base(b.document), b.line, b.kind)
+		if err := s.run(ctx, b); err != nil {
+			return fmt.Errorf("%s:%d: the %s block: %w", b.document, b.line, b.kind, err)
+		}
+	}
+
+	return nil
+}
