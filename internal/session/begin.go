@@ -10,7 +10,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// Begin sends a call, now or when there is a stream. A Release ends its lease at once.
+// Begin sends a call, immediately if a stream is attached, otherwise once one is. A Release ends its lease immediately.
 func (c *Core) Begin(now clock.Instant, call *Call, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || c.cause != nil {
@@ -53,8 +53,8 @@ func (c *Core) transmit(call *Call, fx *Effects) {
 	fx.do(Send{c.stream, call.message})
 }
 
-// override ends the acquires behind which a release of the same name is sent: what they are granted, that gives back.
-// Their answers are not waited for, since a grant among them would be no lease any more.
+// override finishes the outstanding acquires of a name before a release of that name is sent. The release gives back
+// whatever the node grants them, so the core does not wait for their answers: a grant would no longer be a lease.
 func (c *Core) override(name string, fx *Effects) {
 	for _, call := range c.acquires[name] {
 		c.calls.remove(call)
@@ -65,11 +65,12 @@ func (c *Core) override(name string, fx *Effects) {
 	delete(c.acquires, name)
 }
 
-// overridden is what the node says to an acquire that waits when its session asks for something else (Q7, Q8).
+// overridden is the node's answer to a waiting acquire when its session sends another request for the semaphore (Q7,
+// Q8).
 var overridden = []*Ydb_Issue.IssueMessage{{Message: "Operation superseded by another request", Severity: 1}}
 
-// Cancel says that nobody waits for the call any more; it finishes in silence. What it has taken or queued for is given
-// back.
+// Cancel abandons a call whose caller no longer waits for it. No Finished action follows. If the call is an acquire,
+// Cancel gives back what it has acquired, or its place in the queue.
 func (c *Core) Cancel(now clock.Instant, call *Call, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || c.calls.byReq[call.req] != call {
@@ -85,9 +86,9 @@ func (c *Core) Cancel(now clock.Instant, call *Call, fx *Effects) {
 	}
 }
 
-// disown gives back what the session owns or waits for under the name, unless there is a lease, or the newest acquire
-// is wanted: that takes over what is older than it (Q6, Q7), as long as it is behind the call of the given req_id. If
-// it is refused instead, disown is called again.
+// disown releases what the session owns or waits for under the name. It does nothing if there is a lease of that name,
+// or if the newest acquire of that name is still wanted and its req_id is above behind: that acquire takes over what
+// the older ones have (Q6, Q7). If the node refuses it, refused calls disown again.
 func (c *Core) disown(name string, behind uint64, fx *Effects) {
 	if c.leases[name] != nil {
 		return
@@ -100,7 +101,7 @@ func (c *Core) disown(name string, behind uint64, fx *Effects) {
 	c.begin(r, fx)
 }
 
-// finish takes a call out of everything.
+// finish removes a call from the outstanding ones.
 func (c *Core) finish(call *Call) {
 	c.calls.remove(call)
 	if call.Kind != Acquire {
@@ -111,7 +112,7 @@ func (c *Core) finish(call *Call) {
 	switch {
 	case len(of) == 1:
 		delete(c.acquires, call.name)
-	case i == 0: // the usual case: answers come in the order of the calls
+	case i == 0: // the usual case: answers arrive in the order of the calls
 		of[0] = nil
 		c.acquires[call.name] = of[1:]
 	default:
@@ -119,14 +120,14 @@ func (c *Core) finish(call *Call) {
 	}
 }
 
-// repeat sends what has not been answered over a new stream (C3).
+// repeat sends the unanswered calls over a new stream (docs/protocol.md, C3).
 func (c *Core) repeat(fx *Effects) {
 	var next *Call
 	for call := c.calls.first; call != nil; call = next {
 		next = call.after
 		switch {
 		case call.abandoned && call.Kind != Release:
-			c.finish(call) // an Acquire has a lease before it, or an Acquire behind it, that stands for it
+			c.finish(call) // if it is an Acquire, a lease or a newer Acquire of the same name covers what it may have got
 		case call.everSent && !call.repeatable():
 			c.finish(call)
 			fx.do(Finished{Call: call, Err: ErrUnknown})
@@ -136,7 +137,7 @@ func (c *Core) repeat(fx *Effects) {
 	}
 }
 
-// answered is the result of a call.
+// answered handles the answer to a call.
 func (c *Core) answered(a answer, fx *Effects) {
 	call := c.calls.byReq[a.req]
 	if call == nil || call.sentAt == 0 {
@@ -149,9 +150,9 @@ func (c *Core) answered(a answer, fx *Effects) {
 		c.end(&StatusError{a.status, a.issues}, fx)
 
 		return
-	case a.status == Ydb.StatusIds_BAD_SESSION, // Q2: another stream has it
-		call.renewal,                           // a front answers, and the node does not
-		call.Kind == Release && !a.isRefusal(): // perhaps it is not done: it is repeated over another stream
+	case a.status == Ydb.StatusIds_BAD_SESSION, // Q2: another stream serves the session
+		call.renewal,                           // a front server has answered, not the node
+		call.Kind == Release && !a.isRefusal(): // the lease may not be released yet: repeat it over another stream
 		c.disconnect(&StatusError{a.status, a.issues}, fx)
 
 		return
@@ -181,7 +182,7 @@ func (c *Core) answered(a answer, fx *Effects) {
 	}
 }
 
-// acquired is the result of an Acquire.
+// acquired handles the answer to an Acquire.
 func (c *Core) acquired(call *Call, a answer, err error, fx *Effects) {
 	var lease *Lease
 	switch {
@@ -199,8 +200,9 @@ func (c *Core) acquired(call *Call, a answer, err error, fx *Effects) {
 	}
 }
 
-// refused deals with what an Acquire that has failed may leave behind: an earlier one that was cancelled, for which it
-// stood, for to ask for more does not take over (Q6, Q7); and itself, if it is not known what the node has done.
+// refused cleans up what a failed Acquire may leave at the node. An earlier, cancelled acquire may still be granted or
+// queued: the failed one was meant to take it over, but a request for a higher count does not do so (Q6, Q7). The
+// failed acquire itself may also be granted or queued, if its status does not say what the node has done.
 func (c *Core) refused(call *Call, a answer, fx *Effects) {
 	switch {
 	case a.status == Ydb.StatusIds_NOT_FOUND || a.status == Ydb.StatusIds_ABORTED: // nothing is left
@@ -211,7 +213,7 @@ func (c *Core) refused(call *Call, a answer, fx *Effects) {
 	}
 }
 
-// lease returns the lease that the granted call gives: the one that was held before, if there was one (Q6).
+// lease returns the lease of the granted call. If the session already holds one of that name, it is the same (Q6).
 func (c *Core) lease(call *Call) *Lease {
 	if l := c.leases[call.name]; l != nil {
 		return l
@@ -235,22 +237,22 @@ func (c *Core) endLease(l *Lease, cause error, fx *Effects) {
 	fx.do(EndLease{l, cause})
 }
 
-// loseLease ends the lease of a semaphore that was deleted. If it was made anew, an acquire that was cancelled because
-// there was a lease may wait there.
+// loseLease ends the lease of a semaphore that was deleted. The semaphore may have been created again since, and an
+// acquire that was cancelled while there was a lease may wait for it. disown takes that one out of the queue.
 func (c *Core) loseLease(l *Lease, fx *Effects) {
 	c.endLease(l, ErrDeleted, fx)
 	c.disown(l.Name, 0, fx)
 }
 
-// deleted says that there was no semaphore of the call's name when the node answered.
+// deleted handles an answer that shows that the call's semaphore did not exist when the node answered.
 func (c *Core) deleted(call *Call, fx *Effects) {
 	if l := c.leases[call.name]; l != nil && l.since <= call.req {
 		c.loseLease(l, fx)
 	}
 }
 
-// described looks at what a description says about the session's own lease: owners are not told when their semaphore
-// is deleted with force (S3).
+// described handles the answer to a Describe. It checks the session's own lease against the description, because the
+// node does not notify the owners of a semaphore that is deleted with force (S3).
 func (c *Core) described(call *Call, a answer, fx *Effects) {
 	if w := call.Watch; w != nil {
 		if w.live = a.watchAdded; !w.live {
@@ -268,7 +270,7 @@ func (c *Core) described(call *Call, a answer, fx *Effects) {
 			order = o.GetOrderId()
 		}
 	}
-	if order == 0 || l.OrderID != 0 && l.OrderID != order { // another order id: a grant after the deletion
+	if order == 0 || l.OrderID != 0 && l.OrderID != order { // a different order id: granted after the deletion
 		c.loseLease(l, fx)
 
 		return
@@ -276,10 +278,11 @@ func (c *Core) described(call *Call, a answer, fx *Effects) {
 	l.OrderID = order
 }
 
-// nothing is the semaphore that is asked for when the session holds none. That it does not exist is an answer too.
+// nothing is the semaphore that a renewal describes when the session holds no lease. It need not exist: NOT_FOUND is a
+// proof as well.
 const nothing = "tenure"
 
-// renew asks the node for a proof, when it is due, and leaves a stream over which none comes.
+// renew sends the node a renewal when one is due, and leaves the stream when the answer is overdue.
 func (c *Core) renew(fx *Effects) {
 	if c.renewal != nil {
 		if c.now >= c.renewal.sentAt.Add(c.silence()) {

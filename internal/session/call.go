@@ -8,7 +8,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// Kind is what a call asks for.
+// Kind is the operation that a call requests.
 type Kind uint8
 
 // The kinds of calls.
@@ -21,26 +21,26 @@ const (
 	Describe
 )
 
-// Call is one request of a user, from Begin until a Finished effect; it is not to be used twice.
+// Call is one request, from Begin until its Finished action. A Call can be used only once.
 type Call struct {
 	Kind  Kind
-	Owner any    // the caller's own; the core does not look at it
-	Watch *Watch // of a Describe that watches
+	Owner any    // for the caller; the core does not use it
+	Watch *Watch // set up by this Describe; nil: none
 
 	name     string
 	req      uint64
 	message  *pb.SessionRequest
-	sentAt   clock.Instant // over the current stream; 0: not yet
-	everSent bool          // over any stream: the server may have done it
+	sentAt   clock.Instant // when the call was last sent; 0: not yet
+	everSent bool          // the call has been sent, so the server may have carried it out
 
 	lease     *Lease // of a Release
-	renewal   bool   // the core's own
-	abandoned bool   // nobody waits for it any more
+	renewal   bool   // the core began this Describe to prove that the session is alive
+	abandoned bool   // no caller waits for the call: it was cancelled, or the core began it
 
-	before, after *Call // neighbours among the outstanding, in the order of Begin
+	before, after *Call // neighbours among the outstanding calls, in the order of Begin
 }
 
-// NewAcquire returns a call for the message, of which the core sets req_id.
+// NewAcquire returns a call that sends the message. The core sets its req_id.
 func NewAcquire(m *pb.SessionRequest_AcquireSemaphore) *Call {
 	return &Call{Kind: Acquire, name: m.GetName(), message: &pb.SessionRequest{
 		Request: &pb.SessionRequest_AcquireSemaphore_{AcquireSemaphore: m},
@@ -75,7 +75,7 @@ func NewDescribe(m *pb.SessionRequest_DescribeSemaphore) *Call {
 	}}
 }
 
-// NewRelease returns a call that gives the lease back.
+// NewRelease returns a call that releases the lease.
 func NewRelease(l *Lease) *Call {
 	c := release(l.Name)
 	c.lease = l
@@ -91,7 +91,7 @@ func release(name string) *Call {
 	}}
 }
 
-// number gives the call its req_id.
+// number sets the req_id of the call and its message.
 func (c *Call) number(req uint64) {
 	c.req = req
 	switch m := c.message.GetRequest().(type) {
@@ -110,13 +110,13 @@ func (c *Call) number(req uint64) {
 	}
 }
 
-// repeatable says whether the server may get the call twice (C3).
+// repeatable reports whether the call may be sent to the server again (docs/protocol.md, C3).
 func (c *Call) repeatable() bool { return c.Kind != Create && c.Kind != Delete }
 
-// changes says whether the call changes a semaphore itself, so that its unknown outcome is worth an error of its own.
+// changes reports whether the call changes the semaphore itself. If its outcome is unknown, it ends with ErrUnknown.
 func (c *Call) changes() bool { return c.Kind == Create || c.Kind == Update || c.Kind == Delete }
 
-// outstanding is the calls that have not been answered, in the order in which they were begun.
+// outstanding is the list of unanswered calls, in the order of Begin.
 type outstanding struct {
 	first, last *Call
 	byReq       map[uint64]*Call
@@ -147,7 +147,7 @@ func (o *outstanding) remove(c *Call) {
 	c.before, c.after = nil, nil
 }
 
-// answer is what the results of all kinds have in common.
+// answer holds the fields of a result message, of whatever kind.
 type answer struct {
 	req    uint64
 	status Ydb.StatusIds_StatusCode
@@ -158,7 +158,7 @@ type answer struct {
 	watchAdded  bool
 }
 
-// answerOf returns the answer in a message, false if it has none.
+// answerOf returns the answer in a message. It returns false if the message is not a result.
 func answerOf(m *pb.SessionResponse) (answer, bool) {
 	switch m := m.GetResponse().(type) {
 	case *pb.SessionResponse_AcquireSemaphoreResult_:
@@ -193,8 +193,9 @@ func answerOf(m *pb.SessionResponse) (answer, bool) {
 	}
 }
 
-// fromNode says whether only the node itself gives the status, never a front server on the way to it: the checks of a
-// request's form (BAD_REQUEST), of rights and of reachability may be a front's.
+// fromNode reports whether the answer must come from the node itself. A front server on the way to the node may give
+// the other statuses: it may check the form of a request (BAD_REQUEST), access rights and whether it can reach the
+// node.
 func (a answer) fromNode() bool {
 	switch a.status {
 	case Ydb.StatusIds_SUCCESS, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_ALREADY_EXISTS,
@@ -205,7 +206,7 @@ func (a answer) fromNode() bool {
 	}
 }
 
-// isRefusal says whether the request was looked at and turned down, so that to repeat it would be in vain.
+// isRefusal reports whether the answer is final, so that there is no point in repeating the request.
 func (a answer) isRefusal() bool {
 	return a.fromNode() || a.status == Ydb.StatusIds_BAD_REQUEST || a.status == Ydb.StatusIds_UNAUTHORIZED
 }

@@ -8,7 +8,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// Why sessions, leases and calls end. A server's refusal is a *StatusError instead.
+// The reasons why sessions, leases and calls end. When the server refuses a request, the reason is a *StatusError.
 var (
 	ErrDeadline    = errors.New("no answer from the node in time: the session may have expired")
 	ErrClosed      = errors.New("the session was closed")
@@ -19,62 +19,63 @@ var (
 	ErrOver        = errors.New("the session is over")
 )
 
-// Config is what a session goes by. All durations but LongestPause are above zero.
+// Config holds the settings of a session. All durations except LongestPause must be positive.
 type Config struct {
 	Path           string
 	Description    string
-	Key            []byte        // protection key: nobody else can attach to the session
+	Key            []byte        // protection key: only streams that send it can attach to the session
 	Timeout        time.Duration // whole milliseconds
-	StartTimeout   time.Duration // for an attach to be answered; at most a quarter of Timeout once there is a session
-	StopTimeout    time.Duration // likewise for a stop
-	Silence        time.Duration // for a renewal to be answered; at most a quarter of Timeout
-	ReconnectDelay time.Duration // the first pause between attempts that fail; they grow
-	LongestPause   time.Duration // which they do not grow beyond; 0, or more than that: an eighth of Timeout
-	Seed           uint64        // of the jitter of pauses
+	StartTimeout   time.Duration // for the answer to an attach; at most a quarter of Timeout once the session exists
+	StopTimeout    time.Duration // for the answer to a stop
+	Silence        time.Duration // for the answer to a renewal; at most a quarter of Timeout
+	ReconnectDelay time.Duration // first pause between failed attempts to attach; later pauses are longer
+	LongestPause   time.Duration // upper limit of these pauses, itself limited to an eighth of Timeout; 0: that eighth
+	Seed           uint64        // of the jitter of the pauses
 }
 
-// phase is what the session does about its stream.
+// phase is the state of the session's stream.
 type phase uint8
 
 const (
-	apart     phase = iota // it has none, and waits until reopenAt
-	attaching              // SessionStart is sent
+	apart     phase = iota // there is no stream; the next one is opened at reopen
+	attaching              // SessionStart has been sent
 	attached
-	stopping // SessionStop is sent
-	over
+	stopping // SessionStop has been sent
+	over     // the session has ended
 )
 
-// Core is one session. Its methods take the instant of the call and never go back behind an earlier one. Before
-// anything else, each ends the session if its deadline has come. Not safe for concurrent use.
+// Core is one session. Its methods take the instant of the call. If that is before the instant of an earlier call, they
+// use the earlier call's instant. Each method first ends the session if its deadline has passed. A Core is not safe for
+// concurrent use.
 //
-// C1 Leases are held only while there is a deadline and it has not come.
-// C2 Calls reach the wire in the order of Begin, over each stream anew.
-// C3 A grant that nobody waits for is given back, before a later acquire of the same name is sent.
+// C1 Leases are held only while the session has a deadline and the deadline has not passed.
+// C2 Calls are sent in the order of Begin, and are repeated in that order over each new stream.
+// C3 A grant that no caller waits for is released before a later acquire of the same name is sent.
 // C4 Streams are opened at least minSpacing apart.
 type Core struct {
 	cfg    Config
 	jitter *rand.Rand
 	now    clock.Instant
 	phase  phase
-	cause  error // why it is over, or closing
+	cause  error // why the session has ended or is being closed; nil: neither
 
-	id      uint64 // 0: not made yet
+	id      uint64 // 0: the server has not created the session yet
 	seq     uint64
-	stream  StreamID      // current, or the last one
-	asked   clock.Instant // when SessionStart, or SessionStop, was sent
-	opened  clock.Instant // when the stream was
-	since   clock.Instant // attached
+	stream  StreamID      // the current stream, or the last one
+	asked   clock.Instant // when SessionStart or SessionStop was last sent
+	opened  clock.Instant // when the stream was opened
+	since   clock.Instant // when the stream was attached
 	proof   proof
-	reopen  clock.Instant
-	retries int
+	reopen  clock.Instant // when to open the next stream, while apart
+	retries int           // attempts to attach since a stream last stayed attached for long
 
 	calls    outstanding
-	lastReq  uint64
-	acquires map[string][]*Call // outstanding, by name, in order
-	renewal  *Call              // nil: none is under way
+	lastReq  uint64             // req_id of the newest call
+	acquires map[string][]*Call // outstanding acquires by name, oldest first
+	renewal  *Call              // the outstanding renewal; nil: there is none
 	leases   map[string]*Lease
-	held     []*Lease // the same, in the order of renewal
-	turn     int
+	held     []*Lease          // the values of leases; renewals describe them in turn
+	turn     int               // counts renewals, to choose from held
 	watches  map[uint64]*Watch // by the req_id of their Describe
 }
 
@@ -91,13 +92,14 @@ func New(cfg Config) *Core {
 	}
 }
 
-// ID returns the session's id; 0 before the first Started.
+// ID returns the session's id, or 0 before the first Started action.
 func (c *Core) ID() uint64 { return c.id }
 
-// Apart reports whether the session has no stream and Tick opens the next one, or whether it is over.
+// Apart reports whether the session has no stream, so that Tick opens the next one, or has ended.
 func (c *Core) Apart() bool { return c.phase == apart || c.phase == over }
 
-// Deadline returns until when the session is surely alive: 0 before it is started, and when it is over.
+// Deadline returns the instant until which the session is certainly alive. It returns 0 before the session has started
+// and once it has ended or is being closed.
 func (c *Core) Deadline() clock.Instant {
 	if c.phase == over || c.cause != nil {
 		return 0
@@ -106,14 +108,14 @@ func (c *Core) Deadline() clock.Instant {
 	return c.proof.deadline()
 }
 
-// Start opens the first stream. It is called once, first.
+// Start opens the first stream. Call it once, before any other method.
 func (c *Core) Start(now clock.Instant, fx *Effects) {
 	c.now = now
 	c.open(fx)
 	c.wake(fx)
 }
 
-// Tick does what is due.
+// Tick performs the work that is due.
 func (c *Core) Tick(now clock.Instant, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) {
@@ -138,7 +140,8 @@ func (c *Core) Tick(now clock.Instant, fx *Effects) {
 	}
 }
 
-// enter moves the time on and ends what is past its deadline. It reports whether there is still a session to deal with.
+// enter advances the core's time and ends the session if its deadline has passed. It reports whether the session has
+// not ended.
 func (c *Core) enter(now clock.Instant, fx *Effects) bool {
 	c.now = max(c.now, now)
 	if d := c.proof.deadline(); c.phase != over && d != 0 && c.now >= d {
@@ -148,7 +151,7 @@ func (c *Core) enter(now clock.Instant, fx *Effects) bool {
 	return c.phase != over
 }
 
-// wake notes when Tick is due next.
+// wake sets the instant at which Tick is due next.
 func (c *Core) wake(fx *Effects) {
 	var next clock.Instant
 	switch c.phase {
@@ -174,8 +177,8 @@ func (c *Core) wake(fx *Effects) {
 	fx.Wake = next
 }
 
-// Close begins to end the session: leases and calls end now, then the server is told, as soon as it can be reached.
-// A Closed action follows, at the session's deadline at the latest.
+// Close starts to end the session. Leases and calls end immediately. The core then asks the server to end the session,
+// as soon as it can reach it. A Closed action follows, at the session's deadline at the latest.
 func (c *Core) Close(now clock.Instant, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || c.cause != nil {
@@ -183,7 +186,7 @@ func (c *Core) Close(now clock.Instant, fx *Effects) {
 	}
 	c.finishAll(ErrClosed, fx)
 	switch {
-	case c.id == 0: // nobody knows a session by which it could be stopped
+	case c.id == 0: // without an id there is nothing to ask the server to stop
 		c.gone(ErrClosed, fx)
 	case c.phase == attached:
 		c.stop(fx)
@@ -192,7 +195,7 @@ func (c *Core) Close(now clock.Instant, fx *Effects) {
 	}
 }
 
-// Abort ends the session without telling the server.
+// Abort ends the session without a message to the server.
 func (c *Core) Abort(now clock.Instant, fx *Effects) {
 	defer c.wake(fx)
 	if c.enter(now, fx) {
@@ -200,13 +203,13 @@ func (c *Core) Abort(now clock.Instant, fx *Effects) {
 	}
 }
 
-// end ends the session for good.
+// end ends the session and everything that belongs to it.
 func (c *Core) end(cause error, fx *Effects) {
 	c.finishAll(cause, fx)
 	c.gone(cause, fx)
 }
 
-// finishAll ends leases, calls and watches, once.
+// finishAll ends all leases, calls and watches. Only the first call has an effect.
 func (c *Core) finishAll(cause error, fx *Effects) {
 	if c.cause != nil {
 		return

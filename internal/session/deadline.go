@@ -6,41 +6,41 @@ import (
 	"tenure/internal/clock"
 )
 
-// What the deadline leaves out of the timeout.
+// The constants from which the deadline follows.
 const (
-	// driftShare bounds how much faster than the node's clock the client's may be slow: 1 in 100. Quartz is good for 1
-	// in 10,000, and NTP slews by at most 1 in 2,000.
+	// driftShare bounds the drift: the client's clock may be slower than the node's by 1 part in 100. A quartz
+	// oscillator drifts by at most 1 part in 10,000, and NTP slews a clock by at most 1 part in 2,000.
 	driftShare = 100
 
-	// The margin is the time from the timer's ring to the moment at which the last user of a lease knows: a fiftieth of
+	// The margin covers the delay between the timer firing and the last user of a lease noticing. It is a fiftieth of
 	// the timeout, within these bounds.
 	marginShare = 50
 	minMargin   = 5 * time.Millisecond
 	maxMargin   = 500 * time.Millisecond
 
-	// tries is how often in a timeout the node is asked for a proof at least, one answer of which suffices: a quarter
-	// of the timeout after a proof the next is asked for, and again a quarter later over a new stream.
+	// tries divides the timeout. The client asks for the next proof a quarter of the timeout after the last one.
+	// Without an answer it asks again over a new stream, a quarter later at the latest. A single answer is enough.
 	tries = 4
 )
 
-// Believed returns for how long after it was sent an answered request proves that the session is alive. It is less
-// than the timeout, by drift and margin.
+// Believed returns how long an answered request proves that the session is alive, counted from the moment at which it
+// was sent. It is the timeout less the drift and the margin.
 func Believed(timeout time.Duration) time.Duration {
 	margin := min(max(timeout/marginShare, minMargin), maxMargin)
 
 	return timeout - timeout/driftShare - margin
 }
 
-// proof is what is known of the session being alive.
+// proof is the newest evidence that the session is alive.
 type proof struct {
 	timeout time.Duration
-	at      clock.Instant // send time of the newest request that the node has answered; 0: none
+	at      clock.Instant // send time of the newest request that the node has answered; 0: there is none
 }
 
-// take notes an answer to a request sent at the instant. Answers need not come in order.
+// take records the answer to a request that was sent at the given instant. Answers may arrive in any order.
 func (p *proof) take(sent clock.Instant) { p.at = max(p.at, sent) }
 
-// deadline returns until when the session is surely alive; 0: there is no proof yet.
+// deadline returns the instant until which the session is certainly alive, or 0 if there is no proof yet.
 func (p *proof) deadline() clock.Instant {
 	if p.at == 0 {
 		return 0
@@ -49,5 +49,5 @@ func (p *proof) deadline() clock.Instant {
 	return p.at.Add(Believed(p.timeout))
 }
 
-// due returns when the next proof is to be asked for.
+// due returns the instant at which to ask for the next proof.
 func (p *proof) due() clock.Instant { return p.at.Add(p.timeout / tries) }

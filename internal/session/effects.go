@@ -10,73 +10,73 @@ import (
 	"tenure/internal/clock"
 )
 
-// StreamID names one stream that the core has had opened; never zero.
+// StreamID identifies a stream that the core has opened. It is never zero.
 type StreamID uint64
 
-// Effects is what the caller of a method of Core owes: the actions, in slice order, none of which may block, and a
-// Tick at Wake at the latest. Methods add to what is there.
+// Effects is the work that a method of Core leaves to its caller. The caller performs the actions in slice order,
+// without blocking, and calls Tick at Wake at the latest. Methods append to Actions and replace Wake.
 type Effects struct {
 	Actions []Action
-	Wake    clock.Instant // zero: nothing is due
+	Wake    clock.Instant // 0: no Tick is needed
 }
 
 func (fx *Effects) do(a Action) { fx.Actions = append(fx.Actions, a) }
 
-// Action is one of the types of this file.
+// Action is one of the action types declared below.
 type Action interface{ action() }
 
 type (
-	// Open opens a stream. What is to be sent over it comes in Send actions, some before it is open.
+	// Open opens a stream. Send actions for it may follow before it is open.
 	Open struct{ Stream StreamID }
 
-	// Send sends a message over a stream, behind those before.
+	// Send sends a message over a stream, after all earlier messages.
 	Send struct {
 		Stream  StreamID
 		Message *pb.SessionRequest
 	}
 
-	// Drop ends a stream at once, also while it is being opened; what it still says is not asked for. Silent says that
-	// an answer is overdue: the next stream had better go to another endpoint.
+	// Drop ends a stream immediately, even if it is still being opened. The core ignores what the stream still
+	// delivers. Silent reports that an answer is overdue, so the next stream should go to another endpoint if possible.
 	Drop struct {
 		Stream StreamID
 		Silent bool
 	}
 
-	// Started says that a stream has attached to the session: the first time, or again.
+	// Started reports that a stream has attached to the session. Again is false the first time.
 	Started struct {
 		Session uint64
 		Again   bool
 	}
 
-	// Lost says that the stream has gone, or that none came about, and why; another attempt follows.
+	// Lost reports that the stream has ended or could not be opened. Another attempt follows.
 	Lost struct{ Cause error }
 
-	// Finished ends a call. Err is nil, ErrNotAcquired, ErrOver (wrapping why), ErrUnknown or a *StatusError.
+	// Finished ends a call. Err is nil, ErrNotAcquired, ErrOver, ErrUnknown or a *StatusError.
 	Finished struct {
 		Call        *Call
 		Err         error
-		Lease       *Lease                   // of an Acquire that succeeded; the one there was, if it was held before
+		Lease       *Lease                   // of an Acquire that succeeded; the existing lease if there was one
 		Description *pb.SemaphoreDescription // of a Describe that succeeded
 	}
 
-	// EndLease ends a lease; when the session is over, Over stands for all of them.
+	// EndLease ends one lease. When the session ends, a single Over ends all its leases instead.
 	EndLease struct {
 		Lease *Lease
 		Cause error
 	}
 
-	// Fire calls a watch's handler, once and on a goroutine of its own. Both flags false: it is lost.
+	// Fire calls the handler of a watch, once and in a new goroutine. If both flags are false, the watch was lost.
 	Fire struct {
 		Watch                      *Watch
 		DataChanged, OwnersChanged bool
 	}
 
-	// Over ends the session and every lease of it. What comes behind it are Finished, Fire, and what Close takes.
-	// Cause is ErrDeadline, ErrClosed or a *StatusError.
+	// Over ends the session and all its leases. Only Finished and Fire actions follow, and those that Close needs to
+	// stop the session at the server. Cause is ErrDeadline, ErrClosed, a *StatusError or the gRPC error of an attach.
 	Over struct{ Cause error }
 
-	// Closed says that nothing more will come, but the end of a call that is begun all the same. Cause is a *StatusError
-	// if the server has said that there is no such session; else it may have one for a while.
+	// Closed is the last action, except that a call begun later still finishes. Cause is a *StatusError if the server
+	// has reported that the session does not exist. Otherwise the server may keep the session for a while.
 	Closed struct{ Cause error }
 )
 
@@ -93,23 +93,23 @@ func (Closed) action()   {}
 
 // Watch is one subscription to changes of a semaphore.
 type Watch struct {
-	Owner any    // the caller's own
-	req   uint64 // of the Describe that carries it
-	live  bool   // the server has it
+	Owner any    // for the caller; the core does not use it
+	req   uint64 // req_id of the Describe that set it up
+	live  bool   // the server has confirmed it
 }
 
-// Lease is one grant, from the answer that gave it until it is given back or lost.
+// Lease is one grant, from the answer that brought it until it is released or lost.
 type Lease struct {
-	Owner   any // the caller's own
-	Name    string
+	Owner   any    // for the caller; the core does not use it
+	Name    string // of the semaphore
 	OrderID uint64 // the fencing token; 0: not known yet
 
-	since uint64 // req_id of the acquire that gave it
-	place int    // in Core.held
+	since uint64 // req_id of the acquire that was granted
+	place int    // index in Core.held
 	ended bool
 }
 
-// StatusError is a server's answer that is not success.
+// StatusError is an answer of the server with a status other than SUCCESS.
 type StatusError struct {
 	Status Ydb.StatusIds_StatusCode
 	Issues []*Ydb_Issue.IssueMessage

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	// minSpacing keeps streams apart: less than 20 are opened in a second, whatever the server does.
+	// minSpacing is the least time between two streams. Whatever the server does, a session opens fewer than 20 streams
+	// per second.
 	minSpacing = 60 * time.Millisecond
 
-	// stable is how long a stream must have been attached for the next attempt to come at once; at most a quarter of
-	// the timeout, so that silence of the node never comes on top of a pause.
+	// stable is how long a stream must have been attached for the next attempt to follow without a pause. It is at most
+	// a quarter of the timeout, so that a pause never comes on top of the wait for a silent node.
 	stable = time.Second
 )
 
@@ -29,14 +30,15 @@ var (
 	errReconnect = errors.New("a reconnect was asked for")
 )
 
-// overdue says whether a stream is left because an answer is.
+// overdue reports whether the core leaves a stream because an answer is overdue.
 func overdue(cause error) bool {
 	return errors.Is(cause, errSilent) || errors.Is(cause, errNoStart) || errors.Is(cause, errNoStop)
 }
 
 func (c *Core) quarter() time.Duration { return c.proof.timeout / tries }
 
-// startLimit is how long an attach may take. Before there is a session, nothing is lost by waiting.
+// startLimit returns how long the core waits for the answer to an attach. Before the session exists, no lease is at
+// risk, so the limit is not tied to the timeout.
 func (c *Core) startLimit() time.Duration {
 	if c.id == 0 {
 		return c.cfg.StartTimeout
@@ -47,7 +49,7 @@ func (c *Core) startLimit() time.Duration {
 
 func (c *Core) silence() time.Duration { return min(c.cfg.Silence, c.quarter()) }
 
-// open opens a stream and asks to attach.
+// open opens a stream and asks the server to attach it to the session.
 func (c *Core) open(fx *Effects) {
 	c.stream++
 	c.seq++
@@ -61,7 +63,7 @@ func (c *Core) open(fx *Effects) {
 	}}})
 }
 
-// Received takes a message from a stream.
+// Received handles a message from a stream. Messages from earlier streams are ignored.
 func (c *Core) Received(now clock.Instant, stream StreamID, m *pb.SessionResponse, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || stream != c.stream || c.phase == apart {
@@ -77,7 +79,7 @@ func (c *Core) Received(now clock.Instant, stream StreamID, m *pb.SessionRespons
 			c.started(r.SessionStarted, fx)
 		}
 	case *pb.SessionResponse_SessionStopped_:
-		c.end(&StatusError{Status: Ydb.StatusIds_SESSION_EXPIRED}, fx) // if we asked for it, the cause is ErrClosed
+		c.end(&StatusError{Status: Ydb.StatusIds_SESSION_EXPIRED}, fx) // after Close, Over has been sent with ErrClosed
 	case *pb.SessionResponse_Failure_:
 		c.failed(&StatusError{r.Failure.GetStatus(), r.Failure.GetIssues()}, fx)
 	case *pb.SessionResponse_DescribeSemaphoreChanged_:
@@ -89,7 +91,7 @@ func (c *Core) Received(now clock.Instant, stream StreamID, m *pb.SessionRespons
 	}
 }
 
-// Ended says that a stream has ended or could not be opened; nil stands for an end without an error.
+// Ended handles the end of a stream, or the failure to open it. A nil err means that the stream ended without an error.
 func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || stream != c.stream || c.phase == apart {
@@ -103,7 +105,7 @@ func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects)
 	c.disconnect(err, fx)
 }
 
-// hopeless says whether an attach that ended with the code will always end so.
+// hopeless reports whether an attach that ended with the code would fail in the same way again.
 func hopeless(code codes.Code) bool {
 	switch code {
 	case codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.InvalidArgument:
@@ -113,7 +115,7 @@ func hopeless(code codes.Code) bool {
 	}
 }
 
-// started is the answer to an attach: the first proof on this stream.
+// started handles the answer to an attach, which is the first proof on this stream.
 func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
 	again := c.id != 0
 	if m.GetSessionId() == 0 || again && m.GetSessionId() != c.id {
@@ -122,7 +124,7 @@ func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
 		return
 	}
 	c.id = m.GetSessionId()
-	if ms := m.GetTimeoutMillis(); ms != 0 && ms < uint64(c.cfg.Timeout.Milliseconds()) { // A7: 0 is what was asked for
+	if ms := m.GetTimeoutMillis(); ms != 0 && ms < uint64(c.cfg.Timeout.Milliseconds()) { // A7: 0 means the requested one
 		c.proof.timeout = time.Duration(ms) * time.Millisecond
 	}
 	c.proof.take(c.asked)
@@ -144,13 +146,13 @@ func (c *Core) stop(fx *Effects) {
 	}}})
 }
 
-// failed is a Failure: the stream is over, and some say that the session is too (C2).
+// failed handles a Failure, which ends the stream. Some statuses end the session as well (docs/protocol.md, C2).
 func (c *Core) failed(err *StatusError, fx *Effects) {
 	switch err.Status {
 	case Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED,
 		Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR:
 		c.end(err, fx)
-	case Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED: // later, BAD_SESSION is a theft (A8)
+	case Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED: // once attached, BAD_SESSION is a takeover (A8)
 		if c.phase == attaching {
 			c.end(err, fx)
 
@@ -162,7 +164,7 @@ func (c *Core) failed(err *StatusError, fx *Effects) {
 	}
 }
 
-// disconnect leaves the stream; another attempt follows.
+// disconnect leaves the stream. Another attempt follows.
 func (c *Core) disconnect(cause error, fx *Effects) {
 	fx.do(Drop{c.stream, overdue(cause)})
 	fx.do(Lost{cause})
@@ -178,9 +180,10 @@ func (c *Core) disconnect(cause error, fx *Effects) {
 	}
 }
 
-// pause returns how long to wait before the next attempt: not at all before the first, then twice as long each time,
-// up to an eighth of the timeout or what is set, less up to half of it by chance. So there are three attempts in a
-// timeout even when the pauses are at their longest and each attempt takes its quarter.
+// pause returns how long to wait before the next attempt. There is no pause before the first attempt. After that, the
+// pause starts at ReconnectDelay and doubles each time, up to LongestPause or an eighth of the timeout, whichever is
+// less; up to half of it is taken off at random. So three attempts fit into a timeout, even if the pauses are at their
+// longest and each attempt takes a quarter of the timeout.
 func (c *Core) pause() time.Duration {
 	c.retries++
 	if c.retries == 1 {
@@ -198,7 +201,7 @@ func (c *Core) pause() time.Duration {
 	return pause - time.Duration(c.jitter.Int64N(int64(pause)/2+1))
 }
 
-// Reconnect leaves the stream for another one.
+// Reconnect leaves the current stream and opens another one.
 func (c *Core) Reconnect(now clock.Instant, fx *Effects) {
 	defer c.wake(fx)
 	if c.enter(now, fx) && (c.phase == attaching || c.phase == attached) {

@@ -6,7 +6,7 @@ import (
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 )
 
-// changed fires a watch, once (S6). Both flags false: a newer one replaced it (S5).
+// changed fires a watch, once (S6). If both flags are false, a newer watch has replaced it (S5).
 func (c *Core) changed(m *pb.SessionResponse_DescribeSemaphoreChanged, fx *Effects) {
 	w := c.watches[m.GetReqId()]
 	if w == nil {
@@ -16,8 +16,8 @@ func (c *Core) changed(m *pb.SessionResponse_DescribeSemaphoreChanged, fx *Effec
 	fx.do(Fire{w, m.GetDataChanged(), m.GetOwnersChanged()})
 }
 
-// loseWatches fires the watches that the server has had; they died with the stream (A8). Those whose Describe has not
-// been answered are asked for again.
+// loseWatches fires the watches that the server had confirmed, because they were lost with the stream (A8). A watch
+// whose Describe has not been answered stays: repeat sends the Describe again.
 func (c *Core) loseWatches(fx *Effects) {
 	var lost []*Watch
 	for _, w := range c.watches {
