@@ -11,34 +11,34 @@ import (
 	"tenure/internal/session"
 )
 
-// BenchmarkAcquireRelease is a whole turn of one semaphore while other acquires wait: what it costs must not grow with
-// them. Those that wait are of other names, or all of one.
+// BenchmarkAcquireRelease acquires and releases one semaphore while other acquires wait, either each for its own
+// semaphore or all for the same other one. The cost must not grow with the number of waiting acquires.
 func BenchmarkAcquireRelease(b *testing.B) {
 	for _, waiting := range []int{1, 1_000, 100_000} {
-		for _, other := range []string{"names", "name"} {
-			b.Run(fmt.Sprintf("waiting=%d/other %s", waiting, other), func(b *testing.B) {
+		for _, semaphores := range []string{"many", "one"} {
+			b.Run(fmt.Sprintf("waiting=%d/semaphores=%s", waiting, semaphores), func(b *testing.B) {
 				cfg := defaults()
 				c := session.New(cfg)
 				var fx session.Effects
 				c.Start(began, &fx)
 				c.Received(began, 1, startedMessage(7), &fx)
 				for i := range waiting {
-					name := "waits"
-					if other == "names" {
-						name = fmt.Sprint("waits ", i)
+					name := "other"
+					if semaphores == "many" {
+						name = fmt.Sprint("other ", i)
 					}
 					c.Begin(began, session.NewAcquire(&pb.SessionRequest_AcquireSemaphore{Name: name, Count: 1}), &fx)
 				}
 				b.ReportAllocs()
 				for b.Loop() {
-					turn(b, c, began)
+					acquireAndRelease(b, c, began)
 				}
 			})
 		}
 	}
 }
 
-func turn(b *testing.B, c *session.Core, now clock.Instant) {
+func acquireAndRelease(b *testing.B, c *session.Core, now clock.Instant) {
 	b.Helper()
 	var fx session.Effects
 	a := &pb.SessionRequest_AcquireSemaphore{Name: "lock", Count: 1}

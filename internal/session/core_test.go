@@ -16,7 +16,8 @@ import (
 	"tenure/internal/session"
 )
 
-// Statuses of a Failure that end the session wherever they come (C2), and those that do so only as an attach's answer.
+// endsAlways are the statuses with which a Failure ends the session at any time (docs/protocol.md, C2). Those in
+// endsAttach do so only in answer to an attach.
 var (
 	endsAlways = []Ydb.StatusIds_StatusCode{
 		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
@@ -35,7 +36,7 @@ func eachStatus(t *testing.T, f func(t *testing.T, code Ydb.StatusIds_StatusCode
 	}
 }
 
-// requireEnded is a session that is over, at once and for the server's reason.
+// requireEnded requires that the session has ended immediately, with the server's status as its cause.
 func requireEnded(t *testing.T, h *harness, code Ydb.StatusIds_StatusCode) {
 	t.Helper()
 	require.Equal(t, &session.StatusError{Status: code, Issues: issue("says the server")}, h.over)
@@ -44,7 +45,9 @@ func requireEnded(t *testing.T, h *harness, code Ydb.StatusIds_StatusCode) {
 	require.Zero(t, h.wake)
 }
 
-func TestFailure_OfAttach(t *testing.T) {
+// A Failure in answer to an attach ends the session or leads to another attempt, as its status says. This holds for the
+// first attach and for later ones.
+func TestFailure_AnswersAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
 		t.Helper()
@@ -73,7 +76,8 @@ func TestFailure_OfAttach(t *testing.T) {
 	})
 }
 
-func TestFailure_InWork(t *testing.T) {
+// A Failure of an attached stream ends the session or only the stream, as its status says.
+func TestFailure_WhileAttached(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
 		t.Helper()
@@ -89,14 +93,15 @@ func TestFailure_InWork(t *testing.T) {
 		}
 		require.NoError(t, h.over)
 		require.Equal(t, before, h.core.Deadline())
-		require.Len(t, h.opens, 2, "another stream at once")
+		require.Len(t, h.opens, 2, "the next stream is opened immediately")
 		h.started(7)
 		require.NoError(t, h.over)
-		require.NotContains(t, h.said(), "lease a1 ends")
+		require.NotContains(t, h.output(), "lease a1 ends")
 	})
 }
 
-// A stream that ends with a gRPC error is like a failure that passes; at an attach some codes never will.
+// A stream that ends with a gRPC error is replaced by another one. During an attach, some codes end the session because
+// they are permanent.
 func TestEnded(t *testing.T) {
 	t.Parallel()
 	hopeless := []codes.Code{
@@ -113,8 +118,9 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// What ends a session is an answer of the node's to a call, too: Q2.
-func TestAnswer_OfEachStatus(t *testing.T) {
+// The answer to a call ends the session with SESSION_EXPIRED, and the stream with BAD_SESSION (Q2). It moves the
+// deadline if its status can only come from the node.
+func TestAnswer_EachStatus(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
 		t.Helper()
@@ -126,7 +132,7 @@ func TestAnswer_OfEachStatus(t *testing.T) {
 		h.receive(&pb.SessionResponse{Response: &pb.SessionResponse_CreateSemaphoreResult_{
 			CreateSemaphoreResult: &pb.SessionResponse_CreateSemaphoreResult{ReqId: m.GetReqId(), Status: code},
 		}})
-		proves := []Ydb.StatusIds_StatusCode{ // only the node itself says these
+		proofs := []Ydb.StatusIds_StatusCode{ // only the node itself gives these
 			Ydb.StatusIds_SUCCESS, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_ALREADY_EXISTS,
 			Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_ABORTED,
 		}
@@ -135,7 +141,7 @@ func TestAnswer_OfEachStatus(t *testing.T) {
 			require.True(t, h.closed)
 		case code == Ydb.StatusIds_BAD_SESSION:
 			require.Len(t, h.opens, 2)
-		case slices.Contains(proves, code):
+		case slices.Contains(proofs, code):
 			require.Equal(t, began.Add(600*time.Millisecond+session.Believed(h.cfg.Timeout)), h.core.Deadline())
 		default:
 			require.Equal(t, began.Add(session.Believed(h.cfg.Timeout)), h.core.Deadline())
@@ -146,20 +152,20 @@ func TestAnswer_OfEachStatus(t *testing.T) {
 func TestBelieved(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[time.Duration]time.Duration{
-		100 * time.Millisecond: 94 * time.Millisecond,      // 1 of drift, 5 of margin, its least
-		250 * time.Millisecond: 242_500 * time.Microsecond, // where margin begins to grow
-		5 * time.Second:        4_850 * time.Millisecond,   // 50, 100
-		25 * time.Second:       24_250 * time.Millisecond,  // where it has grown up: 500
+		100 * time.Millisecond: 94 * time.Millisecond,      // 1 ms of drift, 5 ms of margin (its minimum)
+		250 * time.Millisecond: 242_500 * time.Microsecond, // from here on, the margin grows
+		5 * time.Second:        4_850 * time.Millisecond,   // 50 ms of drift, 100 ms of margin
+		25 * time.Second:       24_250 * time.Millisecond,  // the margin reaches its maximum, 500 ms
 		30 * time.Minute:       1_781_500 * time.Millisecond,
 	} {
 		require.Equal(t, want, session.Believed(timeout), timeout)
 	}
 }
 
-// The session is alive one nanosecond before its deadline, and over at it, whatever it is that is seen then.
-func TestDeadline_ToTheNanosecond(t *testing.T) {
+// The session is alive one nanosecond before its deadline and has ended at the deadline, whichever event comes first.
+func TestDeadline_IsExact(t *testing.T) {
 	t.Parallel()
-	for name, see := range map[string]func(*harness){
+	for name, happen := range map[string]func(*harness){
 		"tick":      func(h *harness) { h.do(h.core.Tick) },
 		"answer":    func(h *harness) { h.acquired(h.reqs["a2"], Ydb.StatusIds_SUCCESS, false) },
 		"failure":   func(h *harness) { h.failure(Ydb.StatusIds_UNAVAILABLE) },
@@ -179,7 +185,7 @@ func TestDeadline_ToTheNanosecond(t *testing.T) {
 				h.granted(h.reqs["a1"])
 				h.acquire("a2", "other", 1)
 				h.now = h.core.Deadline().Add(-before)
-				see(h)
+				happen(h)
 				if before > 0 {
 					require.NoError(t, h.over)
 
@@ -193,15 +199,15 @@ func TestDeadline_ToTheNanosecond(t *testing.T) {
 	}
 }
 
-// Whatever is lost, the node is asked at least three times within what is believed after the last proof, each time
-// with time left for the answer.
-func TestRenewal_ThreeTries(t *testing.T) {
+// If all answers are lost, the client asks the node at least three times between the last proof and the deadline. Each
+// time, a twentieth of the timeout or more is left for the answer.
+func TestRenewal_ThreeRequests(t *testing.T) {
 	t.Parallel()
 	for _, timeout := range []time.Duration{
 		200 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 30 * time.Minute,
 	} {
 		for seed := range uint64(50) {
-			for _, failures := range []int{0, 1, 5, 20} { // attempts before, for pauses to have grown
+			for _, failures := range []int{0, 1, 5, 20} { // failed attempts beforehand, which make the pauses longer
 				cfg := defaults()
 				cfg.Timeout, cfg.StartTimeout, cfg.Silence, cfg.Seed = timeout, time.Hour, time.Hour, seed
 				h := newHarness(t, cfg)
@@ -221,7 +227,7 @@ func TestRenewal_ThreeTries(t *testing.T) {
 						asked++
 					}
 				}
-				require.GreaterOrEqual(t, asked, 3, "timeout %v, seed %d, %d failures:\n%s", timeout, seed, failures, h.said())
+				require.GreaterOrEqual(t, asked, 3, "timeout %v, seed %d, %d failures:\n%s", timeout, seed, failures, h.output())
 				h.advance(timeout / 20)
 				require.ErrorIs(t, h.over, session.ErrDeadline)
 			}
@@ -229,8 +235,8 @@ func TestRenewal_ThreeTries(t *testing.T) {
 	}
 }
 
-// Streams that end as soon as they are attached: the session lives on them, for however long.
-func TestStreams_ThatEndAtOnce(t *testing.T) {
+// A session survives on streams that each end as soon as they are attached, for any length of time.
+func TestStreams_EndImmediately(t *testing.T) {
 	t.Parallel()
 	h := attached(t, defaults())
 	for range 10_000 {
@@ -239,11 +245,11 @@ func TestStreams_ThatEndAtOnce(t *testing.T) {
 		h.started(7)
 	}
 	require.NoError(t, h.over)
-	require.Greater(t, h.now.Sub(began), time.Hour, "pauses grow")
+	require.Greater(t, h.now.Sub(began), time.Hour, "the pauses grow")
 	requireSpaced(t, h.opens)
 }
 
-// Pauses that may not grow leave no more between two streams than keeps them apart.
+// With a small LongestPause, the time between two streams stays at the minimum spacing.
 func TestStreams_LongestPause(t *testing.T) {
 	t.Parallel()
 	cfg := defaults()
@@ -256,12 +262,12 @@ func TestStreams_LongestPause(t *testing.T) {
 	}
 	require.NoError(t, h.over)
 	requireSpaced(t, h.opens)
-	for i, at := range h.opens[3:] { // the first one was attached for long
+	for i, at := range h.opens[3:] { // the first stream stayed attached for longer
 		require.Less(t, at.Sub(h.opens[i+2]), 2*time.Second/mostOpens)
 	}
 }
 
-// requireSpaced is that no second has more than 20 streams opened.
+// requireSpaced requires that no more than mostOpens streams were opened within any second.
 func requireSpaced(t require.TestingT, opens []clock.Instant) {
 	for i := range opens {
 		if i >= mostOpens {

@@ -15,27 +15,27 @@ import (
 	"tenure/internal/session"
 )
 
-// began is the instant at which harnesses start.
+// began is the instant at which every harness starts.
 const began = clock.Instant(time.Hour)
 
-// harness is a core in virtual time, and who plays the server and the users.
+// harness runs a core in virtual time and plays the parts of the server and the users.
 type harness struct {
 	t       require.TestingT
 	core    *session.Core
 	cfg     session.Config
 	now     clock.Instant
 	wake    clock.Instant
-	stream  session.StreamID // the last that was opened
-	calls   map[string]*session.Call
-	reqs    map[string]uint64
-	leases  map[*session.Lease]string // all there were, by the call that got them
-	gone    map[*session.Lease]bool
-	renewal uint64          // req_id of the last Describe that is no user's
-	opens   []clock.Instant // all
+	stream  session.StreamID          // the newest stream
+	calls   map[string]*session.Call  // calls that have not finished, by the test's names for them
+	reqs    map[string]uint64         // req_ids of all calls, by the same names
+	leases  map[*session.Lease]string // the names of the calls that got them; ended leases stay
+	gone    map[*session.Lease]bool   // leases that have ended
+	renewal uint64                    // req_id of the last Describe that no user sent
+	opens   []clock.Instant           // when streams were opened
 	sent    []*pb.SessionRequest
-	over    error
+	over    error // the cause of Over; nil: the session has not ended
 	closed  bool
-	lines   strings.Builder // what the core has said since it was read
+	lines   strings.Builder // the core's actions since the last call of output
 }
 
 func defaults() session.Config {
@@ -56,18 +56,18 @@ func newHarness(t require.TestingT, cfg session.Config) *harness {
 	return h
 }
 
-// attached is a harness whose session 7 is attached, for long enough that another stream may be opened.
+// attached returns a harness whose session 7 has been attached for long enough that another stream may be opened.
 func attached(t require.TestingT, cfg session.Config) *harness {
 	h := newHarness(t, cfg)
 	h.started(7)
 	h.advance(100 * time.Millisecond)
-	h.said()
+	h.output()
 
 	return h
 }
 
-// said returns what the core has said since the last call.
-func (h *harness) said() string {
+// output returns the core's actions since the last call, one per line.
+func (h *harness) output() string {
 	defer h.lines.Reset()
 
 	return h.lines.String()
@@ -82,14 +82,14 @@ func (h *harness) do(f func(clock.Instant, *session.Effects)) {
 	h.wake = fx.Wake
 }
 
-// advance moves the time on and rings when the core has asked for it.
+// advance moves the time forward and calls Tick whenever the core has asked for it.
 func (h *harness) advance(d time.Duration) {
 	end := h.now.Add(d)
 	for h.wake != 0 && h.wake <= end {
 		h.now = max(h.now, h.wake)
 		before := h.lines.Len()
 		h.do(h.core.Tick)
-		require.True(h.t, h.wake == 0 || h.wake > h.now || h.lines.Len() > before, "it wakes, does nothing, wakes again")
+		require.True(h.t, h.wake == 0 || h.wake > h.now || h.lines.Len() > before, "Tick did nothing and is due again")
 	}
 	h.now = end
 }
@@ -103,7 +103,7 @@ func (h *harness) perform(a session.Action) string {
 
 		return fmt.Sprintf("%v open %d", at, a.Stream)
 	case session.Send:
-		require.Equal(h.t, h.stream, a.Stream, "sends over a stream that was left")
+		require.Equal(h.t, h.stream, a.Stream, "a message for a stream that the core has left")
 		h.sent = append(h.sent, a.Message)
 
 		return fmt.Sprintf("%v %d: %s", at, a.Stream, h.request(a.Message))
@@ -121,7 +121,7 @@ func (h *harness) perform(a session.Action) string {
 		return h.finished(a)
 	case session.EndLease:
 		require.NoError(h.t, h.over)
-		require.False(h.t, h.gone[a.Lease], "a lease ends twice")
+		require.False(h.t, h.gone[a.Lease], "a lease has ended twice")
 		h.gone[a.Lease] = true
 
 		return fmt.Sprintf("%v lease %s ends: %v", at, h.leases[a.Lease], a.Cause)
@@ -176,11 +176,11 @@ func (h *harness) request(m *pb.SessionRequest) string {
 
 func (h *harness) finished(f session.Finished) string {
 	name := f.Call.Owner
-	require.Contains(h.t, h.calls, name, "a call finishes twice, or after its cancel")
+	require.Contains(h.t, h.calls, name, "a call has finished twice, or after it was cancelled")
 	delete(h.calls, name.(string))
 	if f.Lease != nil {
-		require.NoError(h.t, h.over, "a lease of a session that is over")
-		require.Less(h.t, h.now, h.core.Deadline(), "a lease behind the deadline")
+		require.NoError(h.t, h.over, "a lease after the session has ended")
+		require.Less(h.t, h.now, h.core.Deadline(), "a lease after the deadline")
 	}
 	switch {
 	case f.Err != nil:
@@ -194,13 +194,13 @@ func (h *harness) finished(f session.Finished) string {
 
 		return fmt.Sprintf("%v: a lease", name)
 	default:
-		require.False(h.t, h.gone[f.Lease], "a lease that has ended")
+		require.False(h.t, h.gone[f.Lease], "an ended lease has been returned")
 
 		return fmt.Sprintf("%v: the lease of %v", name, h.leases[f.Lease])
 	}
 }
 
-// begin begins a call; the name is by what the test calls it.
+// begin begins a call. The test refers to it by the given name.
 func (h *harness) begin(name string, call *session.Call, req func() uint64) {
 	call.Owner = name
 	h.calls[name] = call
@@ -222,7 +222,7 @@ func (h *harness) lease(of string) *session.Lease {
 			return l
 		}
 	}
-	require.FailNow(h.t, "no lease of "+of)
+	require.FailNow(h.t, "call "+of+" has no lease")
 
 	return nil
 }
@@ -235,7 +235,7 @@ func (h *harness) release(of string) {
 func (h *harness) cancel(name string) {
 	call := h.calls[name]
 	h.do(func(now clock.Instant, fx *session.Effects) { h.core.Cancel(now, call, fx) })
-	delete(h.calls, name) // it may have finished right then
+	delete(h.calls, name) // it may just have finished
 }
 
 func (h *harness) receive(m *pb.SessionResponse) {
@@ -291,7 +291,7 @@ func releasedMessage(req uint64, code Ydb.StatusIds_StatusCode) *pb.SessionRespo
 	}}
 }
 
-// described answers a describe; order ids are those of the session's own ownership, 0: it is not among the owners.
+// described answers a describe. The session is among the owners, with the given order id, unless that is 0.
 func (h *harness) described(req uint64, code Ydb.StatusIds_StatusCode, order uint64, watched bool) {
 	d := &pb.SemaphoreDescription{}
 	if order != 0 {

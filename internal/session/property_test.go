@@ -18,22 +18,23 @@ import (
 	"tenure/internal/session"
 )
 
-// TestCore_AnyServer has a server say anything at any time, and users do anything. -rapid.checks makes it longer.
+// TestCore_AnyServer runs the core with a server that sends arbitrary messages at any time and users that make
+// arbitrary calls. The number of runs is 10 times -rapid.checks.
 func TestCore_AnyServer(t *testing.T) {
 	t.Parallel()
-	for range 10 { // times -rapid.checks
+	for range 10 {
 		rapid.Check(t, anyServer)
 	}
 }
 
-// FuzzCore is the same with the fuzzer's guidance: go test -run '^$' -fuzz FuzzCore ./internal/session.
+// FuzzCore runs the same test under the guidance of the fuzzer: go test -run '^$' -fuzz FuzzCore ./internal/session.
 func FuzzCore(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyServer)) }
 
 func anyServer(t *rapid.T) {
 	cfg := defaults()
 	timeouts := []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
 	cfg.Timeout = rapid.SampledFrom(timeouts).Draw(t, "timeout")
-	n := &nasty{harness: newHarness(t, cfg)}
+	n := &hostile{harness: newHarness(t, cfg)}
 	if rapid.Bool().Draw(t, "attach") {
 		n.started(7)
 	}
@@ -56,17 +57,17 @@ func anyServer(t *rapid.T) {
 	})
 }
 
-// nasty is a harness whose server says anything.
-type nasty struct {
+// hostile is a harness whose server sends anything.
+type hostile struct {
 	*harness
-	begun int
+	begun int // calls, to give them names
 }
 
 func anyDuration(t *rapid.T) time.Duration {
 	return time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "for"))
 }
 
-func (n *nasty) seldom(f func()) func(*rapid.T) {
+func (n *hostile) seldom(f func()) func(*rapid.T) {
 	return func(t *rapid.T) {
 		if rapid.IntRange(0, 19).Draw(t, "seldom") == 0 {
 			f()
@@ -74,7 +75,7 @@ func (n *nasty) seldom(f func()) func(*rapid.T) {
 	}
 }
 
-func (n *nasty) name() string {
+func (n *hostile) name() string {
 	n.begun++
 
 	return fmt.Sprintf("call %d", n.begun)
@@ -84,11 +85,11 @@ func anyName(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"a", "b", "tenure"}).Draw(t, "name")
 }
 
-func (n *nasty) anyAcquire(t *rapid.T) {
+func (n *hostile) anyAcquire(t *rapid.T) {
 	n.acquire(n.name(), anyName(t), rapid.Uint64Range(0, 3).Draw(t, "count"))
 }
 
-func (n *nasty) anyCall(t *rapid.T) {
+func (n *hostile) anyCall(t *rapid.T) {
 	name := anyName(t)
 	switch rapid.IntRange(0, 3).Draw(t, "kind") {
 	case 0:
@@ -110,7 +111,7 @@ func (n *nasty) anyCall(t *rapid.T) {
 	}
 }
 
-func (n *nasty) anyRelease(t *rapid.T) {
+func (n *hostile) anyRelease(t *rapid.T) {
 	var names []string
 	for _, name := range n.leases {
 		names = append(names, name)
@@ -122,7 +123,7 @@ func (n *nasty) anyRelease(t *rapid.T) {
 	}
 }
 
-func (n *nasty) anyCancel(t *rapid.T) {
+func (n *hostile) anyCancel(t *rapid.T) {
 	var names []string
 	for name := range n.calls {
 		names = append(names, name)
@@ -133,8 +134,8 @@ func (n *nasty) anyCancel(t *rapid.T) {
 	}
 }
 
-// anyReq is the id of something that was sent, more often than not.
-func (n *nasty) anyReq(t *rapid.T) uint64 {
+// anyReq returns a req_id, which in most cases belongs to a request that was sent.
+func (n *hostile) anyReq(t *rapid.T) uint64 {
 	return rapid.Uint64Range(0, uint64(len(n.sent)+1)).Draw(t, "req")
 }
 
@@ -151,9 +152,9 @@ func anyStatus(t *rapid.T) Ydb.StatusIds_StatusCode {
 	return rapid.SampledFrom(all).Draw(t, "status")
 }
 
-func (n *nasty) anyGrant(t *rapid.T) { n.granted(n.anyReq(t)) }
+func (n *hostile) anyGrant(t *rapid.T) { n.granted(n.anyReq(t)) }
 
-func (n *nasty) anyAnswer(t *rapid.T) {
+func (n *hostile) anyAnswer(t *rapid.T) {
 	req, code := n.anyReq(t), anyStatus(t)
 	switch rapid.IntRange(0, 4).Draw(t, "kind") {
 	case 0:
@@ -171,7 +172,7 @@ func (n *nasty) anyAnswer(t *rapid.T) {
 	}
 }
 
-func (n *nasty) anyMessage(t *rapid.T) {
+func (n *hostile) anyMessage(t *rapid.T) {
 	switch rapid.IntRange(0, 6).Draw(t, "kind") {
 	case 0:
 		n.failure(anyStatus(t))
@@ -188,7 +189,7 @@ func (n *nasty) anyMessage(t *rapid.T) {
 		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_AcquireSemaphorePending_{}})
 	case 5:
 		n.receive(nil)
-	default: // over a stream that was left, or that never was
+	default: // over an earlier stream, or one that has never existed
 		_, refused := errors.AsType[*session.StatusError](n.over)
 		id := session.StreamID(rapid.Uint64Range(0, uint64(n.stream)+1).Draw(t, "stream"))
 		if id == n.stream {
@@ -199,18 +200,18 @@ func (n *nasty) anyMessage(t *rapid.T) {
 		}}
 		n.do(func(now clock.Instant, fx *session.Effects) { n.core.Received(now, id, m, fx) })
 		_, now := errors.AsType[*session.StatusError](n.over)
-		require.Equal(t, refused, now, "what another stream says ends the session")
+		require.Equal(t, refused, now, "a message from another stream has ended the session")
 	}
 }
 
-func (n *nasty) anyEnd(t *rapid.T) {
+func (n *hostile) anyEnd(t *rapid.T) {
 	n.ended(status.Error(rapid.SampledFrom([]codes.Code{
 		codes.OK, codes.Unavailable, codes.Canceled, codes.Unavailable, codes.PermissionDenied,
 	}).Draw(t, "code"), "cut"))
 }
 
-// check is what holds after anything; C1 to C4 are those of Core.
-func (n *nasty) check() {
+// check checks what must hold after every step. C1, C2 and C4 are the invariants of Core.
+func (n *hostile) check() {
 	requireSpaced(n.t, n.opens) // C4
 	require.Equal(n.t, n.closed, n.wake == 0)
 	if n.over != nil {
@@ -218,7 +219,7 @@ func (n *nasty) check() {
 		require.Empty(n.t, n.calls)
 	}
 	var last uint64
-	for _, m := range n.sent { // C2: req_ids count up, over each stream anew
+	for _, m := range n.sent { // C2: req_ids increase on each stream
 		if m.GetSessionStart() != nil {
 			last = 0
 		}

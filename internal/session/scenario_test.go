@@ -15,7 +15,8 @@ import (
 	"tenure/internal/session"
 )
 
-// TestScenario runs testdata: commands and all that the core says to them. Each file begins with what it shows.
+// TestScenario runs the files of testdata/scenario. Each file starts with a description of what it shows, followed by
+// commands and the core's actions in response. "-" stands for no action.
 func TestScenario(t *testing.T) {
 	t.Parallel()
 	datadriven.Walk(t, "testdata/scenario", func(t *testing.T, path string) {
@@ -25,8 +26,8 @@ func TestScenario(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
 			s.run(t, d)
-			if said := s.said(); said != "" {
-				return said
+			if output := s.output(); output != "" {
+				return output
 			}
 
 			return "-\n"
@@ -36,7 +37,7 @@ func TestScenario(t *testing.T) {
 
 type scenario struct{ *harness }
 
-// run carries out a command. The server's are answer, changed, failure, ended, ping, started and stopped.
+// run executes a command. The commands answer, changed, failure, ended, ping, started and stopped come from the server.
 func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	var name, semaphore string
@@ -47,7 +48,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 		semaphore = d.CmdArgs[1].Key
 	}
 	switch d.Cmd {
-	case "new": // a core that is not attached
+	case "new": // start with a core that is not attached
 		s.harness = newHarness(t, defaults())
 	case "attached":
 		s.harness = attached(t, defaults())
@@ -108,7 +109,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 		by, err := time.ParseDuration(name)
 		require.NoError(t, err)
 		s.advance(by)
-	case "sleep": // the machine does; no timer rings
+	case "sleep": // suspend the machine: time passes and no timer fires
 		by, err := time.ParseDuration(name)
 		require.NoError(t, err)
 		s.now = s.now.Add(by)
@@ -129,7 +130,7 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 	}
 }
 
-// answer is the result of a call, of the last renewal, or of the request #n.
+// answer delivers the result of the named call, of the last renewal, or of request n if the name is #n.
 func (s *scenario) answer(t *testing.T, d *datadriven.TestData, name string) {
 	t.Helper()
 	req := s.reqs[name]
@@ -192,7 +193,7 @@ func (s *scenario) answer(t *testing.T, d *datadriven.TestData, name string) {
 			}
 		}
 	}
-	d.Fatalf(t, "no request %d was sent", req)
+	d.Fatalf(t, "request %d has not been sent", req)
 }
 
 func code(t *testing.T, name string) Ydb.StatusIds_StatusCode {

@@ -5,18 +5,19 @@ import (
 	"fmt"
 )
 
-// believes reports whether the client's user thinks that the session lives: while its machine runs, because nothing
-// has ended it; else by the deadline, which is all that a process has that wakes up.
-func (c *client) believes() bool {
+// considersAlive reports whether the client still treats its session as alive. While its machine runs, it does so until
+// something ends the session. While its machine is suspended, only the deadline counts, because that is the first thing
+// a process checks when it wakes up.
+func (c *client) considersAlive() bool {
 	return !c.over && !c.killed && (!c.asleep || c.local(c.w.now) < c.core.Deadline())
 }
 
-// check is what must hold at every moment:
+// check checks what must hold at every moment:
 //
-//	V1 A lease that is believed in is the session's own at the node, with that count.
-//	V2 What is believed of a semaphore, by all together, is within its limit.
-//	V3 A session whose deadline has not come is alive at the node.
-//	V4 The token of a lease is the order id at the node.
+//	V1 If a client treats a lease as held, its session owns the semaphore at the node, with at least that count.
+//	V2 The counts that all clients together treat as held are within the semaphore's limit.
+//	V3 A session whose deadline has not passed is alive at the node.
+//	V4 The token of a lease is its order id at the node.
 func (w *world) check() {
 	for _, name := range names {
 		w.checkSemaphore(name)
@@ -26,7 +27,7 @@ func (w *world) check() {
 			continue
 		}
 		if c.local(w.now) < c.core.Deadline() && !w.server.alive(c.id) {
-			w.fail("V3: session %d of %v has expired at the node, %v before its deadline", c.id, c,
+			w.fail("V3: session %d of %v has expired at the node %v before its deadline", c.id, c,
 				c.core.Deadline().Sub(c.local(w.now)))
 		}
 	}
@@ -35,30 +36,30 @@ func (w *world) check() {
 func (w *world) checkSemaphore(name string) {
 	free := limits[name]
 	for _, c := range w.clients {
-		if !c.believes() {
+		if !c.considersAlive() {
 			continue
 		}
-		for _, b := range c.beliefs {
+		for _, b := range c.claims {
 			if b.ended || b.lease.Name != name || b.generation != w.server.generation(name) {
 				continue
 			}
 			o, held := w.server.holds(name, c.id)
 			if !held || o.Count < b.count {
-				w.fail("V1: %v (session %d) believes in %d of %q, of which the node knows %+v", c, c.id, b.count, name, o)
+				w.fail("V1: %v (session %d) treats %d of %q as held, but the node has %+v", c, c.id, b.count, name, o)
 			}
 			if t := b.lease.OrderID; t != 0 && t != o.OrderID {
-				w.fail("V4: %v has token %d for order id %d of %q", c, t, o.OrderID, name)
+				w.fail("V4: %v has token %d of %q, but its order id is %d", c, t, name, o.OrderID)
 			}
 			if b.count > free {
-				w.fail("V2: more than %d believed of %q", limits[name], name)
+				w.fail("V2: clients treat more than %d of %q as held", limits[name], name)
 			}
 			free -= b.count
 		}
 	}
 }
 
-// checkSettled is what must hold when everybody has let go, a while after the last fault: nobody was forgotten, and
-// nothing remains for nobody.
+// checkSettled checks what must hold some time after the last fault, when all clients have released their leases: every
+// call has finished, and the node holds nothing that no client wants.
 func (w *world) checkSettled() {
 	if w.server.node == nil {
 		w.fail("the node is down")
@@ -66,10 +67,10 @@ func (w *world) checkSettled() {
 	var err error
 	for _, name := range names {
 		for _, o := range w.server.owners[name] {
-			err = errors.Join(err, fmt.Errorf("session %d owns %d of %q for nobody", o.Session, o.Count, name))
+			err = errors.Join(err, fmt.Errorf("session %d still owns %d of %q", o.Session, o.Count, name))
 		}
 		for _, o := range w.server.waiters[name] {
-			err = errors.Join(err, fmt.Errorf("session %d waits for %d of %q for nobody", o.Session, o.Count, name))
+			err = errors.Join(err, fmt.Errorf("session %d still waits for %d of %q", o.Session, o.Count, name))
 		}
 	}
 	if err != nil {
@@ -80,14 +81,14 @@ func (w *world) checkSettled() {
 			continue
 		}
 		if c.local(w.now) >= c.core.Deadline() {
-			w.fail("%v has no session in a calm world", c)
+			w.fail("%v has lost its session although there are no more faults", c)
 		}
 		for _, call := range c.calls {
 			w.fail("%v: a call of kind %d has not finished", c, call.Kind)
 		}
-		for _, b := range c.beliefs {
+		for _, b := range c.claims {
 			if !b.ended {
-				w.fail("%v still has %q", c, b.lease.Name)
+				w.fail("%v still holds %q", c, b.lease.Name)
 			}
 		}
 	}

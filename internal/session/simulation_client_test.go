@@ -12,7 +12,7 @@ import (
 	"tenure/internal/session"
 )
 
-// client is a core, its clock, its side of the network, and a user who does what comes to mind.
+// client is a core with its clock, its side of the network and a user that makes random calls.
 type client struct {
 	w       *world
 	number  int
@@ -22,36 +22,37 @@ type client struct {
 	epoch   uint64 // of the node that made it
 	streams []*stream
 	opened  uint64
-	opens   []clock.Instant // of the last second
+	opens   []clock.Instant // when streams were opened, within the last second
 	wake    clock.Instant
 	over    bool
 	closed  bool
 	killed  bool
 
-	// The clock: born at the world's instant, it runs by rate millionths, which is within the drift allowed for.
+	// The client's clock starts at the world's instant bornAt and runs at rate millionths of the world's speed, which
+	// is within the drift that the deadline allows for.
 	bornAt clock.Instant
 	rate   int64
 	asleep bool
-	inbox  []func() // what happens to it meanwhile
+	inbox  []func() // events that arrive while it is asleep
 
 	latency time.Duration
-	dark    [2]clock.Instant // until when nothing gets through, by way
+	dark    [2]clock.Instant // by direction: until when nothing gets through
 
-	asks    map[uint64]*ask   // acquires that are not finished, by req_id
-	byName  map[string][]*ask // in order, since there was last none
-	calls   []*session.Call   // neither finished nor cancelled
-	beliefs []*belief
+	attempts map[uint64]*attempt   // unfinished acquires by req_id
+	byName   map[string][]*attempt // acquires by semaphore, oldest first, since none was last outstanding
+	calls    []*session.Call       // calls that have neither finished nor been cancelled
+	claims   []*claim
 }
 
 // ask is an acquire of the user's.
-type ask struct {
+type attempt struct {
 	call       *session.Call
 	message    *pb.SessionRequest_AcquireSemaphore
 	generation uint64 // of the semaphore when the node last granted it
 }
 
-// belief is a lease that the user has, and what it stands for.
-type belief struct {
+// claim is a lease that the user has got and the part of the semaphore that the user treats as held.
+type claim struct {
 	lease      *session.Lease
 	count      uint64
 	generation uint64
@@ -64,10 +65,10 @@ func newClient(w *world) *client {
 	w.born++
 	c := &client{
 		w: w, number: w.born, bornAt: w.now, rate: 990_100 + w.rand.Int64N(19_800),
-		asks: make(map[uint64]*ask), byName: make(map[string][]*ask),
+		attempts: make(map[uint64]*attempt), byName: make(map[string][]*attempt),
 	}
 	timeout := pick(w, w.unit, w.unit, w.unit/2, w.unit*2).Truncate(time.Millisecond)
-	c.latency = time.Duration(w.rand.Int64N(int64(pick(w, 1, timeout/30, timeout/9)))) // there and back: under a quarter
+	c.latency = time.Duration(w.rand.Int64N(int64(pick(w, 1, timeout/30, timeout/9)))) // round trip: under a quarter
 	c.cfg = session.Config{
 		Path: "/node", Key: fmt.Appendf(nil, "%016d", w.born), Timeout: timeout, StartTimeout: timeout,
 		StopTimeout: time.Second, Silence: 10 * time.Second, ReconnectDelay: 50 * time.Millisecond, Seed: w.rand.Uint64(),
@@ -80,12 +81,12 @@ func newClient(w *world) *client {
 	return c
 }
 
-// local returns the client's time at an instant of the world's.
+// local returns the client's time at an instant of the world.
 func (c *client) local(at clock.Instant) clock.Instant {
 	return clock.Instant(time.Minute) + clock.Instant(int64(at-c.bornAt)*c.rate/1_000_000)
 }
 
-// world returns the first instant of the world's at which the client's clock shows the given one.
+// world returns the first instant of the world at which the client's clock has reached the given one.
 func (c *client) world(at clock.Instant) clock.Instant {
 	t := c.bornAt + clock.Instant(int64(at-clock.Instant(time.Minute))*1_000_000/c.rate)
 	for c.local(t) < at {
@@ -95,12 +96,12 @@ func (c *client) world(at clock.Instant) clock.Instant {
 	return t
 }
 
-// margin is how late a timer may ring for a lease to end in time.
+// margin returns how late a timer may fire so that leases still end in time.
 func (c *client) margin() time.Duration {
 	return c.cfg.Timeout - c.cfg.Timeout/100 - session.Believed(c.cfg.Timeout)
 }
 
-// event lets something happen to the client, when it is awake.
+// event runs f for the client, immediately if it is awake and otherwise when it wakes up.
 func (c *client) event(f func()) {
 	switch {
 	case c.killed || c.closed:
@@ -113,7 +114,7 @@ func (c *client) event(f func()) {
 
 func (c *client) received(s *stream, m *pb.SessionResponse) {
 	if m.GetPing() == nil {
-		c.w.log("%v: stream %d: got %v", c, s.id, m)
+		c.w.log("%v: stream %d: received %v", c, s.id, m)
 	}
 	c.do("", func(now clock.Instant, fx *session.Effects) { c.core.Received(now, s.id, m, fx) })
 }
@@ -123,7 +124,7 @@ func (c *client) ended(s *stream, err error) {
 	c.do("", func(now clock.Instant, fx *session.Effects) { c.core.Ended(now, s.id, err, fx) })
 }
 
-// do is what a shell does: it asks the core, and does what that says.
+// do calls the core and performs the actions that it returns, as the goroutines around a core do.
 func (c *client) do(what string, f func(clock.Instant, *session.Effects)) {
 	if what != "" {
 		c.w.log("%v: %s", c, what)
@@ -134,7 +135,7 @@ func (c *client) do(what string, f func(clock.Instant, *session.Effects)) {
 		c.perform(a)
 	}
 	if c.over && len(c.calls) > 0 {
-		c.w.fail("%v: over with calls that have not finished", c)
+		c.w.fail("%v: the session has ended but some calls have not finished", c)
 	}
 	c.plan(fx.Wake)
 }
@@ -180,7 +181,7 @@ func (c *client) perform(a session.Action) {
 		s.drop()
 	case session.Started:
 		if a.Again != (c.id != 0) || a.Again && a.Session != c.id {
-			c.w.fail("%v: attached to session %d (again: %v), was %d", c, a.Session, a.Again, c.id)
+			c.w.fail("%v: attached to session %d (again: %v), but the session was %d", c, a.Session, a.Again, c.id)
 		}
 		if c.id == 0 {
 			c.id, c.epoch = a.Session, c.stream().epoch
@@ -189,17 +190,17 @@ func (c *client) perform(a session.Action) {
 		c.finished(a)
 	case session.EndLease:
 		c.w.log("%v: lease of %q ends: %v", c, a.Lease.Name, a.Cause)
-		for _, b := range c.beliefs {
+		for _, b := range c.claims {
 			if b.lease == a.Lease {
 				b.ended = true
 			}
 		}
 	case session.Over:
 		if c.over {
-			c.w.fail("%v: over twice", c)
+			c.w.fail("%v: the session has ended twice", c)
 		}
-		c.w.log("%v: over: %v", c, a.Cause)
-		c.over, c.beliefs = true, nil
+		c.w.log("%v: session over: %v", c, a.Cause)
+		c.over, c.claims = true, nil
 	case session.Closed:
 		c.gone()
 	}
@@ -211,12 +212,12 @@ func (c *client) of(id session.StreamID) *stream {
 			return s
 		}
 	}
-	c.w.fail("%v: stream %d is not there", c, id)
+	c.w.fail("%v: there is no stream %d", c, id)
 
 	return nil
 }
 
-// stream returns the one that is used now, nil if there is none.
+// stream returns the current stream, or nil if there is none.
 func (c *client) stream() *stream {
 	if len(c.streams) == 0 {
 		return nil
@@ -225,7 +226,7 @@ func (c *client) stream() *stream {
 	return c.streams[len(c.streams)-1]
 }
 
-// mostOpens is how many streams a client may open within a second.
+// mostOpens is the largest number of streams that a client may open within a second.
 const mostOpens = 20
 
 func (c *client) open(id session.StreamID) {
@@ -233,12 +234,12 @@ func (c *client) open(id session.StreamID) {
 	now := c.local(c.w.now)
 	c.opens = append(slices.DeleteFunc(c.opens, func(at clock.Instant) bool { return now.Sub(at) >= time.Second }), now)
 	if len(c.opens) > mostOpens {
-		c.w.fail("%v: %d streams in a second", c, len(c.opens))
+		c.w.fail("%v: %d streams opened within a second", c, len(c.opens))
 	}
 	c.streams = append(c.streams, &stream{w: c.w, c: c, id: id, swallow: make(map[uint64]bool)})
 }
 
-// gone replaces the client, unless the schedule ends.
+// gone replaces the client by a new one, unless the schedule is about to end.
 func (c *client) gone() {
 	c.closed = true
 	c.w.after(c.w.between(0, c.w.unit), func() {
@@ -256,7 +257,7 @@ func (c *client) kill() {
 		return
 	}
 	c.w.log("%v: killed", c)
-	c.killed, c.beliefs = true, nil
+	c.killed, c.claims = true, nil
 	for _, s := range c.streams {
 		s.drop()
 	}
@@ -265,7 +266,7 @@ func (c *client) kill() {
 	c.gone()
 }
 
-// suspend stops the client's machine for a while; its clock runs on.
+// suspend suspends the client's machine for a while. Its clock keeps running.
 func (c *client) suspend(d time.Duration) {
 	if c.asleep {
 		return
@@ -275,7 +276,7 @@ func (c *client) suspend(d time.Duration) {
 	c.w.after(d, c.resume)
 }
 
-// resume wakes it: timers and messages come in any order.
+// resume wakes the machine up. The timer fires somewhere among the events that have arrived in the meantime.
 func (c *client) resume() {
 	if !c.asleep {
 		return
@@ -293,13 +294,13 @@ func (c *client) resume() {
 	c.event(c.ring)
 }
 
-// darken lets nothing through for a while, one way or both.
+// darken blocks the client's network for a while, in one direction or both.
 func (c *client) darken() {
 	until := c.w.now.Add(c.w.between(0, 2*c.cfg.Timeout))
 	ways := 1 + c.w.rand.IntN(3)
 	c.w.log("%v: dark until %v: up %v, down %v", c, until.Sub(clock.Instant(time.Hour)), ways&1 != 0, ways&2 != 0)
 	if s := c.stream(); s != nil && c.w.chance(0.5) {
-		c.w.after(c.w.between(0, c.cfg.Timeout/10), s.end) // the front hears of it early
+		c.w.after(c.w.between(0, c.cfg.Timeout/10), s.end) // the front server notices early
 	}
 	if ways&1 != 0 {
 		c.dark[up] = until
@@ -309,17 +310,17 @@ func (c *client) darken() {
 	}
 }
 
-// granted notes what the node has granted.
+// granted records that the node has granted an acquire.
 func (c *client) granted(req uint64) {
-	if a := c.asks[req]; a != nil {
+	if a := c.attempts[req]; a != nil {
 		a.generation = c.w.server.generation(a.message.GetName())
 	}
 }
 
-// generation numbers a semaphore of one life of the node.
+// generation returns a number that changes when the semaphore or its node is deleted.
 func (s *server) generation(name string) uint64 { return s.epoch<<32 + s.generations[name] }
 
-// holds reports whether the node counts the session among the owners, with that much at least.
+// holds returns the session's ownership of the semaphore at the node, and whether there is one.
 func (s *server) holds(name string, session uint64) (node.Holder, bool) {
 	for _, o := range s.owners[name] {
 		if o.Session == session {

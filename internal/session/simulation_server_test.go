@@ -10,7 +10,7 @@ import (
 	"tenure/internal/node"
 )
 
-// Semaphores of the schedules, and their limits; those that are ephemeral have all the tokens that there are.
+// The semaphores of the schedules, and their limits. The limit of the ephemeral one is the largest possible.
 var (
 	names  = []string{"lock", "pool", "passing"}
 	limits = map[string]uint64{"lock": 1, "pool": 3, "passing": node.Forever}
@@ -18,26 +18,27 @@ var (
 
 const ephemeral = "passing"
 
-// The node's settings, and what it gives sessions on top of their timeouts after a restart with these (N5).
+// The node's settings, and the grace period that it adds to session timeouts after a restart with them (N5).
 var (
 	settings = node.Config{SelfCheckPeriodMillis: 500, SessionGracePeriodMillis: 1_500}
 	grace    = settings.Grace()
 )
 
-// server is the node, its records, and what an onlooker knows of it.
+// server is the node, its records, and what an observer session sees at the node.
 type server struct {
 	w       *world
-	node    *node.Node // nil while it is down, or dropped
+	node    *node.Node // nil while the server is down or the node is dropped
 	exists  bool
 	records map[string][]byte
 	last    node.StreamID
 	wake    clock.Instant
 	streams map[node.StreamID]*stream
-	admin   node.From
+	admin   node.From // the observer session
 
-	// The onlooker's. A generation of a semaphore lasts until it is deleted, or its node dropped; what clients believe
-	// of an earlier one is not held against them, because owners are not told (S3).
-	epoch       uint64 // of the node; it ends with a drop
+	// The fields below record what the observer sees. A generation of a semaphore lasts until the semaphore is deleted
+	// or its node is dropped. Clients may treat leases of an earlier generation as held, because the node does not
+	// notify owners of a deletion (S3).
+	epoch       uint64 // counts how often the node was dropped
 	generations map[string]uint64
 	owners      map[string][]node.Holder
 	waiters     map[string][]node.Holder
@@ -50,7 +51,7 @@ func newServer(w *world) *server {
 	return s
 }
 
-// create makes the node anew.
+// create creates the node, without any records.
 func (s *server) create() {
 	s.exists, s.node, s.admin = true, node.New(), node.From{}
 	s.records = make(map[string][]byte)
@@ -58,7 +59,7 @@ func (s *server) create() {
 	s.prepare()
 }
 
-// prepare attaches the onlooker, and makes the semaphores that are not there.
+// prepare attaches the observer and creates the missing semaphores.
 func (s *server) prepare() {
 	s.last++
 	s.admin.Stream = s.last
@@ -70,8 +71,8 @@ func (s *server) prepare() {
 	}
 }
 
-// apply has the node deal with a request: its changes are durable before anything is said. At times it dies between
-// the two, or before either.
+// apply lets the node process a request. Its changes are durable before its replies are sent. Sometimes the node
+// crashes between the two, or before the changes are durable.
 func (s *server) apply(r node.Request) {
 	if s.node == nil {
 		return
@@ -83,7 +84,7 @@ func (s *server) apply(r node.Request) {
 		s.w.hit.Torn++
 	}
 	if torn && s.w.chance(0.5) {
-		s.crash() // nothing of it has happened
+		s.crash() // before any change is durable
 
 		return
 	}
@@ -136,7 +137,8 @@ func (s *server) plan(wake clock.Instant) {
 	})
 }
 
-// look refreshes what the onlooker knows, and checks that order ids grow: a new owner's is above all before (Q9).
+// look updates what the observer sees. It checks that order ids increase: the order id of a new owner is above those of
+// all earlier owners (Q9).
 func (s *server) look() {
 	for _, name := range names {
 		var fx node.Effects
@@ -156,7 +158,7 @@ func (s *server) look() {
 		for _, o := range d.Owners {
 			known := slices.ContainsFunc(s.owners[name], func(h node.Holder) bool { return h.OrderID == o.OrderID })
 			if !known && o.OrderID <= highest {
-				s.w.fail("order id %d of %q comes after %d", o.OrderID, name, highest)
+				s.w.fail("order id %d of %q has been granted after %d", o.OrderID, name, highest)
 			}
 		}
 		s.owners[name], s.waiters[name] = d.Owners, d.Waiters
@@ -170,7 +172,7 @@ func (s *server) alive(id uint64) bool {
 	return ok
 }
 
-// crash ends the node's process; it comes back with its records.
+// crash kills the server. It comes back with its records after a while.
 func (s *server) crash() {
 	if s.node == nil {
 		return
@@ -203,7 +205,7 @@ func (s *server) crash() {
 	})
 }
 
-// drop removes the node with all that is in it (N3), and makes it again.
+// drop removes the node with its sessions and semaphores (N3), and creates it again after a while.
 func (s *server) drop() {
 	if s.node == nil {
 		return
@@ -218,7 +220,7 @@ func (s *server) drop() {
 	s.w.after(s.w.between(0, s.w.unit), s.create)
 }
 
-// forceDelete removes a semaphore under its owners (S3), and makes it again.
+// forceDelete deletes a semaphore although it has owners (S3), and creates it again after a while.
 func (s *server) forceDelete() {
 	name := pick(s.w, "lock", "pool")
 	s.w.log("server: force delete %q", name)
@@ -228,7 +230,7 @@ func (s *server) forceDelete() {
 	})
 }
 
-// steal attaches to the session of a client, as a stream of its own that comes late would.
+// steal attaches another stream to a client's session, as a delayed stream of the client itself could.
 func (s *server) steal(c *client) {
 	s.last++
 	id := s.last

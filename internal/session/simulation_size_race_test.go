@@ -2,5 +2,6 @@
 
 package session_test
 
-// simulations is lower here: the node checks its invariants too, and a core has no goroutines that could race.
+// simulations is lower with the race detector, because the node then also checks its invariants, and a core has no
+// goroutines that could race.
 const simulations = 200

@@ -2,5 +2,5 @@
 
 package session_test
 
-// simulations is how many schedules TestSimulation runs.
+// simulations is the number of schedules that TestSimulation runs.
 const simulations = 2_000

@@ -13,33 +13,34 @@ import (
 	"tenure/internal/wire"
 )
 
-// Failures of a server that say nothing about the session (C2).
+// passing are the statuses of Failures that do not end the session (docs/protocol.md, C2).
 var passing = []node.Status{
 	node.Unavailable, node.Timeout, node.Aborted, node.Undetermined, node.BadSession, node.PreconditionFailed,
 	400060, // OVERLOADED
 	400030, // INTERNAL_ERROR
 }
 
-// stream is one stream with both its ends and its front, which may stand beside the node or be cut off from it.
+// stream is one stream between a client and the node, with the front server in between. The front server may be cut off
+// from the node.
 type stream struct {
 	w    *world
 	c    *client
 	id   session.StreamID
-	up   pipe // to the front
+	up   pipe // to the front server
 	down pipe // to the client
 
-	node     node.StreamID // 0: has not asked to attach
+	node     node.StreamID // 0: the stream has not asked the node to attach
 	session  uint64
-	epoch    uint64 // of that node
+	epoch    uint64 // of the node at the time of the attach
 	attached bool
-	isolated bool // the front is cut off from the node
-	ended    bool // at the front
-	ping     uint64
-	period   time.Duration
-	swallow  map[uint64]bool // requests that the front has answered in the node's place
+	isolated bool            // the front server is cut off from the node
+	ended    bool            // the stream has ended at the front server
+	ping     uint64          // the ping that the client has not answered; 0: there is none
+	period   time.Duration   // of the pings
+	swallow  map[uint64]bool // requests that the front server has answered in place of the node
 }
 
-// pipe carries messages one way, in order, as long as it is there.
+// pipe carries messages in one direction and in order, until it is dead.
 type pipe struct {
 	dead bool
 	last clock.Instant
@@ -50,7 +51,7 @@ const (
 	down
 )
 
-// carry delivers something over a pipe of the stream.
+// carry calls f when a message that is sent now over the pipe arrives.
 func (s *stream) carry(p *pipe, way int, f func()) {
 	if p.dead {
 		return
@@ -75,10 +76,11 @@ func (s *stream) carry(p *pipe, way int, f func()) {
 	})
 }
 
-// send is the client's: it queues a message for the front.
+// send is called by the client. It sends a message to the front server.
 func (s *stream) send(m *pb.SessionRequest) { s.carry(&s.up, up, func() { s.arrive(m) }) }
 
-// drop is the client's: it leaves the stream, which the front hears of in order, out of order, or never.
+// drop is called by the client to leave the stream. The front server notices after the earlier messages, at some other
+// time, or never.
 func (s *stream) drop() {
 	s.down.dead = true
 	switch x := s.w.rand.Float64(); {
@@ -89,11 +91,11 @@ func (s *stream) drop() {
 		s.w.after(s.w.between(0, s.c.cfg.Timeout), s.end)
 	case x < 0.9:
 		s.up.dead = true
-	default: // the messages arrive, the end does not
+	default: // the messages arrive, but the end of the stream does not
 	}
 }
 
-// cut breaks the stream for both ends, which hear of it each in its own time.
+// cut breaks the stream. Each end notices at a time of its own.
 func (s *stream) cut() {
 	s.w.log("%v: stream %d is cut", s.c, s.id)
 	for _, p := range []*pipe{&s.up, &s.down} {
@@ -113,7 +115,7 @@ func (s *stream) cut() {
 	}
 }
 
-// tellEnd lets the client hear that the stream has ended, behind what is on its way if that still arrives.
+// tellEnd lets the client notice that the stream has ended, after the messages that are under way if they still arrive.
 func (s *stream) tellEnd(err error) {
 	ended := func() { s.c.event(func() { s.c.ended(s, err) }) }
 	if s.down.dead {
@@ -129,7 +131,7 @@ func (s *stream) tell(m *pb.SessionResponse) {
 	s.carry(&s.down, down, func() { s.c.event(func() { s.c.received(s, m) }) })
 }
 
-// arrive is the front's: it takes a message of the client.
+// arrive handles a message from the client at the front server.
 func (s *stream) arrive(m *pb.SessionRequest) {
 	if s.ended {
 		return
@@ -154,7 +156,7 @@ func (s *stream) start(m *pb.SessionRequest_SessionStart) {
 		s.fail(node.NotFound)
 	case server.node == nil:
 		s.w.hit.Down++
-		if s.w.chance(0.8) { // else it gets no answer
+		if s.w.chance(0.8) { // otherwise the client gets no answer
 			s.end()
 			s.tellEnd(status.Error(codes.Unavailable, "connection refused"))
 		}
@@ -167,7 +169,8 @@ func (s *stream) start(m *pb.SessionRequest_SessionStart) {
 	}
 }
 
-// forward hands the node a request. Sometimes a front answers for it, and not for what the node has done.
+// forward passes a request on to the node. Sometimes the front server answers in place of the node, with a status that
+// does not say what the node has done.
 func (s *stream) forward(m *pb.SessionRequest) {
 	if s.isolated || !s.attached {
 		return
@@ -191,7 +194,7 @@ func (s *stream) forward(m *pb.SessionRequest) {
 	s.w.server.apply(wire.Request(node.From{Stream: s.node, Session: s.session}, m))
 }
 
-// reply takes what the node says.
+// reply handles a message from the node at the front server.
 func (s *stream) reply(m node.Message) {
 	if s.isolated || s.ended {
 		return
@@ -231,7 +234,7 @@ func (s *stream) reply(m node.Message) {
 	}
 }
 
-// tick pings (P1, P2).
+// tick sends the next ping, or fails the stream if the last one has not been answered (P1, P2).
 func (s *stream) tick() {
 	if s.ended {
 		return
@@ -247,7 +250,7 @@ func (s *stream) tick() {
 	s.w.after(s.period, s.tick)
 }
 
-// fail ends the stream from the front's side (A2).
+// fail ends the stream at the front server with a Failure (A2).
 func (s *stream) fail(code node.Status) {
 	if s.ended {
 		return
@@ -258,7 +261,7 @@ func (s *stream) fail(code node.Status) {
 	s.end()
 }
 
-// end is the end of the stream at the front: it tells the node, if it can.
+// end ends the stream at the front server, which tells the node if it can.
 func (s *stream) end() {
 	if s.ended {
 		return
@@ -269,7 +272,8 @@ func (s *stream) end() {
 	}
 }
 
-// leave tells the node that the stream has ended (A10). It is an event of its own: the node may just be speaking.
+// leave tells the node that the stream has ended (A10). It does so in a separate event, because the node may be in the
+// middle of sending replies.
 func (s *stream) leave() {
 	at := s.w.server.node
 	s.w.after(0, func() {
@@ -281,19 +285,19 @@ func (s *stream) leave() {
 	})
 }
 
-// cutOff separates the front from the node, which is told that the stream is gone, while the front goes on to answer
-// pings until it notices.
+// cutOff separates the front server from the node. The node learns that the stream has ended, while the front server
+// keeps exchanging pings with the client until it notices.
 func (s *stream) cutOff() {
 	if s.isolated || s.ended {
 		return
 	}
-	s.w.log("%v: stream %d: its front is cut off", s.c, s.id)
+	s.w.log("%v: stream %d: the front server is cut off from the node", s.c, s.id)
 	s.isolated = true
 	s.w.after(s.w.between(0, s.c.cfg.Timeout/2), s.leave)
 	s.w.after(s.w.between(0, 3*s.c.cfg.Timeout), func() { s.fail(node.Unavailable) })
 }
 
-// orphan is a stream whose node is gone.
+// orphan ends a stream whose node has crashed.
 func (s *stream) orphan() {
 	switch x := s.w.rand.Float64(); {
 	case x < 0.4:
@@ -301,7 +305,7 @@ func (s *stream) orphan() {
 		s.tellEnd(status.Error(codes.Unavailable, "connection reset"))
 	case x < 0.7:
 		s.fail(node.Unavailable)
-	default: // a front that lives on
+	default: // the front server survives the node
 		s.isolated = true
 		s.w.after(s.w.between(0, 3*s.c.cfg.Timeout), func() { s.fail(node.Unavailable) })
 	}

@@ -10,15 +10,17 @@ import (
 )
 
 var (
-	simSeed  = flag.Uint64("sim.seed", 0, "run this schedule of TestSimulation only; 0: -sim.runs of them")
-	simRuns  = flag.Uint64("sim.runs", simulations, "how many schedules TestSimulation runs")
-	simFirst = flag.Uint64("sim.first", 1, "the seed of the first")
-	simTrace = flag.Bool("sim.trace", false, "print what happens in the schedule of -sim.seed")
+	simSeed  = flag.Uint64("sim.seed", 0, "run only the TestSimulation schedule with this seed; 0: run -sim.runs schedules")
+	simRuns  = flag.Uint64("sim.runs", simulations, "number of schedules that TestSimulation runs")
+	simFirst = flag.Uint64("sim.first", 1, "seed of the first schedule")
+	simTrace = flag.Bool("sim.trace", false, "print the events of the schedule of -sim.seed")
 )
 
-// TestSimulation runs clients, a node, its fronts and the network between them in one goroutine, each schedule from a
-// seed, and checks after every event that nobody believes in what the node has given away (see world.check). A longer
-// run: go test ./internal/session -run TestSimulation -timeout 0 -sim.runs 1000000 -sim.first 100000.
+// TestSimulation runs clients, a node, its front servers and the network between them in one goroutine. A seed
+// determines each schedule. After every event the test checks that no client treats a lease as held that the node has
+// granted to another one (see world.check). To run more schedules:
+//
+//	go test ./internal/session -run TestSimulation -timeout 0 -sim.runs 1000000 -sim.first 100000
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	if *simSeed != 0 {
@@ -39,14 +41,14 @@ func TestSimulation(t *testing.T) {
 		runs = min(runs, 200)
 	}
 	hits := make([]faults, shards)
-	t.Cleanup(func() { // when all shards have ended
+	t.Cleanup(func() { // after all shards
 		var all faults
 		for _, h := range hits {
 			all.add(h)
 		}
 		t.Logf("%d schedules: %+v", runs, all)
 		if runs >= 100 && !t.Failed() {
-			require.NoError(t, all.missing(), "a fault that never strikes shows nothing")
+			require.NoError(t, all.missing(), "every fault must happen at least once")
 		}
 	})
 	for shard := range uint64(shards) {
@@ -62,7 +64,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestSimulation_Replays shows that a seed is a whole schedule.
+// TestSimulation_Replays shows that a seed determines the whole schedule.
 func TestSimulation_Replays(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {

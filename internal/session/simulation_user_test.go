@@ -15,7 +15,7 @@ import (
 
 func (c *client) pause() time.Duration { return c.w.between(0, c.cfg.Timeout/3) }
 
-// think does one thing, and plans the next. In a calm world it only lets go.
+// think makes one random call and plans the next one. Once there are no more faults, it only releases leases.
 func (c *client) think() {
 	if c.killed || c.closed || c.over {
 		return
@@ -53,30 +53,30 @@ func (c *client) acquire(name string) {
 		m.Count = pick[uint64](c.w, 1, 2, node.Forever, node.Forever)
 	}
 	if name == ephemeral && c.w.chance(0.05) {
-		m.Ephemeral = false // a mistake: refused, whether it exists or not
+		m.Ephemeral = false // a mistake, which the node refuses whether or not the semaphore exists
 	}
-	a := &ask{call: session.NewAcquire(m), message: m}
+	a := &attempt{call: session.NewAcquire(m), message: m}
 	a.call.Owner = a
-	if !slices.ContainsFunc(c.byName[name], func(a *ask) bool { return slices.Contains(c.calls, a.call) }) {
+	if !slices.ContainsFunc(c.byName[name], func(a *attempt) bool { return slices.Contains(c.calls, a.call) }) {
 		c.byName[name] = nil
 	}
 	c.byName[name] = append(c.byName[name], a)
-	for _, b := range c.beliefs {
+	for _, b := range c.claims {
 		if b.lease.Name == name && !b.ended {
-			b.count = min(b.count, m.GetCount()) // from now on the user makes do with that (Q6)
+			b.count = min(b.count, m.GetCount()) // from now on the user relies on no more than this (Q6)
 		}
 	}
 	c.calls = append(c.calls, a.call)
 	c.do(fmt.Sprintf("acquires %d of %q within %d", m.GetCount(), name, int64(m.GetTimeoutMillis())),
 		func(now clock.Instant, fx *session.Effects) {
 			c.core.Begin(now, a.call, fx)
-			c.asks[m.GetReqId()] = a
+			c.attempts[m.GetReqId()] = a
 		})
 }
 
 func (c *client) releaseOne() {
-	var held []*belief
-	for _, b := range c.beliefs {
+	var held []*claim
+	for _, b := range c.claims {
 		if !b.ended {
 			held = append(held, b)
 		}
@@ -105,7 +105,7 @@ func (c *client) update(name string) {
 	}))
 }
 
-// cancelOne is a context that ends.
+// cancelOne cancels a call, as the end of its context would.
 func (c *client) cancelOne() {
 	var live []*session.Call
 	for _, call := range c.calls {
@@ -118,11 +118,11 @@ func (c *client) cancelOne() {
 	}
 	call := pick(c.w, live...)
 	what := fmt.Sprintf("cancels a call of kind %d", call.Kind)
-	if a, ok := call.Owner.(*ask); ok {
+	if a, ok := call.Owner.(*attempt); ok {
 		what = fmt.Sprintf("cancels the acquire %d of %q", a.message.GetReqId(), a.message.GetName())
 	}
 	c.do(what, func(now clock.Instant, fx *session.Effects) { c.core.Cancel(now, call, fx) })
-	c.forget(call) // it may have finished at that moment
+	c.forget(call) // it may just have finished
 }
 
 func (c *client) forget(call *session.Call) {
@@ -131,27 +131,27 @@ func (c *client) forget(call *session.Call) {
 
 func (c *client) finished(f session.Finished) {
 	if !slices.Contains(c.calls, f.Call) {
-		c.w.fail("%v: a call finishes twice, or after its cancel", c)
+		c.w.fail("%v: a call has finished twice, or after it was cancelled", c)
 	}
 	c.forget(f.Call)
-	a, ok := f.Call.Owner.(*ask)
+	a, ok := f.Call.Owner.(*attempt)
 	if !ok {
 		return
 	}
-	delete(c.asks, a.message.GetReqId())
+	delete(c.attempts, a.message.GetReqId())
 	c.w.log("%v: the acquire %d of %q ends: %v", c, a.message.GetReqId(), a.message.GetName(), f.Err)
 	switch {
 	case f.Err != nil && f.Lease != nil:
-		c.w.fail("%v: an error and a lease", c)
+		c.w.fail("%v: an acquire has returned both an error and a lease", c)
 	case f.Err == nil:
 		c.hold(a, f.Lease)
 	case c.w.calm && !c.over && errors.Is(f.Err, session.ErrOver):
-		c.w.fail("%v: a call ends with %v", c, f.Err)
+		c.w.fail("%v: a call has ended with %v although there are no more faults", c, f.Err)
 	}
 }
 
-// hold notes a lease: its count is that of the acquire, or of a later one that is to shrink it.
-func (c *client) hold(a *ask, l *session.Lease) {
+// hold records a lease. Its count is that of the acquire, or less if the user has since asked to reduce it.
+func (c *client) hold(a *attempt, l *session.Lease) {
 	count := a.message.GetCount()
 	later := false
 	for _, x := range c.byName[l.Name] {
@@ -159,19 +159,19 @@ func (c *client) hold(a *ask, l *session.Lease) {
 			count = min(count, x.message.GetCount())
 		}
 	}
-	for _, b := range c.beliefs {
+	for _, b := range c.claims {
 		if b.lease == l {
 			if b.ended {
-				c.w.fail("%v: the lease of %q that is given has ended", c, l.Name)
+				c.w.fail("%v: an acquire has returned a lease of %q that has ended", c, l.Name)
 			}
 			b.count = min(b.count, count)
-			if l.OrderID == 0 { // else it stays what it was, until a renewal finds another order id
+			if l.OrderID == 0 { // otherwise the generation stays until a renewal finds another order id
 				b.generation = a.generation
 			}
 
 			return
 		}
 	}
-	c.beliefs = slices.DeleteFunc(c.beliefs, func(b *belief) bool { return b.ended })
-	c.beliefs = append(c.beliefs, &belief{lease: l, count: count, generation: a.generation})
+	c.claims = slices.DeleteFunc(c.claims, func(b *claim) bool { return b.ended })
+	c.claims = append(c.claims, &claim{lease: l, count: count, generation: a.generation})
 }

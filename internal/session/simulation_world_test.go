@@ -13,25 +13,25 @@ import (
 	"tenure/internal/clock"
 )
 
-// world is one schedule: everything that happens in it follows from the seed.
+// world is one schedule. Everything that happens in it follows from the seed.
 type world struct {
 	seed    uint64
 	rand    *rand.Rand
-	now     clock.Instant // of the node's clock, which is the world's
+	now     clock.Instant // by the node's clock, which is also the world's
 	events  events
-	counter uint64 // orders events of one instant
+	counter uint64 // orders events of the same instant
 	trace   io.Writer
 
 	unit    time.Duration // the usual session timeout
 	server  *server
-	clients []*client // the ones in use; replaced when over or killed
-	born    int
-	calm    bool   // no faults any more, and users let go of what they have
-	hit     faults // how often they struck
-	odds    faults // how likely each is, in this schedule
+	clients []*client // a client that has been closed or killed is replaced
+	born    int       // number of clients so far
+	calm    bool      // there are no more faults, and users only release their leases
+	hit     faults    // how often each fault has happened
+	odds    faults    // how likely each fault is in this schedule
 }
 
-// faults counts, or weighs, what goes wrong.
+// faults is a counter or a weight for each kind of fault.
 type faults struct {
 	Cut, Dark, CutOff, Suspend, Kill, Crash, Torn, Drop, ForceDelete, Steal, Fail, FrontAnswers, Slow, Down int
 }
@@ -59,16 +59,16 @@ func (f *faults) missing() (err error) {
 	return err
 }
 
-// mostEvents is far more than a schedule has.
+// mostEvents is far more than a schedule needs.
 const mostEvents = 1_000_000
 
-// broken is how a check ends the schedule.
+// broken is the panic value with which a failed check ends the schedule.
 type broken string
 
 func newWorld(seed uint64) *world {
 	w := &world{seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), now: clock.Instant(time.Hour)}
 	w.unit = pick(w, 200*time.Millisecond, time.Second, 2*time.Second, 5*time.Second)
-	w.odds.each(func(_ string, n *int) { // a schedule with all faults at once shows less than many with a few each
+	w.odds.each(func(_ string, n *int) { // many schedules with a few faults each find more than one with all faults
 		if w.chance(0.4) {
 			*n = 1 + w.rand.IntN(4)
 		}
@@ -78,7 +78,7 @@ func newWorld(seed uint64) *world {
 	return w
 }
 
-// run returns what was broken, or nil.
+// run runs the schedule and returns the first failed check, or nil.
 func (w *world) run() (err error) {
 	defer func() {
 		switch r := recover().(type) {
@@ -103,8 +103,8 @@ func (w *world) run() (err error) {
 	return nil
 }
 
-// settled is how long after the last fault nothing may be left of it: sessions of dead clients have timed out, after
-// that of a server that has just come back; and everybody had a turn.
+// settled returns how long after the last fault its effects may last. By then the server is back, sessions of dead
+// clients have timed out and every waiter has had its turn.
 func (w *world) settled() time.Duration { return 8*w.unit + grace + 2*time.Second }
 
 func (w *world) until(end clock.Instant) {
@@ -114,7 +114,7 @@ func (w *world) until(end clock.Instant) {
 		e.do()
 		w.check()
 		if w.counter > mostEvents {
-			w.fail("%d events: something goes round and round", w.counter)
+			w.fail("%d events: the schedule does not come to an end", w.counter)
 		}
 	}
 	w.now = end
@@ -137,7 +137,7 @@ func (w *world) log(format string, args ...any) {
 
 func (w *world) chance(p float64) bool { return w.rand.Float64() < p }
 
-// between draws a duration; often a short one, for those are where edges are.
+// between draws a duration from the range. It often draws one close to low, where the edge cases are.
 func (w *world) between(low, high time.Duration) time.Duration {
 	if w.chance(0.3) {
 		high = low + (high-low)/20
@@ -148,7 +148,7 @@ func (w *world) between(low, high time.Duration) time.Duration {
 
 func pick[T any](w *world, of ...T) T { return of[w.rand.IntN(len(of))] }
 
-// fault strikes once and plans the next.
+// fault causes one fault and plans the next one.
 func (w *world) fault() {
 	if w.calm {
 		return
@@ -251,7 +251,7 @@ func (h *events) Pop() any {
 	return e
 }
 
-// recorder is the fingerprint of a trace.
+// recorder computes a fingerprint of a trace.
 type recorder struct {
 	lines int
 	sum   uint64
