@@ -12,9 +12,9 @@ import (
 	"tenure/server"
 )
 
-// Of all the processes that run this, one at a time backs up; the others wait for it.
+// Only one of the processes that run this program backs up at a time. The others wait.
 func ExampleRun() {
-	dsn, stop := serve() // grpc://localhost:2136/local is that of "tenure serve"
+	dsn, stop := serve() // "tenure serve" has grpc://localhost:2136/local
 	defer stop()
 
 	ctx := context.Background()
@@ -29,7 +29,7 @@ func ExampleRun() {
 	err = lock.Run(ctx, tenure.New(db), "/local/test", "backup", func(ctx context.Context) error {
 		for _, table := range []string{"users", "orders"} {
 			if ctx.Err() != nil {
-				return context.Cause(ctx) // the lock is lost, or the program is to stop
+				return context.Cause(ctx) // the lock is lost, or the program shuts down
 			}
 			fmt.Println("backing up", table)
 		}
@@ -43,7 +43,7 @@ func ExampleRun() {
 	// result: <nil>
 }
 
-// An observer follows the lock, for logs or metrics.
+// An observer receives the events of a lock, for example to log them.
 func ExampleWithObserver() {
 	dsn, stop := serve()
 	defer stop()
@@ -68,7 +68,9 @@ func ExampleWithObserver() {
 		case lock.Released:
 			fmt.Println("released")
 		case lock.Retry:
-			fmt.Println("trying again after", e.After, "since", e.Err)
+			fmt.Println("trying again in", e.After, "because:", e.Err)
+		case lock.NoSession:
+			fmt.Println("no session after", e.For, "because:", e.Err)
 		}
 	}
 	work := func(context.Context) error {
@@ -86,8 +88,9 @@ func ExampleWithObserver() {
 	// released
 }
 
-// What is written to can refuse a holder that is late, if it is given the token of the lock.
-func ExampleLease() {
+// Each holder has a greater token than the holders before it. A storage that receives the token with every write can
+// reject the writes of a holder that has lost the lock without noticing yet.
+func ExampleToken() {
 	dsn, stop := serve()
 	defer stop()
 
@@ -101,10 +104,13 @@ func ExampleLease() {
 	defer func() { _ = db.Close(ctx) }()
 
 	work := func(ctx context.Context) error {
-		token, err := lock.Lease(ctx).(*tenure.Lease).Token(ctx)
+		token, err := lock.Token(ctx)
+		if err != nil {
+			return err
+		}
 		fmt.Println("token:", token)
 
-		return err
+		return nil
 	}
 	for range 2 {
 		if err := lock.Run(ctx, tenure.New(db), "/local/test", "backup", work); err != nil {
@@ -116,7 +122,7 @@ func ExampleLease() {
 	// token: 2
 }
 
-// serve starts a server in memory.
+// serve starts a server that keeps its data in memory.
 func serve() (dsn string, stop func()) {
 	s, err := server.New()
 	if err != nil {

@@ -107,7 +107,7 @@ func TestRun_GraceAheadOfTheLoss(t *testing.T) {
 		require.Equal(t, "waiting acquired lost", r.story(), "said at once, though work goes on")
 		require.Len(t, r.ended, 1)
 		require.ErrorIs(t, r.ended[0], lock.ErrLost)
-		require.EqualError(t, r.ended[0], "lease lost: no answer from the server, and others can have it in 2s")
+		require.EqualError(t, r.ended[0], "lease lost: the server does not answer, and the lease may be granted to someone else in 2s")
 		require.NotZero(t, service.Owner(path, name))
 
 		service.last(timeout) // too late
@@ -208,8 +208,8 @@ func TestRun_GraceNeedsLeasesThatTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		r := start(t, service, 0, lock.WithGrace(grace))
-		require.EqualError(t, <-r.done, `lock "lock": a grace needs leases that tell how long they last, and those of `+
-			`this client do not: use the client of package tenure`)
+		require.EqualError(t, <-r.done, `lock "lock": a grace needs leases that report their remaining time, and `+
+			`those of this client do not: use the client of package tenure`)
 		require.Zero(t, r.working())
 		require.Equal(t, "waiting acquired released", r.story())
 		require.Zero(t, service.Owner(path, name))

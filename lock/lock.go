@@ -9,35 +9,41 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure/internal/limit"
 	"tenure/internal/term"
 )
 
-// ErrLost is wrapped by the cause of the context of work whose lock was lost: its session has ended, or could not be
-// kept alive. See [context.Cause].
+// ErrLost is wrapped by the cause ([context.Cause]) of the end of work's context if the lock was lost: its session has
+// ended, or could not be kept alive.
 var ErrLost = term.ErrLost
 
-// Lease returns the lease that the work with this context is done under, for its fencing token, its session and what
-// else the client's leases tell; nil if ctx is not one that [Run] gave to work. Run gives it back: the caller must not.
+// Lease returns the lease under which the work with this context runs. It returns nil if ctx is not, and does not derive
+// from, a context that [Run] passed to work. Run releases the lease: the caller must not.
 func Lease(ctx context.Context) coordination.Lease { return term.Lease(ctx) }
 
-// Run calls work while it holds the lock: the ephemeral semaphore of this name on the coordination node at path, taken
-// as a whole. The node is created if it is missing. Until the lock is held, Run waits; there is no limit but ctx.
+// Token returns the fencing token of the lock that the work with this context holds. Each holder's token is greater than
+// those of all earlier holders. The first call may ask the server.
 //
-// The context of work is ctx, ended also when the lock is lost. Then Run waits for work to return, whatever that
-// returns, and begins anew: it opens a new session, waits for the lock and calls work again. When work returns and the
-// lock is still held, Run gives the lock back and returns what work returned. So work may run several times, never
-// twice at once, and its last run was under the lock from beginning to end. [Lease] tells work more about the lock that
-// it has, and [WithGrace] lets its context end some time ahead of the loss.
+// Token returns an error if ctx is not, and does not derive from, a context that [Run] passed to work, if the lock is
+// lost, or if ctx ends before the server has answered.
+func Token(ctx context.Context) (uint64, error) { return term.Token(ctx) }
+
+// Run calls work while it holds the lock, and returns what work returns. The lock is the ephemeral semaphore with this
+// name on the coordination node at path, which Run creates if it is missing. Run waits for the lock until ctx ends.
 //
-// When ctx ends while work runs, Run waits for work to return and gives the lock back, so that the next in the queue
-// has it at once; its result is that of work even so. When ctx ends at any other time, Run returns the cause of that
-// ([context.Cause]).
+// The context of work derives from ctx and also ends when the lock is lost. Run then waits for work to return, ignores
+// its result, and starts over: it opens a new session, waits for the lock and calls work again. So work may run several
+// times, but never concurrently, and its last run held the lock from beginning to end. Work can get at the lock with
+// [Token] and [Lease]. With [WithGrace], its context ends some time before the lock can be granted to anyone else.
 //
-// What can pass is tried again, after a pause that grows to some seconds: no connection, an overloaded server, a
-// session that does not start. What cannot is returned at once: wrong arguments, missing rights, a path that is no
-// node, a semaphore of this name that is not ephemeral. The errors of the client can be read with [errors.As].
+// If ctx ends while work runs, Run waits for work to return, releases the lock, so that the next waiter gets it
+// immediately, and returns what work returned. If ctx ends at any other time, Run returns its cause ([context.Cause]).
 //
-// If work panics, the lock is given back and the panic goes on.
+// Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is overloaded,
+// or the session does not start. It returns permanent errors immediately: invalid arguments, missing rights, a path that
+// is not a node, a persistent semaphore with this name. Use [errors.As] to get at the client's errors.
+//
+// If work panics, Run releases the lock and the panic propagates.
 func Run(
 	ctx context.Context, client coordination.Client, path, semaphore string,
 	work func(ctx context.Context) error, opts ...Option,
@@ -48,9 +54,11 @@ func Run(
 		work:      work,
 	}
 	for _, opt := range opts {
-		opt(&l.config)
+		if opt != nil {
+			opt(&l.config)
+		}
 	}
-	if err := l.check(); err != nil {
+	if err := l.check(ctx); err != nil {
 		return fmt.Errorf("lock %q: %w", semaphore, err)
 	}
 
@@ -62,50 +70,51 @@ func Run(
 	return l.result
 }
 
-// A locker is one call of Run. All is done on the goroutine of the caller.
+// A locker is one call of Run. It works on the goroutine of the caller.
 type locker struct {
 	config
 
 	semaphore string
 	work      func(context.Context) error
 	opener    *term.Opener
-	result    error // of work that has returned under the lock
+	result    error // what work returned under the lock
 }
 
-func (l *locker) check() error {
+func (l *locker) check(ctx context.Context) error {
+	if ctx == nil {
+		return errors.New("the context is nil")
+	}
 	if l.work == nil {
 		return errors.New("the work is nil")
 	}
 	if err := term.CheckName(l.semaphore); err != nil {
 		return err
 	}
-	if err := term.CheckData(l.data); err != nil {
-		return err
-	}
 
-	timeout := cmp.Or(l.term.Timeout, term.DefaultTimeout)
+	timeout := cmp.Or(l.term.Timeout, limit.DefaultTimeout)
 	if l.grace < 0 || l.grace > timeout/graceShare {
-		return fmt.Errorf("grace %v is not within 0 and a third of the timeout, which is %v", l.grace, timeout)
+		return fmt.Errorf("the grace %v is out of range: it must be between 0 and a third of the timeout, which is %v",
+			l.grace, timeout)
 	}
 
 	return l.term.Check()
 }
 
-// once opens a session, waits for the lock and works. It returns nil if work has returned under the lock.
+// once opens a session, waits for the lock and calls work. It returns nil if work has returned under the lock.
 func (l *locker) once(ctx context.Context) (err error) {
 	t, err := l.opener.Open(ctx)
 	if err != nil {
 		return err
 	}
 	var held coordination.Lease
-	defer func() { l.part(ctx, t, held) }() // also if work does not return but panics
+	defer func() { l.part(ctx, t, held) }() // also if work panics
 
 	l.observe(Waiting{Session: t.SessionID()})
-	lease, err := t.Acquire(ctx, l.semaphore, l.data)
+	lease, err := t.Acquire(ctx, l.semaphore)
 	if err != nil {
 		return err
 	}
-	if ctx.Err() != nil { // the grant has crossed the end of ctx
+	if ctx.Err() != nil { // the server granted the lock when ctx was about to end
 		held = lease
 
 		return context.Cause(ctx)
@@ -132,20 +141,21 @@ func (l *locker) once(ctx context.Context) (err error) {
 	return nil
 }
 
-// under returns the context for work, and what is to be called when that has returned; see term.Under.
+// under returns the context for work, and a function to call when work has returned. See term.Under.
 func (l *locker) under(
 	ctx context.Context, lease coordination.Lease,
 ) (work context.Context, end func() (held bool), err error) {
+	grant := &term.Grant{Lease: lease, Name: l.semaphore}
 	observe := func(cause error) { l.observe(Lost{Cause: cause}) }
 	if l.grace > 0 {
-		return term.UnderWithGrace(ctx, lease, l.grace, observe)
+		return term.UnderWithGrace(ctx, grant, l.grace, observe)
 	}
-	work, end = term.Under(ctx, lease, observe)
+	work, end = term.Under(ctx, grant, observe)
 
 	return work, end, nil
 }
 
-// part gives the lease back, if one is held, and closes the session, in the time of one farewell.
+// part releases the lease, if there is one, and closes the session, within the time limit of one farewell.
 func (l *locker) part(ctx context.Context, t *term.Term, held coordination.Lease) {
 	farewell, cancel := term.Farewell(ctx)
 	defer cancel()

@@ -418,7 +418,7 @@ func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
 		},
 		{
 			name: "no node, and none to be created", opts: []lock.Option{lock.WithoutCreate()},
-			want: `node "/local/test" does not exist: create it, or allow it to be created: SCHEME_ERROR (Path not found)`,
+			want: `node "/local/test" does not exist: create it first, or allow it to be created`,
 		},
 		{
 			name: "refused", call: "AcquireSemaphore", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
@@ -462,7 +462,7 @@ func TestRun_SemaphoreOfAnotherKind(t *testing.T) {
 			second := start(t, service, 0)
 			err := <-second.done
 			require.ErrorContains(t, err, `acquire semaphore "lock" on node "/local/test": `)
-			require.ErrorContains(t, err, "it is a persistent semaphore, and an ephemeral one is wanted")
+			require.ErrorContains(t, err, "a persistent semaphore with this name already exists, and an ephemeral one is needed")
 			if reveal {
 				require.ErrorContains(t, err, "PRECONDITION_FAILED (Semaphore ephemeral mode mismatch)")
 				_, ok := errors.AsType[*coordtest.StatusError](err)
@@ -545,30 +545,30 @@ func TestRun_Arguments(t *testing.T) {
 		want                  string
 	}{
 		{"no work", path, name, nil, nil, `lock "lock": the work is nil`},
-		{"no name", path, "", work, nil, `lock "": semaphore name is empty`},
-		{"relative path", "test", name, work, nil, `lock "lock": node path "test" is not absolute: ` +
-			`begin it with the database, e.g. /local/tenure`},
+		{"no name", path, "", work, nil, `lock "": the semaphore name is empty`},
+		{"relative path", "test", name, work, nil, `lock "lock": the node path "test" is not absolute: ` +
+			`it must begin with the database, e.g. /local/tenure`},
 		{
 			"short timeout", path, name, work, lock.WithTimeout(time.Millisecond),
-			`lock "lock": timeout 1ms is not within 100ms and 30m0s`,
+			`lock "lock": the timeout 1ms is out of range: it must be between 100ms and 30m0s`,
 		},
 		{
 			"long timeout", path, name, work, lock.WithTimeout(time.Hour),
-			`lock "lock": timeout 1h0m0s is not within 100ms and 30m0s`,
+			`lock "lock": the timeout 1h0m0s is out of range: it must be between 100ms and 30m0s`,
 		},
 		{
 			"long description", path, name, work, lock.WithDescription(long),
-			`lock "lock": description of 1048577 bytes is over 1024`,
+			`lock "lock": the description has 1048577 bytes: the limit is 1024`,
 		},
 		{
 			"negative grace", path, name, work, lock.WithGrace(-1),
-			`lock "lock": grace -1ns is not within 0 and a third of the timeout, which is 10s`,
+			`lock "lock": the grace -1ns is out of range: it must be between 0 and a third of the timeout, which is 10s`,
 		},
 		{
 			"long grace", path, name, work, lock.WithGrace(timeout/3 + 1),
-			`lock "lock": grace 3.333333334s is not within 0 and a third of the timeout, which is 10s`,
+			`lock "lock": the grace 3.333333334s is out of range: it must be between 0 and a third of the timeout, which is 10s`,
 		},
-		{"long data", path, name, work, lock.WithData([]byte(long)), `lock "lock": data of 1048577 bytes are over 1048576`},
+		{"long data", path, name, work, lock.WithData([]byte(long)), `lock "lock": the data has 1048577 bytes: the limit is 1048576`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -581,7 +581,6 @@ func TestRun_Arguments(t *testing.T) {
 			require.Zero(t, service.Calls("DescribeNode"))
 		})
 	}
-	require.EqualError(t, lock.Run(t.Context(), nil, path, name, work), `lock "lock": the coordination client is nil`)
 }
 
 // failing returns a fault of one method.

@@ -13,10 +13,9 @@ import (
 	"tenure/workers"
 )
 
-// Each of the processes that run this serves up to four of the queues; together they serve all, each queue in one
-// process.
+// Each process that runs this program serves up to four of the queues, and each queue is served by one process at a time.
 func ExampleRun() {
-	dsn, shutdown := serve() // grpc://localhost:2136/local is that of "tenure serve"
+	dsn, shutdown := serve() // "tenure serve" has grpc://localhost:2136/local
 	defer shutdown()
 
 	ctx, stop := context.WithCancel(context.Background())
@@ -32,24 +31,28 @@ func ExampleRun() {
 	queues := []string{"mail", "push", "sms"}
 	var started sync.WaitGroup
 	started.Add(len(queues))
-	go func() { started.Wait(); stop() }() // in a program, an interrupt stops it
+	go func() { started.Wait(); stop() }() // a real program stops at an interrupt
 
 	err = workers.Run(ctx, tenure.New(db), "/local/test", queues, 4, func(ctx context.Context, queue string) error {
-		fmt.Println("serving", queue)
+		token, err := workers.Token(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Println("serving", queue, "with a token:", token > 0)
 		started.Done()
-		<-ctx.Done() // the queue is lost, or the program is to stop
+		<-ctx.Done() // the queue is lost, or the program shuts down
 
 		return nil
 	})
 	fmt.Println("result:", err)
 	// Unordered output:
-	// serving mail
-	// serving push
-	// serving sms
+	// serving mail with a token: true
+	// serving push with a token: true
+	// serving sms with a token: true
 	// result: context canceled
 }
 
-// serve starts a server in memory.
+// serve starts a server that keeps its data in memory.
 func serve() (dsn string, stop func()) {
 	s, err := server.New()
 	if err != nil {

@@ -87,7 +87,7 @@ func (s *shift) perform() {
 			ctx, cancel := context.WithCancel(s.calls)
 			job.leave = cancel
 			go func() {
-				lease, err := s.term.Acquire(ctx, name, s.data)
+				lease, err := s.term.Acquire(ctx, name)
 				s.reports <- report{step: step, lease: lease, err: err}
 			}()
 		case leave:
@@ -113,7 +113,7 @@ func (s *shift) perform() {
 // serve runs a task's function under its lease.
 func (s *shift) serve(step step, lease coordination.Lease) {
 	done := report{step: step}
-	ctx, end := term.Under(s.tasks, lease, func(error) {})
+	ctx, end := term.Under(s.tasks, &term.Grant{Lease: lease, Name: s.names[step.task]}, func(error) {})
 	defer func() { // also when the function ends its goroutine
 		done.held = end()
 		s.reports <- done

@@ -11,31 +11,42 @@ import (
 	"tenure/internal/term"
 )
 
-// ErrLost is wrapped by the cause of the context of a task whose lease was lost: the session of the worker has ended,
-// or could not be kept alive. See [context.Cause].
+// ErrLost is wrapped by the cause ([context.Cause]) of the end of a task's context if the task was lost: the worker's
+// session has ended, or could not be kept alive.
 var ErrLost = term.ErrLost
 
-// Run is one worker: it runs up to capacity of the tasks, each while it holds the ephemeral semaphore of the task's
-// name on the coordination node at path. The node is created if it is missing. Tasks need at least one name, none
-// twice; capacity is 1 or more.
+// Lease returns the lease of the task that runs with this context. It returns nil if ctx is not, and does not derive
+// from, a context that [Run] passed to work. Run releases the lease: the caller must not.
+func Lease(ctx context.Context) coordination.Lease { return term.Lease(ctx) }
+
+// Token returns the fencing token of the task that runs with this context. The token of each of a task's owners is
+// greater than those of all its earlier owners. The first call may ask the server.
 //
-// The worker asks for all tasks at once and takes the first that it gets. When capacity of them run, it gives the
-// surplus back and leaves the queues; as soon as there is room again, it asks for all that it does not have. So a task
-// that is free goes at once to a worker with room.
+// Token returns an error if ctx is not, and does not derive from, a context that [Run] passed to work, if the task is
+// lost, or if ctx ends before the server has answered.
+func Token(ctx context.Context) (uint64, error) { return term.Token(ctx) }
+
+// Run is one worker. It runs up to capacity of the tasks, each while it holds the ephemeral semaphore with the task's
+// name on the coordination node at path, which Run creates if it is missing. There must be at least one task, and each
+// name must be unique. The capacity must be at least 1.
 //
-// For each task that it gets, it calls work, on a goroutine of its own, with the task's name. The context of work is
-// ctx, ended also when the task's lease is lost. When work returns, whatever it returns, the task is given back, and
-// the worker goes on: tasks are meant to run for ever, so one that returns may be run again by anybody, and by this
-// worker after a rest, of a second at first and up to a minute if that happens time and again. See [Ended] for its
-// error.
+// The worker waits for all tasks at the same time and takes the first ones that it gets. When it runs capacity of them,
+// it stops waiting for the others and releases any surplus. As soon as it has room again, it waits for all tasks that
+// it does not own. So a free task immediately goes to a worker that has room.
 //
-// When the worker's session is lost, Run stops all tasks, waits until work has returned for each, and begins anew with
-// another session. When ctx ends, it stops all tasks, gives back each as soon as work has returned for it, and returns
-// the cause of the end of ctx ([context.Cause]).
+// For each task that the worker gets, it calls work on a new goroutine with the task's name. The context of work derives
+// from ctx and also ends when the task is lost. When work returns, with or without an error, Run reports that as
+// [Ended] and releases the task, which any worker may then run again. This worker waits before it asks for the task
+// again: for 1 s at first, and for up to 1 min if the task keeps returning early.
 //
-// What can pass is tried again, after a pause that grows to some seconds: no connection, an overloaded server, a
-// session that does not start. What cannot makes Run stop and return: wrong arguments, missing rights, a path that is
-// no node, a semaphore of a task's name that is not ephemeral. The errors of the client can be read with [errors.As].
+// When the worker loses its session, Run cancels the contexts of all tasks, waits until work has returned for each, and
+// starts over with a new session. When ctx ends, Run does the same with the tasks, releases each as soon as its work
+// has returned, and returns the cause of the end of ctx ([context.Cause]).
+//
+// Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is overloaded,
+// or the session does not start. A permanent error makes it stop all tasks and return the error: invalid arguments,
+// missing rights, a path that is not a node, a persistent semaphore with a task's name. Use [errors.As] to get at the
+// client's errors.
 func Run(
 	ctx context.Context, client coordination.Client, path string, tasks []string, capacity int,
 	work func(ctx context.Context, task string) error, opts ...Option,
@@ -49,15 +60,16 @@ func Run(
 		rests:  make([]rest, len(tasks)),
 	}
 	for _, opt := range opts {
-		opt(&w.config)
+		if opt != nil {
+			opt(&w.config)
+		}
 	}
-	if err := w.check(); err != nil {
+	if err := w.check(ctx); err != nil {
 		return fmt.Errorf("workers: %w", err)
 	}
 	for i := range w.rests {
 		w.rests[i] = newRest()
 	}
-
 	w.opener = term.NewOpener(w.term, w.noSession)
 
 	return w.opener.Repeat(ctx, func() error { return w.once(ctx) }, w.retry)
@@ -72,10 +84,13 @@ type worker struct {
 	clock  clock.Clock
 	opener *term.Opener
 	pool   *pool
-	rests  []rest // of the tasks, over all sessions
+	rests  []rest // of the tasks, across all sessions
 }
 
-func (w *worker) check() error {
+func (w *worker) check(ctx context.Context) error {
+	if ctx == nil {
+		return errors.New("the context is nil")
+	}
 	if w.work == nil {
 		return errors.New("the work is nil")
 	}
@@ -83,7 +98,7 @@ func (w *worker) check() error {
 		return errors.New("there are no tasks")
 	}
 	if w.pool.capacity < 1 {
-		return fmt.Errorf("capacity is %d: it must be 1 or more", w.pool.capacity)
+		return fmt.Errorf("the capacity is %d: it must be at least 1", w.pool.capacity)
 	}
 	seen := map[string]bool{}
 	for _, task := range w.names {
@@ -91,18 +106,15 @@ func (w *worker) check() error {
 			return fmt.Errorf("task %q: %w", task, err)
 		}
 		if seen[task] {
-			return fmt.Errorf("task %q is there twice", task)
+			return fmt.Errorf("task %q is listed twice", task)
 		}
 		seen[task] = true
-	}
-	if err := term.CheckData(w.data); err != nil {
-		return err
 	}
 
 	return w.term.Check()
 }
 
-// once works for one session. It never returns nil.
+// once works until a session ends. It never returns nil.
 func (w *worker) once(ctx context.Context) error {
 	t, err := w.opener.Open(ctx)
 	if err != nil {

@@ -549,7 +549,7 @@ func TestRun_ASemaphoreOfAnotherKindStopsTheWorker(t *testing.T) {
 		h.CreatePersistent(path, "job-2")
 		w := h.enter(t, 3)
 		err := <-w.done
-		require.ErrorContains(t, err, `acquire semaphore "job-2" on node "/local/test": it is a persistent semaphore`)
+		require.ErrorContains(t, err, `acquire semaphore "job-2" on node "/local/test": a persistent semaphore`)
 		require.LessOrEqual(t, len(h.runs), 2)
 		require.Empty(t, w.has(), "Run has stopped the others")
 		require.Zero(t, h.Owner(path, "job-0"))
@@ -569,20 +569,20 @@ func TestRun_Arguments(t *testing.T) {
 	}{
 		{"no work", names(1), 1, nil, nil, "workers: the work is nil"},
 		{"no tasks", nil, 1, work, nil, "workers: there are no tasks"},
-		{"no capacity", names(1), 0, work, nil, "workers: capacity is 0: it must be 1 or more"},
-		{"a nameless task", []string{""}, 1, work, nil, `workers: task "": semaphore name is empty`},
-		{"a task twice", []string{"a", "b", "a"}, 1, work, nil, `workers: task "a" is there twice`},
+		{"no capacity", names(1), 0, work, nil, "workers: the capacity is 0: it must be at least 1"},
+		{"a nameless task", []string{""}, 1, work, nil, `workers: task "": the semaphore name is empty`},
+		{"a task twice", []string{"a", "b", "a"}, 1, work, nil, `workers: task "a" is listed twice`},
 		{
 			"long data", names(1), 1, work, workers.WithData(make([]byte, 1<<20+1)),
-			"workers: data of 1048577 bytes are over 1048576",
+			"workers: the data has 1048577 bytes: the limit is 1048576",
 		},
 		{
 			"timeout", names(1), 1, work, workers.WithTimeout(time.Hour),
-			"workers: timeout 1h0m0s is not within 100ms and 30m0s",
+			"workers: the timeout 1h0m0s is out of range: it must be between 100ms and 30m0s",
 		},
 		{
 			"description", names(1), 1, work, workers.WithDescription(strings.Repeat("x", 1025)),
-			"workers: description of 1025 bytes is over 1024",
+			"workers: the description has 1025 bytes: the limit is 1024",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -42,8 +42,8 @@ func TestLock_NodeThatIsMissing(t *testing.T) {
 	dsn := tenuretest.NewServer(t).DSN()
 	lines, code := clitest.Start(t, build, "-ydb", dsn, "--no-create", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
-	require.Equal(t, []string{`lock: node "/local/tenure" does not exist: create it, or allow it to be created: ` +
-		`SCHEME_ERROR (path "/local/tenure" does not exist)`}, lines)
+	require.Equal(t, []string{`lock: node "/local/tenure" does not exist: create it first, ` +
+		`or allow it to be created`}, lines)
 
 	lines, code = clitest.Start(t, build, "-ydb", dsn, "-path", "/local", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)

@@ -57,6 +57,6 @@ func TestWorkers_NodeThatIsMissing(t *testing.T) {
 	dsn := tenuretest.NewServer(t).DSN()
 	lines, code := clitest.Start(t, command, "-ydb", dsn, "--no-create").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
-	require.Equal(t, []string{`workers: node "/local/tenure" does not exist: create it, or allow it to be created: ` +
-		`SCHEME_ERROR (path "/local/tenure" does not exist)`}, lines)
+	require.Equal(t, []string{`workers: node "/local/tenure" does not exist: create it first, ` +
+		`or allow it to be created`}, lines)
 }

@@ -1,9 +1,9 @@
 // Package coordtest is a coordination service in memory, with a client, for the tests of recipes in virtual time.
 //
-// It obeys the rules of the protocol about sessions and ephemeral semaphores. Messages take time and stay in order. The
-// client is as unhelpful as the interface allows, and as ydb-go-sdk's is: it asks for ever for a session on a missing
-// node, drops the status of answers, leaves an acquire waiting when its session ends, gives up acquires in the
-// background, and closes abruptly. One thing it does better: it stops to believe in a lease before the service does.
+// It follows the protocol's rules about sessions and ephemeral semaphores. Messages take time and stay in order. The
+// client is as unhelpful as the interface allows and as ydb-go-sdk's client is: it keeps trying to open a session on a
+// missing node, drops the status of answers, leaves an acquire waiting when its session ends, gives up acquires in the
+// background, and closes abruptly. In one respect it is better: it gives up a lease before the service does.
 package coordtest
 
 import (
@@ -30,10 +30,10 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.Status.String() + ": " + e.Text }
 
-// Code returns the status as errors of ydb-go-sdk do.
+// Code returns the status, as errors of ydb-go-sdk do.
 func (e *StatusError) Code() int32 { return int32(e.Status) }
 
-// Issues returns the text as errors of ydb-go-sdk do.
+// Issues returns the text, as errors of ydb-go-sdk do.
 func (e *StatusError) Issues() []*Ydb_Issue.IssueMessage {
 	return []*Ydb_Issue.IssueMessage{{Message: e.Text}}
 }
@@ -44,18 +44,19 @@ type Stalled struct{ Last error }
 
 func (s Stalled) Error() string { return fmt.Sprintf("stalled: %v", s.Last) }
 
-// A Service is the service and its client at once. It may be used by several goroutines, like a client.
+// A Service is both the service and its client. It is safe for concurrent use.
 type Service struct {
-	// Reveal has statuses within sessions returned as StatusErrors instead of dropped.
+	// Reveal makes calls of a session return statuses as StatusErrors. By default the client drops them.
 	Reveal bool
-	// Late has an acquire whose ctx ends while its grant is on its way return the lease all the same.
+	// Late makes an acquire whose ctx ends while its grant is on the way return the lease.
 	Late bool
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the rest
 	travel   func() time.Duration
 	nodes    map[string]*node
 	sessions map[uint64]*Session // attached to the service, or not yet timed out
-	lastID   uint64
+	lastID   uint64              // of a session
+	orders   uint64              // the newest acquire's order id (C4)
 	fault    func(call string) error
 	calls    map[string]int
 	changed  chan struct{} // closed and replaced when nodes or fault change
@@ -66,19 +67,21 @@ type node struct {
 	semaphores map[string]*semaphore
 }
 
-// A semaphore has an owner and a queue of waiters. An ephemeral one is gone when it has neither (Q11).
+// A semaphore has an owner and a queue of waiters. An ephemeral semaphore without both is deleted (Q11).
 type semaphore struct {
 	persistent bool
 	links      []*link // links[0] is the owner; the others wait in this order
 }
 
-// A link is what a session has on a semaphore.
+// A link makes a session the owner of a semaphore, or a waiter.
 type link struct {
 	session *Session
 	request *request
+	order   uint64
+	data    []byte
 }
 
-// NewService returns a service without nodes, with messages that take a millisecond.
+// NewService returns a service without nodes, whose messages take a millisecond.
 func NewService() *Service {
 	return &Service{
 		travel:   func() time.Duration { return time.Millisecond },
@@ -90,8 +93,8 @@ func NewService() *Service {
 	}
 }
 
-// SetFault has fault decide which calls go wrong, and how: CreateNode, DescribeNode, Session, AcquireSemaphore. A fault
-// of Session makes it wait, one of AcquireSemaphore is answered by the service.
+// SetFault makes fault decide how calls of CreateNode, DescribeNode, Session and AcquireSemaphore fail. A fault of
+// Session makes the call wait. A fault of AcquireSemaphore is the service's answer.
 func (s *Service) SetFault(fault func(call string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,14 +102,14 @@ func (s *Service) SetFault(fault func(call string) error) {
 	s.wake()
 }
 
-// SetDelay has delay return how long a message is on its way.
+// SetDelay makes delay return the time that the next message takes.
 func (s *Service) SetDelay(delay func() time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.travel = delay
 }
 
-// Calls returns how often the method has been called.
+// Calls returns the number of calls of the method.
 func (s *Service) Calls(method string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,14 +117,14 @@ func (s *Service) Calls(method string) int {
 	return s.calls[method]
 }
 
-// CreatePersistent creates a semaphore that is not ephemeral.
+// CreatePersistent creates a persistent semaphore.
 func (s *Service) CreatePersistent(path, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.nodes[path].semaphores[name] = &semaphore{persistent: true}
 }
 
-// Owner returns the session that owns the semaphore, 0 for none.
+// Owner returns the id of the session that owns the semaphore, or 0.
 func (s *Service) Owner(path, name string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +137,7 @@ func (s *Service) Owner(path, name string) uint64 {
 	return 0
 }
 
-// Waiting returns how many places in queues of the node the session has.
+// Waiting returns the number of the node's queues in which the session waits.
 func (s *Service) Waiting(path string, session uint64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +153,7 @@ func (s *Service) Waiting(path string, session uint64) int {
 	return places
 }
 
-// Sessions returns the ids of the sessions that have not ended, those of dead clients included.
+// Sessions returns the ids of the sessions that have not ended, including those of dead clients.
 func (s *Service) Sessions() []uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,8 +166,8 @@ func (s *Service) Sessions() []uint64 {
 	return ids
 }
 
-// Break cuts a session's client off for good: it stops to believe in the session at once, with the cause given; the
-// service ends the session after its timeout. It reports whether there was such a session.
+// Break cuts a session's client off for good. The client's session ends immediately with the cause, and the service ends
+// the session after its timeout. Break reports whether there was such a session.
 func (s *Service) Break(id uint64, cause error) bool {
 	s.mu.Lock()
 	session := s.sessions[id]
@@ -202,15 +205,15 @@ func (s *Service) DescribeNode(ctx context.Context, path string) (*scheme.Entry,
 	return &scheme.Entry{Name: path}, &coordination.NodeConfig{}, err
 }
 
-// AlterNode is not needed by recipes.
+// AlterNode panics. The recipes do not call it.
 func (s *Service) AlterNode(context.Context, string, coordination.NodeConfig) error {
 	panic("coordtest: no AlterNode")
 }
 
-// DropNode is not needed by recipes.
+// DropNode panics. The recipes do not call it.
 func (s *Service) DropNode(context.Context, string) error { panic("coordtest: no DropNode") }
 
-// Session implements coordination.Client. It waits for the node, as long as ctx lets it.
+// Session implements coordination.Client. It waits for the node until ctx ends.
 func (s *Service) Session(
 	ctx context.Context, path string, opts ...options.SessionOption,
 ) (coordination.Session, error) {
@@ -245,7 +248,7 @@ func (s *Service) Session(
 	}
 }
 
-// call answers a unary call: the way there, do, the way back.
+// call performs a unary call: the request travels, do runs, and the answer travels.
 func (s *Service) call(ctx context.Context, method string, do func() error) error {
 	s.count(method)
 	if err := sleep(ctx, s.delay()); err != nil {
@@ -282,7 +285,7 @@ func (s *Service) delay() time.Duration {
 	return s.travel()
 }
 
-// wake lets calls that wait for a change look again; s.mu is held.
+// wake makes calls that wait for a change look again. The caller holds s.mu.
 func (s *Service) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -12,25 +12,25 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 )
 
-// A Session is both ends of a session. Its fields but ctx are guarded by the service's mu.
+// A Session is both ends of a session. The service's mu guards its fields except ctx.
 type Session struct {
 	service *Service
 	node    *node
 	id      uint64
 	timeout time.Duration
-	ctx     context.Context // the client's belief in the session
+	ctx     context.Context // ends when the client gives up the session
 	cancel  context.CancelCauseFunc
-	up      time.Time // when the newest message from the client arrives; later ones do not overtake it
-	down    time.Time // the same, to the client
+	up      time.Time // when the newest message to the service arrives; later messages do not overtake it
+	down    time.Time // the same for messages to the client
 }
 
 // A request waits for an answer of the service.
 type request struct {
-	answer   chan error // capacity 1; nil: granted, done
+	answer   chan error // capacity 1; nil: granted
 	canceled bool
 }
 
-// newSession attaches a session to the service, whose mu is held.
+// newSession attaches a session to the service. The caller holds the service's mu.
 func newSession(s *Service, n *node, timeout time.Duration) *Session {
 	s.lastID++
 	session := &Session{service: s, node: n, id: s.lastID, timeout: timeout}
@@ -46,7 +46,7 @@ func (s *Session) SessionID() uint64 { return s.id }
 // Context implements coordination.Session.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// AcquireSemaphore implements coordination.Session. When the session ends, it goes on waiting for ctx.
+// AcquireSemaphore implements coordination.Session. When the session ends, it keeps waiting until ctx ends.
 func (s *Session) AcquireSemaphore(
 	ctx context.Context, name string, count uint64, opts ...options.AcquireSemaphoreOption,
 ) (coordination.Lease, error) {
@@ -63,7 +63,7 @@ func (s *Session) AcquireSemaphore(
 	}
 
 	req := &request{answer: make(chan error, 1)}
-	s.toService(func() { s.acquire(name, req) })
+	s.toService(func() { s.acquire(name, o.GetData(), req) })
 	var err error
 	select {
 	case err = <-req.answer:
@@ -88,8 +88,8 @@ func (s *Session) AcquireSemaphore(
 	return l, nil
 }
 
-// crossed reports whether a grant crosses the end of its request's ctx and is to be returned; else the request is given
-// up.
+// crossed reports whether the service granted the request before it learned that the request's ctx has ended, and the
+// call is to return the lease. Otherwise it gives up the request.
 func (s *Session) crossed(name string, req *request) bool {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
@@ -102,44 +102,57 @@ func (s *Session) crossed(name string, req *request) bool {
 	return false
 }
 
-// DescribeSemaphore implements coordination.Session, as far as name and kind go.
+// DescribeSemaphore implements coordination.Session. It reports the name, the kind and, on request, the owner.
 func (s *Session) DescribeSemaphore(
-	ctx context.Context, name string, _ ...options.DescribeSemaphoreOption,
+	ctx context.Context, name string, opts ...options.DescribeSemaphoreOption,
 ) (*coordination.SemaphoreDescription, error) {
+	var o options.DescribeSemaphoreConfig
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s.service.count("DescribeSemaphore")
 	found := &coordination.SemaphoreDescription{}
 	err := s.ask(ctx, func() {
-		if sem := s.node.semaphores[name]; sem != nil {
-			found = &coordination.SemaphoreDescription{Name: name, Ephemeral: !sem.persistent}
+		sem := s.node.semaphores[name]
+		if sem == nil {
+			return
+		}
+		found = &coordination.SemaphoreDescription{Name: name, Ephemeral: !sem.persistent}
+		if o.IncludeOwners && len(sem.links) > 0 {
+			owner := sem.links[0]
+			found.Owners = []*coordination.SemaphoreSession{
+				{SessionID: owner.session.id, Count: coordination.Exclusive, OrderID: owner.order, Data: owner.data},
+			}
 		}
 	})
 
 	return found, err
 }
 
-// Close implements coordination.Session. It is abrupt: what the client has just sent is lost, and the service does not
-// learn of it but by the timeout.
+// Close implements coordination.Session. It is abrupt: messages that are still on the way are lost, and the service only
+// learns of the end of the session by its timeout.
 func (s *Session) Close(context.Context) error {
 	s.detach(context.Canceled)
 
 	return nil
 }
 
-// CreateSemaphore is not needed by recipes.
+// CreateSemaphore panics. The recipes do not call it.
 func (s *Session) CreateSemaphore(context.Context, string, uint64, ...options.CreateSemaphoreOption) error {
 	panic("coordtest: no CreateSemaphore")
 }
 
-// UpdateSemaphore is not needed by recipes.
+// UpdateSemaphore panics. The recipes do not call it.
 func (s *Session) UpdateSemaphore(context.Context, string, ...options.UpdateSemaphoreOption) error {
 	panic("coordtest: no UpdateSemaphore")
 }
 
-// DeleteSemaphore is not needed by recipes.
+// DeleteSemaphore panics. The recipes do not call it.
 func (s *Session) DeleteSemaphore(context.Context, string, ...options.DeleteSemaphoreOption) error {
 	panic("coordtest: no DeleteSemaphore")
 }
 
-// Reconnect is not needed by recipes.
+// Reconnect panics. The recipes do not call it.
 func (s *Session) Reconnect() { panic("coordtest: no Reconnect") }
 
 // A lease is a semaphore that the session owns.
@@ -153,7 +166,7 @@ type lease struct {
 func (l *lease) Context() context.Context      { return l.ctx }
 func (l *lease) Session() coordination.Session { return l.session }
 
-// Release ends the lease's context only when the service has answered, or with the session.
+// Release ends the lease's context only when the service has answered, or when the session ends.
 func (l *lease) Release() error {
 	err := l.session.ask(context.Background(), func() { l.session.release(l.name) })
 	if err == nil {
@@ -163,7 +176,7 @@ func (l *lease) Release() error {
 	return err
 }
 
-// ask has the service do something and waits for its answer, for ctx, or for the end of the session.
+// ask calls do on the service and returns when the client has the answer, when ctx ends, or when the session ends.
 func (s *Session) ask(ctx context.Context, do func()) error {
 	if s.ctx.Err() != nil {
 		return coordination.ErrSessionClosed
@@ -192,18 +205,18 @@ func (s *Session) conceal(err error) error {
 	return err
 }
 
-// toService has do called on the service, with its mu held, when the message has arrived; if it does.
+// toService calls do with the service's mu held when the message arrives. A message of a session that has ended does not
+// arrive.
 func (s *Session) toService(do func()) {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
 	s.up = s.deliver(s.up, do)
 }
 
-// toClient has do called on the client when the answer has arrived; if it does. The service's mu is held, here and
-// while do runs.
+// toClient calls do when the answer arrives, if it does. The service's mu is held by the caller and while do runs.
 func (s *Session) toClient(do func()) { s.down = s.deliver(s.down, do) }
 
-// deliver has do called after a delay, behind the message before; it returns when.
+// deliver calls do after a delay, but not earlier than the message before. It returns the time.
 func (s *Session) deliver(before time.Time, do func()) time.Time {
 	at := time.Now().Add(s.service.travel())
 	if !at.After(before) {
@@ -221,7 +234,7 @@ func (s *Session) deliver(before time.Time, do func()) time.Time {
 }
 
 // acquire is the service's part; Q3, Q5, Q6, Q7.
-func (s *Session) acquire(name string, req *request) {
+func (s *Session) acquire(name string, data []byte, req *request) {
 	if err := s.service.fault("AcquireSemaphore"); err != nil {
 		s.answer(req, err)
 
@@ -239,7 +252,8 @@ func (s *Session) acquire(name string, req *request) {
 	}
 	switch i := sem.index(s); i {
 	case -1:
-		sem.links = append(sem.links, &link{session: s, request: req})
+		s.service.orders++
+		sem.links = append(sem.links, &link{session: s, request: req, order: s.service.orders, data: data})
 		if len(sem.links) == 1 {
 			s.answer(req, nil)
 		}
@@ -275,25 +289,25 @@ func (s *Session) release(name string) {
 	}
 }
 
-// index returns the place of the session's link, or -1.
+// index returns the position of the session's link, or -1.
 func (sem *semaphore) index(s *Session) int {
 	return slices.IndexFunc(sem.links, func(l *link) bool { return l.session == s })
 }
 
-// answer is how the service answers a request. The client drops an answer to what it has given up: its release is on
-// the way.
+// answer sends the service's answer to a request. The client drops the answer to a request that it has given up, because
+// it has sent a release.
 func (s *Session) answer(req *request, err error) {
 	s.toClient(func() {
 		if !req.canceled {
 			select {
 			case req.answer <- err:
-			default: // superseded after the answer
+			default: // superseded after it was answered
 			}
 		}
 	})
 }
 
-// detach ends the client's belief in the session, and has the service end it after the timeout; A10, A12.
+// detach ends the session for the client immediately, and for the service after the timeout; A10, A12.
 func (s *Session) detach(cause error) {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()

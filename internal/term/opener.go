@@ -48,6 +48,8 @@ type Opener struct {
 // NewOpener returns an Opener. It calls delayed after 3 seconds without a session, and again when the reason changes:
 // never concurrently, and not after Open and Repeat have returned.
 func NewOpener(c Config, delayed func(without time.Duration, why error)) *Opener {
+	c.complete()
+
 	return &Opener{config: c, delayed: delayed, clock: clock.Go()}
 }
 
@@ -92,7 +94,7 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	if err == nil {
 		o.since, o.reason, o.told = 0, nil, ""
 
-		return &Term{session: session, path: o.config.Path}, nil
+		return &Term{session: session, config: o.config}, nil
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -1,8 +1,8 @@
-// Package term is a coordination session's life as the recipes see it: it begins with a node that exists and a session,
-// leases are taken in it, and it ends with the session.
+// Package term opens a session on a coordination node, takes leases in it and closes it, for the recipes in packages lock
+// and workers.
 //
-// It knows what ydb-go-sdk's own client does beyond its interface, so that the recipes run on that client and on any
-// other alike.
+// It makes up for what the interface of ydb-go-sdk's client does not show, so that the recipes behave alike on that
+// client and on others.
 package term
 
 import (
@@ -20,90 +20,29 @@ import (
 	"tenure/internal/ydberr"
 )
 
-// ErrLost is the cause of the end of a lease that was not given back.
+// ErrLost is wrapped by the cause of the end of a lease that was not released.
 var ErrLost = errors.New("lease lost")
 
 const (
-	// DefaultTimeout is that of a session when none is asked for.
-	DefaultTimeout = 10 * time.Second
-
-	// MinTimeout leaves room for a few round trips.
-	MinTimeout = 100 * time.Millisecond
-
-	// MaxTimeout is the protocol's, A4.
-	MaxTimeout = 30 * time.Minute
-
-	// Limits of the protocol, in bytes: A4, Q1, Q4.
-	maxDescription = 1 << 10
-	maxData        = 1 << 20
-	maxName        = 1 << 10
-
-	// closeLimit bounds the farewell to a server that may be gone; after it the session times out on its own.
+	// closeLimit bounds the release and the close at the end of a term, because the server may be gone. If it is
+	// exceeded, the session ends by its timeout.
 	closeLimit = 5 * time.Second
 
-	// refusals is how often an acquire may be refused for no reason that can be seen before it counts as permanent.
+	// refusals is how many acquires in a row may be refused without a visible reason before the refusal counts as
+	// permanent.
 	refusals = 3
 )
-
-// Config says where and how sessions are opened. Client and Path are needed.
-type Config struct {
-	Client      coordination.Client
-	Path        string
-	Timeout     time.Duration // 0: DefaultTimeout
-	Description string
-	NoCreate    bool // a missing node is an error
-}
-
-// Check reports what the protocol would refuse, or would not notice.
-func (c *Config) Check() error {
-	switch {
-	case c.Client == nil:
-		return errors.New("the coordination client is nil")
-	case c.Path == "" || c.Path[0] != '/':
-		return fmt.Errorf("node path %q is not absolute: begin it with the database, e.g. /local/tenure", c.Path)
-	case c.Timeout != 0 && (c.Timeout < MinTimeout || c.Timeout > MaxTimeout):
-		return fmt.Errorf("timeout %v is not within %v and %v", c.Timeout, MinTimeout, MaxTimeout)
-	case len(c.Description) > maxDescription:
-		return fmt.Errorf("description of %d bytes is over %d", len(c.Description), maxDescription)
-	}
-
-	return nil
-}
-
-// CheckName reports whether a semaphore may have the name. The protocol allows an empty one; it is a mistake, though.
-func CheckName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("semaphore name is empty")
-	case len(name) > maxName:
-		return fmt.Errorf("semaphore name of %d bytes is over %d", len(name), maxName)
-	}
-
-	return nil
-}
-
-// CheckData reports whether an acquire may carry the data.
-func CheckData(data []byte) error {
-	if len(data) > maxData {
-		return fmt.Errorf("data of %d bytes are over %d", len(data), maxData)
-	}
-
-	return nil
-}
 
 // A Term is a session. Its methods may be called from several goroutines.
 type Term struct {
 	session coordination.Session
-	path    string
+	config  Config
 }
 
 // open creates the node if it is missing and opens a session.
 func open(ctx context.Context, c Config) (coordination.Session, error) {
 	if err := ensureNode(ctx, c); err != nil {
 		return nil, err
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
 	}
 	session, err := c.Client.Session(ctx, c.Path,
 		options.WithSessionTimeout(c.Timeout),
@@ -135,9 +74,12 @@ func ensureNode(ctx context.Context, c Config) error {
 	}
 	doing := "look up"
 	if missing(err) {
+		if c.NoCreate && ydberr.NoNode(err) {
+			return backoff.Permanent(ydberr.Because(
+				fmt.Sprintf("node %q does not exist: create it first, or allow it to be created", c.Path), err))
+		}
 		if c.NoCreate {
-			return backoff.Permanent(ydberr.Wrap(
-				fmt.Sprintf("node %q does not exist: create it, or allow it to be created", c.Path), err))
+			return backoff.Permanent(reason(ctx, doing, c.Path, err))
 		}
 		if err = c.Client.CreateNode(ctx, c.Path, coordination.NodeConfig{}); err == nil {
 			return nil
@@ -158,7 +100,7 @@ func lookUp(ctx context.Context, c Config) error {
 	return err
 }
 
-// missing reports whether err says that there is no node (N4).
+// missing reports whether err may say that there is no node (N4). If the path is something else, its creation fails.
 func missing(err error) bool {
 	return ydberr.Is(err, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_NOT_FOUND)
 }
@@ -171,6 +113,8 @@ func reason(ctx context.Context, doing, path string, err error) error {
 		return ydberr.Because(fmt.Sprintf("cannot connect to the server (%s): check that it runs", ydberr.Text(err)), err)
 	case ydberr.Silent(err), ctx.Err() != nil && !ydberr.Answered(err):
 		return noAnswer(err)
+	case ydberr.NoNode(err):
+		return ydberr.Because(fmt.Sprintf("node %q does not exist", path), err)
 	}
 
 	return ydberr.Wrap(fmt.Sprintf("%s node %q", doing, path), err)
@@ -192,11 +136,11 @@ func (t *Term) SessionID() uint64 { return t.session.SessionID() }
 // Context ends with the session.
 func (t *Term) Context() context.Context { return t.session.Context() }
 
-// Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has it, when ctx ends, or when the
-// session does; a lease may come even though ctx has ended. An error that another attempt cannot mend is marked by
-// [backoff.Permanent].
-func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordination.Lease, error) {
-	// The SDK's client leaves an acquire waiting for ever when its session ends in the wrong moment.
+// Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has the lease, when ctx ends, or when
+// the session does. It may return a lease even though ctx has ended. It marks an error that another attempt cannot mend
+// by [backoff.Permanent].
+func (t *Term) Acquire(ctx context.Context, name string) (coordination.Lease, error) {
+	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
 	bound, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.Lost()) })
@@ -205,7 +149,7 @@ func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordinat
 	pauses := newPauses()
 	for try := 1; ; try++ {
 		lease, err := t.session.AcquireSemaphore(bound, name, coordination.Exclusive,
-			options.WithEphemeral(true), options.WithAcquireData(data))
+			options.WithEphemeral(true), options.WithAcquireData(t.config.Data))
 		switch {
 		case err == nil:
 			return lease, nil
@@ -231,11 +175,11 @@ func (t *Term) Acquire(ctx context.Context, name string, data []byte) (coordinat
 }
 
 func (t *Term) acquiring(name string) string {
-	return fmt.Sprintf("acquire semaphore %q on node %q", name, t.path)
+	return fmt.Sprintf("acquire semaphore %q on node %q", name, t.config.Path)
 }
 
-// refused finds out why an acquire without a time limit was answered with "not acquired". The SDK's client drops the
-// status of the answer, and all that is left to see is the semaphore.
+// refused finds out why the server answered an acquire without a time limit with "not acquired". The SDK's client drops
+// the status of that answer, so that only the semaphore can show the reason.
 func (t *Term) refused(ctx context.Context, name string) error {
 	if t.persistent(ctx, name) {
 		return backoff.Permanent(errors.New(t.wrongKind(name)))
@@ -244,7 +188,7 @@ func (t *Term) refused(ctx context.Context, name string) error {
 	return fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(name))
 }
 
-// persistent reports whether the semaphore is of the kind that can't be acquired as an ephemeral one (Q3).
+// persistent reports whether the semaphore is persistent. An acquire of an ephemeral semaphore cannot have it (Q3).
 func (t *Term) persistent(ctx context.Context, name string) bool {
 	found, err := t.session.DescribeSemaphore(ctx, name)
 
@@ -252,14 +196,14 @@ func (t *Term) persistent(ctx context.Context, name string) bool {
 }
 
 func (t *Term) wrongKind(name string) string {
-	return t.acquiring(name) + ": it is a persistent semaphore, and an ephemeral one is wanted: " +
-		"choose another name, or delete it"
+	return t.acquiring(name) + ": a persistent semaphore with this name already exists, and an ephemeral one is needed: " +
+		"delete it, or choose another name"
 }
 
-// Lost says that the session has ended, and why, if its context tells.
+// Lost returns an error that says that the session has ended and, if the session's context shows it, why.
 func (t *Term) Lost() error { return lost(t.session.Context()) }
 
-// lost words the cause of a context that is the session's or a lease's.
+// lost describes the end of ctx, which is the context of a session or a lease.
 func lost(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return fmt.Errorf("%w: %w", ErrLost, cause)
@@ -268,8 +212,8 @@ func lost(ctx context.Context) error {
 	return fmt.Errorf("%w: the session has ended", ErrLost)
 }
 
-// Release gives a lease back and returns when the server has answered. If ctx ends before that, the session is closed:
-// there is no other way to end a release.
+// Release releases a lease and returns when the server has answered. If ctx ends first, Release closes the session,
+// since a release cannot be canceled in another way.
 func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.session.Close(ctx) })
 	defer stop()
@@ -278,18 +222,19 @@ func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("release on node %q: no answer in time", t.path)
+		return fmt.Errorf("release on node %q: no answer in time", t.config.Path)
 	}
 
-	return ydberr.Wrap(fmt.Sprintf("release on node %q", t.path), err)
+	return ydberr.Wrap(fmt.Sprintf("release on node %q", t.config.Path), err)
 }
 
-// Close ends the session, having made sure that the server knows of every acquire that was given up; after it nothing
-// of the term is left, or will be once the session's timeout has passed.
+// Close ends the session after it has ensured that the server knows of every acquire that was given up. Name is the
+// name of any semaphore.
 //
-// The SDK's client gives up an acquire in the background, and its Close ends the stream so fast that neither that nor
-// the session's end reach the server: the dead session would be granted what it waited for, and keep it for its whole
-// timeout. Requests are answered in order, so an answer to anything shows that what went before has arrived.
+// The SDK's client gives up an acquire in the background, and its Close ends the stream so quickly that neither that nor
+// the end of the session reaches the server. The server would then grant the semaphore to the dead session, which would
+// keep it for its whole timeout. The server answers requests in order, so the answer to any request shows that the
+// earlier ones have arrived.
 func (t *Term) Close(ctx context.Context, name string) error {
 	if t.session.Context().Err() == nil {
 		_, _ = t.session.DescribeSemaphore(ctx, name)
@@ -298,7 +243,7 @@ func (t *Term) Close(ctx context.Context, name string) error {
 	return t.session.Close(ctx)
 }
 
-// Farewell returns a context for Release and Close at the end of a term: it outlives ctx, for a limited time.
+// Farewell returns a context for Release and Close at the end of a term. It outlives ctx for a limited time.
 func Farewell(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 }

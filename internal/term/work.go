@@ -5,51 +5,130 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/clock"
+	"tenure/internal/ydberr"
 )
 
-// leaseKey is what the context of work keeps its lease under.
-type leaseKey struct{}
+// grantKey is the key of the *Grant in the context of work.
+type grantKey struct{}
 
-// Lease returns the lease that the work with this context is done under; nil elsewhere.
+// A Grant is a lease, and the name of the semaphore, which the lease itself does not tell.
+type Grant struct {
+	Lease coordination.Lease
+	Name  string
+
+	token atomic.Uint64 // 0: not read yet
+}
+
+// A tokened lease knows its fencing token.
+type tokened interface {
+	Token(ctx context.Context) (uint64, error)
+}
+
+// Lease returns the lease under which the work with this context runs. It returns nil for any other context.
 func Lease(ctx context.Context) coordination.Lease {
-	lease, _ := ctx.Value(leaseKey{}).(coordination.Lease)
+	if g, ok := ctx.Value(grantKey{}).(*Grant); ok {
+		return g.Lease
+	}
 
-	return lease
+	return nil
 }
 
-// Under returns a context for what is done under a lease: it ends with ctx, and with the lease, and then has a cause
-// that wraps ErrLost and is handed to observe at once. The caller calls end when the work has returned; it reports
-// whether the lease was still held then, and returns after observe has.
-func Under(
-	ctx context.Context, lease coordination.Lease, observe func(cause error),
-) (work context.Context, end func() (held bool)) {
-	return within(ctx, lease.Context(), lease, observe)
-}
-
-// UnderWithGrace is Under for work that takes time to stop: its lease counts as lost already when the time that it
-// surely lasts has come down to the grace. An answer of the server that comes in time puts that off; one that comes
-// later does not call it back. The error says that the lease is not one that tells its time.
-func UnderWithGrace(
-	ctx context.Context, lease coordination.Lease, grace time.Duration, observe func(cause error),
-) (work context.Context, end func() (held bool), err error) {
-	timed, ok := lease.(interface{ Remaining() time.Duration })
+// Token returns the fencing token of the lease under which the work with this context runs: the order id of its acquire
+// (C4). An error says that ctx is not the context of work, that the lease is lost, or that the server did not answer
+// until ctx ended.
+func Token(ctx context.Context) (uint64, error) {
+	g, ok := ctx.Value(grantKey{}).(*Grant)
 	if !ok {
-		return nil, nil, errors.New("a grace needs leases that tell how long they last, and those of this client " +
+		return 0, errors.New("there is no token: the context is not one that Run passed to work")
+	}
+	token, err := g.readToken(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the token of semaphore %q: %w", g.Name, err)
+	}
+
+	return token, nil
+}
+
+// readToken asks the lease, if it knows its token, else the server.
+func (g *Grant) readToken(ctx context.Context) (uint64, error) {
+	if token := g.token.Load(); token != 0 {
+		return token, nil
+	}
+	held := g.Lease.Context()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(held, func() { cancel(lost(held)) })() // the SDK's client may wait for longer
+
+	read := g.describe
+	if lease, ok := g.Lease.(tokened); ok {
+		read = lease.Token
+	}
+	token, err := read(ctx)
+	switch {
+	case err == nil:
+		g.token.Store(token)
+
+		return token, nil
+	case held.Err() != nil:
+		return 0, lost(held)
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	}
+
+	return 0, ydberr.Because(ydberr.Text(err), err)
+}
+
+// describe finds the session among the owners of the semaphore. It has no other lease of that name.
+func (g *Grant) describe(ctx context.Context) (uint64, error) {
+	session := g.Lease.Session()
+	found, err := session.DescribeSemaphore(ctx, g.Name, options.WithDescribeOwners(true))
+	if err != nil {
+		return 0, err
+	}
+	for _, owner := range found.Owners {
+		if owner.SessionID == session.SessionID() {
+			return owner.OrderID, nil
+		}
+	}
+
+	return 0, errors.New("the server does not list the session as an owner")
+}
+
+// Under returns a context for work under a lease. The context ends with ctx or with the lease. In the latter case its
+// cause wraps ErrLost, and Under passes the cause to observe immediately. The caller calls end when work has returned.
+// end reports whether the lease was held until then, and returns after observe has.
+func Under(
+	ctx context.Context, g *Grant, observe func(cause error),
+) (work context.Context, end func() (held bool)) {
+	return within(ctx, g.Lease.Context(), g, observe)
+}
+
+// UnderWithGrace is like Under for work that takes time to stop. The lease counts as lost as soon as its remaining time
+// has fallen to the grace. An answer of the server that arrives earlier postpones that moment. One that arrives later
+// does not undo it. The error says that the lease does not report its remaining time.
+func UnderWithGrace(
+	ctx context.Context, g *Grant, grace time.Duration, observe func(cause error),
+) (work context.Context, end func() (held bool), err error) {
+	timed, ok := g.Lease.(interface{ Remaining() time.Duration })
+	if !ok {
+		return nil, nil, errors.New("a grace needs leases that report their remaining time, and those of this client " +
 			"do not: use the client of package tenure")
 	}
 
-	safe, danger := context.WithCancelCause(lease.Context())
+	safe, danger := context.WithCancelCause(g.Lease.Context())
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		clk := clock.FromContext(safe) // the client's, which a test may move
 		timer := clk.NewTimer()
 		defer timer.Stop()
-		// Until the instant at which it comes down to the grace, as things stand, there is nothing to look at.
+		// Answers only add to the remaining time, so that it need not be read before it can have fallen to the grace.
 		for left := timed.Remaining(); left > grace; left = timed.Remaining() {
 			now := clk.Now()
 			timer.Set(now, now.Add(left-grace))
@@ -59,9 +138,9 @@ func UnderWithGrace(
 				return
 			}
 		}
-		danger(fmt.Errorf("no answer from the server, and others can have it in %v", grace))
+		danger(fmt.Errorf("the server does not answer, and the lease may be granted to someone else in %v", grace))
 	})
-	work, endWork := within(ctx, safe, lease, observe)
+	work, endWork := within(ctx, safe, g, observe)
 
 	return work, func() bool {
 		held := endWork()
@@ -72,11 +151,11 @@ func UnderWithGrace(
 	}, nil
 }
 
-// within returns a context for work under a lease that counts as held until safe has ended.
+// within returns a context for work under a lease that counts as held until safe ends.
 func within(
-	ctx, safe context.Context, lease coordination.Lease, observe func(cause error),
+	ctx, safe context.Context, g *Grant, observe func(cause error),
 ) (work context.Context, end func() (held bool)) {
-	work, cancel := context.WithCancelCause(context.WithValue(ctx, leaseKey{}, lease))
+	work, cancel := context.WithCancelCause(context.WithValue(ctx, grantKey{}, g))
 	observed := make(chan struct{})
 	stop := context.AfterFunc(safe, func() {
 		defer close(observed)

@@ -44,6 +44,24 @@ func Is(err error, of ...Ydb.StatusIds_StatusCode) bool {
 	return ok && slices.Contains(of, Ydb.StatusIds_StatusCode(operation.Code()))
 }
 
+// NoNode reports whether err is a server's answer that there is no coordination node, or nothing at all, at a path (A3,
+// N4). NOT_FOUND may also be about a semaphore, and SCHEME_ERROR about a path that is not a node.
+func NoNode(err error) bool {
+	operation, ok := errors.AsType[operationError](err)
+	if !ok {
+		return false
+	}
+	said := strings.ToLower(issueTexts(operation.Issues()))
+	switch Ydb.StatusIds_StatusCode(operation.Code()) {
+	case Ydb.StatusIds_NOT_FOUND:
+		return strings.Contains(said, "kesus not found")
+	case Ydb.StatusIds_SCHEME_ERROR:
+		return strings.Contains(said, "not found") || strings.Contains(said, "does not exist")
+	}
+
+	return false
+}
+
 // Denied reports whether err says that the caller may not do what it asked for.
 func Denied(err error) bool {
 	return Is(err, Ydb.StatusIds_UNAUTHORIZED) || isTransport(err, codes.Unauthenticated, codes.PermissionDenied)
@@ -102,6 +120,9 @@ func Text(err error) string {
 }
 
 func operationText(err operationError) string {
+	if NoNode(err) { // "Kesus" is YDB's internal name of a node
+		return "the node does not exist"
+	}
 	text := Ydb.StatusIds_StatusCode(err.Code()).String()
 	if said := issueTexts(err.Issues()); said != "" {
 		text += " (" + said + ")"
