@@ -1,29 +1,31 @@
-// Package lock runs a function while its session owns a semaphore of a coordination node: one process at a time does
-// the work, and when it stops or dies, another one goes on.
+// Package lock runs a function while it holds a lock, so that only one process at a time does the work, and another one
+// takes over when that process stops or dies. The lock is a semaphore of a coordination node.
 //
 // # What it promises
 //
-//   - Work is called only while the lock is held, as far as the client can tell, and its context ends as soon as the
-//     client cannot consider the lock held any more, with a cause that wraps [ErrLost].
-//   - Of the processes that run the same lock, each asks in turn, and whoever asked first gets it first. A holder that
-//     returns gives it to the next at once. One that dies gives it up after its session's timeout ([WithTimeout]), not
-//     before.
-//   - [Run] has called off, waited for and cleaned up everything that it started when it returns.
+//   - [Run] calls work only while it holds the lock, and cancels its context as soon as it can no longer be sure. The
+//     cause then wraps [ErrLost].
+//   - Waiters get the lock in the order in which they asked for it.
+//   - A holder that returns hands over immediately. The lock of a holder that dies or is cut off goes to the next waiter
+//     when the session timeout ([WithTimeout]) has expired, never earlier. With the embedded server, the lock of a
+//     process that dies is free immediately.
+//   - When Run returns, everything it started has stopped.
 //
 // # What it does not promise
 //
-//   - That work stops: if it goes on after its context has ended, it works at the same time as the next holder. Run
-//     waits for it, but nobody else does.
-//   - Mutual exclusion beyond doubt. How early a client stops to believe in a lease is its own business. That of
-//     package tenure does so before the server can grant the lock to others; that of ydb-go-sdk, db.Coordination(), may
-//     hold on for seconds after. And a process can be suspended between a check and a write. What must not happen twice
-//     needs a check where it is written.
-//   - To say why the server refuses, with the client of ydb-go-sdk, which drops the statuses of answers within a
-//     session: of a refused acquire, Run can then find out that the semaphore is of the wrong kind, or else guess at
-//     missing rights; missing rights to open a session at all look like a server that does not answer.
+//   - That work stops. Work that continues after its context has ended runs at the same time as the next holder. Run
+//     waits for it, but the other processes do not.
+//   - Mutual exclusion for what work changes elsewhere. A process can be suspended between a check and a write. Send the
+//     fencing token ([Token]) with each write, and have the storage reject older tokens.
+//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it to
+//     anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
+//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session. With
+//     it, Run may have to guess that rights are missing.
 //
 // # What the caller must do
 //
-// Work must return soon after its context has ended: well before the session's timeout has passed, and with [WithGrace]
-// within the grace. All who share a lock use the same node path and semaphore name. The client must outlive Run.
+//   - Return from work soon after its context has ended: well before the session timeout expires, and with [WithGrace]
+//     within the grace.
+//   - Use the same node path and semaphore name in all processes that share a lock.
+//   - Keep the client open until Run returns.
 package lock

@@ -1,33 +1,33 @@
-// Package workers shares a list of long-running tasks between processes: each task is a semaphore of a coordination
-// node, and runs in the worker that owns it.
+// Package workers distributes long-running tasks among processes. Each task is a semaphore of a coordination node, and
+// runs in the worker that owns it.
 //
 // # What it promises
 //
-//   - A task runs in a worker only while the worker's client can tell that it holds the task's semaphore: no task runs
-//     in two workers that both believe. The task's context ends as soon as the client cannot consider the semaphore
-//     held any more, with a cause that wraps [ErrLost].
-//   - No worker runs more than its capacity, and as long as a worker has room, it waits for every task that it does not
-//     have: a task that is given up goes to it at once, one whose worker dies after the timeout of that worker's
-//     session ([WithTimeout]), not before.
-//   - A worker keeps the tasks that it has until its session ends, [Run] is told to stop, or a task returns.
-//   - Run has called off, waited for and cleaned up everything that it started when it returns.
+//   - [Run] runs a task only while its worker owns the task, and cancels the task's context as soon as it can no longer
+//     be sure. The cause then wraps [ErrLost]. Two workers never both believe they own a task.
+//   - A worker never runs more tasks than its capacity.
+//   - A worker with room waits for every task that it does not own. It gets a released task immediately. It gets a task
+//     of a worker that dies or is cut off when that worker's session timeout ([WithTimeout]) has expired, never earlier.
+//     With the embedded server, the tasks of a process that dies are free immediately.
+//   - A worker keeps its tasks until its session ends, the context of Run ends, or a task returns.
+//   - When Run returns, everything it started has stopped.
 //
 // # What it does not promise
 //
-//   - Balance. Who asks first gets up to its capacity; nothing is moved to a worker that comes later.
-//   - That a task stops: if it goes on after its context has ended, it runs at the same time as in the next worker. Run
-//     waits for it, but nobody else does.
-//   - Mutual exclusion beyond doubt. How early a client stops to believe in a lease is its own business. That of
-//     package tenure does so before the server can grant the task to others; that of ydb-go-sdk, db.Coordination(), may
-//     hold on for seconds after. And a process can be suspended between a check and a write. What must not happen twice
-//     needs a check where it is written.
-//   - To say why the server refuses, with the client of ydb-go-sdk, which drops the statuses of answers within a
-//     session: of a refused acquire, Run can then find out that the semaphore is of the wrong kind, or else guess at
-//     missing rights; missing rights to open a session at all look like a server that does not answer.
+//   - Balance. The first workers get as many tasks as their capacity allows. No task moves to a worker that starts later.
+//   - That a task stops. A task that continues after its context has ended runs at the same time as in the next worker.
+//     Run waits for it, but the other processes do not.
+//   - Mutual exclusion for what a task changes elsewhere. A process can be suspended between a check and a write. Send
+//     the fencing token ([Token]) with each write, and have the storage reject older tokens.
+//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it to
+//     anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
+//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session. With
+//     it, Run may have to guess that rights are missing.
 //
 // # What the caller must do
 //
-// A task must return soon after its context has ended: well before the session's timeout has passed. Workers that share
-// tasks use the same node path and the same names. If all tasks are to run, the capacities of the workers that are left
-// when some have failed must add up to the number of tasks. The client must outlive Run.
+//   - Return from a task soon after its context has ended, well before the session timeout expires.
+//   - Use the same node path and task names in all processes that share tasks.
+//   - Provide enough capacity: if all tasks are to run, the workers that remain after failures must have room for them.
+//   - Keep the client open until Run returns.
 package workers

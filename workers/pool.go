@@ -2,68 +2,69 @@ package workers
 
 import "tenure/internal/clock"
 
-// A state is what a worker has to do with one task.
+// A state is the state of one task in a worker.
 type state uint8
 
 const (
-	apart     state = iota // nothing: there is no room, or no session
-	resting                // it has just ended here, and others may have it; then apart
-	asking                 // its semaphore is asked for
-	leaving                // the asking has been called off, and has not come back yet
-	running                // its semaphore is held, and its function runs
-	releasing              // its semaphore is on its way back
+	apart     state = iota // the worker does nothing about it: there is no room, or no session
+	resting                // its function has just returned here, and other workers may have it; apart comes next
+	asking                 // an acquire of its semaphore waits
+	leaving                // the acquire was canceled and has not returned yet
+	running                // the worker owns its semaphore, and its function runs
+	releasing              // a release of its semaphore waits
 )
 
-// A verb is what the shell is to do with a task.
+// A verb is something that the shell must do with a task.
 type verb uint8
 
 const (
 	ask     verb = iota // acquire; report granted or missed
-	leave               // end the acquire, which then reports all the same
-	start               // run the function under the lease granted; report ended
-	release             // give the lease back; report released
+	leave               // cancel the acquire, which still reports
+	start               // run the function under the granted lease; report ended
+	release             // release the lease; report released
 )
 
-// A step is one thing that the shell owes after a call of the pool, in the order given.
+// A step is one thing that the shell must do after a call of the pool. Steps are in the order in which to do them.
 type step struct {
 	do   verb
 	task int
 }
 
-// A pool decides which tasks a worker asks for, runs and gives back; it is told what happens, and has no goroutine,
-// clock or I/O. It goes through terms: open begins one, shut ends it, and when it is still, the next may begin.
+// A pool decides which tasks a worker asks for, runs and releases. Its caller reports what happens. It has no goroutine,
+// clock or I/O. It goes through terms: open begins a term, shut ends it, and when the pool is still, the next term may
+// begin.
 //
 // P1 At most capacity tasks run.
-// P2 In a term, while fewer run, all tasks that are neither held nor resting nor on their way back are asked for.
-// P3 When capacity is reached, or no term is open, none is asked for.
-// P4 No task is asked for before its last acquire has come back and its last lease has been given back: requests
-// for one semaphore override each other (Q6, Q7).
+// P2 In a term, while fewer run, the worker asks for all tasks that are not running, resting or being released.
+// P3 When capacity is reached, or no term is open, the worker asks for no task.
+// P4 The worker does not ask for a task before its last acquire has returned and its last lease is released, because
+// requests for one semaphore override each other (Q6, Q7).
 type pool struct {
 	capacity int
 	opened   bool
 	states   []state
-	rests    []clock.Instant // until when a task rests
-	held     int             // how many tasks run
-	steps    []step          // owed
+	rests    []clock.Instant // the end of each task's rest
+	held     int             // the number of running tasks
+	steps    []step          // not yet taken
 }
 
 func newPool(tasks, capacity int) *pool {
 	return &pool{capacity: capacity, states: make([]state, tasks), rests: make([]clock.Instant, tasks)}
 }
 
-// open begins a term. The pool is still.
+// open begins a term. The pool must be still.
 func (p *pool) open() {
 	p.opened = true
 	p.balance()
 }
 
-// shut ends the term: nothing more is asked for or started. The functions that run are stopped by the shell.
+// shut ends the term: the worker no longer asks for or starts tasks. The shell stops the running functions.
 func (p *pool) shut() {
 	p.opened = false
 	p.balance()
 }
 
-// granted says that an acquire has come back with a lease, wanted or not.
+// granted reports that an acquire has returned a lease, possibly after it was canceled.
 func (p *pool) granted(task int) {
 	if p.opened && p.held < p.capacity {
 		p.states[task] = running
@@ -76,10 +77,10 @@ func (p *pool) granted(task int) {
 	p.balance()
 }
 
-// missed says that an acquire has come back without a lease. The task is not asked for again before until.
+// missed reports that an acquire has returned without a lease. The task rests until the instant.
 func (p *pool) missed(task int, until clock.Instant) { p.rest(task, until) }
 
-// ended says that a task's function has returned.
+// ended reports that a task's function has returned.
 func (p *pool) ended(task int) {
 	p.states[task] = releasing
 	p.held--
@@ -87,7 +88,7 @@ func (p *pool) ended(task int) {
 	p.balance()
 }
 
-// released says that a lease has been given back. The task is not asked for again before until.
+// released reports that a lease is released. The task rests until the instant.
 func (p *pool) released(task int, until clock.Instant) { p.rest(task, until) }
 
 func (p *pool) rest(task int, until clock.Instant) {
@@ -99,7 +100,7 @@ func (p *pool) rest(task int, until clock.Instant) {
 	p.balance()
 }
 
-// tick says what time it is.
+// tick reports the time.
 func (p *pool) tick(now clock.Instant) {
 	for task, s := range p.states {
 		if s == resting && p.rests[task] <= now {
@@ -126,7 +127,7 @@ func (p *pool) balance() {
 
 func (p *pool) owe(do verb, task int) { p.steps = append(p.steps, step{do, task}) }
 
-// take returns the steps owed, and owes them no more.
+// take removes and returns the steps.
 func (p *pool) take() []step {
 	steps := p.steps
 	p.steps = nil
@@ -134,10 +135,10 @@ func (p *pool) take() []step {
 	return steps
 }
 
-// full reports whether the worker has all that it can have.
+// full reports whether the worker runs as many tasks as it can.
 func (p *pool) full() bool { return p.held == min(p.capacity, len(p.states)) }
 
-// still reports whether nothing is under way: every task is apart or rests.
+// still reports whether every task is apart or rests.
 func (p *pool) still() bool {
 	for _, s := range p.states {
 		if s != apart && s != resting {
@@ -148,7 +149,7 @@ func (p *pool) still() bool {
 	return true
 }
 
-// wake returns when tick is due next, 0 for never.
+// wake returns when tick is due next, or 0 for never.
 func (p *pool) wake() clock.Instant {
 	var next clock.Instant
 	for task, s := range p.states {

@@ -8,14 +8,15 @@ import (
 	"tenure/internal/clock"
 )
 
-// How long a worker leaves a task to others after it has ended: a second at first; twice as long each time, up to a
-// minute; a second again when the task has run for a minute. So a task that cannot run does not keep everybody busy.
+// A worker rests a task after it has returned, so that other workers can have it and a task that cannot run does not keep
+// all workers busy. The rest takes firstRest, and doubles each time up to maxRest. It starts over after the task has run
+// for maxRest.
 const (
 	firstRest = time.Second
 	maxRest   = time.Minute
 )
 
-// A rest is how long the next rest of a task will be.
+// A rest computes how long the next rest of a task takes.
 type rest struct{ policy backoff.ExponentialBackOff }
 
 func newRest() rest {
@@ -24,7 +25,7 @@ func newRest() rest {
 	}}
 }
 
-// after returns until when a task rests that has run for a time and ends now.
+// after returns the end of the rest of a task that returned now after it had run for the duration.
 func (r *rest) after(ran time.Duration, now clock.Instant) clock.Instant {
 	if ran >= maxRest {
 		r.policy.Reset()

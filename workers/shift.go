@@ -12,16 +12,16 @@ import (
 )
 
 // A shift is a worker's work in one session: the shell around the pool. The goroutine of run owns the pool and all
-// fields; each acquire, task and release has a goroutine of its own, which reports as the last thing it does, and run
-// waits for all of them.
+// fields. Each acquire, task and release has its own goroutine, which sends a report as its last action, and run waits
+// for all of them.
 type shift struct {
 	*worker
 
 	term    *term.Term
 	reports chan report
 	jobs    []job
-	full    bool  // Full has been observed
-	over    error // why the shift is over; nil: it is not
+	full    bool  // Full was observed
+	over    error // why the shift is over; nil while it is not
 
 	tasks     context.Context // of the tasks
 	stopTasks context.CancelCauseFunc
@@ -29,28 +29,28 @@ type shift struct {
 	stopCalls context.CancelFunc
 }
 
-// A job is what the shell keeps of a task.
+// A job is the shell's part of a task.
 type job struct {
-	leave context.CancelFunc // ends the acquire under way
-	lease coordination.Lease // held, or on its way back
+	leave context.CancelFunc // cancels the pending acquire
+	lease coordination.Lease // held, or being released
 	began clock.Instant      // when the function was called
-	until clock.Instant      // until when the task rests after it has been given back; 0: it does not
+	until clock.Instant      // the end of the task's rest after the release; 0: it does not rest
 }
 
-// A report says how a step has come out.
+// A report is the result of a step.
 type report struct {
 	step
 
-	lease coordination.Lease // of ask; nil: none
+	lease coordination.Lease // of ask, or nil
 	err   error              // of ask and start
-	held  bool               // of start: the lease was held until the function returned
+	held  bool               // of start: whether the lease was held until the function returned
 }
 
 func newShift(w *worker, t *term.Term) *shift {
 	return &shift{worker: w, term: t, reports: make(chan report), jobs: make([]job, len(w.names))}
 }
 
-// run returns why the shift is over, when all that was started has ended and the session is closed.
+// run returns the reason of the end of the shift, after everything it started has stopped and the session is closed.
 func (s *shift) run(ctx context.Context) error {
 	s.tasks, s.stopTasks = context.WithCancelCause(ctx)
 	defer s.stopTasks(nil)
@@ -65,7 +65,8 @@ func (s *shift) run(ctx context.Context) error {
 		s.await(ctx, timer)
 	}
 
-	// Only now: as long as a task may be running, no limit may end the session and so pass the task on.
+	// The time limit starts only now. It may end the session, and must not do so while a task may still be running,
+	// because the server would then grant the task to another worker.
 	farewell, cancel := term.Farewell(ctx)
 	defer cancel()
 	defer context.AfterFunc(farewell, s.stopCalls)()
@@ -78,7 +79,7 @@ func (s *shift) run(ctx context.Context) error {
 	return s.over
 }
 
-// perform does what the pool owes.
+// perform carries out the pool's steps.
 func (s *shift) perform() {
 	for _, step := range s.pool.take() {
 		job, name := &s.jobs[step.task], s.names[step.task]
@@ -121,7 +122,7 @@ func (s *shift) serve(step step, lease coordination.Lease) {
 	done.err = s.work(ctx, s.names[step.task])
 }
 
-// await takes in the next thing that happens.
+// await waits for the next event and processes it.
 func (s *shift) await(ctx context.Context, timer clock.Timer) {
 	ended, lost := ctx.Done(), s.term.Context().Done()
 	if s.over != nil {
@@ -134,7 +135,7 @@ func (s *shift) await(ctx context.Context, timer clock.Timer) {
 
 	select {
 	case r := <-s.reports:
-		s.notice(ctx) // first: what has ended with the session is not to be asked for again
+		s.notice(ctx) // before note, so that the worker does not ask again for tasks that ended with the session
 		s.note(r)
 	case <-ended:
 		s.notice(ctx)
@@ -145,7 +146,7 @@ func (s *shift) await(ctx context.Context, timer clock.Timer) {
 	}
 }
 
-// notice looks whether the shift is over.
+// notice ends the shift if ctx or the session has ended.
 func (s *shift) notice(ctx context.Context) {
 	switch {
 	case s.over != nil:
@@ -165,12 +166,12 @@ func (s *shift) stop(why error) {
 	s.pool.shut()
 }
 
-// note tells the pool how a step has come out.
+// note passes the result of a step to the pool.
 func (s *shift) note(r report) {
 	job, now := &s.jobs[r.task], s.clock.Now()
 	switch r.do {
 	case ask:
-		job.leave() // it has come back; this frees what the context holds
+		job.leave() // frees the context's resources
 		if r.err == nil {
 			job.lease = r.lease
 			s.pool.granted(r.task)
@@ -192,7 +193,7 @@ func (s *shift) note(r report) {
 	}
 }
 
-// blame returns until when a task rests whose acquire has failed. What cannot be mended ends the shift.
+// blame returns the end of the rest of a task whose acquire has failed. A permanent error ends the shift.
 func (s *shift) blame(r report, now clock.Instant) clock.Instant {
 	if s.over != nil || s.pool.states[r.task] == leaving {
 		return 0
