@@ -6,21 +6,21 @@
 //   - [Run] calls work only while it holds the lock, and cancels its context as soon as it can no longer be sure. The
 //     cause then wraps [ErrLost].
 //   - Waiters get the lock in the order in which they asked for it.
-//   - A holder that returns hands over immediately. The lock of a holder that dies or is cut off goes to the next waiter
-//     when the session timeout ([WithTimeout]) has expired, never earlier. With the embedded server, the lock of a
-//     process that dies is free immediately.
+//   - A holder that returns hands over immediately. The lock of a holder that dies or is cut off goes to the next
+//     waiter when the session timeout ([WithTimeout]) has expired, never earlier. With the embedded server, the lock of
+//     a process that dies is free immediately.
 //   - When Run returns, everything it started has stopped.
 //
 // # What it does not promise
 //
 //   - That work stops. Work that continues after its context has ended runs at the same time as the next holder. Run
 //     waits for it, but the other processes do not.
-//   - Mutual exclusion for what work changes elsewhere. A process can be suspended between a check and a write. Send the
-//     fencing token ([Token]) with each write, and have the storage reject older tokens.
-//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it to
-//     anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
-//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session. With
-//     it, Run may have to guess that rights are missing.
+//   - Mutual exclusion for what work changes elsewhere. A process can be suspended between a check and a write. Send
+//     the fencing token ([Token]) with each write, and have the storage reject older tokens.
+//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it
+//     to anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
+//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session.
+//     With it, Run may have to guess that rights are missing.
 //
 // # What the caller must do
 //

@@ -107,7 +107,8 @@ func TestRun_GraceAheadOfTheLoss(t *testing.T) {
 		require.Equal(t, "waiting acquired lost", r.story(), "said at once, though work goes on")
 		require.Len(t, r.ended, 1)
 		require.ErrorIs(t, r.ended[0], lock.ErrLost)
-		require.EqualError(t, r.ended[0], "lease lost: the server does not answer, and the lease may be granted to someone else in 2s")
+		require.EqualError(t, r.ended[0], "lease lost: the server does not answer, "+
+			"and the lease may be granted to someone else in 2s")
 		require.NotZero(t, service.Owner(path, name))
 
 		service.last(timeout) // too late

@@ -17,12 +17,12 @@ import (
 // ended, or could not be kept alive.
 var ErrLost = term.ErrLost
 
-// Lease returns the lease under which the work with this context runs. It returns nil if ctx is not, and does not derive
-// from, a context that [Run] passed to work. Run releases the lease: the caller must not.
+// Lease returns the lease under which the work with this context runs. It returns nil if ctx is not, and does not
+// derive from, a context that [Run] passed to work. Run releases the lease: the caller must not.
 func Lease(ctx context.Context) coordination.Lease { return term.Lease(ctx) }
 
-// Token returns the fencing token of the lock that the work with this context holds. Each holder's token is greater than
-// those of all earlier holders. The first call may ask the server.
+// Token returns the fencing token of the lock that the work with this context holds. Each holder's token is greater
+// than those of all earlier holders. The first call may ask the server.
 //
 // Token returns an error if ctx is not, and does not derive from, a context that [Run] passed to work, if the lock is
 // lost, or if ctx ends before the server has answered.
@@ -39,9 +39,10 @@ func Token(ctx context.Context) (uint64, error) { return term.Token(ctx) }
 // If ctx ends while work runs, Run waits for work to return, releases the lock, so that the next waiter gets it
 // immediately, and returns what work returned. If ctx ends at any other time, Run returns its cause ([context.Cause]).
 //
-// Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is overloaded,
-// or the session does not start. It returns permanent errors immediately: invalid arguments, missing rights, a path that
-// is not a node, a persistent semaphore with this name. Use [errors.As] to get at the client's errors.
+// Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is
+// overloaded, or the session does not start. It returns permanent errors immediately: invalid arguments, missing
+// rights, a path that is not a node, a persistent semaphore with this name. Use [errors.As] to get at the client's
+// errors.
 //
 // If work panics, Run releases the lock and the panic propagates.
 func Run(

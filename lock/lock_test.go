@@ -568,7 +568,10 @@ func TestRun_Arguments(t *testing.T) {
 			"long grace", path, name, work, lock.WithGrace(timeout/3 + 1),
 			`lock "lock": the grace 3.333333334s is out of range: it must be between 0 and a third of the timeout, which is 10s`,
 		},
-		{"long data", path, name, work, lock.WithData([]byte(long)), `lock "lock": the data has 1048577 bytes: the limit is 1048576`},
+		{
+			"long data", path, name, work, lock.WithData([]byte(long)),
+			`lock "lock": the data has 1048577 bytes: the limit is 1048576`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -34,9 +34,9 @@ func WithGrace(grace time.Duration) Option {
 	return func(c *config) { c.grace = grace }
 }
 
-// graceShare limits the grace to a third of the timeout. Package tenure asks the server for a sign of life every quarter
-// of the timeout. If an answer gets lost, the client asks again at half of the timeout. Nearly half of it is then left: a
-// third for the grace, and the rest for the answer to arrive.
+// graceShare limits the grace to a third of the timeout. Package tenure asks the server for a sign of life every
+// quarter of the timeout. If an answer gets lost, the client asks again at half of the timeout. Nearly half of it is
+// then left: a third for the grace, and the rest for the answer to arrive.
 const graceShare = 3
 
 // WithData attaches data to the lock, which others can see while Run waits for the lock and holds it. The data can have

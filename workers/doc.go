@@ -7,22 +7,23 @@
 //     be sure. The cause then wraps [ErrLost]. Two workers never both believe they own a task.
 //   - A worker never runs more tasks than its capacity.
 //   - A worker with room waits for every task that it does not own. It gets a released task immediately. It gets a task
-//     of a worker that dies or is cut off when that worker's session timeout ([WithTimeout]) has expired, never earlier.
-//     With the embedded server, the tasks of a process that dies are free immediately.
+//     of a worker that dies or is cut off when that worker's session timeout ([WithTimeout]) has expired, never
+//     earlier. With the embedded server, the tasks of a process that dies are free immediately.
 //   - A worker keeps its tasks until its session ends, the context of Run ends, or a task returns.
 //   - When Run returns, everything it started has stopped.
 //
 // # What it does not promise
 //
-//   - Balance. The first workers get as many tasks as their capacity allows. No task moves to a worker that starts later.
+//   - Balance. The first workers get as many tasks as their capacity allows. No task moves to a worker that starts
+//     later.
 //   - That a task stops. A task that continues after its context has ended runs at the same time as in the next worker.
 //     Run waits for it, but the other processes do not.
 //   - Mutual exclusion for what a task changes elsewhere. A process can be suspended between a check and a write. Send
 //     the fencing token ([Token]) with each write, and have the storage reject older tokens.
-//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it to
-//     anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
-//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session. With
-//     it, Run may have to guess that rights are missing.
+//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it
+//     to anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
+//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session.
+//     With it, Run may have to guess that rights are missing.
 //
 // # What the caller must do
 //

@@ -8,9 +8,9 @@ import (
 	"tenure/internal/clock"
 )
 
-// A worker rests a task after it has returned, so that other workers can have it and a task that cannot run does not keep
-// all workers busy. The rest takes firstRest, and doubles each time up to maxRest. It starts over after the task has run
-// for maxRest.
+// A worker rests a task after it has returned, so that other workers can have it and a task that cannot run does not
+// keep all workers busy. The rest takes firstRest, and doubles each time up to maxRest. It starts over after the task
+// has run for maxRest.
 const (
 	firstRest = time.Second
 	maxRest   = time.Minute

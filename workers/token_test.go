@@ -85,7 +85,8 @@ func TestRun_NilClient(t *testing.T) {
 		require.EqualError(t, err, "workers: the coordination client is nil")
 	}
 	var none context.Context
-	require.EqualError(t, workers.Run(none, coordtest.NewService(), path, names(1), 1, work), "workers: the context is nil")
+	err := workers.Run(none, coordtest.NewService(), path, names(1), 1, work)
+	require.EqualError(t, err, "workers: the context is nil")
 }
 
 func TestRun_NilOptions(t *testing.T) {

@@ -34,19 +34,19 @@ func Token(ctx context.Context) (uint64, error) { return term.Token(ctx) }
 // it stops waiting for the others and releases any surplus. As soon as it has room again, it waits for all tasks that
 // it does not own. So a free task immediately goes to a worker that has room.
 //
-// For each task that the worker gets, it calls work on a new goroutine with the task's name. The context of work derives
-// from ctx and also ends when the task is lost. When work returns, with or without an error, Run reports that as
-// [Ended] and releases the task, which any worker may then run again. This worker waits before it asks for the task
+// For each task that the worker gets, it calls work on a new goroutine with the task's name. The context of work
+// derives from ctx and also ends when the task is lost. When work returns, with or without an error, Run reports that
+// as [Ended] and releases the task, which any worker may then run again. This worker waits before it asks for the task
 // again: for 1 s at first, and for up to 1 min if the task keeps returning early.
 //
 // When the worker loses its session, Run cancels the contexts of all tasks, waits until work has returned for each, and
 // starts over with a new session. When ctx ends, Run does the same with the tasks, releases each as soon as its work
 // has returned, and returns the cause of the end of ctx ([context.Cause]).
 //
-// Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is overloaded,
-// or the session does not start. A permanent error makes it stop all tasks and return the error: invalid arguments,
-// missing rights, a path that is not a node, a persistent semaphore with a task's name. Use [errors.As] to get at the
-// client's errors.
+// Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is
+// overloaded, or the session does not start. A permanent error makes it stop all tasks and return the error: invalid
+// arguments, missing rights, a path that is not a node, a persistent semaphore with a task's name. Use [errors.As] to
+// get at the client's errors.
 func Run(
 	ctx context.Context, client coordination.Client, path string, tasks []string, capacity int,
 	work func(ctx context.Context, task string) error, opts ...Option,

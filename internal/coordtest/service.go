@@ -166,8 +166,8 @@ func (s *Service) Sessions() []uint64 {
 	return ids
 }
 
-// Break cuts a session's client off for good. The client's session ends immediately with the cause, and the service ends
-// the session after its timeout. Break reports whether there was such a session.
+// Break cuts a session's client off for good. The client's session ends immediately with the cause, and the service
+// ends the session after its timeout. Break reports whether there was such a session.
 func (s *Service) Break(id uint64, cause error) bool {
 	s.mu.Lock()
 	session := s.sessions[id]

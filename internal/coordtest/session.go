@@ -129,8 +129,8 @@ func (s *Session) DescribeSemaphore(
 	return found, err
 }
 
-// Close implements coordination.Session. It is abrupt: messages that are still on the way are lost, and the service only
-// learns of the end of the session by its timeout.
+// Close implements coordination.Session. It is abrupt: messages that are still on the way are lost, and the service
+// only learns of the end of the session by its timeout.
 func (s *Session) Close(context.Context) error {
 	s.detach(context.Canceled)
 
@@ -205,8 +205,8 @@ func (s *Session) conceal(err error) error {
 	return err
 }
 
-// toService calls do with the service's mu held when the message arrives. A message of a session that has ended does not
-// arrive.
+// toService calls do with the service's mu held when the message arrives. A message of a session that has ended does
+// not arrive.
 func (s *Session) toService(do func()) {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
@@ -294,8 +294,8 @@ func (sem *semaphore) index(s *Session) int {
 	return slices.IndexFunc(sem.links, func(l *link) bool { return l.session == s })
 }
 
-// answer sends the service's answer to a request. The client drops the answer to a request that it has given up, because
-// it has sent a release.
+// answer sends the service's answer to a request. The client drops the answer to a request that it has given up,
+// because it has sent a release.
 func (s *Session) answer(req *request, err error) {
 	s.toClient(func() {
 		if !req.canceled {

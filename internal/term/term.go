@@ -1,5 +1,5 @@
-// Package term opens a session on a coordination node, takes leases in it and closes it, for the recipes in packages lock
-// and workers.
+// Package term opens a session on a coordination node, takes leases in it and closes it, for the recipes in packages
+// lock and workers.
 //
 // It makes up for what the interface of ydb-go-sdk's client does not show, so that the recipes behave alike on that
 // client and on others.
@@ -136,9 +136,9 @@ func (t *Term) SessionID() uint64 { return t.session.SessionID() }
 // Context ends with the session.
 func (t *Term) Context() context.Context { return t.session.Context() }
 
-// Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has the lease, when ctx ends, or when
-// the session does. It may return a lease even though ctx has ended. It marks an error that another attempt cannot mend
-// by [backoff.Permanent].
+// Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has the lease, when ctx ends, or
+// when the session does. It may return a lease even though ctx has ended. It marks an error that another attempt cannot
+// mend by [backoff.Permanent].
 func (t *Term) Acquire(ctx context.Context, name string) (coordination.Lease, error) {
 	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
 	bound, cancel := context.WithCancelCause(ctx)
@@ -213,7 +213,7 @@ func lost(ctx context.Context) error {
 }
 
 // Release releases a lease and returns when the server has answered. If ctx ends first, Release closes the session,
-// since a release cannot be canceled in another way.
+// since a release cannot be cancelled in another way.
 func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.session.Close(ctx) })
 	defer stop()
@@ -231,10 +231,10 @@ func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 // Close ends the session after it has ensured that the server knows of every acquire that was given up. Name is the
 // name of any semaphore.
 //
-// The SDK's client gives up an acquire in the background, and its Close ends the stream so quickly that neither that nor
-// the end of the session reaches the server. The server would then grant the semaphore to the dead session, which would
-// keep it for its whole timeout. The server answers requests in order, so the answer to any request shows that the
-// earlier ones have arrived.
+// The SDK's client gives up an acquire in the background, and its Close ends the stream so quickly that neither that
+// nor the end of the session reaches the server. The server would then grant the semaphore to the dead session, which
+// would keep it for its whole timeout. The server answers requests in order, so the answer to any request shows that
+// the earlier ones have arrived.
 func (t *Term) Close(ctx context.Context, name string) error {
 	if t.session.Context().Err() == nil {
 		_, _ = t.session.DescribeSemaphore(ctx, name)
