@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/internal/embedded"
@@ -21,7 +22,7 @@ import (
 
 func statusCommand(env *cli.Env) *cobra.Command {
 	var dir string
-	dsn, output := cli.Embedded, "text"
+	dsn, output := tenure.Embedded, "text"
 	cmd := &cobra.Command{
 		Use:     "status [flags]",
 		Short:   "show the embedded server and who holds what",
@@ -40,7 +41,7 @@ Exit code:
 		if output != "text" && output != "json" {
 			return fmt.Errorf("%s=%q is not a format: write text or json", cli.Setting(cmd, "output"), output)
 		}
-		if dsn != cli.Embedded {
+		if dsn != tenure.Embedded {
 			return fmt.Errorf("tenure status cannot ask a server yet, and %s names one: to see the embedded server, run: "+
 				"tenure status --ydb embedded", cli.Setting(cmd, "ydb"))
 		}
@@ -53,7 +54,7 @@ Exit code:
 	}
 	cli.AddFlags(cmd,
 		cli.DSNFlag(&dsn),
-		cli.DirFlag(&dir, env, func() bool { return dsn == cli.Embedded }),
+		cli.DirFlag(&dir, env, func() bool { return dsn == tenure.Embedded }),
 		cli.Flag{
 			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Usage: "text, or json: one object", Value: &output,
 		},

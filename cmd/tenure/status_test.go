@@ -22,7 +22,7 @@ import (
 // embeddedClient opens a client of the directory, and so hosts its server unless another client does.
 func embeddedClient(t *testing.T, dir string) *embed.Client {
 	t.Helper()
-	c, err := embed.Open(t.Context(), "", embed.WithDir(dir))
+	c, err := embed.Open(t.Context(), embed.Embedded, embed.WithDir(dir))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close(t.Context())) })
 

@@ -4,23 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
-	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
+	"tenure/internal/dsn"
 	"tenure/internal/embedded"
-	"tenure/internal/ydberr"
 )
 
 // Limits of --timeout. A busy server, or a network that stutters, stays below the lower one.
@@ -29,19 +23,15 @@ const (
 	maxTimeout = 30 * time.Minute
 )
 
-// openLimit is the time limit for the first connection.
-const openLimit = 5 * time.Second
-
-// Embedded is the value of --ydb for the embedded server.
-const Embedded = "embedded"
-
 // A Session holds the settings that lock and workers share: which server to use, and how to open a session on it.
 type Session struct {
-	DSN      string // "embedded": the embedded server
+	DSN      string // or tenure.Embedded
 	Dir      string // state directory of the embedded server; empty until Check has chosen one
 	Path     string // coordination node; empty until Check has completed it
 	Timeout  time.Duration
 	NoCreate bool
+
+	ConnectTimeout time.Duration // for the first connection
 
 	env      *Env
 	cmd      *cobra.Command
@@ -52,10 +42,10 @@ type Session struct {
 // AddFlags adds the flags that set s to cmd.
 func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 	s.env, s.cmd = env, cmd
-	s.DSN, s.Timeout = Embedded, 10*time.Second
+	s.DSN, s.Timeout, s.ConnectTimeout = tenure.Embedded, tenure.DefaultSessionTimeout, clientconfig.DefaultConnectTimeout
 	AddFlags(cmd,
 		DSNFlag(&s.DSN),
-		DirFlag(&s.Dir, env, func() bool { return s.DSN == Embedded }),
+		DirFlag(&s.Dir, env, func() bool { return s.DSN == tenure.Embedded }),
 		Flag{
 			Name: "path", Arg: "PATH", Example: "/local/tenure", Value: &s.Path, Default: s.defaultPath,
 			Usage: "coordination node, created if missing (default <database>/tenure)",
@@ -65,13 +55,17 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 			Name: "timeout", Arg: "D", Example: "10s", Value: &s.Timeout,
 			Usage: "session timeout: how long locks of a crashed process stay locked, 1s to 30m",
 		},
+		Flag{
+			Name: "connect-timeout", Arg: "D", Example: "10s", Value: &s.ConnectTimeout,
+			Usage: "time limit for the first connection",
+		},
 	)
 }
 
 // DSNFlag is the row of --ydb.
-func DSNFlag(dsn *string) Flag {
+func DSNFlag(address *string) Flag {
 	return Flag{
-		Name: "ydb", Arg: "DSN", Example: "grpc://localhost:2136/local", Env: "TENURE_DSN", Value: dsn,
+		Name: "ydb", Arg: "DSN", Example: "grpc://localhost:2136/local", Env: "TENURE_DSN", Value: address,
 		Usage: "server: grpc://host:port/database, grpcs://..., or embedded",
 	}
 }
@@ -111,17 +105,18 @@ func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error
 	return choice, nil
 }
 
-func (s *Session) embedded() bool { return s.DSN == Embedded }
+func (s *Session) embedded() bool { return s.DSN == tenure.Embedded }
 
 func (s *Session) defaultPath() (value, source string, err error) {
-	database := tenure.EmbeddedDatabase
-	if !s.embedded() {
-		if _, database, err = parseDSN(Setting(s.cmd, "ydb"), s.DSN); err != nil {
-			return "", "", err
-		}
+	if s.embedded() {
+		return tenure.EmbeddedDatabase + "/tenure", "default", nil
+	}
+	address, err := dsn.Parse(Setting(s.cmd, "ydb"), s.DSN)
+	if err != nil {
+		return "", "", err
 	}
 
-	return database + "/tenure", "default", nil
+	return address.Database + "/tenure", "default", nil
 }
 
 // Check checks the values of the flags, and completes those that are not given.
@@ -150,12 +145,15 @@ func (s *Session) Check() error {
 	if s.Timeout < minTimeout || s.Timeout > maxTimeout {
 		return fmt.Errorf("%s=%v is out of range: must be between 1s and 30m", Setting(s.cmd, "timeout"), s.Timeout)
 	}
+	if s.ConnectTimeout <= 0 {
+		return fmt.Errorf("%s=%v is out of range: must be above 0s", Setting(s.cmd, "connect-timeout"), s.ConnectTimeout)
+	}
 
 	return nil
 }
 
 // checkServer checks the settings of a server that is not the embedded one.
-func (s *Session) checkServer() (err error) {
+func (s *Session) checkServer() error {
 	if OnLine(s.cmd, "dir") {
 		return fmt.Errorf("--dir is only for the embedded server, but %s=%q: leave --dir out, or write --ydb embedded",
 			Setting(s.cmd, "ydb"), redacted(s.DSN))
@@ -165,9 +163,13 @@ func (s *Session) checkServer() (err error) {
 			return fmt.Errorf("%s is empty: set it to its value, or unset the variable", name)
 		}
 	}
-	s.host, s.database, err = parseDSN(Setting(s.cmd, "ydb"), s.DSN)
+	address, err := dsn.Parse(Setting(s.cmd, "ydb"), s.DSN)
+	if err != nil {
+		return err
+	}
+	s.host, s.database = address.Host, address.Database
 
-	return err
+	return nil
 }
 
 // credentials are the variables that the SDK reads, except YDB_STATIC_CREDENTIALS_PASSWORD, which may be empty.
@@ -198,38 +200,8 @@ func (s *Session) verbose(line string) {
 	}
 }
 
-// parseDSN returns the server's host:port and the database. Setting is where the DSN comes from.
-func parseDSN(setting, dsn string) (host, database string, err error) {
-	u, err := url.Parse(dsn)
-	if err != nil || u.Scheme != "grpc" && u.Scheme != "grpcs" || u.Hostname() == "" {
-		return "", "", badDSN(setting, dsn, "is not the address of a server")
-	}
-	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
-		return "", "", badDSN(setting, dsn, "has no usable port")
-	}
-	database = u.Path
-	if q := u.Query().Get("database"); q != "" {
-		database = q
-	}
-	database = strings.TrimRight(database, "/")
-	if database == "" {
-		return "", "", badDSN(setting, dsn, "has no database")
-	}
-
-	return u.Host, database, nil
-}
-
-func badDSN(setting, dsn, what string) error {
-	return fmt.Errorf("%s=%q %s: write grpc://host:port/database, e.g. grpc://localhost:2136/local", setting,
-		redacted(dsn), what)
-}
-
 // A Client is a client of the server that the flags name.
-type Client struct {
-	*tenure.Client
-
-	db *ydb.Driver // nil: the client has its own
-}
+type Client struct{ *tenure.Client }
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
 func (s *Session) NewMonitor() *Monitor {
@@ -241,74 +213,29 @@ func (s *Session) NewMonitor() *Monitor {
 // Open connects to the server, after Check, or hosts the embedded one in this process if no process does. Credentials
 // come from the variables YDB_*.
 func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
-	if s.embedded() {
-		client, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(s.Dir), tenure.WithNotice(m.Notice),
-			tenure.WithConnectTimeout(-1)) // the notices say what it waits for
-		if err != nil {
-			return nil, err
+	opts := []tenure.Option{
+		tenure.WithDir(s.Dir),
+		tenure.WithNotice(m.Notice),
+		tenure.WithConnectTimeout(-1), // the embedded server's notices say what it waits for
+	}
+	if !s.embedded() {
+		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, s.ConnectTimeout))
+		defer m.Close()
+		opts = []tenure.Option{
+			tenure.WithConnectTimeout(s.ConnectTimeout),
+			tenure.WithDriverOptions(environ.WithEnvironCredentials()),
+			func(c *clientconfig.Config) { c.Setting = Setting(s.cmd, "ydb") },
 		}
-
-		return &Client{Client: client}, nil
 	}
-
-	m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, openLimit))
-	defer m.Close()
-	limited, cancel := context.WithTimeout(ctx, openLimit)
-	defer cancel()
-	if err := s.reachable(limited); err != nil { // finds immediately what the SDK would try until the limit
-		return nil, err
-	}
-	db, err := ydb.Open(limited, s.DSN, environ.WithEnvironCredentials(), tenure.WithQuickReconnect())
+	client, err := tenure.Open(ctx, s.DSN, opts...)
 	switch {
 	case err == nil:
-		return &Client{Client: tenure.New(db), db: db}, nil
+		return &Client{client}, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case limited.Err() != nil:
-		return nil, fmt.Errorf("no answer from %s within %v: check %s, its port, and whether it is grpc:// or grpcs://",
-			s.host, openLimit, Setting(s.cmd, "ydb"))
 	}
 
-	return nil, ydberr.Wrap("connect to "+s.host, err)
-}
-
-// reachable returns why the server cannot be used; nil if nothing is wrong that a connection shows.
-func (s *Session) reachable(ctx context.Context) error {
-	if err := s.reach(ctx); err != nil {
-		return fmt.Errorf(`no server at %s (%w): start one with "tenure serve", or check %s`, s.host, err,
-			Setting(s.cmd, "ydb"))
-	}
-
-	return nil
-}
-
-// reach returns why no connection to the server can be made. It cannot tell if there is a proxy.
-func (s *Session) reach(ctx context.Context) error {
-	target := &http.Request{URL: &url.URL{Scheme: "https", Host: s.host}}
-	if proxy, err := http.ProxyFromEnvironment(target); err != nil || proxy != nil {
-		return nil //nolint:nilerr // the SDK finds out
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.host)
-	if err != nil {
-		return dialReason(err)
-	}
-
-	return conn.Close()
-}
-
-// dialReason returns the cause of err without the addresses, because the caller names them.
-func dialReason(err error) error {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		return errors.New("no such host")
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	if network, ok := errors.AsType[net.Error](err); ok && network.Timeout() {
-		return errors.New("no answer")
-	}
-
-	return err
+	return nil, err
 }
 
 // closeLimit is the time limit for closing a client.
@@ -323,9 +250,6 @@ func (c *Client) Close(ctx context.Context) {
 	go func() {
 		defer close(closed)
 		_ = c.Client.Close(limited) // no session is left
-		if c.db != nil {
-			_ = c.db.Close(limited)
-		}
 	}()
 	select {
 	case <-closed:

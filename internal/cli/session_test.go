@@ -2,8 +2,13 @@ package cli_test
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -87,7 +92,7 @@ func TestSession_Check(t *testing.T) {
 // A message names the setting at fault, which may be a variable, and hides passwords.
 func TestSession_CheckRefuses(t *testing.T) {
 	t.Parallel()
-	const write = ": write grpc://host:port/database, e.g. grpc://localhost:2136/local"
+	const write = ": write grpc://host:port/database, for example grpc://localhost:2136/local"
 	ydb := func(dsn string) []string { return []string{"--ydb", dsn} }
 	for _, test := range []struct {
 		name, vars string
@@ -109,14 +114,14 @@ func TestSession_CheckRefuses(t *testing.T) {
 			"empty credentials", "YDB_ACCESS_TOKEN_CREDENTIALS=", ydb("grpc://a:1/b"),
 			"YDB_ACCESS_TOKEN_CREDENTIALS is empty: set it to its value, or unset the variable",
 		},
-		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not the address of a server` + write},
-		{"other scheme", "", ydb("http://a:1/local"), `--ydb="http://a:1/local" is not the address of a server` + write},
-		{"no host", "", ydb("grpc:///local"), `--ydb="grpc:///local" is not the address of a server` + write},
-		{"no port", "", ydb("grpc://a/local"), `--ydb="grpc://a/local" has no usable port` + write},
-		{"bad port", "", ydb("grpc://a:70000/l"), `--ydb="grpc://a:70000/l" has no usable port` + write},
+		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not a valid address` + write},
+		{"other scheme", "", ydb("http://a:1/local"), `--ydb="http://a:1/local" does not begin with grpc:// or grpcs://` + write},
+		{"no host", "", ydb("grpc:///local"), `--ydb="grpc:///local" is not a valid address` + write},
+		{"no port", "", ydb("grpc://a/local"), `--ydb="grpc://a/local" has no valid port` + write},
+		{"bad port", "", ydb("grpc://a:70000/l"), `--ydb="grpc://a:70000/l" has no valid port` + write},
 		{"no database", "", ydb("grpc://a:1/"), `--ydb="grpc://a:1/" has no database` + write},
 		{"no database, variable", "TENURE_DSN=grpc://a:1/", nil, `TENURE_DSN="grpc://a:1/" has no database` + write},
-		{"password", "", ydb("grpc://u:secret@a/l"), `--ydb="grpc://u:xxxxx@a/l" has no usable port` + write},
+		{"password", "", ydb("grpc://u:secret@a/l"), `--ydb="grpc://u:xxxxx@a/l" has no valid port` + write},
 		{
 			"relative path", "", []string{"--ydb", "grpc://a:1/local", "--path", "test"},
 			`--path="test" is not absolute: write /local/test`,
@@ -128,6 +133,10 @@ func TestSession_CheckRefuses(t *testing.T) {
 		{
 			"long timeout, variable", "TENURE_TIMEOUT=1h", []string{"--dir=/d"},
 			"TENURE_TIMEOUT=1h0m0s is out of range: must be between 1s and 30m",
+		},
+		{
+			"no time to connect", "", []string{"--dir=/d", "--connect-timeout=0s"},
+			"--connect-timeout=0s is out of range: must be above 0s",
 		},
 		{
 			"server and directory", "", []string{"--ydb", "grpc://a:1/b", "--dir", "/d"},
@@ -153,12 +162,13 @@ func TestSession_PrintConfig(t *testing.T) {
 	t.Parallel()
 	_, stdout, stderr := run(t, settings, variables("HOME=/home/me,TENURE_TIMEOUT=30s"), "--no-create", "--print-config")
 	require.Empty(t, stderr)
-	require.Equal(t, `--ydb         embedded                       default
---dir         /home/me/.local/state/tenure   HOME
---path        /local/tenure                  default
---no-create   true                           command line
---timeout     30s                            TENURE_TIMEOUT
---verbose     false                          default
+	require.Equal(t, `--ydb               embedded                       default
+--dir               /home/me/.local/state/tenure   HOME
+--path              /local/tenure                  default
+--no-create         true                           command line
+--timeout           30s                            TENURE_TIMEOUT
+--connect-timeout   10s                            default
+--verbose           false                          default
 `, stdout)
 
 	_, stdout, stderr = run(t, settings, variables("TENURE_DSN=grpc://a:1/b,TENURE_DIR=/d"), "--print-config", "-v")
@@ -192,6 +202,60 @@ func TestSession_OpenReportsThatThereIsNoServer(t *testing.T) {
 	require.Equal(t, "demo: no server at "+address+
 		` (connection refused): start one with "tenure serve", or check TENURE_DSN`+"\n", stderr)
 	require.Equal(t, cli.ExitFailure, code)
+}
+
+// Something else on the port is named, with the setting that has the address.
+func TestSession_OpenReportsOtherServers(t *testing.T) {
+	t.Parallel()
+	const check = ": check the port in TENURE_DSN"
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	for name, test := range map[string]struct{ address, want string }{
+		"HTTP":   {web.Listener.Addr().String(), "is not a YDB or tenure server (an HTTP server answers)" + check},
+		"SSH":    {banner(t, "SSH-2.0-OpenSSH_9.6\r\n"), "is not a YDB or tenure server (an SSH server answers)" + check},
+		"SMTP":   {banner(t, "220 mail.example ESMTP\r\n"), "is not a YDB or tenure server (it does not answer by HTTP/2)" + check},
+		"HTTPS":  {secure.Listener.Addr().String(), "requires TLS: write grpcs:// instead of grpc:// in TENURE_DSN"},
+		"silent": {banner(t, ""), "within 500ms: it accepts connections and sends nothing" + check},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, _, stderr := run(t, settings, variables("TENURE_DSN=grpc://"+test.address+"/local"),
+				"--connect-timeout", "500ms", "open")
+			require.Equal(t, cli.ExitFailure, code)
+			require.Contains(t, stderr, test.address)
+			require.Contains(t, stderr, test.want)
+			require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+		})
+	}
+}
+
+// banner returns the address of a server that sends the text and nothing else.
+func banner(t *testing.T, text string) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by the test
+	require.NoError(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				_, _ = io.WriteString(conn, text)
+				_, _ = io.Copy(io.Discard, conn) // until the client closes the connection
+			})
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		serving.Wait()
+	})
+
+	return listener.Addr().String()
 }
 
 func TestSession_OpenEmbedded(t *testing.T) {
