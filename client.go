@@ -158,19 +158,37 @@ func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *cl
 
 // CreateNode makes a coordination node and the directories above it; one that exists stays as it is (N1).
 func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
+	if err := checkPath("create node", path); err != nil {
+		return err
+	}
+
 	return c.nodes.CreateNode(ctx, path, config)
 }
 
 // AlterNode changes the settings of a node (N2).
 func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
+	if err := checkPath("alter node", path); err != nil {
+		return err
+	}
+
 	return c.nodes.AlterNode(ctx, path, config)
 }
 
 // DropNode removes a node with everything in it (N3).
-func (c *Client) DropNode(ctx context.Context, path string) error { return c.nodes.DropNode(ctx, path) }
+func (c *Client) DropNode(ctx context.Context, path string) error {
+	if err := checkPath("drop node", path); err != nil {
+		return err
+	}
+
+	return c.nodes.DropNode(ctx, path)
+}
 
 // DescribeNode returns a node's settings (N4).
 func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
+	if err := checkPath("describe node", path); err != nil {
+		return nil, nil, err
+	}
+
 	return c.nodes.DescribeNode(ctx, path)
 }
 
@@ -199,6 +217,9 @@ func (c *Client) Session(
 	cfg, err := sessionConfig(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open session on node %q: %w", path, err)
+	}
+	if err := checkRequest("open session on node", path, cfg.Start(0, 0)); err != nil {
+		return nil, err
 	}
 	if c.local != nil { // it paces the attempts by itself, and hosts may come and go
 		cfg.ReconnectDelay = min(cfg.ReconnectDelay, defaultReconnectDelay/5)

@@ -34,7 +34,8 @@ var (
 	ErrSessionClosed = coordination.ErrSessionClosed
 )
 
-// StatusError is a server's refusal of one call. The SDK's checks, such as ydb.IsOperationErrorNotFoundError, see
+// StatusError is a server's refusal of one call. The client refuses a call with the status BAD_REQUEST before it sends
+// anything if no server could read the request: text that is not valid UTF-8, or more than 4 MiB. The SDK's checks, such as ydb.IsOperationErrorNotFoundError, see
 // through it.
 type StatusError struct {
 	Operation string // what was asked, e.g. "acquire"
@@ -51,7 +52,7 @@ func newStatusError(op, object string, e *session.StatusError) *StatusError {
 }
 
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("%s %q: %v", e.Operation, e.Object, &session.StatusError{Status: e.Status, Issues: e.Issues})
+	return fmt.Sprintf("%s %s: %v", e.Operation, quote(e.Object), &session.StatusError{Status: e.Status, Issues: e.Issues})
 }
 
 // Unwrap returns the SDK's own error of the status.

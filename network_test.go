@@ -73,12 +73,14 @@ func (n *network) dial(accept func(context.Context) (net.Conn, error)) func(cont
 }
 
 // connect returns a client's connection over what dial returns.
-func connect(t *testing.T, dial func(context.Context, string) (net.Conn, error)) *grpc.ClientConn {
+func connect(
+	t *testing.T, dial func(context.Context, string) (net.Conn, error), opts ...grpc.DialOption,
+) *grpc.ClientConn {
 	t.Helper()
 	quickly := backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond}
-	conn, err := grpc.NewClient("passthrough:server", grpc.WithContextDialer(dial),
+	conn, err := grpc.NewClient("passthrough:server", append(opts, grpc.WithContextDialer(dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quickly, MinConnectTimeout: time.Second}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quickly, MinConnectTimeout: time.Second}))...)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 

@@ -304,6 +304,9 @@ func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (s
 	if err := ctx.Err(); err != nil {
 		return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, err)
 	}
+	if err := checkRequest(op, name, c.Message()); err != nil {
+		return session.Finished{}, err
+	}
 	p := &pending{done: make(chan struct{})}
 	c.Owner = p
 	s.do(func(now clock.Instant, fx *session.Effects) { s.core.Begin(now, c, fx) })

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"tenure/internal/clock"
+	"tenure/internal/limit"
 	"tenure/internal/session"
 )
 
@@ -105,7 +106,9 @@ func (st *stream) take(into []*pb.SessionRequest) []*pb.SessionRequest {
 
 // receive opens the stream and hands the core what comes, until the stream ends.
 func (s *Session) receive(st *stream) error {
-	g, err := s.client.stub.Session(st.ctx, grpc.MaxCallRecvMsgSize(maxAnswer))
+	// The driver may be set to send less; a request that it refused would end the stream.
+	g, err := s.client.stub.Session(st.ctx,
+		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request))
 	if err != nil {
 		return err
 	}
@@ -125,7 +128,8 @@ func (s *Session) receive(st *stream) error {
 	}
 }
 
-// write sends what is queued. An error of Send is the stream's end, of which Recv tells more.
+// write sends the queued messages. checkRequest has seen them, so gRPC can encode each. An error of Send means that the
+// stream has ended; Recv returns the reason.
 func (st *stream) write(g Ydb_Coordination_V1.CoordinationService_SessionClient) {
 	var messages []*pb.SessionRequest
 	for {

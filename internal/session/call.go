@@ -91,6 +91,9 @@ func release(name string) *Call {
 	}}
 }
 
+// Message returns the request of the call. It has no req_id before Begin.
+func (c *Call) Message() *pb.SessionRequest { return c.message }
+
 // number sets the req_id of the call and its message.
 func (c *Call) number(req uint64) {
 	c.req = req

@@ -55,12 +55,17 @@ func (c *Core) open(fx *Effects) {
 	c.seq++
 	c.phase, c.opened, c.asked = attaching, c.now, c.now
 	fx.do(Open{c.stream})
-	fx.do(Send{c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_SessionStart_{
+	fx.do(Send{c.stream, c.cfg.Start(c.id, c.seq)})
+}
+
+// Start returns the request that attaches to the session with the id, or makes one if the id is 0.
+func (c *Config) Start(id, seq uint64) *pb.SessionRequest {
+	return &pb.SessionRequest{Request: &pb.SessionRequest_SessionStart_{
 		SessionStart: &pb.SessionRequest_SessionStart{
-			Path: c.cfg.Path, SessionId: c.id, TimeoutMillis: uint64(c.cfg.Timeout.Milliseconds()),
-			Description: c.cfg.Description, SeqNo: c.seq, ProtectionKey: c.cfg.Key,
+			Path: c.Path, SessionId: id, TimeoutMillis: uint64(c.Timeout.Milliseconds()),
+			Description: c.Description, SeqNo: seq, ProtectionKey: c.Key,
 		},
-	}}})
+	}}
 }
 
 // Received handles a message from a stream. Messages from earlier streams are ignored.

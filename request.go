@@ -1,0 +1,100 @@
+package tenure
+
+import (
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"tenure/internal/limit"
+	"tenure/internal/session"
+)
+
+// maxRequest is the size in bytes of the largest request that the client sends. It leaves room below limit.Request for
+// the numbers that the core adds to a request: its id, and the id and the sequence number of a session.
+const maxRequest = limit.Request - 64
+
+// maxBuffer is the size in bytes up to which encoded keeps a buffer.
+const maxBuffer = 64 << 10
+
+// encoded holds buffers for requestFault, so that the check of a small request allocates nothing.
+var encoded = sync.Pool{New: func() any { return new(make([]byte, 0, 1<<10)) }}
+
+// checkRequest returns a [*StatusError] with the status BAD_REQUEST if a request cannot be encoded, or if it is larger
+// than maxRequest. Every request that holds a user's text or data passes it before anything else happens.
+//
+// Both checks have to come before the request is queued. When gRPC cannot encode a message, or when a server does not
+// accept its size, the whole stream ends, and the session would repeat the same request over every later stream. All
+// other checks, those of the sizes of names and data among them, are left to the server: it answers the request with a
+// status, and its limits may differ from those of this project's server. No server can do anything useful with a
+// request above maxRequest, since the protocol allows 1 MiB of data.
+func checkRequest(op, object string, m proto.Message) error {
+	fault := requestFault(m)
+	if fault == "" {
+		return nil
+	}
+
+	return newStatusError(op, object, &session.StatusError{
+		Status: Ydb.StatusIds_BAD_REQUEST, Issues: []*Ydb_Issue.IssueMessage{{Message: fault, Severity: 1}},
+	})
+}
+
+// requestFault says what is wrong with a request, and what to do about it. It returns "" for a request that can be sent.
+func requestFault(m proto.Message) string {
+	if size := proto.Size(m); size > maxRequest {
+		return fmt.Sprintf("the request has %d bytes, and the client sends %d at most: shorten its text or data",
+			size, maxRequest)
+	}
+	buf := encoded.Get().(*[]byte)
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buf)[:0], m)
+	if cap(b) <= maxBuffer {
+		*buf = b
+	}
+	encoded.Put(buf)
+	if err == nil {
+		return ""
+	}
+	if field := badText(m.ProtoReflect()); field != "" {
+		return fmt.Sprintf("the %s is not valid UTF-8: convert text to UTF-8, and binary data to hexadecimal or base64",
+			field)
+	}
+
+	return fmt.Sprintf("the request cannot be encoded: %v", err)
+}
+
+// badText returns the name of a field whose text is not valid UTF-8, or "".
+func badText(m protoreflect.Message) (bad protoreflect.Name) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.IsList(), field.IsMap(): // the requests that the client makes have none
+		case field.Message() != nil:
+			bad = badText(value.Message())
+		case field.Kind() == protoreflect.StringKind && !utf8.ValidString(value.String()):
+			bad = field.Name()
+		}
+
+		return bad == ""
+	})
+
+	return bad
+}
+
+// checkPath is checkRequest for a request that the SDK makes, in which only the path can be at fault.
+func checkPath(op, path string) error {
+	return checkRequest(op, path, &pb.CreateNodeRequest{Path: path})
+}
+
+// quote returns a text in Go syntax. It leaves out the end of a text that is longer than names may be.
+func quote(text string) string {
+	if len(text) <= limit.Name {
+		return fmt.Sprintf("%q", text)
+	}
+	const shown = 64
+
+	return fmt.Sprintf("%q... (%d bytes)", text[:shown], len(text))
+}
