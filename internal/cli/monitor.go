@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"tenure"
 	"tenure/internal/clock"
 )
 
@@ -58,9 +60,12 @@ func (m *Monitor) Granted() {
 
 // Failed says that the session has ended, or that an attempt to open one has failed, and that the command tries again.
 // Why is nil if the user knows the reason. The monitor prints the reason if a session was open: the server works then,
-// so that the reason is certain. Otherwise NoSession gives the reason.
+// so that the reason is certain. Otherwise, and if the session has ended, NoSession gives the reason.
 func (m *Monitor) Failed(why error) {
 	m.Close()
+	if errors.Is(why, tenure.ErrSessionClosed) { // a call that the end of the session has ended
+		why = nil
+	}
 	if m.open && why != nil && why.Error() != m.refused {
 		m.refused = why.Error()
 		m.print(m.refused + ": trying again")

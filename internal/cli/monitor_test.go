@@ -2,12 +2,14 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure"
 	"tenure/internal/clock"
 )
 
@@ -98,6 +100,7 @@ func TestMonitor_Refused(t *testing.T) {
 		require.Equal(t, []string{"OVERLOADED: trying again"}, fail(overloaded))
 		require.Empty(t, fail(overloaded))
 		require.Empty(t, fail(nil))
+		require.Empty(t, fail(fmt.Errorf("acquire: %w: %w", tenure.ErrSessionClosed, tenure.ErrDeadlinePassed)))
 		require.Equal(t, []string{"other: trying again"}, fail(errors.New("other")))
 		require.Equal(t, []string{"OVERLOADED: trying again"}, fail(overloaded))
 		m.Opened("waiting")

@@ -115,7 +115,10 @@ func TestSession_CheckRefuses(t *testing.T) {
 			"YDB_ACCESS_TOKEN_CREDENTIALS is empty: set it to its value, or unset the variable",
 		},
 		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not a valid address` + write},
-		{"other scheme", "", ydb("http://a:1/local"), `--ydb="http://a:1/local" does not begin with grpc:// or grpcs://` + write},
+		{
+			"other scheme", "", ydb("http://a:1/local"),
+			`--ydb="http://a:1/local" does not begin with grpc:// or grpcs://` + write,
+		},
 		{"no host", "", ydb("grpc:///local"), `--ydb="grpc:///local" is not a valid address` + write},
 		{"no port", "", ydb("grpc://a/local"), `--ydb="grpc://a/local" has no valid port` + write},
 		{"bad port", "", ydb("grpc://a:70000/l"), `--ydb="grpc://a:70000/l" has no valid port` + write},
@@ -207,15 +210,18 @@ func TestSession_OpenReportsThatThereIsNoServer(t *testing.T) {
 // Something else on the port is named, with the setting that has the address.
 func TestSession_OpenReportsOtherServers(t *testing.T) {
 	t.Parallel()
-	const check = ": check the port in TENURE_DSN"
+	const (
+		other = "is not a YDB or tenure server "
+		check = ": check the port in TENURE_DSN"
+	)
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
 	for name, test := range map[string]struct{ address, want string }{
-		"HTTP":   {web.Listener.Addr().String(), "is not a YDB or tenure server (an HTTP server answers)" + check},
-		"SSH":    {banner(t, "SSH-2.0-OpenSSH_9.6\r\n"), "is not a YDB or tenure server (an SSH server answers)" + check},
-		"SMTP":   {banner(t, "220 mail.example ESMTP\r\n"), "is not a YDB or tenure server (it does not answer by HTTP/2)" + check},
+		"HTTP":   {web.Listener.Addr().String(), other + "(an HTTP server answers)" + check},
+		"SSH":    {banner(t, "SSH-2.0-OpenSSH_9.6\r\n"), other + "(an SSH server answers)" + check},
+		"SMTP":   {banner(t, "220 mail.example ESMTP\r\n"), other + "(it does not answer by HTTP/2)" + check},
 		"HTTPS":  {secure.Listener.Addr().String(), "requires TLS: write grpcs:// instead of grpc:// in TENURE_DSN"},
 		"silent": {banner(t, ""), "within 500ms: it accepts connections and sends nothing" + check},
 	} {
