@@ -12,7 +12,7 @@ import (
 	"tenure/internal/node"
 )
 
-// coordinationService serves Ydb.Coordination.V1.CoordinationService. Its unary calls are here (N1 to N4).
+// coordinationService serves Ydb.Coordination.V1.CoordinationService. This file has its unary calls (N1 to N4).
 type coordinationService struct {
 	Ydb_Coordination_V1.UnimplementedCoordinationServiceServer
 
@@ -34,7 +34,7 @@ func (c *coordinationService) CreateNode(
 	return &Ydb_Coordination.CreateNodeResponse{Operation: op}, nil
 }
 
-// AlterNode changes settings. The grace period counts from the next time that the node is loaded.
+// AlterNode changes settings. A new grace period takes effect when the node is loaded again.
 func (c *coordinationService) AlterNode(
 	ctx context.Context, r *Ydb_Coordination.AlterNodeRequest,
 ) (*Ydb_Coordination.AlterNodeResponse, error) {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// location is that of the only endpoint, and of whoever asks: SDKs prefer endpoints of their own location.
+// location is the location of the only endpoint and of every client. SDKs prefer endpoints in their own location.
 const location = "local"
 
 // discoveryService serves Ydb.Discovery.V1.DiscoveryService, without which SDKs do not start (D1).
@@ -23,8 +23,8 @@ type discoveryService struct {
 	server *Server
 }
 
-// ListEndpoints answers with the address that the client has reached the server by: whatever stands between the two,
-// that one works.
+// ListEndpoints answers with the address by which the client has reached the server. That address works whatever proxies
+// there are between the two.
 func (d *discoveryService) ListEndpoints(
 	ctx context.Context, r *Ydb_Discovery.ListEndpointsRequest,
 ) (*Ydb_Discovery.ListEndpointsResponse, error) {
@@ -67,7 +67,7 @@ func endpoint(ctx context.Context) *Ydb_Discovery.EndpointInfo {
 			return e
 		}
 	}
-	// The client named none, or a name without a port, as over a Unix socket or where a port is implied.
+	// The client sent no authority, or one without a port, as over a Unix socket or with a default port.
 	if p != nil && p.LocalAddr != nil {
 		e.Address, e.Port, _ = splitAddress(p.LocalAddr.String())
 	}
@@ -75,7 +75,7 @@ func endpoint(ctx context.Context) *Ydb_Discovery.EndpointInfo {
 	return e
 }
 
-// splitAddress splits "host:port"; an IPv6 host is without brackets in the result, as EndpointInfo has it.
+// splitAddress splits "host:port". It returns an IPv6 host without brackets, which is the form in EndpointInfo.
 func splitAddress(address string) (host string, port uint32, ok bool) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {

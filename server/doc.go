@@ -1,11 +1,11 @@
-// Package server is an embeddable coordination server: it serves YDB's Coordination, Discovery and Scheme gRPC services
-// over coordination nodes of its own, kept in memory or in a directory.
+// Package server provides an embeddable coordination server. It serves YDB's Coordination, Discovery and Scheme gRPC
+// services, and keeps its coordination nodes in memory or in a directory.
 //
-// It promises that a reply is sent only after everything that it says, or lets one infer, survives a crash of process
-// and machine (with a data directory); that sessions outlive streams and restarts, by their timeout; and that a client
-// that is slow or silent loses its stream without anybody else waiting for it. The rules it follows, by number, are in
-// docs/protocol.md.
+// The server sends a reply only when everything that the reply says, or lets a client infer, survives a crash of the
+// process, and with a data directory also a crash of the machine. Sessions outlive streams and restarts for as long as
+// their timeouts. A client that is slow or silent loses its stream, and no other client waits for it.
 //
-// It does not promise that a client which was told that it holds a semaphore still does when it acts on that: see
-// docs/protocol.md, C1.
+// A client that was granted a semaphore may have lost it by the time it acts: its network may fail, or its process may
+// be stopped. The client itself must stop in time, as that of package tenure does, and send a fencing token with its
+// writes. See docs/safety.md. The server's behaviour is specified in docs/protocol.md.
 package server

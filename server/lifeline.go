@@ -13,8 +13,8 @@ import (
 	"tenure/internal/serverconfig"
 )
 
-// The pauses between the tries of one lifeline double from minPause to maxPause. Many suspects have longer ones: each
-// adds pauseEach to the longest, so that in the long run all together are tried a thousand times a second.
+// The pauses between two checks of one lifeline double from minPause to maxPause. With many suspects the longest pause
+// is pauseEach for each of them, so that all together are checked at most a thousand times a second in the long run.
 const (
 	minPause  = time.Millisecond
 	maxPause  = 250 * time.Millisecond
@@ -22,30 +22,30 @@ const (
 )
 
 // reaper ends the detached sessions of one node whose lifelines are cut. A session becomes a suspect when its stream
-// ends, or when the node is loaded, and is tried again and again until it is attached, or over: the kernel closes what
-// a dying process had open one after another, so that the lifeline may be cut later than the stream; and a process
-// that has inherited the lifeline may live longer.
+// ends, or when the node is loaded. The reaper checks a suspect repeatedly until it is attached or over. One check is
+// not enough: the kernel closes the files of a dying process one after another, so the lifeline may be cut later than
+// the stream, and a process that has inherited the lifeline may live longer.
 //
-// The owner says who is a suspect, and never waits for a try. Another goroutine, run, tries; it hands the owner what is
-// to be done, as streams do. A session that is attached again while it is tried is none that Expire ends.
+// The owner decides which sessions are suspects, and never waits for a check. The goroutine of run makes the checks and
+// submits requests to the owner, as streams do. Expire does not end a session that has been attached again meanwhile.
 type reaper struct {
 	lifelines serverconfig.Lifelines
 	clock     clock.Clock
 	log       *slog.Logger
 	inbox     chan<- input  // the owner's
-	wake      chan struct{} // capacity 1: somebody is to be tried earlier than was known; nobody closes it
+	wake      chan struct{} // capacity 1: the first check is due earlier than before; never closed
 
-	mu       sync.Mutex // guards the rest; not held during a try
+	mu       sync.Mutex // guards the rest; not held during a check
 	suspects map[uint64]*suspect
-	queue    suspectQueue // the same
+	queue    suspectQueue // of the same suspects
 }
 
-// suspect is a detached session that has a protection key, and so may have a lifeline.
+// suspect is a detached session with a protection key. Only such a session can have a lifeline.
 type suspect struct {
 	node.Detached
 
-	next  clock.Instant // when it is to be tried
-	pause time.Duration // before the try at next
+	next  clock.Instant // when the next check is due
+	pause time.Duration // before that check
 	pos   int           // in the queue
 }
 
@@ -56,8 +56,8 @@ func newReaper(path string, env *ownerEnv, inbox chan<- input) *reaper {
 	}
 }
 
-// reapLoaded tries all lifelines of a node that was just loaded, and returns the requests that end whose are cut. The
-// other sessions are suspects: their processes may be dying.
+// reapLoaded checks all lifelines of a node that has just been loaded. It returns the requests that end the sessions
+// whose lifelines are cut. The other sessions become suspects, since their processes may be dying.
 func (r *reaper) reapLoaded(ctx context.Context, n *node.Node) (expire []input) {
 	for d := range n.AllDetached() {
 		if ctx.Err() != nil {
@@ -75,7 +75,7 @@ func (r *reaper) reapLoaded(ctx context.Context, n *node.Node) (expire []input) 
 	return expire
 }
 
-// notice takes note of a session that was attached or detached, or has ended, as the node now says.
+// notice updates the suspects after a session has been attached or detached, or has ended.
 func (r *reaper) notice(n *node.Node, session uint64) {
 	if d, detached := n.Detached(session); detached && d.ProtectionKey != "" {
 		r.suspect(d, 0)
@@ -84,7 +84,7 @@ func (r *reaper) notice(n *node.Node, session uint64) {
 	}
 }
 
-// suspect has the session tried after the pause. One that is a suspect already stays as it is.
+// suspect makes the session a suspect whose first check is due after the pause. It does not change a suspect.
 func (r *reaper) suspect(d node.Detached, pause time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,7 +103,7 @@ func (r *reaper) suspect(d node.Detached, pause time.Duration) {
 	}
 }
 
-// clear makes the session no suspect, if it is one.
+// clear removes the session from the suspects, if it is one.
 func (r *reaper) clear(session uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +119,7 @@ func (r *reaper) remove(s *suspect) {
 	delete(r.suspects, s.Session)
 }
 
-// run tries suspects until ctx ends.
+// run checks suspects until ctx ends.
 func (r *reaper) run(ctx context.Context) {
 	timer := r.clock.NewTimer()
 	defer timer.Stop()
@@ -146,15 +146,15 @@ func (r *reaper) run(ctx context.Context) {
 	}
 }
 
-// expire waits for the owner, which may have too much to do.
+// expire submits the end of a session. It waits while the owner's inbox is full.
 func (r *reaper) expire(ctx context.Context, session uint64) {
 	select {
 	case r.inbox <- input{req: node.Expire{Session: session}}:
-	case <-ctx.Done(): // who loads the node next tries all
+	case <-ctx.Done(): // all lifelines are checked when the node is loaded again
 	}
 }
 
-// next returns the suspect that is to be tried now, or else when one is to be; zero: there is none.
+// next returns a suspect that is due, or else the instant at which one is due; zero if there are no suspects.
 func (r *reaper) next(now clock.Instant) (d node.Detached, due bool, next clock.Instant) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,7 +164,7 @@ func (r *reaper) next(now clock.Instant) (d node.Detached, due bool, next clock.
 		switch {
 		case s.next > now:
 			return node.Detached{}, false, s.next
-		case s.Deadline <= now: // the node has ended it, or is about to
+		case s.Deadline <= now: // the node has ended the session, or is about to
 			r.remove(s)
 		default:
 			longest := max(maxPause, time.Duration(len(r.queue))*pauseEach)
@@ -179,8 +179,8 @@ func (r *reaper) next(now clock.Instant) (d node.Detached, due bool, next clock.
 	return node.Detached{}, false, 0
 }
 
-// try reports whether the lifeline is cut. The session is then no suspect any more. Nor is it after a panic, which says
-// nothing of it: its timeout runs as ever.
+// try checks a lifeline and reports whether it is cut. If it is, the session is no longer a suspect. After a panic the
+// session is no longer a suspect either, and ends by its timeout.
 func (r *reaper) try(ctx context.Context, d node.Detached) (cut bool) {
 	err := guard(func() error {
 		cut = r.lifelines.Cut(d.ProtectionKey)
@@ -188,11 +188,11 @@ func (r *reaper) try(ctx context.Context, d node.Detached) (cut bool) {
 		return nil
 	})
 	if p, ok := errors.AsType[*panicError](err); ok {
-		r.log.ErrorContext(ctx, "panic while trying a lifeline, the session is left to its timeout",
+		r.log.ErrorContext(ctx, "panic while checking a lifeline: leaving the session to its timeout",
 			"session", d.Session, "panic", p.value, "stack", string(p.stack))
 	}
 	if cut {
-		r.log.DebugContext(ctx, "lifeline is cut, the session ends", "session", d.Session)
+		r.log.DebugContext(ctx, "lifeline cut: ending the session", "session", d.Session)
 	}
 	if cut || err != nil {
 		r.clear(d.Session)
@@ -201,7 +201,7 @@ func (r *reaper) try(ctx context.Context, d node.Detached) (cut bool) {
 	return cut
 }
 
-// suspectQueue implements heap.Interface; who is to be tried next is in front.
+// suspectQueue implements heap.Interface. The suspect that is due next is in front.
 type suspectQueue []*suspect
 
 func (q suspectQueue) Len() int           { return len(q) }

@@ -11,31 +11,31 @@ import (
 	"tenure/internal/store"
 )
 
-// Why an owner ends, other than by a fault.
+// Reasons other than a fault for which an owner ends.
 var (
 	errStopping = errors.New("the server is stopping")
 	errDropped  = errors.New("the coordination node was dropped")
 )
 
-// nodes finds the owner of each coordination node; a node is loaded when it is first used. Nothing of it is on the way
-// of a request: a stream asks once.
+// nodes finds the owner of each coordination node. A node is loaded when it is first used. A stream looks its owner up
+// once, so nodes is not involved in single requests.
 type nodes struct {
 	catalog *catalog.Catalog
 	env     *ownerEnv
-	started clock.Instant // no session was attached between the end of the server before and this
-	fatal   func(error)   // told once the store has failed
+	started clock.Instant // no session was attached between the end of the previous server and this instant
+	fatal   func(error)   // called when the store has failed
 
 	ctx     context.Context // of all owners; ends with errStopping
 	cancel  context.CancelCauseFunc
-	running sync.WaitGroup // owners
+	running sync.WaitGroup // of owners
 
-	mu    sync.Mutex // guards owned, and holds a lookup and what follows from it together
+	mu    sync.Mutex // guards owned, and makes a lookup atomic with the change that follows from it
 	owned map[store.Space]*owned
 }
 
-// owned is a node that was used since the server started. Its owner is replaced when it has failed.
+// owned is a node that has been used since the server started. An owner that has failed is replaced.
 type owned struct {
-	*owner   // nil: none was started
+	*owner   // nil: none has been started
 	cancel   context.CancelCauseFunc
 	dropping bool
 }
@@ -50,7 +50,7 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 	}
 }
 
-// owner returns the owner of the node at the path, or nil and how an attach to it is refused (A3).
+// owner returns the owner of the node at the path, or nil and the Failure that answers an attach to it (A3).
 func (ns *nodes) owner(path string) (*owner, node.Failure) {
 	if path == "" {
 		return nil, node.Failure{Status: node.BadRequest, Issue: "KesusPath cannot be empty"}
@@ -77,14 +77,14 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 		return nil, node.Failure{Status: node.NotFound, Issue: "Kesus not found"}
 	}
 	select {
-	case <-have.done: // it failed; its sessions were attached until then
+	case <-have.done: // it has failed; its sessions were attached until then
 		return ns.start(entry, have.ended), node.Failure{}
 	default:
 		return have.owner, node.Failure{}
 	}
 }
 
-// start starts an owner for a node whose sessions are detached since the instant lost. It is called with mu held.
+// start starts an owner for a node whose sessions have been detached since the instant lost. It is called with mu held.
 func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 	o := newOwner(e.Path, e.Space, ns.env)
 	ctx, cancel := context.WithCancelCause(ns.ctx)
@@ -98,7 +98,7 @@ func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 	return o
 }
 
-// report logs why an owner ends, if that is a fault.
+// report logs the reason for which an owner ends, if it is a fault.
 func (ns *nodes) report(path string, err error) {
 	log := ns.env.log.With("node", path)
 	p, panicked := errors.AsType[*panicError](err)
@@ -108,24 +108,24 @@ func (ns *nodes) report(path string, err error) {
 	case lostStore:
 		ns.fatal(err)
 	case panicked:
-		log.ErrorContext(ns.ctx, "node failed, it is loaded anew from its records", "panic", p.value,
+		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "panic", p.value,
 			"stack", string(p.stack))
 	default:
-		log.ErrorContext(ns.ctx, "node failed, it is loaded anew from its records", "error", err)
+		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "error", err)
 	}
 }
 
-// reason is what the streams of an owner that has ended are told.
+// reason returns the text that ends the streams of an owner that has ended.
 func (o *owner) reason() string {
 	if errors.Is(o.err, errStopping) || errors.Is(o.err, errDropped) {
 		return o.err.Error()
 	}
 
-	return "the coordination node failed and is loaded anew"
+	return "the coordination node failed and is being loaded again"
 }
 
-// drop drops the node at the path with all that is in it (N3). Its owner ends first, so that nothing can be written
-// into the space that goes, and none is started for it in between.
+// drop drops the node at the path with everything in it (N3). The node's owner ends first, and none is started in the
+// meantime, so that nothing is written to the space while it is dropped.
 func (ns *nodes) drop(ctx context.Context, path string) error {
 	space, have, err := ns.dropping(path)
 	if err != nil {
@@ -135,8 +135,8 @@ func (ns *nodes) drop(ctx context.Context, path string) error {
 		have.cancel(errDropped)
 		<-have.done
 	}
-	// From here on the caller can't call it off: a node that stays would have to be loaded as one whose sessions were
-	// attached until now, and kept from a second call that drops it.
+	// From here on, the end of ctx does not matter. If the drop could be cancelled now, the node would have to be loaded
+	// with sessions that were attached until now, while a second drop may be in progress.
 	err = ns.catalog.DropNode(context.WithoutCancel(ctx), path, space)
 
 	ns.mu.Lock()
@@ -146,8 +146,8 @@ func (ns *nodes) drop(ctx context.Context, path string) error {
 	return err
 }
 
-// dropping keeps new owners from the node at the path until its space is no longer in owned. Of what is no node the
-// catalog says so later.
+// dropping prevents new owners of the node at the path until its space is no longer in owned. If the path is not a node,
+// DropNode of the catalog returns the error.
 func (ns *nodes) dropping(path string) (store.Space, *owned, error) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"tenure/internal/wire"
 )
 
-// answer makes a unary call for the database that the request names, and answers with its result or its error.
+// answer checks the database that the request names, makes a unary call, and returns its result or its error.
 func (s *Server) answer(ctx context.Context, call func() (proto.Message, error)) *Ydb_Operations.Operation {
 	if err := s.checkDatabase(ctx); err != nil {
 		return operation(nil, err)
@@ -28,8 +28,8 @@ func (s *Server) answer(ctx context.Context, call func() (proto.Message, error))
 	return operation(result, err)
 }
 
-// checkDatabase refuses a request whose header names another database than ours (N6). No name is ours: YDB takes
-// that for its own, too.
+// checkDatabase refuses a request whose header names another database (N6). An empty name means this database, as it
+// does in YDB.
 func (s *Server) checkDatabase(ctx context.Context) error {
 	for _, name := range metadata.ValueFromIncomingContext(ctx, "x-ydb-database") {
 		if err := s.checkDatabaseName(name); err != nil {
@@ -54,11 +54,11 @@ func (s *Server) checkDatabaseName(name string) error {
 	return nil
 }
 
-// operation is the answer to a unary call. It is always over: there is nothing that a client would have to ask for
-// later, so it has no id.
+// operation returns the answer to a unary call. The operation is always complete, and has no id because there is nothing
+// to poll for.
 func operation(result proto.Message, err error) *Ydb_Operations.Operation {
 	if err != nil {
-		status := node.Unavailable // the context's end: nothing was done
+		status := node.Unavailable // the context has ended, and nothing was done
 		if refused, ok := errors.AsType[*catalog.Error](err); ok {
 			status = refused.Status
 		}

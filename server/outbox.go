@@ -6,13 +6,13 @@ import (
 	"tenure/internal/node"
 )
 
-// maxQueued bounds what waits for a reader, in bytes as size estimates them: whoever has more to read than that gets
-// nothing added. The last message may be of any size, since a description has no limit (D3).
+// maxQueued bounds the messages that wait for a slow reader, in bytes as estimated by size. No message is added to a
+// queue above the bound. The last message may have any size, since descriptions are not limited (D3).
 const maxQueued = 4 << 20
 
-// outbox is a stream's bounded queue of messages: many put, one goroutine takes.
+// outbox is a stream's bounded queue of messages. Several goroutines put messages, and one takes them.
 type outbox struct {
-	// wake has capacity 1 and carries a value when there may be something to take, or after close; nobody closes it.
+	// wake has capacity 1 and carries a value when there may be something to take, or after close. It is never closed.
 	wake chan struct{}
 
 	mu     sync.Mutex // guards the rest
@@ -23,8 +23,8 @@ type outbox struct {
 
 func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
 
-// put queues a message and never blocks. It reports false if the queue is full: the reader is too slow, its stream is
-// to be cut. After close it does nothing.
+// put queues a message and never blocks. It returns false if the queue is full, which means that the reader is too slow
+// and its stream must be cut. After close it does nothing.
 func (o *outbox) put(m any) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -49,7 +49,7 @@ func (o *outbox) signal() {
 	}
 }
 
-// take moves what is queued into the given slice, whose contents are dropped. It reports false after close.
+// take returns the queued messages. It reuses the given slice, whose contents it drops. It returns false after close.
 func (o *outbox) take(into []any) ([]any, bool) {
 	clear(into)
 
@@ -62,7 +62,7 @@ func (o *outbox) take(into []any) ([]any, bool) {
 	return taken, !o.closed
 }
 
-// close drops what is queued and what will be put. Twice is fine.
+// close drops all messages, queued or put later. Calling it again is a no-op.
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -71,7 +71,7 @@ func (o *outbox) close() {
 	o.signal()
 }
 
-// size is about how many bytes a message takes while it is queued.
+// size estimates the bytes that a message takes while it is queued.
 func size(m any) int {
 	const small, holder = 64, 64
 	d, ok := m.(node.Described)

@@ -15,44 +15,44 @@ import (
 )
 
 const (
-	inboxSize       = 256     // requests that wait for an owner; then streams wait
-	maxBatchReplies = 4_096   // a batch with more takes no more requests
-	maxBatchBytes   = 4 << 20 // of records, likewise
+	inboxSize       = 256     // requests that an owner has not taken yet; when it is full, streams wait
+	maxBatchReplies = 4_096   // a batch with so many takes no more requests
+	maxBatchBytes   = 4 << 20 // of records; then too
 )
 
-// rung is no instant: the timer has rung, perhaps early, and is set or stopped when what was due is done.
+// rung is not an instant. It means that the timer has rung, perhaps early, and must be set or stopped after Apply.
 const rung clock.Instant = -1
 
-// owner owns one coordination node: only its goroutine touches the state machine. Requests come in through submit.
-// A batch of them is applied, then committed in one durable write, and only then are its replies released; while it
-// commits, the next batch is applied.
+// owner owns one coordination node: only its goroutine touches the state machine. Requests arrive through submit. The
+// owner applies a batch of them, commits it in one durable write, and only then releases its replies. It applies the
+// next batch while one is being committed.
 type owner struct {
-	path  string // for people
+	path  string // for logs and errors
 	space store.Space
 	env   *ownerEnv
 
 	inbox   chan input
-	looks   chan look  // nobody closes it
-	pending chan batch // to the commit goroutine: one batch at a time; closed when no more come
-	durable chan batch // back from it; capacity 1, so that it never blocks
+	looks   chan look  // never closed
+	pending chan batch // to the commit goroutine, one batch at a time; run closes it
+	durable chan batch // back from the commit goroutine; capacity 1, so that it never blocks
 
-	// done is closed when the owner has ended; err and ended are set before.
+	// done is closed when the owner has ended. err and ended are set before.
 	done  chan struct{}
 	err   error
 	ended clock.Instant
 
-	// What follows is the run goroutine's own.
+	// The following fields belong to the goroutine of run.
 	node    *node.Node
-	reaper  *reaper // nil: the server knows no lifelines
+	reaper  *reaper // nil: the server has no lifelines
 	timer   clock.Timer
-	wakeAt  clock.Instant // what timer is set to; zero: it is not; rung: it has rung
+	wakeAt  clock.Instant // the setting of timer; zero: not set; rung: see there
 	streams map[node.StreamID]*stream
-	next    batch // applied, not yet handed on: nothing of it may be said, reads included
+	next    batch // applied, not yet committed: none of its replies may be sent, not even those to reads
 	spare   batch
 	chunk   []input
 }
 
-// ownerEnv is what owners need of the server.
+// ownerEnv holds the parts of the server that owners use.
 type ownerEnv struct {
 	store     store.Store
 	clock     clock.Clock
@@ -60,11 +60,11 @@ type ownerEnv struct {
 	lifelines serverconfig.Lifelines // nil: none
 }
 
-// input is a request and the stream that it concerns; nil for Tick and Expire.
+// input is a request and its stream, which is nil for Tick and Expire.
 type input struct {
 	req    node.Request
 	stream *stream
-	expiry *expiry // if it is not nil, the rest is
+	expiry *expiry // nil, or the other fields are
 }
 
 type batch struct {
@@ -73,7 +73,7 @@ type batch struct {
 	err   error // of the commit
 }
 
-// seen is a snapshot and who asked for it.
+// seen is a snapshot and the look that it answers.
 type seen struct {
 	snapshot *node.Snapshot
 	by       look
@@ -101,8 +101,8 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 	return o
 }
 
-// submit hands the owner a request. It blocks while the owner has too much to do. False says that the owner has ended
-// and the request is void; true says nothing of that.
+// submit hands the owner a request. It blocks while the owner's inbox is full. It returns false if the owner has ended
+// and drops the request. After it has returned true, the owner may end before it takes the request.
 func (o *owner) submit(in input) bool {
 	select { // the usual case, at the cost of a plain send
 	case o.inbox <- in:
@@ -117,8 +117,8 @@ func (o *owner) submit(in input) bool {
 	}
 }
 
-// run loads the node and serves it until the context ends or something fails, and returns why. The caller then calls
-// end.
+// run loads the node and serves it until the context ends or something fails, and returns the reason. The caller must
+// call end afterwards.
 func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var helpers sync.WaitGroup
@@ -142,11 +142,11 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 	return err
 }
 
-// load loads the node and lets happen what has to before anything of it is served: what is overdue since it was lost,
-// and the end of the sessions that nobody is left to come back to.
+// load loads the node. Before the node is served, load applies what has become due since the node was lost, and ends the
+// sessions whose processes are gone.
 func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
 	o.node, err = node.Load(lost, cfg, o.records(ctx))
-	if err != nil && ctx.Err() != nil { // it was called off, which is no fault of the node's
+	if err != nil && ctx.Err() != nil { // it was cancelled, which is not a fault of the node
 		return context.Cause(ctx)
 	}
 	if err != nil {
@@ -160,7 +160,7 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 	return nil
 }
 
-// end lets everybody see that the owner has ended: streams end by themselves.
+// end marks the owner as ended. Its streams see that and end.
 func (o *owner) end(err error) {
 	o.err, o.ended = err, o.env.clock.Now()
 	close(o.done)
@@ -174,13 +174,13 @@ func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
 func (o *owner) serve(ctx context.Context) error {
 	flying := false
 	for {
-		if !flying && len(o.next.fx.Changes) == 0 { // nothing to wait for
+		if !flying && len(o.next.fx.Changes) == 0 { // there is nothing to commit
 			o.release(&o.next)
 			o.next.reset()
 		}
 		in, out := o.inbox, o.pending
 		if o.next.full() {
-			in = nil // back-pressure: streams wait, memory does not grow
+			in = nil // back-pressure: streams wait, and memory does not grow
 		}
 		if flying || o.next.fx.Empty() {
 			out = nil
@@ -203,7 +203,7 @@ func (o *owner) serve(ctx context.Context) error {
 			b.reset()
 			o.spare, flying = b, false
 		case <-ctx.Done():
-			if flying { // what was decided and is durable may as well be said
+			if flying { // send the replies of the last batch, if it becomes durable
 				if b := <-o.durable; b.err == nil {
 					o.release(&b)
 				}
@@ -214,7 +214,7 @@ func (o *owner) serve(ctx context.Context) error {
 	}
 }
 
-// arrived takes what else is in the inbox.
+// arrived adds the other requests in the inbox to the first.
 func (o *owner) arrived(first input) []input {
 	o.chunk = append(o.chunk[:0], first)
 	for len(o.chunk) < inboxSize {
@@ -229,8 +229,8 @@ func (o *owner) arrived(first input) []input {
 	return o.chunk
 }
 
-// apply reads the clock after the requests have arrived: a timeout that one of them starts must not run from before
-// another was heard (C1).
+// apply reads the clock after the requests have arrived, so that a timeout which one of them starts does not begin
+// before another one arrived (C1).
 func (o *owner) apply(chunk ...input) {
 	now := o.env.clock.Now()
 	for _, in := range chunk {
@@ -239,7 +239,7 @@ func (o *owner) apply(chunk ...input) {
 
 			continue
 		}
-		var session uint64 // an existing one that gets a stream, or loses it
+		var session uint64 // an existing session that is attached or detached
 		switch r := in.req.(type) {
 		case node.Attach:
 			o.streams[r.Stream] = in.stream
@@ -256,7 +256,7 @@ func (o *owner) apply(chunk ...input) {
 			o.reaper.notice(o.node, session)
 		}
 	}
-	clear(chunk) // do not keep what was sent
+	clear(chunk) // release the requests' memory
 	o.wake(now, o.next.fx.Wake)
 }
 
@@ -271,7 +271,7 @@ func (o *owner) wake(now, at clock.Instant) {
 	}
 }
 
-// release sends the replies and snapshots of a batch that is durable. It never blocks: a stream that is full is cut.
+// release sends the replies and snapshots of a batch that is durable. It never blocks: a full stream is cut.
 func (o *owner) release(b *batch) {
 	for _, s := range b.looks {
 		s.by <- s.snapshot
@@ -288,7 +288,7 @@ func (o *owner) release(b *batch) {
 	}
 }
 
-// commit makes batches durable, one after another, until no more come. After a failure it says so for each.
+// commit makes batches durable, one after another, until pending is closed. After a failure it fails all later ones.
 func (o *owner) commit() {
 	var failed error
 	for b := range o.pending {
@@ -304,7 +304,7 @@ func (o *owner) commit() {
 	}
 }
 
-// reset empties the batch and keeps its room.
+// reset empties the batch and keeps its capacity.
 func (b *batch) reset() {
 	clear(b.fx.Changes)
 	clear(b.fx.Replies)
@@ -312,12 +312,12 @@ func (b *batch) reset() {
 	b.fx, b.looks = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0]}, b.looks[:0]
 }
 
-// storeError is the failure of a commit: what the store holds now is unknown until it is opened again.
+// storeError is the failure of a commit. The content of the store is unknown until it is opened again.
 type storeError struct{ error }
 
 func (e *storeError) Unwrap() error { return e.error }
 
-// panicError is a panic as an error, with the stack at which it happened.
+// panicError is a recovered panic, with its stack.
 type panicError struct {
 	value any
 	stack []byte
@@ -325,7 +325,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// guard runs f and turns its panic into an error.
+// guard calls f and turns a panic into an error.
 func guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

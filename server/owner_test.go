@@ -120,7 +120,7 @@ func TestOwner_PanicFailsOneNode(t *testing.T) {
 	trigger := h.attach(t, 0, time.Minute)
 	clk.armed.Store(true)
 	trigger.cancel() // its timeout is to start
-	victim.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node failed and is loaded anew")
+	victim.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node failed and is being loaded again")
 	require.Contains(t, log.String(), "the timer is broken")
 	require.Contains(t, log.String(), "owner.go", "the stack")
 

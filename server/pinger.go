@@ -16,13 +16,13 @@ func pingPeriod(timeoutMillis uint64) time.Duration {
 	return min(max(time.Duration(timeoutMillis)*time.Millisecond/3, minPing), maxPing)
 }
 
-// pinger knows which ping of a stream is to be answered.
+// pinger keeps track of the ping of a stream that has not been answered.
 type pinger struct {
 	mu          sync.Mutex // guards outstanding
 	outstanding uint64     // 0: none
 }
 
-// ping returns the opaque of the next ping, or false if the one before is not answered (P2).
+// ping returns the opaque of the next ping, or false if the last one has not been answered (P2).
 func (p *pinger) ping() (opaque uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -37,7 +37,7 @@ func (p *pinger) ping() (opaque uint64, ok bool) {
 	return p.outstanding, true
 }
 
-// pong takes an answer and reports whether it is the one that is due; 0 passes when none is (P3).
+// pong reports whether a pong answers the last ping. An opaque of 0 is accepted when no ping is outstanding (P3).
 func (p *pinger) pong(opaque uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

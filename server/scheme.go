@@ -10,9 +10,9 @@ import (
 	"tenure/internal/catalog"
 )
 
-// Who may do what is the same everywhere: all may do all (Z3). The names are YDB's, for tools that know them.
+// Every user has all rights on every path (Z3). The names are those of YDB, for tools that know them.
 const (
-	anonymous = "anonymous"            // who asks, and who owns everything
+	anonymous = "anonymous"            // the user of every request, and the owner of every path
 	everybody = "all-users@well-known" // the group of all users
 	allRights = "ydb.generic.full"
 )
@@ -44,7 +44,7 @@ func (s *schemeService) RemoveDirectory(
 	return &Ydb_Scheme.RemoveDirectoryResponse{Operation: op}, nil
 }
 
-// ListDirectory lists a node as an empty directory, as YDB does.
+// ListDirectory lists a node as an empty directory, like YDB.
 func (s *schemeService) ListDirectory(
 	ctx context.Context, r *Ydb_Scheme.ListDirectoryRequest,
 ) (*Ydb_Scheme.ListDirectoryResponse, error) {

@@ -33,7 +33,7 @@ import (
 	"tenure/internal/wire"
 )
 
-// DefaultDatabase is the database of a server that was not told another.
+// DefaultDatabase is the database of a server without the option [WithDatabase].
 const DefaultDatabase = "/local"
 
 // Server is a coordination server. Its methods may be called from several goroutines.
@@ -43,14 +43,14 @@ type Server struct {
 	catalog *catalog.Catalog
 	nodes   *nodes
 	grpc    *grpc.Server
-	conns   conns.Set // gRPC does not know one on which nothing was said yet, and waits for it, two minutes, at the end
+	conns   conns.Set // gRPC does not track a connection before its first frame, and would wait two minutes for it in Stop
 	health  *health.Server
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
 
 	stopping sync.Once
-	stopped  chan struct{} // closed when Stop has done everything; err is set before
+	stopped  chan struct{} // closed when Stop is done; err is set before
 	err      error
 
 	failing sync.Once
@@ -58,8 +58,8 @@ type Server struct {
 	failure error
 }
 
-// New opens the server's store and loads the tree of nodes. A server that is never served is to be stopped all the
-// same. The error says what to do when the data directory is in use, damaged or of a newer version.
+// New opens the server's store and loads the tree of nodes. The caller must call Stop, even if it never calls Serve. If
+// the data directory is in use, damaged or of a newer version, the error says what to do.
 func New(opts ...Option) (*Server, error) {
 	var c serverconfig.Config
 	for _, opt := range opts {
@@ -132,31 +132,31 @@ func (s *Server) newGRPC() *grpc.Server {
 	return g
 }
 
-// Serve answers on the listener, which it closes, until Stop is called or the store fails. It returns nil after Stop.
-// It may be called for several listeners.
+// Serve accepts connections on the listener until Stop is called or the store fails, and closes the listener. It returns
+// nil after Stop. Serve may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
 	err := s.grpc.Serve(s.conns.Listener(lis))
 	if failure := s.storeFailure(); failure != nil {
 		return failure
 	}
-	if err == nil || errors.Is(err, grpc.ErrServerStopped) { // by Stop, perhaps before it was served
+	if err == nil || errors.Is(err, grpc.ErrServerStopped) { // Stop was called, perhaps before Serve
 		return nil
 	}
 
 	return fmt.Errorf("serve on %s: %w", lis.Addr(), err)
 }
 
-// fail stops serving after a failed commit: what the store holds is then known only to who opens it anew.
+// fail stops serving after a failed commit. Only opening the store again shows what it now holds.
 func (s *Server) fail(err error) {
 	s.failing.Do(func() {
-		s.log.ErrorContext(s.nodes.ctx, "store failed, the server stops", "error", err)
+		s.log.ErrorContext(s.nodes.ctx, "store failed: stopping the server", "error", err)
 		s.failure = err
 		close(s.failed)
-		go s.cut() // not awaited here: this is an owner's goroutine, for which Stop waits
+		go s.cut() // not awaited: this is an owner's goroutine, and Stop waits for that
 	})
 }
 
-// storeFailure is why the store has failed; nil: it has not.
+// storeFailure returns the error with which the store has failed, or nil.
 func (s *Server) storeFailure() error {
 	select {
 	case <-s.failed:
@@ -166,9 +166,10 @@ func (s *Server) storeFailure() error {
 	}
 }
 
-// Stop ends all streams with Failure UNAVAILABLE, so that clients attach at once elsewhere, lets unary calls end, and
-// closes the store; sessions stay. What has not ended by the context's end is cut. The error is the store's: of its
-// failure, or of its closing. All calls return when everything is done, with the same error.
+// Stop shuts the server down cleanly. It ends all streams with a failure that lets clients attach to another server
+// immediately, lets unary calls finish, and closes the store. Sessions stay. When ctx ends, Stop breaks the connections
+// that are left. The error is that of the store, if the store has failed or cannot be closed. All calls return when the
+// server has stopped, with the same error.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Do(func() {
 		defer close(s.stopped)
@@ -176,7 +177,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.health.Shutdown()
 		cut := context.AfterFunc(ctx, s.cut)
 		drained := make(chan struct{})
-		go func() { // before streams are told to leave, lest they come back over the same connection
+		go func() { // before streams end, so that they cannot come back over the same connection
 			defer close(drained)
 			s.grpc.GracefulStop()
 		}()
@@ -228,7 +229,7 @@ func (s *Server) recoverStream(
 	return s.recovered(g.Context(), info.FullMethod, func() error { return handler(srv, g) })
 }
 
-// recovered turns a panic of a call into its error; the process goes on.
+// recovered turns a panic of a call into an error of the call. The process keeps running.
 func (s *Server) recovered(ctx context.Context, method string, call func() error) error {
 	err := guard(call)
 	if p, ok := errors.AsType[*panicError](err); ok {

@@ -12,8 +12,8 @@ import (
 	"tenure/internal/node"
 )
 
-// Status is what a server's coordination nodes hold, for people and scripts. Its form as JSON is stable: fields may be
-// added, none changes its meaning. Lists are never null; numbers are whole, from 0 to 2^64-1.
+// Status shows the state of a server's coordination nodes, for people and scripts. Its JSON form is stable: fields may
+// be added, but none changes its meaning. Lists are never null. Numbers are integers from 0 to 2^64-1.
 type Status struct {
 	Nodes []NodeStatus `json:"nodes"` // by path
 }
@@ -21,39 +21,39 @@ type Status struct {
 // NodeStatus is a coordination node at one moment.
 type NodeStatus struct {
 	Path       string            `json:"path"`
-	Sessions   int               `json:"sessions"`   // attached or not
+	Sessions   int               `json:"sessions"`   // attached and detached
 	Semaphores []SemaphoreStatus `json:"semaphores"` // by name
 }
 
-// SemaphoreStatus is a semaphore. Data, here and of holders, are text: each run of bytes that is no UTF-8 is replaced
-// with one U+FFFD.
+// SemaphoreStatus shows a semaphore. Data, here and in HolderStatus, is text: each run of invalid UTF-8 bytes is replaced
+// by one U+FFFD.
 type SemaphoreStatus struct {
 	Name      string         `json:"name"`
 	Limit     uint64         `json:"limit"`
-	Count     uint64         `json:"count"` // taken of the limit, by the owners together
+	Count     uint64         `json:"count"` // held by all owners together; at most Limit
 	Ephemeral bool           `json:"ephemeral"`
 	Data      string         `json:"data"`
 	Owners    []HolderStatus `json:"owners"`  // by token
-	Waiters   []HolderStatus `json:"waiters"` // by token, which is the order of the queue
+	Waiters   []HolderStatus `json:"waiters"` // by token, which is the queue order
 }
 
-// HolderStatus is an owner of a semaphore, or a waiter.
+// HolderStatus shows an owner of a semaphore, or a waiter.
 type HolderStatus struct {
 	Session     uint64 `json:"session"`
-	Attached    bool   `json:"attached"`    // false: its timeout runs
-	Description string `json:"description"` // of the session, by its client
-	Token       uint64 `json:"token"`       // the fencing token; of a waiter, the one that it will have
+	Attached    bool   `json:"attached"`    // false: the session timeout is running
+	Description string `json:"description"` // of the session, as set by its client
+	Token       uint64 `json:"token"`       // the fencing token; for a waiter, the one that it will have
 	Count       uint64 `json:"count"`
 	Data        string `json:"data"`
 }
 
-// Status returns what all coordination nodes hold, after loading those that are not loaded. Each node is shown as it
-// was at one moment, different ones at different moments; like a reply, it says nothing that a crash can take back.
-// It fails as a whole if one node can't be read, and when the server is stopping or its store has failed.
+// Status returns the state of all coordination nodes. It loads nodes that are not loaded. Each node is shown at one
+// moment, and different nodes at different moments. A crash cannot revoke anything that Status has returned. Status
+// fails if it cannot read one of the nodes, if the server is stopping, and if the store has failed.
 //
-// A node that is looked at does nothing else meanwhile, for about 40 ms if it has 100,000 semaphores with an owner
-// each. What there is to do besides is not done on the node's time: it takes twice as long, and about 600 bytes for
-// each semaphore and its owner beyond their data.
+// While Status copies a node's state, the node serves no requests. That takes about 40 ms for a node with 100,000
+// semaphores that have one owner each. The rest of the work does not delay the node. It takes twice as long, and about
+// 600 bytes of memory for each semaphore with its owner, in addition to their data.
 func (s *Server) Status(ctx context.Context) (Status, error) {
 	status := Status{Nodes: []NodeStatus{}}
 	paths, err := s.nodePaths()
@@ -62,7 +62,7 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 	}
 	for _, path := range paths {
 		snapshot, err := s.nodes.snapshot(ctx, path)
-		if failure := s.storeFailure(); failure != nil { // an owner that was started after that knows nothing
+		if failure := s.storeFailure(); failure != nil { // an owner that was started after the failure does not know of it
 			err = failure
 		}
 		if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) nodePaths() (paths []string, err error) {
 		dirs = dirs[:len(dirs)-1]
 		_, entries, err := s.catalog.List(dir)
 		if refused, ok := errors.AsType[*catalog.Error](err); ok && refused.Status == node.SchemeError {
-			continue // it was removed meanwhile
+			continue // the directory has been removed meanwhile
 		}
 		if err != nil {
 			return nil, err
@@ -102,7 +102,7 @@ func (s *Server) nodePaths() (paths []string, err error) {
 	return paths, nil
 }
 
-// snapshot returns the state of the node at the path; nil if there is none any more.
+// snapshot returns the state of the node at the path, or nil if the node no longer exists.
 func (ns *nodes) snapshot(ctx context.Context, path string) (*node.Snapshot, error) {
 	o, refusal := ns.owner(path)
 	switch {
@@ -119,12 +119,12 @@ func (ns *nodes) snapshot(ctx context.Context, path string) (*node.Snapshot, err
 	return snapshot, err
 }
 
-// look asks an owner for a snapshot of its node, which it sends once all of it is durable.
+// look asks an owner for a snapshot of its node. The owner sends it when everything in it is durable.
 type look chan *node.Snapshot
 
-// snapshot waits until the owner has time, and then for the commits of what it sees.
+// snapshot asks the owner for a snapshot and waits for it.
 func (o *owner) snapshot(ctx context.Context) (*node.Snapshot, error) {
-	look := make(look, 1) // nobody may be there any more to take it
+	look := make(look, 1) // the caller may be gone when the snapshot is sent
 	select {
 	case o.looks <- look:
 	case <-o.done:
@@ -136,7 +136,7 @@ func (o *owner) snapshot(ctx context.Context) (*node.Snapshot, error) {
 	return o.await(ctx, look)
 }
 
-// await returns what the owner sends, or why nothing comes.
+// await returns the snapshot that the owner sends, or the reason why none comes.
 func (o *owner) await(ctx context.Context, look look) (*node.Snapshot, error) {
 	select {
 	case s := <-look:

@@ -17,12 +17,12 @@ import (
 	"tenure/internal/wire"
 )
 
-// lastWord is how long a stream that is to end gets to deliver its last message.
+// lastWord is the time that a stream has to deliver its last message.
 const lastWord = time.Second
 
-// stream is one call of CoordinationService/Session that has asked to attach. Three goroutines work for it: watch,
-// the call's own, which pings and returns when the stream has ended; read; and write, the only one that sends. Whoever
-// sees the end first calls end.
+// stream is one call of CoordinationService/Session that has asked to attach. Three goroutines work for it. That of the
+// call runs watch, which sends pings and returns when the stream has ended. The others run read, and write, which alone
+// sends messages. The first of them that sees the end calls end.
 type stream struct {
 	id     node.StreamID
 	grpc   Ydb_Coordination_V1.CoordinationService_SessionServer
@@ -32,20 +32,20 @@ type stream struct {
 	outbox outbox
 	pinger pinger
 
-	// Set by the owner's goroutine when it releases Attached, which happens before attached is closed.
+	// The owner's goroutine sets these when it releases Attached, before attached is closed.
 	session       uint64
 	timeoutMillis uint64
 	started       bool
 
-	attached chan struct{} // closed by write when SessionStarted is sent
+	attached chan struct{} // closed by write when it has sent SessionStarted
 
 	once  sync.Once
 	ended chan struct{} // closed by end
 	err   error         // of the call; set before ended is closed
 }
 
-// serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns;
-// running counts them.
+// serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns.
+// They are counted by running.
 func serveSession(
 	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
 ) error {
@@ -80,7 +80,7 @@ func serveSession(
 	return s.err
 }
 
-// end ends the stream with the error as the call's status, nil for OK. The first call counts.
+// end ends the stream. The error becomes the status of the call; nil means OK. Only the first call has an effect.
 func (s *stream) end(err error) {
 	s.once.Do(func() {
 		s.err = err
@@ -88,20 +88,20 @@ func (s *stream) end(err error) {
 	})
 }
 
-// send queues a message for the client; if that does not read, the stream is cut. It never blocks.
+// send queues a message for the client. It never blocks. If the queue is full, it cuts the stream.
 func (s *stream) send(m any) {
 	if !s.outbox.put(m) {
-		s.log.WarnContext(s.grpc.Context(), "stream cut: its client does not read")
+		s.log.WarnContext(s.grpc.Context(), "stream cut: the client does not read")
 		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
 	}
 }
 
-// fail sends a Failure, behind which the stream ends (A2).
+// fail sends a Failure, after which the stream ends (A2).
 func (s *stream) fail(code node.Status, issue string) {
 	s.send(node.Failure{Status: code, Issue: issue})
 }
 
-// guarded runs a goroutine of the stream. Its error ends the stream; so does a panic, and ends nothing else.
+// guarded runs a goroutine of the stream. An error or a panic ends the stream, and nothing else.
 func (s *stream) guarded(f func() error) {
 	err := guard(f)
 	if p, ok := errors.AsType[*panicError](err); ok {
@@ -113,7 +113,7 @@ func (s *stream) guarded(f func() error) {
 	}
 }
 
-// watch pings until the stream has ended, or is to end because a pong is missing or the node is gone.
+// watch sends pings until the stream ends. It ends the stream if a pong is missing or the node has gone.
 func (s *stream) watch(timer clock.Timer) error {
 	attached := s.attached
 	for {
@@ -132,7 +132,7 @@ func (s *stream) watch(timer clock.Timer) error {
 			s.fail(node.Unavailable, s.owner.reason())
 
 			return s.awaitEnd()
-		case <-s.grpc.Context().Done(): // read sees that too, but not before the attach has answered
+		case <-s.grpc.Context().Done(): // read sees that too, but only after the attach has been answered
 			return status.FromContextError(s.grpc.Context().Err()).Err()
 		case <-s.ended:
 			return nil
@@ -145,7 +145,7 @@ func (s *stream) setPing(timer clock.Timer) {
 	timer.Set(now, now.Add(pingPeriod(s.timeoutMillis)))
 }
 
-// ping sends the next ping, unless the one before is not answered.
+// ping sends the next ping. It returns false if the last one has not been answered.
 func (s *stream) ping() bool {
 	opaque, ok := s.pinger.ping()
 	if ok {
@@ -155,7 +155,7 @@ func (s *stream) ping() bool {
 	return ok
 }
 
-// awaitEnd gives write a moment to deliver the last message.
+// awaitEnd waits for write to deliver the last message, for a limited time.
 func (s *stream) awaitEnd() error {
 	timer := s.clock.NewTimer()
 	defer timer.Stop()
@@ -169,7 +169,7 @@ func (s *stream) awaitEnd() error {
 	}
 }
 
-// write sends what is queued, and ends the stream behind a Failure or Stopped.
+// write sends the queued messages, and ends the stream after a Failure or Stopped.
 func (s *stream) write() error {
 	var messages []any
 	for range s.outbox.wake {
@@ -182,7 +182,7 @@ func (s *stream) write() error {
 				return err
 			}
 			switch m.(type) {
-			case node.Attached: // A7: the ping comes right behind, before any other reply
+			case node.Attached: // A7: the ping follows immediately, before any other reply
 				s.ping()
 				close(s.attached)
 			case node.Failure, node.Stopped:
@@ -196,7 +196,7 @@ func (s *stream) write() error {
 	return nil
 }
 
-// read hands the node what the client asks, once the attach has answered (A1).
+// read submits the client's requests, once the attach has been answered (A1).
 func (s *stream) read() error {
 	select {
 	case <-s.attached:
@@ -221,7 +221,7 @@ func (s *stream) read() error {
 	}
 }
 
-// handle takes one message and reports whether to read on.
+// handle processes one message and reports whether read continues.
 func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool {
 	switch m := m.GetRequest().(type) {
 	case nil:
@@ -254,5 +254,5 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 	}
 	_, stop := req.(node.Stop)
 
-	return s.owner.submit(input{req: req, stream: s}) && !stop // A14: nothing behind SessionStop is served
+	return s.owner.submit(input{req: req, stream: s}) && !stop // A14: nothing after SessionStop is served
 }

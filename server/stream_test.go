@@ -234,7 +234,7 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 			other.requireReleased("job")
 		}
 		synctest.Wait()
-		require.Contains(t, log.String(), "stream cut: its client does not read")
+		require.Contains(t, log.String(), "stream cut: the client does not read")
 
 		began := time.Now()
 		other.requirePending("held")

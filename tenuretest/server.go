@@ -20,11 +20,14 @@ import (
 // stopLimit is the time that calls in progress have to end when the server stops.
 const stopLimit = time.Second
 
+// anyPort makes the system choose a free loopback port.
+const anyPort = "127.0.0.1:0"
+
 // Server is a coordination server in the test's process. Its methods may be called from several goroutines. A fault of
 // the server itself fails the test; on a server that Start returned it panics.
 type Server struct {
 	tb    testing.TB // nil: the server comes from Start
-	addr  string
+	addr  string // set by the first start, before any other method is called
 	disk  memstore.Disk
 	clock *clocktest.Clock
 
@@ -67,7 +70,7 @@ func Start() (*Server, error) {
 
 func newServer(tb testing.TB) *Server {
 	return &Server{
-		tb: tb, addr: "127.0.0.1:0", clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
+		tb: tb, addr: anyPort, clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
 	}
 }
 
@@ -143,7 +146,10 @@ func (s *Server) start() error {
 	if err != nil {
 		return errors.Join(err, srv.Stop(context.Background()))
 	}
-	s.addr, s.server, s.control = lis.Addr().String(), srv, control
+	s.server, s.control = srv, control
+	if s.addr == anyPort {
+		s.addr = lis.Addr().String()
+	}
 	s.conns, s.serving = &conns.Set{}, make(chan error, 1)
 	served, serving := s.conns.Listener(lis), s.serving
 	go func() { serving <- srv.Serve(served) }() // end waits for it

@@ -1,4 +1,4 @@
-// Package conns knows the open connections of listeners, and cuts them.
+// Package conns keeps track of the open connections of listeners, and closes them.
 package conns
 
 import (
@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// Set is the connections of some listeners. The zero Set is empty. Its methods may be called from several goroutines.
+// Set holds the connections of its listeners. The zero Set is empty. Its methods may be called from several goroutines.
 type Set struct {
 	mu   sync.Mutex // guards the rest
 	open map[net.Conn]struct{}
-	shut bool // connections that come are closed
+	shut bool // new connections are closed
 }
 
-// Listener returns a listener whose connections are in the set until they are closed.
+// Listener returns a listener that adds its connections to the set. A connection leaves the set when it is closed.
 func (s *Set) Listener(l net.Listener) net.Listener { return &listener{l, s} }
 
-// Cut closes the connections that are open.
+// Cut closes the open connections.
 func (s *Set) Cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,7 +27,7 @@ func (s *Set) Cut() {
 	clear(s.open)
 }
 
-// Shut closes the connections that are open, and those that come.
+// Shut closes the open connections, and from then on every new one.
 func (s *Set) Shut() {
 	s.mu.Lock()
 	s.shut = true

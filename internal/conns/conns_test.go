@@ -10,7 +10,7 @@ import (
 	"tenure/internal/conns"
 )
 
-// pair returns a connection as its client and its server see it.
+// pair returns both ends of a new connection.
 func pair(t *testing.T, l net.Listener) (client, server net.Conn) {
 	t.Helper()
 	client, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
@@ -43,7 +43,7 @@ func TestSet_CutsWhatIsOpen(t *testing.T) {
 	set.Cut()
 	requireCut(t, first)
 
-	second, server := pair(t, l) // the next ones may come
+	second, server := pair(t, l) // Cut does not affect later connections
 	_, err = server.Write([]byte{1})
 	require.NoError(t, err)
 	_, err = second.Read(make([]byte, 1))
