@@ -14,7 +14,7 @@ import (
 	"tenure/server"
 )
 
-// A connection on which nothing is said, as port scanners and some health checks make them, does not keep the server.
+// A silent connection, as port scanners and some health checks make them, does not keep the server from stopping.
 func TestStop_CutsSilentConnections(t *testing.T) {
 	t.Parallel()
 	srv, err := server.New()
@@ -31,7 +31,7 @@ func TestStop_CutsSilentConnections(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-	require.NoError(t, err) // so the server has taken the silent one, which came before
+	require.NoError(t, err) // so the server has accepted the silent connection, which came first
 
 	stopped := make(chan error, 1)
 	go func() {

@@ -97,7 +97,7 @@ func TestNode_Refused(t *testing.T) {
 	requireRefused(t, described, err, Ydb.StatusIds_SCHEME_ERROR, "is a directory") // N4
 }
 
-// N3: who drops a node takes it from its streams; what is made at its path later is another node.
+// N3: a drop ends the streams of the node. A node that is created at the same path later is another node.
 func TestDropNode_EndsItsStreams(t *testing.T) {
 	t.Parallel()
 	h := serve(t)
@@ -118,7 +118,8 @@ func TestDropNode_EndsItsStreams(t *testing.T) {
 	again.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
 }
 
-// What the outcome of is unknown is never called done, and the server ends: only the store knows it now.
+// The server never reports success for a change whose outcome is unknown, and it stops: only the store knows the
+// outcome.
 func TestCreateNode_FailedCommitStopsServer(t *testing.T) {
 	t.Parallel()
 	st := newGate(t)
@@ -126,7 +127,7 @@ func TestCreateNode_FailedCommitStopsServer(t *testing.T) {
 	st.fail()
 
 	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: "/local/n"})
-	if err != nil { // the end of the server was quicker than the answer
+	if err != nil { // the server ended before it sent the answer
 		require.Equal(t, codes.Unavailable, status.Code(err))
 	} else {
 		requireRefused(t, r, err, Ydb.StatusIds_UNDETERMINED, errDisk.Error())
@@ -134,7 +135,7 @@ func TestCreateNode_FailedCommitStopsServer(t *testing.T) {
 	require.ErrorIs(t, <-h.served, errDisk)
 }
 
-// N3: a drop that has ended the streams is carried out, even if nobody waits for its answer any more.
+// N3: a drop that has ended the streams is completed, even if its caller has gone.
 func TestDropNode_CallerGoesAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -161,7 +162,7 @@ func TestDropNode_CallerGoesAway(t *testing.T) {
 			return nil
 		})
 		s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node was dropped")
-		synctest.Wait() // it stands behind the other change
+		synctest.Wait() // the drop waits for the other change
 		leave()
 		synctest.Wait()
 		st.open()
@@ -173,8 +174,8 @@ func TestDropNode_CallerGoesAway(t *testing.T) {
 	})
 }
 
-// N3, however drops, creates, attaches and callers that go away cross: nothing is ever written into the space of a
-// node that is gone.
+// N3: nothing is ever written to the space of a dropped node, however drops, creates, attaches and leaving callers
+// overlap.
 func TestDropNode_LeavesNothing(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()
@@ -188,7 +189,7 @@ func TestDropNode_LeavesNothing(t *testing.T) {
 	}
 	require.NoError(t, clients.Wait())
 
-	// It may be gone already, by a drop of which nobody has awaited the answer.
+	// A drop whose caller has gone may have removed the node already.
 	r, err := h.client.DropNode(t.Context(), &pb.DropNodeRequest{Path: h.node})
 	require.NoError(t, err)
 	require.Contains(t, []Ydb.StatusIds_StatusCode{Ydb.StatusIds_SUCCESS, Ydb.StatusIds_SCHEME_ERROR},
@@ -202,7 +203,7 @@ func TestDropNode_LeavesNothing(t *testing.T) {
 	}
 }
 
-// workOften attaches, takes a semaphore and goes away without a word, again and again, if there is a node.
+// workOften attaches, acquires a semaphore and breaks the stream, repeatedly, whenever the node exists.
 func (h *harness) workOften(ctx context.Context, name string) error {
 	for n := range 30 {
 		ctx, cancel := context.WithCancel(ctx)
@@ -212,7 +213,7 @@ func (h *harness) workOften(ctx context.Context, name string) error {
 
 			return err
 		}
-		_ = stream.Send(startMessage(h.node, 0, time.Minute)) // the stream may have ended already: Recv says so
+		_ = stream.Send(startMessage(h.node, 0, time.Minute)) // the stream may have ended already: Recv returns the error
 		_ = stream.Send(acquireMessage(1, fmt.Sprint(name, n), 0))
 		for {
 			m, err := stream.Recv()
@@ -228,7 +229,7 @@ func (h *harness) workOften(ctx context.Context, name string) error {
 
 const replacements = 60
 
-// replaceOften drops and creates the node, sometimes without waiting for the answer to the drop.
+// replaceOften drops and creates the node repeatedly, sometimes without waiting for the answer to the drop.
 func (h *harness) replaceOften(ctx context.Context) error {
 	for range replacements {
 		patient, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(1_000))*time.Microsecond)
@@ -246,7 +247,7 @@ func (h *harness) replaceOften(ctx context.Context) error {
 	return nil
 }
 
-// unclosed is a store that a server leaves open, for a look at it.
+// unclosed is a store that stays open when the server closes it, so that the test can read it.
 type unclosed struct{ store.Store }
 
 func (unclosed) Close() error { return nil }

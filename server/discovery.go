@@ -23,8 +23,8 @@ type discoveryService struct {
 	server *Server
 }
 
-// ListEndpoints answers with the address by which the client has reached the server. That address works whatever proxies
-// there are between the two.
+// ListEndpoints answers with the address by which the client has reached the server. That address works whatever
+// proxies there are between the two.
 func (d *discoveryService) ListEndpoints(
 	ctx context.Context, r *Ydb_Discovery.ListEndpointsRequest,
 ) (*Ydb_Discovery.ListEndpointsResponse, error) {

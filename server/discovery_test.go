@@ -57,7 +57,7 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// insecureInfo is what a connection without TLS says of itself.
+// insecureInfo is the AuthInfo of a connection without TLS.
 func insecureInfo(t *testing.T) credentials.AuthInfo {
 	t.Helper()
 	_, info, err := insecure.NewCredentials().ServerHandshake(nil)

@@ -30,7 +30,7 @@ const forever = math.MaxUint64
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// harness is a server with one node and a client's connection to it; it works inside a synctest bubble too.
+// harness is a server with one node and a client's connection to it. It also works inside a synctest bubble.
 type harness struct {
 	node   string
 	server *server.Server
@@ -47,7 +47,7 @@ func withLifelines(l serverconfig.Lifelines) server.Option {
 	return func(c *serverconfig.Config) { c.Lifelines = l }
 }
 
-// serve starts a server on a connection in memory, by the clock of package time, and makes the node.
+// serve starts a server with the clock of package time on an in-memory connection, and creates the node.
 func serve(t *testing.T, opts ...server.Option) *harness {
 	t.Helper()
 	srv, err := server.New(append([]server.Option{withClock(clock.Go())}, opts...)...)
@@ -71,16 +71,16 @@ func serve(t *testing.T, opts ...server.Option) *harness {
 	return h
 }
 
-// stop stops client and server; twice is fine.
+// stop stops the client and the server. Calling it again is a no-op.
 func (h *harness) stop(t *testing.T) {
 	t.Helper()
 	h.conn.Close()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
 	defer cancel()
-	_ = h.server.Stop(ctx) // tests of its error call it themselves
+	_ = h.server.Stop(ctx) // tests of its error call Stop themselves
 }
 
-// session is a client's stream, and once attached its session.
+// session is a client's stream and, after the attach, its session.
 type session struct {
 	t         *testing.T
 	grpc      Ydb_Coordination_V1.CoordinationService_SessionClient
@@ -117,7 +117,7 @@ func (s *session) send(m *pb.SessionRequest) {
 
 func (s *session) trySend(m *pb.SessionRequest) error { return s.grpc.Send(m) }
 
-// recv returns the next message. Pings are answered on the way.
+// recv returns the next message. It answers pings, unless keepPings is set.
 func (s *session) recv() *pb.SessionResponse {
 	s.t.Helper()
 	for {
@@ -126,11 +126,11 @@ func (s *session) recv() *pb.SessionResponse {
 		if m.GetPing() == nil || s.keepPings {
 			return m
 		}
-		_ = s.trySend(pongMessage(m.GetPing().GetOpaque())) // the stream may be at its end, behind messages still to read
+		_ = s.trySend(pongMessage(m.GetPing().GetOpaque())) // the stream may have ended, with messages still to read
 	}
 }
 
-// requireFailure takes messages up to a Failure, which must be the last one.
+// requireFailure receives messages up to a Failure, which must be the last one.
 func (s *session) requireFailure(status Ydb.StatusIds_StatusCode, text string) {
 	s.t.Helper()
 	for {
@@ -147,7 +147,7 @@ func (s *session) requireFailure(status Ydb.StatusIds_StatusCode, text string) {
 	}
 }
 
-// requireEnd takes the end of the stream, with gRPC's OK.
+// requireEnd requires that the stream ends with gRPC OK.
 func (s *session) requireEnd() {
 	s.t.Helper()
 	_, err := s.grpc.Recv()
@@ -171,7 +171,7 @@ func (s *session) requireReleased(name string) {
 	require.True(s.t, s.releases(name))
 }
 
-// releases reports what a release answers.
+// releases releases a semaphore and returns the answer.
 func (s *session) releases(name string) bool {
 	s.t.Helper()
 	s.send(&pb.SessionRequest{Request: &pb.SessionRequest_ReleaseSemaphore_{
@@ -217,10 +217,10 @@ func pongMessage(opaque uint64) *pb.SessionRequest {
 	return &pb.SessionRequest{Request: &pb.SessionRequest_Pong{Pong: &pb.SessionRequest_PingPong{Opaque: opaque}}}
 }
 
-// gate is a memory store whose commits can be held back, and made to fail.
+// gate is a memory store whose commits can be held back or made to fail.
 type gate struct {
 	store.Store
-	arrived chan struct{} // gets a value for each commit that finds the gate shut; capacity 1
+	arrived chan struct{} // receives a value for each commit that waits at the gate; capacity 1
 
 	mu   sync.Mutex    // guards the rest
 	free chan struct{} // closed while the gate is open
@@ -249,7 +249,7 @@ func (g *gate) open() {
 	close(g.free)
 }
 
-// fail makes every commit fail from now on, without effect; one that waits at the gate too.
+// fail makes every commit from now on fail without effect, including one that waits at the gate.
 func (g *gate) fail() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

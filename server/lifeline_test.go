@@ -22,14 +22,14 @@ import (
 	"tenure/server"
 )
 
-// lifelines counts the tries of each key, and cuts the lifelines that it is told to.
+// lifelines counts the checks of each key, and reports the lifelines as cut that the test has chosen.
 type lifelines struct {
 	mu    sync.Mutex // guards the rest; not held in act
 	tries map[string]int
 	total int
-	cutAt map[string]int     // the try from which on the lifeline is cut
-	act   func(key string)   // what a try does besides; may be nil
-	times map[string][]int64 // when each key was tried, in ms
+	cutAt map[string]int     // the check from which on the lifeline is cut
+	act   func(key string)   // called by each check; may be nil
+	times map[string][]int64 // when each key was checked, in ms
 }
 
 func newLifelines() *lifelines {
@@ -58,7 +58,7 @@ func (l *lifelines) try(key string) (cut bool, act func(string)) {
 	return l.cutAt[key] > 0 && l.tries[key] >= l.cutAt[key], l.act
 }
 
-// cut cuts the key's lifeline at its nth try.
+// cut cuts the key's lifeline at its nth check.
 func (l *lifelines) cut(key string, nth int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +72,7 @@ func (l *lifelines) count(key string) int {
 	return l.tries[key]
 }
 
-// sum is how often any key was tried.
+// sum returns the number of checks of all keys.
 func (l *lifelines) sum() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +80,7 @@ func (l *lifelines) sum() int {
 	return l.total
 }
 
-// pauses returns the times between the tries of the key, in ms.
+// pauses returns the times between the checks of the key, in ms.
 func (l *lifelines) pauses(key string) (ms []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,7 +91,7 @@ func (l *lifelines) pauses(key string) (ms []int64) {
 	return ms
 }
 
-// hold lets the first try announce itself, and go on when goOn is closed.
+// hold makes the first check announce itself and wait until goOn is closed.
 func (l *lifelines) hold() (trying, goOn chan struct{}) {
 	trying, goOn = make(chan struct{}), make(chan struct{})
 	var first sync.Once
@@ -100,7 +100,7 @@ func (l *lifelines) hold() (trying, goOn chan struct{}) {
 	return trying, goOn
 }
 
-// keyed attaches with a protection key.
+// keyed attaches a new session with a protection key, or an existing one.
 func (h *harness) keyed(t *testing.T, id uint64, key string, timeout time.Duration) *session {
 	t.Helper()
 	s := h.open(t)
@@ -116,7 +116,7 @@ func keyedStart(path string, id uint64, key string, timeout time.Duration) *pb.S
 	return m
 }
 
-// start attaches with the message.
+// start opens a stream and attaches with the message.
 func (s *session) start(m *pb.SessionRequest) {
 	s.t.Helper()
 	s.send(m)
@@ -124,7 +124,7 @@ func (s *session) start(m *pb.SessionRequest) {
 	require.NotZero(s.t, s.id)
 }
 
-// answerPings answers pings, and takes what else is said, until the stream ends.
+// answerPings answers pings and ignores other messages until the stream ends.
 func (s *session) answerPings() {
 	for {
 		m, err := s.grpc.Recv()
@@ -142,7 +142,7 @@ func (s *session) requireGranted() {
 	require.True(s.t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
 }
 
-// What a dead process held is handed over when the node is loaded, before anybody is served; and durably.
+// The semaphores of a dead process are handed over when the node is loaded, before any request is served, and durably.
 func TestLifeline_CutAtLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
@@ -182,7 +182,7 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 	})
 }
 
-// Who died with the host may still be dying when the next one loads the node: it is tried again.
+// A process that died with the host may not be gone when the next host loads the node, so it is checked again.
 func TestLifeline_CutSoonAfterLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
@@ -201,7 +201,7 @@ func TestLifeline_CutSoonAfterLoad(t *testing.T) {
 	})
 }
 
-// A waiter is granted, and a watcher told, in the instant in which the holder dies.
+// The instant the holder dies, a waiter is granted the semaphore and a watcher is notified.
 func TestLifeline_CutAtDetach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
@@ -225,8 +225,8 @@ func TestLifeline_CutAtDetach(t *testing.T) {
 	})
 }
 
-// The kernel may close a dying process's connection before its lifeline: it is tried until it is cut, in pauses that
-// double up to a quarter of a second.
+// The kernel may close a dying process's connection before its lifeline. The lifeline is checked until it is cut, with
+// pauses that double up to a quarter of a second.
 func TestLifeline_CutAfterDetach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
@@ -251,7 +251,7 @@ func TestLifeline_CutAfterDetach(t *testing.T) {
 	})
 }
 
-// While somebody lives, the ordinary timeout runs: to its end, and then nobody is asked for any more.
+// While the process lives, the session timeout runs to its end. Then the checks stop.
 func TestLifeline_AliveTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
@@ -272,7 +272,7 @@ func TestLifeline_AliveTimesOut(t *testing.T) {
 	})
 }
 
-// Who comes back keeps everything, and is not asked for while attached, however often that happens.
+// A session that is attached again keeps everything, and is not checked while attached, however often that happens.
 func TestLifeline_AliveComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
@@ -288,7 +288,7 @@ func TestLifeline_AliveComesBack(t *testing.T) {
 			s.cancel()
 			time.Sleep(10 * time.Millisecond)
 			require.Equal(t, tries+4, lines.count("k"), "at 0, 1, 3 and 7 ms")
-			thief := h.open(t) // what it asks changes nothing: the session is a suspect still
+			thief := h.open(t) // its attach is refused, and the session stays a suspect
 			thief.send(keyedStart(h.node, s.id, "another", time.Minute))
 			thief.requireFailure(Ydb.StatusIds_BAD_SESSION, "Attach request protection key mismatch")
 			time.Sleep(10 * time.Millisecond)
@@ -297,7 +297,7 @@ func TestLifeline_AliveComesBack(t *testing.T) {
 		}
 		s.requireReleased("job")
 
-		other := h.keyed(t, s.id, "k", time.Minute) // takes the session over, whose first stream then ends
+		other := h.keyed(t, s.id, "k", time.Minute) // takes the session over, and the first stream ends
 		s.requireFailure(Ydb.StatusIds_BAD_SESSION, "Session stolen by another local client")
 		tries := lines.count("k")
 		go other.answerPings()
@@ -306,7 +306,7 @@ func TestLifeline_AliveComesBack(t *testing.T) {
 	})
 }
 
-// A14: a session that has stopped is over, there is nothing to ask for; nor is there without a key.
+// A14: a session that has stopped is not checked, and neither is a session without a key.
 func TestLifeline_None(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
@@ -321,7 +321,8 @@ func TestLifeline_None(t *testing.T) {
 	})
 }
 
-// A stream that ends before its re-attach is durable leaves a suspect too (A11 is for new sessions).
+// A stream that ends before its attach to an existing session is durable also leaves a suspect (A11 is for new
+// sessions).
 func TestLifeline_AbandonedReattach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
@@ -335,7 +336,7 @@ func TestLifeline_AbandonedReattach(t *testing.T) {
 
 		st.shut()
 		again := h.open(t)
-		again.send(keyedStart(h.node, holder.id, "k", 2*time.Minute)) // another timeout, so that it is written
+		again.send(keyedStart(h.node, holder.id, "k", 2*time.Minute)) // another timeout, so that the attach writes a record
 		st.awaitCommit()
 		tries := lines.count("k")
 		time.Sleep(time.Second)
@@ -351,7 +352,7 @@ func TestLifeline_AbandonedReattach(t *testing.T) {
 	})
 }
 
-// A session that is attached again while its lifeline is tried is not ended, whatever the try says.
+// A session that is attached again while its lifeline is checked is not ended, whatever the result of the check.
 func TestLifeline_CutCrossesReattach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
@@ -370,7 +371,7 @@ func TestLifeline_CutCrossesReattach(t *testing.T) {
 	})
 }
 
-// A try that does not come to an end holds up nobody but who stops the server, which leaves no goroutine behind.
+// A check that does not return delays only Stop, which leaves no goroutine behind.
 func TestLifeline_StopDuringTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
@@ -397,8 +398,8 @@ func TestLifeline_StopDuringTry(t *testing.T) {
 	})
 }
 
-// crowdOut gives the owner of a node more than it takes while it can't commit, and leaves it with hundreds of sessions
-// whose lifelines are cut meanwhile.
+// crowdOut fills the inbox of a node's owner while the owner cannot commit, and leaves hundreds of sessions whose
+// lifelines are cut meanwhile.
 func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
 	t.Helper()
 	sessions = 600
@@ -413,7 +414,7 @@ func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
 	st.shut()
 	busy.send(acquireMessage(1, "job", forever))
 	st.awaitCommit()
-	for range 5_000 { // a batch that is full, and an inbox
+	for range 5_000 { // more than a full batch and a full inbox
 		busy.send(describeMessage(1, "job"))
 	}
 	synctest.Wait()
@@ -429,7 +430,7 @@ func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
 	return h, st, sessions
 }
 
-// What can't be handed to the owner at once waits, and is not forgotten.
+// A request that does not fit in the owner's inbox waits, and is not lost.
 func TestLifeline_CutWhileStoreIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, st, sessions := crowdOut(t)
@@ -443,7 +444,7 @@ func TestLifeline_CutWhileStoreIsSlow(t *testing.T) {
 	})
 }
 
-// Nor does it keep the server from stopping.
+// A request that does not fit in the owner's inbox does not keep the server from stopping.
 func TestLifeline_StopWhileStoreIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, st, _ := crowdOut(t)
@@ -455,7 +456,7 @@ func TestLifeline_StopWhileStoreIsSlow(t *testing.T) {
 	})
 }
 
-// A panic in a try, at the load or later, is logged and leaves the session to its timeout, and ends nothing else.
+// A panic in a check, at the load or later, is logged and leaves the session to its timeout. It ends nothing else.
 func TestLifeline_Panic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
@@ -481,12 +482,12 @@ func TestLifeline_Panic(t *testing.T) {
 		other.requireGranted()
 		require.Equal(t, 3*time.Second, time.Since(began))
 		require.Equal(t, 2, lines.count(keyOf(1)), "one at the load, one at the end of the stream")
-		require.Equal(t, 2, strings.Count(log.String(), "left to its timeout"))
+		require.Equal(t, 2, strings.Count(log.String(), "leaving the session to its timeout"))
 		require.Greater(t, lines.count(keyOf(2)), 2)
 	})
 }
 
-// Without the option no goroutine is there for lifelines; with it, one for each node that is loaded.
+// A server with lifelines has one more goroutine for each loaded node than a server without.
 func TestLifeline_Goroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reapers := func(h *harness) int {
@@ -509,8 +510,8 @@ func TestLifeline_Goroutines(t *testing.T) {
 	})
 }
 
-// Ten thousand sessions that are detached for long cost a thousand tries a second, not forty thousand. One whose stream
-// ends meanwhile is tried at once all the same.
+// Ten thousand sessions that have been detached for long cost a thousand checks a second, not forty thousand. A session
+// whose stream ends meanwhile is still checked immediately.
 func TestLifeline_ManyAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sessions = 10_000

@@ -146,8 +146,8 @@ func (ns *nodes) drop(ctx context.Context, path string) error {
 	return err
 }
 
-// dropping prevents new owners of the node at the path until its space is no longer in owned. If the path is not a node,
-// DropNode of the catalog returns the error.
+// dropping prevents new owners of the node at the path until its space is no longer in owned. If the path is not a
+// node, DropNode of the catalog returns the error.
 func (ns *nodes) dropping(path string) (store.Space, *owned, error) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()

@@ -54,8 +54,8 @@ func (s *Server) checkDatabaseName(name string) error {
 	return nil
 }
 
-// operation returns the answer to a unary call. The operation is always complete, and has no id because there is nothing
-// to poll for.
+// operation returns the answer to a unary call. The operation is always complete, and has no id because there is
+// nothing to poll for.
 func operation(result proto.Message, err error) *Ydb_Operations.Operation {
 	if err != nil {
 		status := node.Unavailable // the context has ended, and nothing was done

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-// answered is what every unary response has.
+// answered is implemented by every unary response.
 type answered interface {
 	GetOperation() *Ydb_Operations.Operation
 }
@@ -55,7 +55,7 @@ func requireProto(t *testing.T, want, got proto.Message) {
 	require.Empty(t, cmp.Diff(want, got, protocmp.Transform()))
 }
 
-// N6: a request may name the database, and then it must be the one that is served. Streams are no exception.
+// N6: a request may name the database, and must then name the one that is served. This includes streams.
 func TestDatabaseHeader(t *testing.T) {
 	t.Parallel()
 	h := serve(t)

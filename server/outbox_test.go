@@ -9,8 +9,8 @@ import (
 	"tenure/internal/wire"
 )
 
-// A large message may stand behind a small one that the writer has not taken yet: its reader is not slow. Behind a
-// large one that is not taken, nothing has room.
+// A large message fits after a small one that the writer has not taken yet, since that reader is not slow. After a
+// large one that has not been taken, no message fits.
 func TestOutbox_LargeMessage(t *testing.T) {
 	t.Parallel()
 	large := node.Described{Semaphore: &node.Description{Data: make([]byte, maxQueued+1)}}
@@ -25,7 +25,7 @@ func TestOutbox_LargeMessage(t *testing.T) {
 	require.True(t, o.put(wire.Ping{Opaque: 2}))
 }
 
-// Small messages add up.
+// Many small messages fill the queue too.
 func TestOutbox_Full(t *testing.T) {
 	t.Parallel()
 	o := newOutbox()

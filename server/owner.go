@@ -142,8 +142,8 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 	return err
 }
 
-// load loads the node. Before the node is served, load applies what has become due since the node was lost, and ends the
-// sessions whose processes are gone.
+// load loads the node. Before the node is served, load applies what has become due since the node was lost, and ends
+// the sessions whose processes are gone.
 func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
 	o.node, err = node.Load(lost, cfg, o.records(ctx))
 	if err != nil && ctx.Err() != nil { // it was cancelled, which is not a fault of the node

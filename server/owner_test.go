@@ -24,8 +24,8 @@ import (
 	"tenure/server"
 )
 
-// A reply says nothing that is not durable, and the next batch is applied while the last one commits: what arrives
-// during a commit is committed together.
+// Replies are sent only when their batch is durable. Requests that arrive during a commit form the next batch, and are
+// committed together.
 func TestOwner_BatchesWhileCommitting(t *testing.T) {
 	const sessions = 20
 	st := newGate(t)
@@ -43,7 +43,7 @@ func TestOwner_BatchesWhileCommitting(t *testing.T) {
 	before := counting.n.Load()
 	for i, s := range others {
 		s.send(acquireMessage(1, fmt.Sprint("job-", i), forever))
-		s.send(pingMessage(1)) // its pong says that the server has read the acquire
+		s.send(pingMessage(1)) // its pong shows that the server has read the acquire
 		require.NotNil(t, s.recv().GetPong(), "nothing but the pong may be said")
 	}
 	st.open()
@@ -54,7 +54,7 @@ func TestOwner_BatchesWhileCommitting(t *testing.T) {
 	require.LessOrEqual(t, counting.n.Load()-before, int64(2))
 }
 
-// Reads wait as well: what they see may not be durable yet.
+// Answers to reads wait too, since the reads may have seen changes that are not durable.
 func TestOwner_ReadsWaitForWhatTheySee(t *testing.T) {
 	st := newGate(t)
 	h := serve(t, withStore(st))
@@ -71,7 +71,7 @@ func TestOwner_ReadsWaitForWhatTheySee(t *testing.T) {
 	require.Equal(t, uint64(math.MaxUint64), seen.GetCount())
 }
 
-// A failed commit is never acknowledged and ends the server with the cause; sessions are there again on a new one.
+// A failed commit is never acknowledged, and ends the server with its cause. The next server has the sessions again.
 func TestOwner_FailedCommitStopsServer(t *testing.T) {
 	data := &memstore.Disk{}
 	st := newGate(t)
@@ -82,7 +82,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 
 	st.fail()
 	s.send(acquireMessage(2, "lost", forever))
-	for { // pings may come before the end, an answer must not
+	for { // pings may come before the end, but no answer
 		m, err := s.grpc.Recv()
 		if err != nil {
 			break
@@ -103,8 +103,8 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 	require.False(t, back.releases("lost"))
 }
 
-// A panic in a node's goroutine fails that node: its streams end, it is loaded anew from its records, and the others
-// do not notice.
+// A panic in a node's goroutine fails only that node. Its streams end, and it is loaded again from its records. Other
+// nodes are not affected.
 func TestOwner_PanicFailsOneNode(t *testing.T) {
 	var log lockedBuffer
 	clk := &panicky{Clock: clock.Go(), which: 1}
@@ -119,7 +119,7 @@ func TestOwner_PanicFailsOneNode(t *testing.T) {
 
 	trigger := h.attach(t, 0, time.Minute)
 	clk.armed.Store(true)
-	trigger.cancel() // its timeout is to start
+	trigger.cancel() // this starts its session timeout
 	victim.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node failed and is being loaded again")
 	require.Contains(t, log.String(), "the timer is broken")
 	require.Contains(t, log.String(), "owner.go", "the stack")
@@ -130,7 +130,7 @@ func TestOwner_PanicFailsOneNode(t *testing.T) {
 	back.requireReleased("job")
 }
 
-// N3: a drop ends the node's streams with UNAVAILABLE; a node made anew at the path is empty.
+// N3: a drop ends the node's streams with UNAVAILABLE. A node that is created again at the path is empty.
 func TestOwner_Drop(t *testing.T) {
 	h := serve(t)
 	s := h.attach(t, 0, time.Minute)
@@ -147,7 +147,7 @@ func TestOwner_Drop(t *testing.T) {
 	require.EqualValues(t, 1, h.attach(t, 0, time.Minute).id)
 }
 
-// A node that is dropped, or whose server stops, while it is loaded has not failed.
+// Dropping a node or stopping the server while the node is loaded is not a fault.
 func TestOwner_EndsWhileLoading(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(t *testing.T, h *harness)
@@ -179,7 +179,7 @@ func TestOwner_EndsWhileLoading(t *testing.T) {
 	}
 }
 
-// endless is a store that loads nodes until it is told to stop.
+// endless is a store that loads a node until ctx ends.
 type endless struct{ store.Store }
 
 func (e *endless) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
@@ -193,7 +193,7 @@ func (e *endless) Load(ctx context.Context, space store.Space) iter.Seq2[node.Re
 	}
 }
 
-// Attaches that race with a drop never bring the node back.
+// Attaches that race with a drop never restore the node.
 func TestOwner_DropRacesWithAttach(t *testing.T) {
 	h := serve(t)
 	var wg sync.WaitGroup
@@ -218,7 +218,7 @@ func TestOwner_DropRacesWithAttach(t *testing.T) {
 	wg.Wait()
 }
 
-// A graceful stop tells streams UNAVAILABLE; sessions stay, by timeout and grace (A13, N5), and keep what they own.
+// A clean stop ends streams with UNAVAILABLE. Sessions stay for timeout and grace (A13, N5), and keep their semaphores.
 func TestOwner_StopKeepsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
@@ -233,13 +233,13 @@ func TestOwner_StopKeepsSessions(t *testing.T) {
 		require.NoError(t, <-h.served)
 		require.NoError(t, <-stopped)
 
-		time.Sleep(time.Hour) // while nobody serves, no timeout runs
+		time.Sleep(time.Hour) // while no server runs, no timeout runs
 		again := serve(t, withStore(open(t, data)))
 		back := again.attach(t, keeper.id, 2*time.Second)
 		waiter := again.attach(t, 0, time.Minute)
 		waiter.requirePending("lost")
 		began := time.Now()
-		go func() { // answers pings while the waiter waits
+		go func() { // answer pings while the waiter waits
 			for back.grpc.Context().Err() == nil {
 				m, err := back.grpc.Recv()
 				if err != nil {
@@ -253,7 +253,7 @@ func TestOwner_StopKeepsSessions(t *testing.T) {
 	})
 }
 
-// The grace runs from the server's start, not from a node's first use: nobody waits for a holder that is long gone.
+// The grace period runs from the server's start, not from a node's first use, so nobody waits for it twice.
 func TestOwner_GraceRunsFromStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
@@ -267,7 +267,7 @@ func TestOwner_GraceRunsFromStart(t *testing.T) {
 	})
 }
 
-// Many nodes work side by side.
+// Many nodes work concurrently.
 func TestNodes_ServeSideBySide(t *testing.T) {
 	h := serve(t)
 	var wg sync.WaitGroup
@@ -313,8 +313,8 @@ func (c *commitCounter) Commit(ctx context.Context, b store.Batch) error {
 	return c.Store.Commit(ctx, b)
 }
 
-// panicky is a clock one of whose timers panics once it is armed: the first is that of the first node that is used, the
-// second that of its first stream.
+// panicky is a clock one of whose timers panics when it is set. Timer 1 belongs to the first node that is used, and
+// timer 2 to the first stream of that node.
 type panicky struct {
 	clock.Clock
 	which  int64

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 )
 
-// Tools can ask the server whether it is well, and what it serves.
+// Tools can query the server's health and its services.
 func TestServer_HealthAndReflection(t *testing.T) {
 	h := serve(t)
 	r, err := grpc_health_v1.NewHealthClient(h.conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})

@@ -70,8 +70,8 @@ func names(entries []*Ydb_Scheme.Entry) string {
 	return strings.Join(all, ", ")
 }
 
-// D1, D2: ydb-go-sdk finds the server by the address that it was given, IPv6 included, and its scheme and coordination
-// clients do what they are made for.
+// D1, D2: ydb-go-sdk finds the server by the given address, including an IPv6 one, and its scheme and coordination
+// clients work.
 func TestSDK(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{"127.0.0.1", "::1"} {
@@ -117,14 +117,14 @@ func TestSDK(t *testing.T) {
 	}
 }
 
-// Who asks for another database learns at once which one is served.
+// A client that asks for another database learns immediately which one is served.
 func TestSDK_WrongDatabase(t *testing.T) {
 	t.Parallel()
 	_, err := ydb.Open(t.Context(), "grpc://"+listen(t, "127.0.0.1")+"/prod", ydb.WithAnonymousCredentials())
 	require.ErrorContains(t, err, `database "/prod" is not served here: use "/local"`)
 }
 
-// openSDK opens the SDK's driver on a server of its own.
+// openSDK starts a server and opens the SDK's driver on it.
 func openSDK(t *testing.T, host string) *ydb.Driver {
 	t.Helper()
 	db, err := ydb.Open(t.Context(), "grpc://"+listen(t, host)+"/local", ydb.WithAnonymousCredentials())
@@ -134,7 +134,7 @@ func openSDK(t *testing.T, host string) *ydb.Driver {
 	return db
 }
 
-// listen starts a server at a free port of a loopback address.
+// listen starts a server on a free port of a loopback address.
 func listen(t *testing.T, host string) string {
 	t.Helper()
 	lis, err := net.Listen("tcp", net.JoinHostPort(host, "0"))

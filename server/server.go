@@ -132,8 +132,8 @@ func (s *Server) newGRPC() *grpc.Server {
 	return g
 }
 
-// Serve accepts connections on the listener until Stop is called or the store fails, and closes the listener. It returns
-// nil after Stop. Serve may be called for several listeners.
+// Serve accepts connections on the listener until Stop is called or the store fails, and closes the listener. It
+// returns nil after Stop. Serve may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
 	err := s.grpc.Serve(s.conns.Listener(lis))
 	if failure := s.storeFailure(); failure != nil {

@@ -25,8 +25,8 @@ type NodeStatus struct {
 	Semaphores []SemaphoreStatus `json:"semaphores"` // by name
 }
 
-// SemaphoreStatus shows a semaphore. Data, here and in HolderStatus, is text: each run of invalid UTF-8 bytes is replaced
-// by one U+FFFD.
+// SemaphoreStatus shows a semaphore. Data, here and in HolderStatus, is text: each run of invalid UTF-8 bytes is
+// replaced by one U+FFFD.
 type SemaphoreStatus struct {
 	Name      string         `json:"name"`
 	Limit     uint64         `json:"limit"`

@@ -24,7 +24,7 @@ import (
 	"tenure/server"
 )
 
-// The form is documented and stable: whoever changes a line of it breaks scripts.
+// The JSON form is documented and stable. A change of an existing line breaks scripts.
 const statusJSON = `{
   "nodes": [
     {
@@ -109,7 +109,7 @@ const statusJSON = `{
   ]
 }`
 
-// Every node is there, used or not, by path, with its semaphores by name; no key is.
+// Status shows every node by path, used or not, with its semaphores by name. It shows no protection key.
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
@@ -158,7 +158,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// A server without nodes has an empty list, which is no null.
+// A server without nodes has an empty list, not null.
 func TestStatus_Empty(t *testing.T) {
 	srv, err := server.New()
 	require.NoError(t, err)
@@ -170,7 +170,7 @@ func TestStatus_Empty(t *testing.T) {
 	require.NoError(t, srv.Stop(t.Context()))
 }
 
-// statusLater calls Status and returns where its outcome will be.
+// statusLater calls Status in a goroutine, and returns a channel with the outcome.
 func statusLater(t *testing.T, h *harness) (outcome chan error, seen *server.Status) {
 	t.Helper()
 	outcome, seen = make(chan error, 1), &server.Status{}
@@ -183,7 +183,7 @@ func statusLater(t *testing.T, h *harness) (outcome chan error, seen *server.Sta
 	return outcome, seen
 }
 
-// What is seen must be durable, be it in the batch that is committed or in the one behind it.
+// Status waits until everything that it shows is durable, whether it is in the current batch or in the next one.
 func TestStatus_WaitsForWhatItSees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
@@ -194,7 +194,7 @@ func TestStatus_WaitsForWhatItSees(t *testing.T) {
 		st.awaitCommit()
 		outcome, seen := statusLater(t, h)
 		synctest.Wait()
-		two.send(acquireMessage(1, "two", forever)) // goes into the batch of the look
+		two.send(acquireMessage(1, "two", forever)) // goes into the same batch as the snapshot
 		synctest.Wait()
 		require.Empty(t, outcome)
 		st.open()
@@ -205,7 +205,7 @@ func TestStatus_WaitsForWhatItSees(t *testing.T) {
 	})
 }
 
-// unsettled is a server that waits for its store to commit an acquire.
+// unsettled is a server whose store has not yet committed an acquire.
 func unsettled(t *testing.T) (*harness, *gate) {
 	t.Helper()
 	st := newGate(t)
@@ -218,7 +218,7 @@ func unsettled(t *testing.T) (*harness, *gate) {
 	return h, st
 }
 
-// Whoever asks may give up.
+// Status returns when its context ends.
 func TestStatus_ContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, st := unsettled(t)
@@ -231,7 +231,7 @@ func TestStatus_ContextEnds(t *testing.T) {
 	})
 }
 
-// Who waits when the server stops is told so, unless it can be told what it asked for.
+// When the server stops, a Status call that waits returns that as its error, or the result.
 func TestStatus_ServerStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, st := unsettled(t)
@@ -251,7 +251,7 @@ func TestStatus_ServerStops(t *testing.T) {
 	})
 }
 
-// Once the store has failed, nobody is told anything: it might answer, but nobody knows whether that is right.
+// Once the store has failed, Status fails too. The store might still answer, but the answer may be wrong.
 func TestStatus_StoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, st := unsettled(t)
@@ -266,7 +266,7 @@ func TestStatus_StoreFails(t *testing.T) {
 	})
 }
 
-// A node that can't be loaded is named, and not left out.
+// If a node cannot be loaded, the error names it. Status does not leave it out.
 func TestStatus_DamagedNode(t *testing.T) {
 	damaged := storeWith(t, []node.Record{{Key: []byte("s"), Value: []byte("x")}})
 	srv := newServer(t, damaged)
@@ -276,7 +276,7 @@ func TestStatus_DamagedNode(t *testing.T) {
 	require.NoError(t, srv.Stop(t.Context()))
 }
 
-// A node that is dropped while Status goes from one to the next is not there; nor is a directory that is removed.
+// A node that is dropped, or a directory that is removed, while Status is running is left out.
 func TestStatus_RacesWithDrop(t *testing.T) {
 	h := serve(t)
 	scheme := Ydb_Scheme_V1.NewSchemeServiceClient(h.conn)
@@ -299,12 +299,13 @@ func TestStatus_RacesWithDrop(t *testing.T) {
 		status, err := h.server.Status(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, h.node, status.Nodes[len(status.Nodes)-1].Path)
-		runtime.Gosched() // on one processor, two goroutines that wake each other leave little to others
+		runtime.Gosched() // on one processor, two goroutines that wake each other starve the others
 	}
 }
 
-// Under load each look is at one moment: who holds the inner lock holds the outer one, since all take them in one order
-// and give them back in the other; counts are sums, and tokens grow from the first owner to the last waiter.
+// Under load, each node is shown at one moment. An owner of the inner lock is also an owner of the outer one, since all
+// sessions acquire them in one order and release them in the other. Counts are sums, and tokens grow from the first
+// owner to the last waiter.
 func TestStatus_IsOneMoment(t *testing.T) {
 	h := serve(t)
 	stop := make(chan struct{})
@@ -358,8 +359,8 @@ func TestStatus_IsOneMoment(t *testing.T) {
 	wg.Wait()
 }
 
-// BenchmarkStatus is a whole Status of a node with 100,000 held semaphores, of which BenchmarkNode_Snapshot is what
-// others wait for.
+// BenchmarkStatus measures Status for a node with 100,000 owned semaphores. BenchmarkNode_Snapshot measures the part of
+// it for which other requests wait.
 func BenchmarkStatus(b *testing.B) {
 	const held = 100_000
 	var fx node.Effects
@@ -382,8 +383,9 @@ func BenchmarkStatus(b *testing.B) {
 	require.NoError(b, srv.Stop(b.Context()))
 }
 
-// BenchmarkLoad is the start of a server with 10,000 sessions, all of which may be alive: without lifelines, and with
-// such that cost nothing, so that the difference is ours. A real one takes 3 us to try, where nothing contends.
+// BenchmarkLoad measures the start of a server with 10,000 sessions, without lifelines and with lifelines whose checks
+// cost nothing and find all of them alive. The difference is the cost of the reaper. A real check takes 3 us without
+// contention.
 func BenchmarkLoad(b *testing.B) {
 	for name, opts := range map[string][]server.Option{
 		"lifelines=none":  nil,
@@ -403,7 +405,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// alive are lifelines of which none is cut.
+// alive implements Lifelines. None of them is cut.
 type alive struct{}
 
 func (alive) Cut(string) bool { return false }

@@ -32,7 +32,7 @@ func TestStream_FirstMessageMustStart(t *testing.T) {
 	}
 }
 
-// A1: requests behind SessionStart wait for it. A7: SessionStarted, then the first ping.
+// A1: requests after SessionStart wait for its answer. A7: SessionStarted comes first, then the first ping.
 func TestStream_RequestsBehindStartWait(t *testing.T) {
 	h := serve(t)
 	s := h.open(t)
@@ -47,7 +47,7 @@ func TestStream_RequestsBehindStartWait(t *testing.T) {
 	require.True(t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
 }
 
-// A2, A3: a failure is a message, behind which the stream ends with OK.
+// A2, A3: a Failure is a message, after which the stream ends with OK.
 func TestStream_AttachFailures(t *testing.T) {
 	h := serve(t)
 	tests := map[string]struct {
@@ -69,7 +69,7 @@ func TestStream_AttachFailures(t *testing.T) {
 	}
 }
 
-// N6: paths are cleaned everywhere, in a SessionStart too.
+// N6: paths are cleaned in a SessionStart too.
 func TestStream_PathIsCleaned(t *testing.T) {
 	h := serve(t)
 	h.attach(t, 0, time.Minute)
@@ -78,7 +78,7 @@ func TestStream_PathIsCleaned(t *testing.T) {
 	require.EqualValues(t, 2, s.recv().GetSessionStarted().GetSessionId())
 }
 
-// A8: attach takes the session over; the stream that had it is told and ends.
+// A8: an attach takes the session over. The stream that served it gets a Failure and ends.
 func TestStream_TakeOver(t *testing.T) {
 	h := serve(t)
 	first := h.attach(t, 0, time.Minute)
@@ -88,7 +88,7 @@ func TestStream_TakeOver(t *testing.T) {
 	second.requireAcquired("job")
 }
 
-// A10: the session of a stream that ended expires its timeout later, and not before.
+// A10: when a stream ends, its session expires after its timeout, and not before.
 func TestStream_EndStartsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := serve(t)
@@ -103,7 +103,7 @@ func TestStream_EndStartsTimeout(t *testing.T) {
 	})
 }
 
-// A14: SessionStopped, the end, and nothing behind it is served.
+// A14: after SessionStopped the stream ends, and nothing after SessionStop is served.
 func TestStream_Stop(t *testing.T) {
 	h := serve(t)
 	s := h.attach(t, 0, time.Minute)
@@ -119,7 +119,8 @@ func TestStream_Stop(t *testing.T) {
 	late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
 }
 
-// P1: a ping at once, then one each third of the timeout, within 10 ms..5 s.
+// P1: the first ping comes immediately, later ones every third of the timeout, but every 10 ms at most and 5 s at
+// least.
 func TestStream_PingPeriod(t *testing.T) {
 	tests := map[string]struct{ timeout, period time.Duration }{
 		"a third":       {3 * time.Second, time.Second},
@@ -149,7 +150,7 @@ func TestStream_PingPeriod(t *testing.T) {
 	}
 }
 
-// P2: a client that does not answer a ping loses its stream at the next tick; its session's timeout runs from there.
+// P2: a client that does not answer a ping loses its stream when the next is due. The session timeout starts then.
 func TestStream_SilentClientLosesStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := serve(t)
@@ -167,7 +168,7 @@ func TestStream_SilentClientLosesStream(t *testing.T) {
 	})
 }
 
-// P3: a pong must be the one that is due; opaque 0 passes when none is.
+// P3: a pong must answer the last ping. An opaque of 0 is accepted when no ping is outstanding.
 func TestStream_PongMismatch(t *testing.T) {
 	h := serve(t)
 	s := h.open(t)
@@ -182,7 +183,7 @@ func TestStream_PongMismatch(t *testing.T) {
 	s.requireFailure(Ydb.StatusIds_BAD_REQUEST, "Pong data mismatch")
 }
 
-// P4: pongs do not wait for commits. Nothing else is said before it is durable.
+// P4: pongs do not wait for commits. All other messages do.
 func TestStream_PongPassesCommit(t *testing.T) {
 	st := newGate(t)
 	h := serve(t, withStore(st))
@@ -197,7 +198,7 @@ func TestStream_PongPassesCommit(t *testing.T) {
 	require.True(t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
 }
 
-// P5: what is no request ends the stream.
+// P5: a message that is not a request ends the stream.
 func TestStream_BadRequests(t *testing.T) {
 	h := serve(t)
 	tests := map[string]struct {
@@ -220,7 +221,7 @@ func TestStream_BadRequests(t *testing.T) {
 	}
 }
 
-// Whoever does not read loses the stream, and nobody else waits for that.
+// A client that does not read loses its stream, and no other client waits for it.
 func TestStream_SlowReaderIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
@@ -228,8 +229,8 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 		slow, other := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
 		slow.requireAcquired("held")
 		slow.create("big", strings.Repeat("x", 1<<20))
-		for range 20 { // answers of 20 MiB, of which nothing is read
-			_ = slow.trySend(describeMessage(1, "big")) // an error once it is cut
+		for range 20 { // their answers have 20 MiB, and the client reads none of them
+			_ = slow.trySend(describeMessage(1, "big")) // fails when the stream has been cut
 			other.requireAcquired("job")
 			other.requireReleased("job")
 		}
@@ -243,15 +244,15 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 	})
 }
 
-// A panic while a stream is served ends that stream and is logged with its stack; its session is detached (A10), and
-// nobody else notices.
+// A panic while a stream is served ends that stream, is logged with its stack, and detaches the session (A10). Other
+// streams are not affected.
 func TestStream_PanicEndsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
 		clk := &panicky{Clock: clock.Go(), which: 2}
 		h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		victim := h.attach(t, 0, 3*time.Second)
-		synctest.Wait() // until it has its timer, the second one
+		synctest.Wait() // until the stream has its timer, which is the second one
 		other := h.attach(t, 0, time.Minute)
 		victim.requireAcquired("job")
 		other.requirePending("job")

@@ -29,9 +29,9 @@ const (
 // leases. The leases of the others end at their deadlines, before the server grants their semaphores to anyone else.
 // A context that ends with a lease has ended, but the functions that wait for it may still be running.
 //
-// Advance goes from one timer to the next, and waits at each until server and clients have done what was due, so that no
-// client loses a lease because time passes too fast. Between calls, time passes as usual. Clients that were opened in
-// another way are not part of this: they do not notice that time passes, and may lose their sessions.
+// Advance goes from one timer to the next, and waits at each until server and clients have done what was due, so that
+// no client loses a lease because time passes too fast. Between calls, time passes as usual. Clients that were opened
+// in another way are not part of this: they do not notice that time passes, and may lose their sessions.
 //
 // The time of the machine does not move, and with it timeouts of contexts and time.Sleep. The pauses that lock.Run and
 // workers.Run make between attempts are of this kind too.

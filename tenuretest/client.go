@@ -125,9 +125,9 @@ func (s *Server) closeClients() {
 
 // Partition cuts the network between the server and a client that Client or NewClient returned. Bytes stop arriving in
 // both directions, and neither side sees an error, as when every packet is lost. The client's leases end at their
-// deadlines. The server ends its sessions later, and then grants their semaphores to waiters: at most 5/3 of the session
-// timeout after Partition, so Advance by twice the timeout shows all of it. Other clients are not affected. For faults
-// of all clients, whatever opened them, use DropStreams and Kill.
+// deadlines. The server ends its sessions later, and then grants their semaphores to waiters: at most 5/3 of the
+// session timeout after Partition, so Advance by twice the timeout shows all of it. Other clients are not affected. For
+// faults of all clients, whatever opened them, use DropStreams and Kill.
 func (s *Server) Partition(c *tenure.Client) { s.networkOf(c).partition() }
 
 // Heal restores the network of a client that Partition has cut. What either side has sent meanwhile now arrives. Heal

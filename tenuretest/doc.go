@@ -2,8 +2,8 @@
 // survive. The server runs in the test's process on a free loopback port and keeps its data in memory. It starts in
 // milliseconds and needs no cleanup.
 //
-// A test of a program that loses its lock because its network fails, with the real protocol and the real timeouts, takes
-// milliseconds:
+// A test of a program that loses its lock because its network fails takes milliseconds, with the real protocol and the
+// real timeouts:
 //
 //	func TestBackup_StopsWhenItLosesTheLock(t *testing.T) {
 //		srv := tenuretest.NewServer(t)
@@ -31,8 +31,8 @@
 //   - Expire ends the session that owns a semaphore. Its client has lost the lease, and the next waiter gets it.
 //     ExpireSessions ends all sessions.
 //   - Partition cuts one client off and Heal ends that. The client loses its leases if it takes too long.
-//   - DropStreams breaks all connections, Restart restarts the server, and Kill with Restart makes it crash. No lease is
-//     lost in any of these if clients are back in time.
+//   - DropStreams breaks all connections, Restart restarts the server, and Kill with Restart makes it crash. Clients
+//     keep their leases if they are back in time.
 //
 // Holder shows which session owns a semaphore.
 //

@@ -11,8 +11,8 @@ import (
 // askLimit is the real time that the server has for one question.
 const askLimit = 10 * time.Second
 
-// ExpireSessions ends every session now, as if its timeout had passed, and returns how many it has ended. All leases are
-// lost and all waiters lose their places. See Expire for when clients notice.
+// ExpireSessions ends every session now, as if its timeout had passed, and returns how many it has ended. All leases
+// are lost and all waiters lose their places. See Expire for when clients notice.
 func (s *Server) ExpireSessions() int {
 	return s.expire("expire sessions", func(n *node.Snapshot) (ids []uint64) {
 		for _, session := range n.Sessions {

@@ -74,8 +74,8 @@ func TestProgram_StopsWhenItLosesTheLock(t *testing.T) {
 	require.ErrorIs(t, <-lost, lock.ErrLost)
 }
 
-// A client that is cut off loses its lease at its deadline, before the server grants the semaphore to a rival. The rival
-// keeps its session all the while. The moments at which the network is cut vary.
+// A client that is cut off loses its lease at its deadline, before the server grants the semaphore to a rival. The
+// rival keeps its session meanwhile. The moments at which the network is cut vary.
 func TestServer_PartitionOrder(t *testing.T) {
 	const rounds = 10
 	srv := tenuretest.NewServer(t)

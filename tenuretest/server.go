@@ -27,7 +27,7 @@ const anyPort = "127.0.0.1:0"
 // the server itself fails the test; on a server that Start returned it panics.
 type Server struct {
 	tb    testing.TB // nil: the server comes from Start
-	addr  string // set by the first start, before any other method is called
+	addr  string     // set by the first start, before any other method is called
 	disk  memstore.Disk
 	clock *clocktest.Clock
 

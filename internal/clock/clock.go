@@ -1,7 +1,7 @@
 // Package clock reads the time. No other package of the project does.
 //
-// Leases are counted in [Instant], nanoseconds on a clock that keeps running while the machine sleeps. Times for people,
-// in logs and on pages, are time.Time. The two types are separate so that the compiler catches a mix-up.
+// Leases are counted in [Instant], nanoseconds on a clock that keeps running while the machine sleeps. Times that
+// people read are time.Time. The two types are separate so that the compiler catches a mix-up.
 package clock
 
 import "time"
@@ -36,9 +36,9 @@ type Clock interface {
 }
 
 // A Timer wakes one goroutine. It may ring early or late, and some timers stand still while the machine sleeps, so the
-// goroutine must compare with Now before it does anything. Set and Stop must not be called concurrently, but they may be
-// called while another goroutine receives from C. After a ring, the timer's owner calls Set or Stop when it has done what
-// was due, and not before: a clock that is moved by a test waits for that.
+// goroutine must compare with Now before it does anything. Set and Stop must not be called concurrently, but another
+// goroutine may receive from C meanwhile. After a ring, the timer's owner calls Set or Stop when it has done what was
+// due, and not before: a clock that is moved by a test waits for that.
 type Timer interface {
 	// C carries one value each time the timer rings.
 	C() <-chan time.Time
