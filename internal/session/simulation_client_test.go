@@ -44,7 +44,7 @@ type client struct {
 	claims   []*claim
 }
 
-// ask is an acquire of the user's.
+// attempt is one acquire of the user.
 type attempt struct {
 	call       *session.Call
 	message    *pb.SessionRequest_AcquireSemaphore

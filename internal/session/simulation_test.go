@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	simSeed  = flag.Uint64("sim.seed", 0, "run only the TestSimulation schedule with this seed; 0: run -sim.runs schedules")
+	simSeed  = flag.Uint64("sim.seed", 0, "run only the schedule with this seed; 0: run -sim.runs schedules")
 	simRuns  = flag.Uint64("sim.runs", simulations, "number of schedules that TestSimulation runs")
 	simFirst = flag.Uint64("sim.first", 1, "seed of the first schedule")
 	simTrace = flag.Bool("sim.trace", false, "print the events of the schedule of -sim.seed")
