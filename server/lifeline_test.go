@@ -149,9 +149,9 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 		h := serve(t, withStore(open(t, data)))
 		dead, alive := h.keyed(t, 0, "dead", time.Minute), h.keyed(t, 0, "alive", time.Minute)
 		keyless := h.attach(t, 0, time.Minute)
-		dead.requireAcquired("of the dead")
-		alive.requireAcquired("of the living")
-		keyless.requireAcquired("of the keyless")
+		dead.requireAcquired("of the dead process")
+		alive.requireAcquired("of the live process")
+		keyless.requireAcquired("of the session without a key")
 		h.stop(t)
 
 		lines := newLifelines()
@@ -159,8 +159,8 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 		again := serve(t, withStore(open(t, data)), withLifelines(lines))
 		began := time.Now()
 		next := again.attach(t, 0, 30*time.Minute)
-		next.requireAcquired("of the dead")
-		next.requirePending("of the living")
+		next.requireAcquired("of the dead process")
+		next.requirePending("of the live process")
 		late := again.open(t)
 		late.send(keyedStart(again.node, dead.id, "dead", time.Minute))
 		late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
@@ -170,7 +170,7 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 		require.Zero(t, lines.count(""), "no key, no lifeline")
 
 		back := again.keyed(t, alive.id, "alive", time.Minute)
-		back.requireReleased("of the living")
+		back.requireReleased("of the live process")
 		next.requireGranted()
 		again.stop(t)
 
@@ -283,7 +283,7 @@ func TestLifeline_AliveComesBack(t *testing.T) {
 			go s.answerPings()
 			tries := lines.count("k")
 			time.Sleep(time.Hour)
-			require.Equal(t, tries, lines.count("k"), "nobody may ask for who is attached")
+			require.Equal(t, tries, lines.count("k"), "an attached session must not be checked")
 
 			s.cancel()
 			time.Sleep(10 * time.Millisecond)
@@ -394,7 +394,7 @@ func TestLifeline_StopDuringTry(t *testing.T) {
 		require.NoError(t, <-stopped)
 
 		again := serve(t, withStore(open(t, data)), withLifelines(newLifelines()))
-		require.Equal(t, s.id, again.keyed(t, s.id, "k", time.Minute).id, "nobody was there to end it")
+		require.Equal(t, s.id, again.keyed(t, s.id, "k", time.Minute).id, "there was no reaper to end it")
 	})
 }
 
@@ -425,7 +425,7 @@ func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
 			cut++
 		}
 	}
-	require.Equal(t, 1, cut, "for the first one the owner has no room: it waits, and all others behind it")
+	require.Equal(t, 1, cut, "the owner has no room for the first request, and all others wait behind it")
 
 	return h, st, sessions
 }
@@ -522,7 +522,7 @@ func TestLifeline_ManyAlive(t *testing.T) {
 		first := lines.sum()
 		require.LessOrEqual(t, first, 18*sessions, "one at the load, 14 while the pauses double up to 10 s, and 2 after that")
 		time.Sleep(10 * time.Second)
-		require.InDelta(t, sessions, lines.sum()-first, sessions/100, "a thousand tries a second")
+		require.InDelta(t, sessions, lines.sum()-first, sessions/100, "a thousand checks a second")
 
 		holder, waiter := h.keyed(t, 0, "k", time.Minute), h.attach(t, 0, time.Minute)
 		holder.requireAcquired("job")

@@ -35,7 +35,7 @@ func TestOutbox_Full(t *testing.T) {
 	}
 	require.InDelta(t, maxQueued, n*size(node.Released{}), float64(size(node.Released{})))
 	o.close()
-	require.True(t, o.put(node.Released{}), "nobody is to be cut any more")
+	require.True(t, o.put(node.Released{}), "after close, no reader is too slow")
 	_, open := o.take(nil)
 	require.False(t, open)
 }

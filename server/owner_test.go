@@ -44,7 +44,7 @@ func TestOwner_BatchesWhileCommitting(t *testing.T) {
 	for i, s := range others {
 		s.send(acquireMessage(1, fmt.Sprint("job-", i), forever))
 		s.send(pingMessage(1)) // its pong shows that the server has read the acquire
-		require.NotNil(t, s.recv().GetPong(), "nothing but the pong may be said")
+		require.NotNil(t, s.recv().GetPong(), "only the pong may be sent")
 	}
 	st.open()
 	require.True(t, first.recv().GetAcquireSemaphoreResult().GetAcquired())

@@ -178,7 +178,7 @@ func TestStream_PongMismatch(t *testing.T) {
 	s.send(pongMessage(s.recv().GetPing().GetOpaque()))
 	s.send(pongMessage(0))
 	s.send(pingMessage(7))
-	require.EqualValues(t, 7, s.recv().GetPong().GetOpaque(), "opaque 0 passed")
+	require.EqualValues(t, 7, s.recv().GetPong().GetOpaque(), "opaque 0 is accepted")
 	s.send(pongMessage(1))
 	s.requireFailure(Ydb.StatusIds_BAD_REQUEST, "Pong data mismatch")
 }
@@ -240,7 +240,7 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 		began := time.Now()
 		other.requirePending("held")
 		require.True(t, other.recv().GetAcquireSemaphoreResult().GetAcquired())
-		require.Equal(t, 3*time.Second, time.Since(began), "the session was detached at once")
+		require.Equal(t, 3*time.Second, time.Since(began), "the session was detached immediately")
 	})
 }
 

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const path = "/local/test"
 
-// client opens a driver on the server and makes the node.
+// client opens a driver of ydb-go-sdk on the server and creates the node.
 func client(t *testing.T, srv *tenuretest.Server) coordination.Client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -42,7 +42,7 @@ func acquire(t *testing.T, c coordination.Client) (coordination.Session, coordin
 	return s, lease
 }
 
-// A lease outlives cut connections, a restart in order and one after a crash: the session is the same one.
+// A lease survives broken connections, a clean restart and a crash. Its session stays the same.
 func TestServer_FaultsKeepLeases(t *testing.T) {
 	faults := map[string]func(*tenuretest.Server){
 		"streams dropped": (*tenuretest.Server).DropStreams,
@@ -68,7 +68,7 @@ func TestServer_FaultsKeepLeases(t *testing.T) {
 	}
 }
 
-// Stop, Kill and Restart may come in any order and twice.
+// Stop, Kill and Restart may be called in any order, and repeatedly.
 func TestServer_StopsTwice(t *testing.T) {
 	srv := tenuretest.NewServer(t)
 	srv.Stop()
@@ -79,7 +79,7 @@ func TestServer_StopsTwice(t *testing.T) {
 	client(t, srv)
 }
 
-// BenchmarkNewServer shows how long a test waits for a server: start and stop.
+// BenchmarkNewServer measures the time that a test needs to start and stop a server.
 func BenchmarkNewServer(b *testing.B) {
 	for b.Loop() {
 		tenuretest.NewServer(b).Stop()
