@@ -18,8 +18,8 @@ const (
 	scene = 2500 * time.Millisecond // between two events
 )
 
-// shareLock runs five processes that share a lock on the embedded server. The demo stops the owner, kills the next owner,
-// and kills the process that hosts the server.
+// shareLock runs five processes that share a lock on the embedded server. The demo stops the owner, kills the next
+// owner, and kills the process that hosts the server.
 func (p *play) shareLock(ctx context.Context) error {
 	p.narrate("five processes want one lock; one of them runs the embedded server inside itself")
 	if err := p.contend(ctx, 5, p.embedded()...); err != nil {
@@ -88,7 +88,7 @@ func (p *play) owner(ctx context.Context) (hold, error) {
 	return holds[0], nil
 }
 
-// killOwner kills the owner of the lock. It returns the next owner, and how long after the kill that process got the lock.
+// killOwner kills the owner of the lock. It returns the next owner, and the time from the kill to the next grant.
 func (p *play) killOwner(ctx context.Context, owner hold) (waited time.Duration, next hold, err error) {
 	killed := p.clock.Now()
 	p.running[owner.who].kill()

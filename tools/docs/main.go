@@ -2,8 +2,8 @@
 //
 //	go run ./tools/docs README.md docs/operations.md
 //
-// It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if each
-// block did what its kind promises:
+// It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if
+// each block did what its kind promises:
 //
 //	sh        runs in bash, and succeeds. A block that calls go runs in a copy of the module, every other one in a
 //	          directory of its own. A block that begins with #! is a file: it is installed under the path in its second

@@ -79,7 +79,9 @@ func (s *stage) environment(ctx context.Context) ([]string, error) {
 		}
 		env = append(env, name+"="+strings.TrimSpace(string(value)))
 	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "TMPDIR"} {
+	for _, name := range []string{
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "TMPDIR",
+	} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
 		}
@@ -138,8 +140,8 @@ func (s *stage) serve(ctx context.Context) (stop func(), err error) {
 // empty returns a new empty directory.
 func (s *stage) empty() (string, error) { return os.MkdirTemp(s.scratch, "dir-") }
 
-// checkout returns a directory named tenure with a copy of the module's files. The name is always the same, so that what
-// Go has built for one block is good for the next.
+// checkout returns a directory named tenure with a copy of the module's files. The name is always the same, so that
+// Go need not build the copy again for the next block.
 func (s *stage) checkout(ctx context.Context) (string, error) {
 	dir := filepath.Join(s.scratch, "src", "tenure")
 	if err := os.RemoveAll(filepath.Dir(dir)); err != nil {
