@@ -25,6 +25,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
 	"tenure/internal/embedded"
+	"tenure/internal/identity"
 	"tenure/internal/limit"
 	"tenure/internal/session"
 )
@@ -144,7 +145,13 @@ func WithQuickReconnect() ydb.Option {
 
 // New returns a client that works over a driver, which stays the caller's and must outlive it. The driver is best
 // opened with [WithQuickReconnect].
+//
+// If db is nil, New returns nil. The methods of a nil Client return an error, except Close, which does nothing.
 func New(db *ydb.Driver, opts ...Option) *Client {
+	if db == nil {
+		return nil
+	}
+
 	return newClient(db.Coordination(), ydb.GRPCConn(db), clientconfig.New(opts))
 }
 
@@ -156,9 +163,20 @@ func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *cl
 	}
 }
 
+var errNilClient = errors.New("the client is nil: create it with Open or New")
+
+// checkNode returns an error if the client is nil, or if no request can hold the path.
+func (c *Client) checkNode(op, path string) error {
+	if c == nil {
+		return fmt.Errorf("%s %s: %w", op, quote(path), errNilClient)
+	}
+
+	return checkPath(op, path)
+}
+
 // CreateNode makes a coordination node and the directories above it; one that exists stays as it is (N1).
 func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := checkPath("create node", path); err != nil {
+	if err := c.checkNode("create node", path); err != nil {
 		return err
 	}
 
@@ -167,7 +185,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, config coordinatio
 
 // AlterNode changes the settings of a node (N2).
 func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := checkPath("alter node", path); err != nil {
+	if err := c.checkNode("alter node", path); err != nil {
 		return err
 	}
 
@@ -176,7 +194,7 @@ func (c *Client) AlterNode(ctx context.Context, path string, config coordination
 
 // DropNode removes a node with everything in it (N3).
 func (c *Client) DropNode(ctx context.Context, path string) error {
-	if err := checkPath("drop node", path); err != nil {
+	if err := c.checkNode("drop node", path); err != nil {
 		return err
 	}
 
@@ -185,7 +203,7 @@ func (c *Client) DropNode(ctx context.Context, path string) error {
 
 // DescribeNode returns a node's settings (N4).
 func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
-	if err := checkPath("describe node", path); err != nil {
+	if err := c.checkNode("describe node", path); err != nil {
 		return nil, nil, err
 	}
 
@@ -196,12 +214,15 @@ func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, 
 // error on which the SDK's checks work: a missing node, missing rights. What can pass is tried again until ctx ends.
 // The session goes on when ctx has ended: close it.
 //
-// The timeout is a whole number of milliseconds within MinSessionTimeout and MaxSessionTimeout, by default
-// DefaultSessionTimeout. The SDK's other session options bound single steps; the client takes less time where the
-// timeout calls for it.
+// The timeout is a whole number of milliseconds from MinSessionTimeout to MaxSessionTimeout, and DefaultSessionTimeout
+// by default. The SDK's other session options limit single steps; the client shortens them when the timeout requires it.
+// A session without a description gets that of its process, such as "alice@ci-3, pid 42 (backup)".
 func (c *Client) Session(
 	ctx context.Context, path string, opts ...options.SessionOption,
 ) (coordination.Session, error) {
+	if c == nil {
+		return nil, fmt.Errorf("open session on node %s: %w", quote(path), errNilClient)
+	}
 	o := options.CreateSessionOptions{
 		SessionTimeout:          DefaultSessionTimeout,
 		SessionStartTimeout:     defaultStartTimeout,
@@ -257,6 +278,9 @@ func sessionConfig(path string, o options.CreateSessionOptions) (session.Config,
 			return session.Config{}, errors.New("a session option has a duration that is not above zero")
 		}
 	}
+	if o.Description == "" {
+		o.Description = identity.Self()
+	}
 	random := make([]byte, 24)
 	rand.Read(random) // never fails
 
@@ -293,6 +317,9 @@ func (c *Client) remove(s *Session) {
 // sessions, and the error says so. No goroutine of the client is left.
 // Later calls of Session fail. Twice is fine.
 func (c *Client) Close(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	c.closed = true
 	var errs []error

@@ -35,8 +35,8 @@ var (
 )
 
 // StatusError is a server's refusal of one call. The client refuses a call with the status BAD_REQUEST before it sends
-// anything if no server could read the request: text that is not valid UTF-8, or more than 4 MiB. The SDK's checks, such as ydb.IsOperationErrorNotFoundError, see
-// through it.
+// anything if no server could read the request: text that is not valid UTF-8, or more than 4 MiB. The SDK's checks, such
+// as ydb.IsOperationErrorNotFoundError, see through it.
 type StatusError struct {
 	Operation string // what was asked, e.g. "acquire"
 	Object    string // name of the semaphore, or path of the node

@@ -1,0 +1,52 @@
+package tenure_test
+
+import (
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+
+	"tenure"
+	"tenure/tenuretest"
+)
+
+// A nil client has no server; its methods say so. Nil options have no effect.
+func TestClient_Nil(t *testing.T) {
+	for _, c := range []*tenure.Client{nil, tenure.New(nil)} {
+		const want = `"/local/test": the client is nil: create it with Open or New`
+		_, err := c.Session(t.Context(), path)
+		require.EqualError(t, err, "open session on node "+want)
+		require.EqualError(t, c.CreateNode(t.Context(), path, coordination.NodeConfig{}), "create node "+want)
+		require.EqualError(t, c.AlterNode(t.Context(), path, coordination.NodeConfig{}), "alter node "+want)
+		require.EqualError(t, c.DropNode(t.Context(), path), "drop node "+want)
+		_, _, err = c.DescribeNode(t.Context(), path)
+		require.EqualError(t, err, "describe node "+want)
+		require.NoError(t, c.Close(t.Context()))
+	}
+
+	s := session(t, open(t, tenuretest.NewServer(t)), nil)
+	require.NoError(t, s.CreateSemaphore(t.Context(), "x", 1, nil))
+	require.NoError(t, s.UpdateSemaphore(t.Context(), "x", nil))
+	_, err := s.DescribeSemaphore(t.Context(), "x", nil)
+	require.NoError(t, err)
+	l, err := s.AcquireSemaphore(t.Context(), "x", 1, nil)
+	require.NoError(t, err)
+	require.NoError(t, l.Release())
+	require.NoError(t, s.DeleteSemaphore(t.Context(), "x", nil))
+	require.NoError(t, s.Close(t.Context()))
+}
+
+// A session without a description says whose it is.
+func TestClient_DescribesItself(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, f := w.behind()
+		s, err := c.Session(w.Context(), path)
+		require.NoError(w, err)
+		f.mu.Lock()
+		require.Contains(w, f.start.GetDescription(), ", pid "+strconv.Itoa(os.Getpid())+" (")
+		f.mu.Unlock()
+		require.NoError(w, s.Close(w.Context()))
+	})
+}
