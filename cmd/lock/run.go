@@ -40,12 +40,12 @@ func (l *locker) run(ctx context.Context) error {
 
 // under runs COMMAND in the context of work. It reports whether it has run COMMAND, or tried to.
 func (l *locker) under(ctx context.Context) (ended bool, result error) {
-	lease := lock.Lease(ctx).(command.Lease) // those of package tenure are
-	env, err := command.Environment(ctx, lease, l.Path, l.semaphore)
+	token, err := lock.Token(ctx)
 	if err != nil {
 		return false, err
 	}
-	l.command.Env = env
+	lease := lock.Lease(ctx)
+	l.command.Env = command.Environment(lease, token, l.Path, l.semaphore)
 	err = l.command.Run(ctx, lease)
 	_, tried := errors.AsType[*cli.ExitError](err)
 

@@ -25,7 +25,6 @@ package command
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -115,26 +114,14 @@ func unusable(path string, err error) error {
 	return &cli.ExitError{Code: ExitUnusable, Err: fmt.Errorf("cannot run %q: %w%s", path, why, hint)}
 }
 
-// A Lease is a lease with a fencing token.
-type Lease interface {
-	coordination.Lease
-
-	Token(ctx context.Context) (uint64, error)
-}
-
-// Environment returns the variables that describe the lease to COMMAND.
-func Environment(ctx context.Context, lease Lease, node, semaphore string) ([]string, error) {
-	token, err := lease.Token(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the token of %q: %w", semaphore, err)
-	}
-
+// Environment returns the variables that describe the lease and its fencing token to COMMAND.
+func Environment(lease coordination.Lease, token uint64, node, semaphore string) []string {
 	return []string{
 		"TENURE_NODE=" + node,
 		"TENURE_SEMAPHORE=" + semaphore,
 		"TENURE_SESSION_ID=" + strconv.FormatUint(lease.Session().SessionID(), 10),
 		"TENURE_TOKEN=" + strconv.FormatUint(token, 10),
-	}, nil
+	}
 }
 
 // ParseSignal returns the signal with a name, with or without SIG, or with a number.

@@ -104,8 +104,6 @@ type lease struct {
 
 	ctx     context.Context
 	session session
-	token   uint64
-	err     error // the result of Token
 }
 
 func (l *lease) Session() coordination.Session { return &l.session }
@@ -117,8 +115,6 @@ func (l *lease) Context() context.Context {
 
 	return l.ctx
 }
-
-func (l *lease) Token(context.Context) (uint64, error) { return l.token, l.err }
 
 type session struct {
 	coordination.Session

@@ -74,10 +74,7 @@ func TestRun_FilesAreHandedOn(t *testing.T) {
 func TestRun_Environment(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort; cat /dev/fd/$LIFELINE`)
-	p.lease.token = 12
-	var err error
-	p.Env, err = command.Environment(t.Context(), p.lease, "/local/tenure", "nightly")
-	require.NoError(t, err)
+	p.Env = command.Environment(p.lease, 12, "/local/tenure", "nightly")
 	lifeline, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer lifeline.Close()
@@ -104,14 +101,6 @@ func TestRun_EnvironmentOfAnOuterLock(t *testing.T) {
 	p.begin()
 	require.Equal(t, "12\n", p.rest())
 	require.Zero(t, p.end())
-}
-
-func TestEnvironment_WithoutToken(t *testing.T) {
-	t.Parallel()
-	gone := errors.New("gone")
-	_, err := command.Environment(t.Context(), &lease{err: gone}, "/local/tenure", "nightly")
-	require.ErrorIs(t, err, gone)
-	require.ErrorContains(t, err, `read the token of "nightly"`)
 }
 
 // Run does not start COMMAND if the lease is lost.
