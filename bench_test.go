@@ -16,12 +16,12 @@ import (
 	"tenure/tenuretest"
 )
 
-// BenchmarkAcquireRelease takes and gives back a lease, one at a time, while the same session waits for so many others.
-// The server is in the same process, so allocations are of both.
+// BenchmarkAcquireRelease acquires and releases one lease at a time, while the same session waits for a number of other
+// semaphores. The server runs in the same process, so the allocations are those of both.
 func BenchmarkAcquireRelease(b *testing.B) {
 	for name, client := range map[string]struct {
 		open func(context.Context, *ydb.Driver) coordination.Client
-		most int // outstanding: the driver's own needs minutes to queue more
+		most int // outstanding acquires; the SDK's client takes minutes to queue more than this
 	}{
 		"tenure":     {func(_ context.Context, db *ydb.Driver) coordination.Client { return tenure.New(db) }, 100_000},
 		"ydb-go-sdk": {func(_ context.Context, db *ydb.Driver) coordination.Client { return db.Coordination() }, 10_000},
@@ -29,7 +29,7 @@ func BenchmarkAcquireRelease(b *testing.B) {
 		for _, outstanding := range []int{1, 1_000, 10_000, 100_000} {
 			b.Run(fmt.Sprintf("%s/outstanding=%d", name, outstanding), func(b *testing.B) {
 				if outstanding > client.most {
-					b.Skipf("the cost of a call grows with what is outstanding: %d take too long", outstanding)
+					b.Skipf("a call of this client costs more with each outstanding one: %d take too long", outstanding)
 				}
 				benchmarkAcquireRelease(b, client.open, outstanding)
 			})
@@ -71,7 +71,7 @@ func benchmarkAcquireRelease(
 	require.NoError(b, holder.Close(ctx))
 }
 
-// wait has the session wait for so many semaphores, which the holder has.
+// wait makes the session wait for n semaphores, all of which the holder owns.
 func wait(b *testing.B, holder, s coordination.Session, n int) {
 	b.Helper()
 	ctx := b.Context()
@@ -98,8 +98,8 @@ func wait(b *testing.B, holder, s coordination.Session, n int) {
 	}
 }
 
-// BenchmarkReattach shows how long after a server's restart its client is back: with the driver's own settings of
-// connections, and with WithQuickReconnect.
+// BenchmarkReattach measures how long a client takes to return after a restart of the server, with the driver's default
+// connection settings and with WithQuickReconnect.
 func BenchmarkReattach(b *testing.B) {
 	for name, opts := range map[string][]ydb.Option{
 		"driver's settings": {ydb.WithAnonymousCredentials()},
@@ -116,9 +116,9 @@ func BenchmarkReattach(b *testing.B) {
 			require.NoError(b, err)
 			for b.Loop() {
 				b.StopTimer()
-				time.Sleep(1100 * time.Millisecond) // a stream that lasts is not counted as a failed attempt
+				time.Sleep(1100 * time.Millisecond) // after a stream this long, there is no pause before the next one
 				srv.Kill()
-				time.Sleep(50 * time.Millisecond) // so that the client meets a closed port
+				time.Sleep(50 * time.Millisecond) // the client finds the port closed
 				b.StartTimer()
 				srv.Restart()
 				if err := s.UpdateSemaphore(b.Context(), "x"); !ydb.IsOperationErrorNotFoundError(err) {

@@ -18,7 +18,7 @@ import (
 	core "tenure/internal/session"
 )
 
-// closing closes a session with a context that ends after the given time, and returns how long that took.
+// closing closes a session with a context that ends after the given time. It returns how long Close took.
 func (w *world) closing(s *tenure.Session, limit time.Duration) (time.Duration, error) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), limit)
@@ -30,7 +30,7 @@ func (w *world) closing(s *tenure.Session, limit time.Duration) (time.Duration, 
 	return time.Since(from), err
 }
 
-// Close of a session in order hands over at once. Later calls do nothing, whatever their context.
+// Close of a connected session releases its leases immediately. Calling Close again is a no-op, whatever the context.
 func TestClose_HandsOver(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, _ := w.far()
@@ -51,7 +51,7 @@ func TestClose_HandsOver(t *testing.T) {
 	})
 }
 
-// Close of a session that can't be reached returns when its context ends, in whatever state the session is.
+// Close returns when its context ends if the server cannot be reached, whatever the state of the session.
 func TestClose_Unreachable(t *testing.T) {
 	for name, prepare := range map[string]func(*world, *network, *tenure.Session){
 		"attached":         func(*world, *network, *tenure.Session) {},
@@ -80,7 +80,8 @@ func TestClose_Unreachable(t *testing.T) {
 	}
 }
 
-// Close of a session that stays unreachable returns at its deadline at the latest: then there is nothing to stop.
+// If the server stays unreachable, Close returns at the session's deadline at the latest, because there is nothing left
+// to stop.
 func TestClose_UnreachableUntilDeadline(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, n := w.far()
@@ -93,7 +94,7 @@ func TestClose_UnreachableUntilDeadline(t *testing.T) {
 	})
 }
 
-// The stop is sent again when the stream breaks before it is answered.
+// Close sends the stop again if the stream breaks before the answer.
 func TestClose_StopIsRepeated(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()
@@ -119,7 +120,7 @@ func TestClose_StopIsRepeated(t *testing.T) {
 	})
 }
 
-// Close with a context that has ended returns at once, and the server is told nevertheless.
+// Close with a context that has ended returns immediately. The session is stopped at the server nevertheless.
 func TestClose_ContextHasEnded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, _ := w.far()
@@ -134,7 +135,8 @@ func TestClose_ContextHasEnded(t *testing.T) {
 	})
 }
 
-// A session whose opening was given up leaves nothing, and is none of the client's.
+// If the context ends while a session is being opened, no session is left behind, and Close of the client has nothing
+// to wait for.
 func TestClose_GivenUpOpening(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, n := w.far()
@@ -170,7 +172,7 @@ func TestClose_Client(t *testing.T) {
 	})
 }
 
-// Closing a client that can't reach its server returns when the context ends, with nothing left.
+// Close of a client that cannot reach its server returns when its context ends, and leaves no goroutines behind.
 func TestClose_ClientUnreachable(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, n := w.far()
@@ -183,13 +185,13 @@ func TestClose_ClientUnreachable(t *testing.T) {
 		require.ErrorIs(w, c.Close(ctx), context.DeadlineExceeded)
 		require.Equal(w, time.Second, time.Since(from))
 		stacks := make([]byte, 1<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)] // no other test runs beside this one
+		stacks = stacks[:runtime.Stack(stacks, true)] // no other test runs at the same time
 		require.NotContains(w, string(stacks), "tenure.(*Session)")
 		n.up.lighten()
 	})
 }
 
-// Sessions that are opened while the client is closed come to an end as well.
+// Sessions that are opened while the client is being closed end as well.
 func TestClose_ClientWhileOpening(t *testing.T) {
 	inWorld(t, func(w *world) {
 		for range 200 {
@@ -209,7 +211,7 @@ func TestClose_ClientWhileOpening(t *testing.T) {
 	})
 }
 
-// Every call that waits ends with the session, with an error that says so.
+// Every waiting call ends with the session and returns an error that wraps ErrSessionClosed.
 func TestClose_EndsCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.hold(w.session(w.client(w.direct()), time.Minute))
@@ -240,7 +242,7 @@ func TestClose_EndsCalls(t *testing.T) {
 				unknown++
 			}
 		}
-		require.Equal(w, 3, unknown, "create, update and delete may have been done")
+		require.Equal(w, 3, unknown, "the outcome of create, update and delete is unknown")
 		n.up.lighten()
 	})
 }

@@ -20,12 +20,12 @@ import (
 	"tenure"
 )
 
-// The tests of this file hold the client to what the comments of package coordination of ydb-go-sdk promise, in their
-// order. What they say of Close is in close_test.go.
+// The tests in this file check what the documentation of package coordination in ydb-go-sdk promises, in the order of
+// that documentation. The quotations are from there. The tests of Close are in close_test.go.
 
 var ephemeral = options.WithEphemeral(true)
 
-// acquires returns what an acquire in its own goroutine ends with, once it has been sent.
+// acquires starts an acquire in a new goroutine, waits until it has been sent and returns a channel for its outcome.
 func acquires(
 	ctx context.Context, s *tenure.Session, name string, count uint64, opts ...options.AcquireSemaphoreOption,
 ) <-chan outcome {
@@ -44,13 +44,13 @@ type outcome struct {
 	err   error
 }
 
-// requireWaits requires that the acquire has not ended.
+// requireWaits requires that the acquire is still waiting.
 func requireWaits(t *testing.T, c <-chan outcome) {
 	t.Helper()
 	synctest.Wait()
 	select {
 	case o := <-c:
-		require.Fail(t, "an acquire that should wait", "%v %v", o.lease, o.err)
+		require.Fail(t, "the acquire should wait, but it has returned", "%v %v", o.lease, o.err)
 	default:
 	}
 }
@@ -75,8 +75,8 @@ func TestContract_SessionOutlivesContextOfCall(t *testing.T) {
 	})
 }
 
-// "call any method of the Session until the ErrSessionClosed is returned": then no goroutine is left, which inWorld
-// checks.
+// "call any method of the Session until the ErrSessionClosed is returned". inWorld checks that no goroutine is left
+// then.
 func TestContract_MethodsOfSessionThatIsOver(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, n := w.far()
@@ -96,7 +96,7 @@ func TestContract_MethodsOfSessionThatIsOver(t *testing.T) {
 		} {
 			require.ErrorIs(w, err, coordination.ErrSessionClosed)
 			require.ErrorIs(w, err, tenure.ErrDeadlinePassed)
-			require.NotErrorIs(w, err, coordination.ErrOperationStatusUnknown, "none was sent")
+			require.NotErrorIs(w, err, coordination.ErrOperationStatusUnknown, "the call was not sent")
 		}
 		_, err := s.AcquireSemaphore(w.Context(), "x", 1)
 		require.ErrorIs(w, err, coordination.ErrSessionClosed)
@@ -119,7 +119,7 @@ func TestContract_SessionIsConcurrencyFriendly(t *testing.T) {
 				for range 20 {
 					l, err := s.AcquireSemaphore(w.Context(), name, 1, ephemeral)
 					if err != nil {
-						continue // another goroutine asked for the same
+						continue // another goroutine has acquired the same name
 					}
 					_, _ = l.(*tenure.Lease).Token(w.Context())
 					_, _ = l.(*tenure.Lease).Valid(), l.(*tenure.Lease).Deadline()
@@ -141,7 +141,7 @@ func TestContract_SessionIsConcurrencyFriendly(t *testing.T) {
 	})
 }
 
-// "sequential calls of the methods are sent to the server in the same order", over a new stream too.
+// "sequential calls of the methods are sent to the server in the same order". This holds for a new stream as well.
 func TestContract_OrderOfCallsIsOrderOnTheWire(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()
@@ -152,7 +152,7 @@ func TestContract_OrderOfCallsIsOrderOnTheWire(t *testing.T) {
 				names = append(names, u.GetName())
 			}
 
-			return m.GetSessionStart() != nil // the node sees nothing of it
+			return m.GetSessionStart() != nil // the node receives no call
 		})
 		var want []string
 		for i := range 100 {
@@ -170,7 +170,7 @@ func TestContract_OrderOfCallsIsOrderOnTheWire(t *testing.T) {
 	})
 }
 
-// "The client automatically keeps the underlying gRPC stream alive": without a call, the same one serves.
+// "The client automatically keeps the underlying gRPC stream alive". Even without calls, the session keeps its stream.
 func TestContract_StreamIsKeptAlive(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()
@@ -181,7 +181,7 @@ func TestContract_StreamIsKeptAlive(t *testing.T) {
 }
 
 // CreateSemaphore, DeleteSemaphore: "If the request has been sent to the server but no reply has been received, it
-// returns the ErrOperationStatusUnknown error." If it had not been sent, it is.
+// returns the ErrOperationStatusUnknown error." A request that was not sent before the stream broke is sent later.
 func TestContract_CreateAndDeleteOfUnknownOutcome(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()
@@ -202,7 +202,7 @@ func TestContract_CreateAndDeleteOfUnknownOutcome(t *testing.T) {
 		require.True(w, ydb.IsOperationErrorNotFoundError(err))
 
 		s.Reconnect()
-		require.NoError(w, s.CreateSemaphore(w.Context(), "x", 1), "it was not sent before the stream was there")
+		require.NoError(w, s.CreateSemaphore(w.Context(), "x", 1), "the request waits until there is a stream")
 	})
 }
 
@@ -232,11 +232,11 @@ func TestContract_OthersAreRetried(t *testing.T) {
 		require.NoError(w, l.Release())
 		require.Empty(w, w.describe(s, "x").Owners)
 		synctest.Wait()
-		require.Equal(w, 15, lost, "each came with the third answer")
+		require.Equal(w, 15, lost, "five calls, each of which got its third answer")
 	})
 }
 
-// DescribeSemaphore "returns the state of the semaphore": all of it.
+// DescribeSemaphore "returns the state of the semaphore", with every field set.
 func TestContract_Description(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, _ := w.far()
@@ -248,7 +248,7 @@ func TestContract_Description(t *testing.T) {
 		acquires(w.Context(), patient, "x", 1, options.WithAcquireInfiniteTimeout())
 		d := w.describe(owner, "x")
 		require.Len(w, d.Owners, 1)
-		d.Owners[0].Timeout = 0 // says nothing
+		d.Owners[0].Timeout = 0 // has no meaning for an owner
 		require.Equal(w, &coordination.SemaphoreDescription{
 			Name: "x", Limit: 5, Count: 3, Data: []byte("data"),
 			Owners: []*coordination.SemaphoreSession{{
@@ -277,12 +277,12 @@ func TestContract_Ephemeral(t *testing.T) {
 		require.Equal(w, uint64(coordination.MaxSemaphoreLimit), d.Limit)
 		require.NoError(w, l.Release())
 		_, err := s.DescribeSemaphore(w.Context(), "job")
-		require.True(w, ydb.IsOperationErrorNotFoundError(err), "it goes with its last lease")
+		require.True(w, ydb.IsOperationErrorNotFoundError(err), "it is deleted with its last lease")
 	})
 }
 
 // "Later requests override previous operations with the same semaphore, e.g. to reduce acquired count, change timeout
-// or attached data." Of an owner: the lease stays the one that it was.
+// or attached data." If the session owns the semaphore, its lease stays the same.
 func TestContract_OwnerReducesCount(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, _ := w.far()
@@ -303,7 +303,8 @@ func TestContract_OwnerReducesCount(t *testing.T) {
 	})
 }
 
-// Of a waiter: the earlier call returns and says so; "the position in the queue remains unchanged".
+// If the session waits for the semaphore, the earlier call returns an error, and "the position in the queue remains
+// unchanged".
 func TestContract_WaiterAsksAgain(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, _ := w.far()
@@ -344,7 +345,8 @@ func TestContract_AcquireTimeout(t *testing.T) {
 }
 
 // "If the operation context was canceled but the server replied that the semaphore was actually acquired, the client
-// will automatically release the semaphore." One that waits leaves the queue; in both cases before what comes next.
+// will automatically release the semaphore." A waiting acquire leaves the queue. In both cases, the release is sent
+// before the next call.
 func TestContract_AcquireWhoseContextEnds(t *testing.T) {
 	for name, end := range map[string]func(*front, context.CancelFunc, coordination.Lease){
 		"while it waits": func(_ *front, cancel context.CancelFunc, _ coordination.Lease) { cancel() },
@@ -454,9 +456,9 @@ func TestContract_Reconnect(t *testing.T) {
 	})
 }
 
-// A Lease: "Context ... is canceled when ... the lease was released", "Release ... also cancels the context of the
-// lease", "you can cancel the execution of it by closing the session". Session "returns the session which this lease
-// was created by".
+// The documentation of Lease: "Context ... is canceled when ... the lease was released", "Release ... also cancels the
+// context of the lease", "you can cancel the execution of it by closing the session", and Session "returns the session
+// which this lease was created by".
 func TestContract_Lease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, n := w.far()
@@ -468,7 +470,7 @@ func TestContract_Lease(t *testing.T) {
 		released := make(chan error, 1)
 		go func() { released <- l.Release() }()
 		synctest.Wait()
-		require.ErrorIs(w, context.Cause(l.Context()), tenure.ErrLeaseReleased, "before the server knows")
+		require.ErrorIs(w, context.Cause(l.Context()), tenure.ErrLeaseReleased, "the server has not answered yet")
 		require.False(w, l.Valid())
 		require.Zero(w, l.Deadline())
 		_, _ = w.closing(s, 0)
@@ -477,7 +479,7 @@ func TestContract_Lease(t *testing.T) {
 	})
 }
 
-// The client uses its default timeout where the SDK would use 5 seconds, and refuses values that are out of range.
+// The client uses its own default timeout instead of the SDK's 5 seconds, and refuses values that are out of range.
 func TestContract_SessionOptions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()

@@ -11,11 +11,12 @@ import (
 	"tenure"
 )
 
-// Nothing is to be installed or started: one of the processes that use the state directory hosts the server. The two
-// clients could as well be in two processes.
+// The embedded server needs no installation and no separate process. One of the processes that use the state directory
+// hosts the server, and when it exits, another one takes over without losing a lock. The two clients of this example
+// could just as well run in two processes.
 func ExampleOpen_embedded() {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "state") // without WithDir it is one for all processes of the user
+	dir, err := os.MkdirTemp("", "state") // without WithDir, all processes of a user share one directory
 	if err != nil {
 		fmt.Println(err)
 
@@ -23,7 +24,7 @@ func ExampleOpen_embedded() {
 	}
 	defer os.RemoveAll(dir)
 
-	one, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(dir)) // hosts the server, since nobody does
+	one, err := tenure.Open(ctx, tenure.Embedded, tenure.WithDir(dir)) // no process hosts the server yet, so this one does
 	if err != nil {
 		fmt.Println(err)
 
@@ -56,7 +57,7 @@ func ExampleOpen_embedded() {
 		return
 	}
 	fmt.Println("the lock is held")
-	if err := one.Close(ctx); err != nil { // the other one hosts the server from now on
+	if err := one.Close(ctx); err != nil { // from now on, the other client hosts the server
 		fmt.Println(err)
 	}
 	_, err = session.DescribeSemaphore(ctx, "nightly")

@@ -24,10 +24,10 @@ import (
 	"tenure/tenuretest"
 )
 
-// soon is the most that anything takes that is awaited here.
+// soon is the longest time that these tests wait for anything.
 const soon = 20 * time.Second
 
-// newClient opens a client until the test ends, with a node to work on.
+// newClient opens a client, creates the tests' node and closes the client at the end of the test.
 func newClient(t *testing.T, dsn string, opts ...tenure.Option) *tenure.Client {
 	t.Helper()
 	c, err := tenure.Open(t.Context(), dsn, opts...)
@@ -45,14 +45,14 @@ func closeClient(t *testing.T, c *tenure.Client) {
 	require.NoError(t, c.Close(ctx))
 }
 
-// stateDir returns the name of a state directory that is not there yet.
+// stateDir returns the name of a state directory that does not exist yet.
 func stateDir(t *testing.T) string {
 	t.Helper()
 
 	return filepath.Join(t.TempDir(), "state")
 }
 
-// waiter is an acquire under way.
+// waiter receives the lease of a waiting acquire.
 type waiter chan *tenure.Lease
 
 func waitFor(t *testing.T, s *tenure.Session, name string) waiter {
@@ -68,7 +68,7 @@ func waitFor(t *testing.T, s *tenure.Session, name string) waiter {
 		}
 		w <- l.(*tenure.Lease)
 	}()
-	await(t, "the queue", func() bool {
+	await(t, "the session is in the queue", func() bool {
 		d, err := s.DescribeSemaphore(t.Context(), name, options.WithDescribeWaiters(true))
 		require.NoError(t, err)
 
@@ -88,7 +88,7 @@ func (w waiter) granted(t *testing.T) *tenure.Lease {
 
 		return l
 	case <-time.After(soon):
-		require.FailNow(t, "the lease does not come")
+		require.FailNow(t, "the waiter was not granted the lease")
 
 		return nil
 	}
@@ -107,7 +107,7 @@ func token(t *testing.T, l *tenure.Lease) uint64 {
 	return token
 }
 
-// What works on one server works on the other, by the DSN and nothing else.
+// The same program works with the embedded server and with a remote one. Only the DSN differs.
 func TestEmbedded_LikeAnyServer(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T) (string, []tenure.Option){
 		"embedded": func(t *testing.T) (string, []tenure.Option) {
@@ -115,7 +115,7 @@ func TestEmbedded_LikeAnyServer(t *testing.T) {
 
 			return tenure.Embedded, []tenure.Option{tenure.WithDir(stateDir(t))}
 		},
-		"by its address": func(t *testing.T) (string, []tenure.Option) {
+		"remote": func(t *testing.T) (string, []tenure.Option) {
 			t.Helper()
 
 			return tenuretest.NewServer(t).DSN(), nil
@@ -154,8 +154,8 @@ func TestEmbedded_LikeAnyServer(t *testing.T) {
 	}
 }
 
-// A host that goes takes nothing with it: who holds goes on holding, who waits keeps the place.
-func TestEmbedded_HostGoes(t *testing.T) {
+// When the host exits, no lock is lost: owners keep their leases, and waiters keep their places in the queue.
+func TestEmbedded_HostExits(t *testing.T) {
 	dir := tenure.WithDir(stateDir(t))
 	host := newClient(t, tenure.Embedded, dir)
 	holder := session(t, newClient(t, tenure.Embedded, dir))
@@ -169,7 +169,7 @@ func TestEmbedded_HostGoes(t *testing.T) {
 		waiters = append(waiters, waitFor(t, session(t, c), "job"))
 	}
 	bystander := newClient(t, tenure.Embedded, dir)
-	for range 3 { // who hosts now is one that goes on, or the next bystander
+	for range 3 { // the next host is the bystander, or one of the clients that stay open
 		closeClient(t, host)
 		d, err := holder.DescribeSemaphore(t.Context(), "job", options.WithDescribeOwners(true),
 			options.WithDescribeWaiters(true))
@@ -188,7 +188,7 @@ func TestEmbedded_HostGoes(t *testing.T) {
 		require.Greater(t, token(t, held), before)
 		before = token(t, held)
 		if i+1 < len(waiters) {
-			require.Empty(t, waiters[i+1], "it comes after")
+			require.Empty(t, waiters[i+1], "it is behind in the queue")
 		}
 	}
 	for _, c := range left {
@@ -197,7 +197,7 @@ func TestEmbedded_HostGoes(t *testing.T) {
 	require.ErrorIs(t, context.Cause(held.Context()), tenure.ErrSessionClosed)
 }
 
-// occupy has the store and does not serve.
+// occupy opens the store without serving it, as a process that hangs would.
 func occupy(t *testing.T, dir string) store.Store {
 	t.Helper()
 	s, err := pebblestore.Open(dir, pebblestore.Options{})
@@ -206,7 +206,8 @@ func occupy(t *testing.T, dir string) store.Store {
 	return s
 }
 
-// What Open waits for is said after a while, and Open goes on when it can. Its context ends the wait.
+// If Open has to wait, it reports after a while what it waits for. It continues when it can, or returns when its
+// context ends.
 func TestEmbedded_Notice(t *testing.T) {
 	dir := stateDir(t)
 	occupied := occupy(t, dir)
@@ -234,10 +235,10 @@ func TestEmbedded_Notice(t *testing.T) {
 	require.Empty(t, notices)
 }
 
-// A directory that can't be used is an error of Open, and so is a store.
+// Open returns an error if the state directory or the store cannot be used.
 func TestEmbedded_CannotOpen(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // that is the fault
+	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // the permissions are the fault under test
 	_, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir))
 	require.ErrorContains(t, err, "chmod 700 "+dir)
 	dir = stateDir(t)
@@ -247,7 +248,7 @@ func TestEmbedded_CannotOpen(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrDamaged)
 }
 
-// lifelines returns the files by which a host sees that sessions live.
+// lifelines returns the files that tell a host which sessions are alive.
 func lifelines(t *testing.T, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "lifelines", "*"))
@@ -256,7 +257,7 @@ func lifelines(t *testing.T, dir string) []string {
 	return names
 }
 
-// A session has its lifeline from its start to its end.
+// A session has a lifeline from its start to its end.
 func TestEmbedded_Lifelines(t *testing.T) {
 	dir := stateDir(t)
 	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
@@ -268,16 +269,17 @@ func TestEmbedded_Lifelines(t *testing.T) {
 	require.NoError(t, b.Close(t.Context()))
 	require.Empty(t, lifelines(t, dir))
 
-	_, err := c.Session(t.Context(), "/local/none", options.WithSessionTimeout(time.Hour/2)) // nobody waits for that
+	// Session does not wait for the timeout of a session that was not started.
+	_, err := c.Session(t.Context(), "/local/none", options.WithSessionTimeout(time.Hour/2))
 	require.Error(t, err)
 	require.Empty(t, lifelines(t, dir))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = c.Session(ctx, path)
 	require.ErrorIs(t, err, context.Canceled)
-	for _, left := range lifelines(t, dir) { // the server may have the session, and shall see that nobody does
+	for _, left := range lifelines(t, dir) { // the server may have the session, and must see that its lifeline is cut
 		lock := flock.New(left)
-		await(t, "it is cut", func() bool {
+		await(t, "the lifeline is cut", func() bool {
 			cut, err := lock.TryLock()
 			require.NoError(t, err)
 
@@ -294,7 +296,8 @@ func TestEmbedded_Lifelines(t *testing.T) {
 	require.Empty(t, lifelines(t, dir))
 }
 
-// A session that can have no lifeline is not started: the server would think that its timeout is all there is.
+// Without a lifeline a session is not started, because the server would have only the timeout to notice that its
+// process has died.
 func TestEmbedded_NoSessionWithoutLifeline(t *testing.T) {
 	dir := stateDir(t)
 	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
@@ -305,10 +308,10 @@ func TestEmbedded_NoSessionWithoutLifeline(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "lifelines")))
 
 	s := session(t, c)
-	require.EqualValues(t, 1, s.SessionID(), "there was one before")
+	require.EqualValues(t, 1, s.SessionID(), "the failed call has not started a session")
 }
 
-// lose has the server end a session that the client does not end.
+// lose makes the server end a session.
 func lose(t *testing.T, c *tenure.Client, s *tenure.Session) {
 	t.Helper()
 	require.NoError(t, c.DropNode(t.Context(), path))
@@ -316,7 +319,7 @@ func lose(t *testing.T, c *tenure.Client, s *tenure.Session) {
 	require.NotErrorIs(t, context.Cause(s.Context()), tenure.ErrSessionClosed)
 }
 
-// A session that was lost keeps its lifeline until nobody can work under it any more: that is said by Close.
+// A lost session keeps its lifeline while the program may still be working under it, which is until Close.
 func TestEmbedded_LostSession(t *testing.T) {
 	dir := stateDir(t)
 	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
@@ -337,19 +340,19 @@ func TestEmbedded_LostSession(t *testing.T) {
 	require.Empty(t, lifelines(t, dir))
 }
 
-// Or else by its timeout.
-func TestEmbedded_LostSessionIsForgotten(t *testing.T) {
+// If the program does not call Close, the lifeline of a lost session ends after the session timeout.
+func TestEmbedded_LostSessionTimesOut(t *testing.T) {
 	dir := stateDir(t)
 	c := newClient(t, tenure.Embedded, tenure.WithDir(dir))
 	const timeout = 300 * time.Millisecond
 	s := session(t, c, options.WithSessionTimeout(timeout))
 	before := time.Now()
 	lose(t, c, s)
-	await(t, "its lifeline ends", func() bool { return len(lifelines(t, dir)) == 0 })
+	await(t, "the lifeline ends", func() bool { return len(lifelines(t, dir)) == 0 })
 	require.GreaterOrEqual(t, time.Since(before), timeout)
 }
 
-// A command gets the lifeline if there is one.
+// Inherit passes the lifeline to a command if there is one.
 func TestEmbedded_Inherit(t *testing.T) {
 	dir := stateDir(t)
 	s := session(t, newClient(t, tenure.Embedded, tenure.WithDir(dir)))
@@ -363,17 +366,17 @@ func TestEmbedded_Inherit(t *testing.T) {
 	require.Len(t, cmd.ExtraFiles, 1)
 }
 
-// descriptors says what this process has open.
+// descriptors returns the targets of this process's open file descriptors.
 func descriptors(t *testing.T) []string {
 	t.Helper()
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		t.Skipf("what is open can't be told here: %v", err)
+		t.Skipf("cannot list the open file descriptors: %v", err)
 	}
 	var open []string
 	for _, e := range entries {
-		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil { // else it was that of dir
+		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil { // fails for the descriptor of dir itself
 			open = append(open, to)
 		}
 	}
@@ -382,7 +385,8 @@ func descriptors(t *testing.T) []string {
 	return open
 }
 
-// A client that is closed leaves nothing open, be it the host or not; goroutines are looked for after all tests.
+// A closed client leaves no file descriptors, lifelines or sockets behind, whether or not it was the host. TestMain
+// checks for goroutines.
 func TestEmbedded_CloseLeavesNothing(t *testing.T) {
 	live := func() {
 		dir := stateDir(t)
@@ -399,13 +403,13 @@ func TestEmbedded_CloseLeavesNothing(t *testing.T) {
 		require.Empty(t, lifelines(t, dir))
 		requireUnused(t, dir)
 	}
-	live() // what the process opens once stays
+	live() // the process keeps some descriptors that it opens only once
 	before := descriptors(t)
 	live()
 	require.Equal(t, before, descriptors(t))
 }
 
-// requireUnused holds that nobody has the store, or a socket.
+// requireUnused requires that no process has the store or a socket of the directory.
 func requireUnused(t *testing.T, dir string) {
 	t.Helper()
 	require.NoError(t, occupy(t, dir).Close())
@@ -413,8 +417,8 @@ func requireUnused(t *testing.T, dir string) {
 	require.NoFileExists(t, filepath.Join(dir, "status"))
 }
 
-// Of many clients that are opened at once, all work, and no two of them at a time.
-func TestEmbedded_ManyAtOnce(t *testing.T) {
+// Many clients that open at the same time all get the lock in turn, and never two of them at once.
+func TestEmbedded_ManyClients(t *testing.T) {
 	dir := stateDir(t)
 	var working, turns atomic.Int64
 	var clients sync.WaitGroup
@@ -426,7 +430,7 @@ func TestEmbedded_ManyAtOnce(t *testing.T) {
 
 				return
 			}
-			defer func() { _ = c.Close(t.Context()) }() // which takes the server away from the others
+			defer func() { _ = c.Close(t.Context()) }() // the others lose their server if this client hosts it
 			if err := c.CreateNode(t.Context(), path, coordination.NodeConfig{}); err != nil {
 				t.Error(err)
 			}
@@ -444,7 +448,7 @@ func TestEmbedded_ManyAtOnce(t *testing.T) {
 					return
 				}
 				if working.Add(1) != 1 {
-					t.Error("two at work")
+					t.Error("two clients hold the lock")
 				}
 				turns.Add(1)
 				working.Add(-1)

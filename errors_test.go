@@ -22,7 +22,7 @@ var causes = []error{
 	tenure.ErrSessionClosed,
 }
 
-// requireCause requires that the cause of a lease's end is this one of the sentinel errors, and none of the others.
+// requireCause requires that the lease has ended because of this sentinel error and none of the others.
 func requireCause(t *testing.T, l coordination.Lease, cause error) {
 	t.Helper()
 	ctx := l.Context()
@@ -32,8 +32,8 @@ func requireCause(t *testing.T, l coordination.Lease, cause error) {
 	}
 }
 
-// Each way in which a lease ends has a cause of its own. Those of whole sessions are seen by TestFault, TestStatus and
-// TestClose.
+// Each way in which a lease ends has a separate cause. TestFault, TestStatus and TestClose check the causes that end a
+// whole session.
 func TestCause_OfLease(t *testing.T) {
 	srv := tenuretest.NewServer(t)
 	c := open(t, srv)
@@ -64,7 +64,7 @@ func TestCause_OfLease(t *testing.T) {
 	require.True(t, ydb.IsOperationErrorNotFoundError(context.Cause(lost.Context())))
 }
 
-// The semaphore of a lease can be deleted without anything being said to the owner; the next renewal sees it.
+// The server does not notify the owner when the semaphore of a lease is deleted. The next renewal finds out.
 func TestCause_DeletedIsSeenByRenewal(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, _ := w.far()
@@ -79,11 +79,11 @@ func TestCause_DeletedIsSeenByRenewal(t *testing.T) {
 		require.LessOrEqual(w, took, 2*time.Second/4, "two leases take turns")
 		require.ErrorIs(w, why, tenure.ErrSemaphoreDeleted)
 		w.lives(held, 5*time.Second)
-		require.NoError(w, l.Release(), "there is nothing to give back")
+		require.NoError(w, l.Release(), "there is nothing to release")
 	})
 }
 
-// A refusal answers every question that the SDK's users ask of its errors, and holds nothing else.
+// The SDK's functions for its errors give the same results for a StatusError as for an error of the SDK.
 func TestStatusError_IsTheSDKs(t *testing.T) {
 	for number, name := range Ydb.StatusIds_StatusCode_name {
 		code := Ydb.StatusIds_StatusCode(number)
@@ -127,7 +127,7 @@ func TestStatusError_IsTheSDKs(t *testing.T) {
 	}
 }
 
-// BenchmarkStatusError shows that no status makes the SDK's retries wait.
+// BenchmarkStatusError shows that building the error does not wait for the SDK's retries, whatever the status.
 func BenchmarkStatusError(b *testing.B) {
 	for number, name := range Ydb.StatusIds_StatusCode_name {
 		b.Run(name, func(b *testing.B) {

@@ -17,12 +17,12 @@ import (
 	"tenure/server"
 )
 
-// report is a file that each holder of a lock writes in turn. Its first line is the fencing token of its last writer,
-// and it takes nothing from one with a lower token. The check and the write are one step, under a lock of the
-// file's own; without that, two writers could pass the check together.
+// report is the name of a file that the holders of a lock write in turn. The first line of the file is the fencing
+// token of its last writer. A write with a lower token is refused. The check and the write are one atomic step under a
+// file lock. Without it, two writers could both pass the check before either of them writes.
 type report string
 
-var errFenced = errors.New("a later holder has written")
+var errFenced = errors.New("a later holder has written the report")
 
 func (r report) write(token uint64, text string) error {
 	guard := flock.New(string(r) + ".lock")
@@ -42,7 +42,7 @@ func (r report) write(token uint64, text string) error {
 		}
 	}
 	if token < last {
-		return fmt.Errorf("write with token %d, the last was %d: %w", token, last, errFenced)
+		return fmt.Errorf("refused token %d, which is older than %d: %w", token, last, errFenced)
 	}
 	next := string(r) + ".next"
 	if err := os.WriteFile(next, fmt.Appendf(nil, "%d\n%s\n", token, text), 0o600); err != nil {
@@ -74,8 +74,9 @@ func hold(ctx context.Context, c *tenure.Client) (*holder, error) {
 	return &holder{s, lease, token}, err
 }
 
-// The first holder is suspended between its check and its write, for so long that the lock goes to a second one. The
-// lease could not have stopped that write. What is written to can, because it is shown the fencing token.
+// A fencing token protects storage from a process that has lost its lock without noticing. In this example the first
+// holder is suspended between checking its lease and writing, for so long that a second holder gets the lock. The lease
+// cannot stop the late write, but the storage can, because each write carries the fencing token of its lock.
 func ExampleLease_Token() {
 	ctx := context.Background()
 	client, stop, err := serve(ctx)
@@ -101,7 +102,7 @@ func ExampleLease_Token() {
 		return
 	}
 	fmt.Println("first: valid:", first.lease.Valid())
-	// Here the process is suspended. Its session ends, for which Close stands:
+	// Now the first process is suspended until its session expires. Closing the session has the same effect here.
 	_ = first.session.Close(ctx)
 
 	second, err := hold(ctx, client)
@@ -112,19 +113,19 @@ func ExampleLease_Token() {
 	}
 	fmt.Println("second:", file.write(second.token, "written by the second holder"))
 
-	// Now it goes on where it was: behind the check.
+	// The first process continues where it was suspended, after it has checked its lease.
 	fmt.Println("first:", file.write(first.token, "written by the first holder"))
 	content, _ := os.ReadFile(string(file))
 	fmt.Printf("%s", content)
 	// Output:
 	// first: valid: true
 	// second: <nil>
-	// first: write with token 1, the last was 2: a later holder has written
+	// first: refused token 1, which is older than 2: a later holder has written the report
 	// 2
 	// written by the second holder
 }
 
-// serve starts a server in this process and opens a client of it.
+// serve starts a server in this process and returns a client of it. Call stop to close both.
 func serve(ctx context.Context) (c *tenure.Client, stop func(), err error) {
 	srv, err := server.New()
 	if err != nil {

@@ -19,7 +19,7 @@ func NewClient(nodes coordination.Client, conn grpc.ClientConnInterface, clk clo
 	return newClient(nodes, conn, cfg)
 }
 
-// NewStatusError returns the error of a refusal.
+// NewStatusError returns the error for a refusal by the server.
 func NewStatusError(op, object string, code Ydb.StatusIds_StatusCode, issues []*Ydb_Issue.IssueMessage) error {
 	return newStatusError(op, object, &session.StatusError{Status: code, Issues: issues})
 }

@@ -18,7 +18,8 @@ import (
 	core "tenure/internal/session"
 )
 
-// strikes are timeouts of sessions, and moments between two renewals at which faults strike.
+// strikes combine session timeouts with moments between two renewals at which a fault happens. A moment is a fraction
+// of the time between renewals.
 var strikes = []struct {
 	timeout time.Duration
 	moment  float64
@@ -29,7 +30,7 @@ var strikes = []struct {
 	{30 * time.Second, 0.95},
 }
 
-// scene is a session that holds a lease over a network, and a rival that waits for it.
+// scene is a session that holds a lease over a network, and a rival that waits for the lease.
 type scene struct {
 	*world
 	clock   *clockThatSleeps
@@ -41,7 +42,7 @@ type scene struct {
 	timeout time.Duration
 }
 
-// strike sets the scene for each of the strikes, and calls f at its moment.
+// strike sets up a scene for each of the strikes and calls f at the moment of the fault.
 func strike(t *testing.T, f func(*scene)) {
 	t.Helper()
 	for _, at := range strikes {
@@ -60,8 +61,8 @@ func strike(t *testing.T, f func(*scene)) {
 	}
 }
 
-// requireEnd awaits the lease's end, which must come within the bound from now, and the rival's grant, which must come
-// after it.
+// requireEnd requires that the lease ends within the given time because of cause, and that the rival is granted after
+// that.
 func (s *scene) requireEnd(within time.Duration, cause error) {
 	s.Helper()
 	took, why := s.ends(s.lease)
@@ -69,14 +70,14 @@ func (s *scene) requireEnd(within time.Duration, cause error) {
 	require.ErrorIs(s, why, cause)
 	select {
 	case <-s.rival:
-		require.Fail(s, "the rival was granted at the instant at which the holder's lease ended")
+		require.Fail(s, "the rival was granted no later than the holder's lease ended")
 	default:
 	}
 	s.lives(s.granted(s.rival), time.Second)
 	require.Equal(s, why, context.Cause(s.session.Context()))
 }
 
-// requireLife requires that the session goes on, and that the rival gets the lease when it is given back.
+// requireLife requires that the session stays alive, and that the rival gets the lease when the holder releases it.
 func (s *scene) requireLife() {
 	s.Helper()
 	s.lives(s.lease, 4*s.timeout)
@@ -90,7 +91,7 @@ func (s *scene) requireLife() {
 	require.NoError(s, s.session.Close(s.Context()))
 }
 
-// clockThatSleeps is a lease clock on a machine that is suspended now and then, while its timers stand still.
+// clockThatSleeps is the lease clock of a machine that can be suspended. Its timers stop during a suspension.
 type clockThatSleeps struct {
 	clock.Clock
 	slept atomic.Int64
@@ -108,8 +109,8 @@ var darkness = map[string]func(*network, func(*lane)){
 	"both": func(n *network, do func(*lane)) { do(&n.up); do(&n.down) },
 }
 
-// When the network goes dark the lease ends within the bound, whichever direction is lost, and only then the rival's
-// begins.
+// When the network goes dark in either direction or in both, the lease ends before the deadline, and only then the
+// rival is granted.
 func TestFault_Dark(t *testing.T) {
 	t.Parallel()
 	for name, lanes := range darkness {
@@ -126,7 +127,7 @@ func TestFault_Dark(t *testing.T) {
 	}
 }
 
-// Half the timeout in the dark costs nothing.
+// A network outage of half the timeout is harmless.
 func TestFault_ShortDark(t *testing.T) {
 	t.Parallel()
 	for name, lanes := range darkness {
@@ -142,7 +143,7 @@ func TestFault_ShortDark(t *testing.T) {
 	}
 }
 
-// A cut of the connection, also one after the other, costs nothing while new ones can be made.
+// Broken connections are harmless, even repeatedly, as long as new ones can be made.
 func TestFault_Cut(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -154,7 +155,7 @@ func TestFault_Cut(t *testing.T) {
 	})
 }
 
-// Answers that take longer than the session may live are no proof: they were asked for too early.
+// Answers that arrive after the deadline of their own request prove nothing.
 func TestFault_LateAnswers(t *testing.T) {
 	t.Parallel()
 	for _, late := range []float64{0.99, 1.5, 2} {
@@ -168,19 +169,19 @@ func TestFault_LateAnswers(t *testing.T) {
 	}
 }
 
-// Answers that are only slow cost nothing.
+// Slow answers are harmless.
 func TestFault_SlowAnswers(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
-		slow := min(s.timeout/10, 400*time.Millisecond) // an attach may take a second
+		slow := min(s.timeout/10, 400*time.Millisecond) // an attach may take 1s
 		s.network.down.slow(slow)
 		s.network.up.slow(slow)
 		s.requireLife()
 	})
 }
 
-// After a suspension beyond the deadline the lease is not valid from the first instant on, though no timer has rung
-// yet; its context ends when the next one does, within the quarter of the timeout between renewals.
+// After a suspension beyond the deadline, the lease is invalid immediately, even though no timer has fired yet. Its
+// context ends when the next timer fires, within a quarter of the timeout, the time between renewals.
 func TestFault_Suspension(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -192,7 +193,7 @@ func TestFault_Suspension(t *testing.T) {
 	})
 }
 
-// A call right after the suspension ends the lease before it does anything else.
+// A call right after the suspension first ends the lease.
 func TestFault_SuspensionIsSeenByCalls(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -203,7 +204,7 @@ func TestFault_SuspensionIsSeenByCalls(t *testing.T) {
 	})
 }
 
-// A short suspension costs nothing.
+// A short suspension is harmless.
 func TestFault_ShortSuspension(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -213,7 +214,7 @@ func TestFault_ShortSuspension(t *testing.T) {
 	})
 }
 
-// A server that comes back with its records keeps the session.
+// A server that restarts with its data keeps the session.
 func TestFault_Restart(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -223,7 +224,7 @@ func TestFault_Restart(t *testing.T) {
 	})
 }
 
-// A server that comes back without them says that the session is gone, which ends it at once.
+// A server that restarts without its data reports that the session does not exist, which ends the session immediately.
 func TestFault_RestartWithoutRecords(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -232,12 +233,12 @@ func TestFault_RestartWithoutRecords(t *testing.T) {
 		_, why := s.ends(s.lease)
 		require.LessOrEqual(s, time.Since(from), min(300*time.Millisecond, core.Believed(s.timeout)))
 		require.ErrorIs(s, why, tenure.ErrSessionExpired)
-		require.True(s, ydb.IsOperationError(why), "what the server said is in it: %v", why)
+		require.True(s, ydb.IsOperationError(why), "the cause lacks the server's status: %v", why)
 		s.hold(s.world.session(s.client, time.Second))
 	})
 }
 
-// A user's handler that does not return holds up nothing.
+// A watch handler that blocks delays neither renewals nor the deadline.
 func TestFault_StuckHandler(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
@@ -254,12 +255,12 @@ func TestFault_StuckHandler(t *testing.T) {
 	})
 }
 
-// A Send that blocks, because nothing is taken from it, holds up neither calls nor the deadline.
+// A blocked Send delays neither calls nor the deadline.
 func TestFault_BlockedSend(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {
 		s.network.up.darken()
-		data := make([]byte, 1<<20) // more than gRPC sends before the other end has taken it
+		data := make([]byte, 1<<20) // more than gRPC sends before the other end reads
 		ended := make(chan error, 1)
 		from := time.Now()
 		go func() { ended <- s.session.CreateSemaphore(s.Context(), "large", 1, options.WithCreateData(data)) }()
@@ -270,8 +271,8 @@ func TestFault_BlockedSend(t *testing.T) {
 	})
 }
 
-// Answers that come more slowly than they are asked for cost the session its streams, and in the end the lease; the
-// rival is not granted before that.
+// If answers arrive more slowly than the client sends requests, the session loses its streams and in the end the lease.
+// The rival is granted only after that.
 func TestFault_SlowConsumer(t *testing.T) {
 	t.Parallel()
 	strike(t, func(s *scene) {

@@ -18,31 +18,31 @@ import (
 	"tenure/internal/clock"
 )
 
-// front is a front server as YDB has them between clients and nodes, one that does what a test tells it.
+// front is a front server, which in YDB is between the clients and the nodes. Tests control it through hooks.
 type front struct {
 	Ydb_Coordination_V1.UnimplementedCoordinationServiceServer
 	node    Ydb_Coordination_V1.CoordinationServiceClient
 	accepts *bufconn.Listener
 
 	mu      sync.Mutex                             // guards the rest
-	request func(*relay, *pb.SessionRequest) bool  // says whether it goes on to the node; nil: all do
-	result  func(*relay, *pb.SessionResponse) bool // likewise, to the client
+	request func(*relay, *pb.SessionRequest) bool  // reports whether to pass a message to the node; nil: pass all
+	result  func(*relay, *pb.SessionResponse) bool // reports whether to pass a message to the client; nil: pass all
 	relays  map[*relay]struct{}
-	start   *pb.SessionRequest_SessionStart // the last one
+	start   *pb.SessionRequest_SessionStart // the newest one
 }
 
-// relay is one stream of a client, and the front's own to the node.
+// relay is one stream from a client to the front server, and the corresponding stream from there to the node.
 type relay struct {
 	front  *front
 	client Ydb_Coordination_V1.CoordinationService_SessionServer
-	end    context.CancelFunc // of both
+	end    context.CancelFunc // ends both streams
 	node   Ydb_Coordination_V1.CoordinationService_SessionClient
-	leave  context.CancelFunc // of the node alone
+	leave  context.CancelFunc // ends only the stream to the node
 
-	mu sync.Mutex // orders what goes to the client
+	mu sync.Mutex // held while sending to the client
 }
 
-// behind returns a client of a front server.
+// behind returns a client that is connected to a front server.
 func (w *world) behind(clocks ...clock.Clock) (*tenure.Client, *front) {
 	f := &front{
 		node:    Ydb_Coordination_V1.NewCoordinationServiceClient(w.direct()),
@@ -110,7 +110,7 @@ func (f *front) onResult(hook func(*relay, *pb.SessionResponse) bool) {
 	f.result = hook
 }
 
-// each does something with every stream that there is.
+// each calls do for every open stream.
 func (f *front) each(do func(*relay)) {
 	f.mu.Lock()
 	relays := make([]*relay, 0, len(f.relays))
@@ -123,7 +123,7 @@ func (f *front) each(do func(*relay)) {
 	}
 }
 
-// up takes what the client says to the node. A client's stream that ends takes the node's with it.
+// up passes messages from the client to the node. When the client's stream ends, up ends both.
 func (r *relay) up() {
 	for {
 		m, err := r.client.Recv()
@@ -139,13 +139,13 @@ func (r *relay) up() {
 		}
 		request, _ := r.front.hooks()
 		if request == nil || request(r, m) {
-			_ = r.node.Send(m) // down sees its end
+			_ = r.node.Send(m) // down notices errors
 		}
 	}
 }
 
-// down takes what the node says to the client. A node's stream that ends takes the client's with it, unless the front
-// hides that.
+// down passes messages from the node to the client. When the node's stream ends, down ends both, unless the result hook
+// returns false for a nil message.
 func (r *relay) down() {
 	for {
 		m, err := r.node.Recv()
@@ -169,7 +169,7 @@ func (r *relay) say(m *pb.SessionResponse) {
 	_ = r.client.Send(m)
 }
 
-// fail sends a Failure and ends the stream, for the node too.
+// fail sends a Failure to the client and ends both streams.
 func (r *relay) fail(code Ydb.StatusIds_StatusCode) {
 	r.say(failure(code))
 	r.end()
@@ -181,7 +181,8 @@ func failure(code Ydb.StatusIds_StatusCode) *pb.SessionResponse {
 	}}}
 }
 
-// cutOff takes every stream from the node, which sees its end, while the front goes on pinging and answering pings.
+// cutOff cuts the front server off from the node. The node sees the end of every stream, while the front server keeps
+// sending and answering pings.
 func (f *front) cutOff() {
 	f.onRequest(func(r *relay, m *pb.SessionRequest) bool {
 		if p := m.GetPing(); p != nil {

@@ -11,7 +11,7 @@ import (
 	core "tenure/internal/session"
 )
 
-// What remains of a lease becomes less with time and more with each answer, and is nothing from the deadline on.
+// Remaining decreases with time, increases with each answer, and is zero from the deadline on.
 func TestLease_Remaining(t *testing.T) {
 	t.Parallel()
 	const timeout = 10 * time.Second
@@ -44,7 +44,7 @@ func TestLease_Remaining(t *testing.T) {
 	})
 }
 
-// A lease that has been given back has nothing left.
+// Remaining is zero after a release.
 func TestLease_RemainingAfterRelease(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
@@ -56,7 +56,7 @@ func TestLease_RemainingAfterRelease(t *testing.T) {
 	})
 }
 
-// After a sleep beyond the deadline nothing is left, though no timer has rung.
+// Remaining is zero after a suspension beyond the deadline, even though no timer has fired yet.
 func TestLease_RemainingAfterSleep(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {

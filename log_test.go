@@ -17,7 +17,7 @@ import (
 	core "tenure/internal/session"
 )
 
-// logged returns a client that logs to the handler, on a network of its own.
+// logged returns a client behind a separate network that logs to the handler.
 func (w *world) logged(h slog.Handler) (*tenure.Client, *network) {
 	n := newNetwork(w.T)
 	c := tenure.NewClient(nil, w.count(connect(w.T, n.dial(w.accept))), clock.Go(), tenure.WithLogger(slog.New(h)))
@@ -26,9 +26,9 @@ func (w *world) logged(h slog.Handler) (*tenure.Client, *network) {
 	return c, n
 }
 
-// lines is a handler that keeps what it is told, without the times of records.
+// lines is a handler that collects the records, without their times.
 type lines struct {
-	slog.Handler // of none of its methods that a test calls
+	slog.Handler // nil: the tests do not call its methods
 
 	mu   sync.Mutex // guards text
 	text []string
@@ -50,7 +50,7 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// Each event of a session's life is a line, with its cause and the time since the last proof.
+// Each event in the life of a session is logged, with its cause and the time since the last proof.
 func TestLog_LifeOfSessions(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var log lines
@@ -72,7 +72,7 @@ func TestLog_LifeOfSessions(t *testing.T) {
 		_, err = c.Session(w.Context(), "/local/none")
 		require.Error(w, err)
 		require.NoError(w, c.Close(w.Context()))
-		synctest.Wait() // a log is written behind
+		synctest.Wait() // the log is written in the background
 
 		log.mu.Lock()
 		defer log.mu.Unlock()
@@ -91,7 +91,7 @@ func TestLog_LifeOfSessions(t *testing.T) {
 	})
 }
 
-// stuck is a handler that does not return before it is released.
+// stuck is a handler that blocks until the test releases it.
 type stuck struct {
 	lines
 	release chan struct{}
@@ -103,7 +103,7 @@ func (s *stuck) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// A handler that does not return holds up nothing.
+// A log handler that blocks delays neither sessions nor leases.
 func TestLog_StuckHandler(t *testing.T) {
 	inWorld(t, func(w *world) {
 		h := &stuck{release: make(chan struct{})}
@@ -112,7 +112,7 @@ func TestLog_StuckHandler(t *testing.T) {
 		s := w.session(c, time.Second)
 		l := w.hold(s)
 		rival := w.rival()
-		for range 3 * 64 { // more than are kept
+		for range 3 * 64 { // more than the client buffers
 			s.Reconnect()
 			w.lives(l, 100*time.Millisecond)
 		}

@@ -15,11 +15,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// network is what lies between one client and its server. It does to bytes what TCP's does: they come in order or not
-// at all, late, and after an interruption those of before it too.
+// network simulates the network between one client and its server, with the properties of TCP. Bytes arrive in order or
+// not at all, may be late, and are delivered after an interruption.
 type network struct {
 	up, down lane
-	refuse   atomic.Bool // new connections
+	refuse   atomic.Bool // refuse new connections
 
 	mu    sync.Mutex // guards wires
 	wires map[net.Conn]struct{}
@@ -31,9 +31,9 @@ type network struct {
 // lane is one direction of a network.
 type lane struct {
 	mu    sync.Mutex    // guards the rest
-	light chan struct{} // closed while bytes pass
-	delay time.Duration // of each byte
-	pace  time.Duration // for each KiB
+	light chan struct{} // closed while the lane delivers bytes
+	delay time.Duration // latency of each byte
+	pace  time.Duration // transmission time of each KiB
 }
 
 func newNetwork(t *testing.T) *network {
@@ -51,7 +51,7 @@ func newNetwork(t *testing.T) *network {
 	return n
 }
 
-// dial returns gRPC's end of a new connection to what accepts at the other end.
+// dial returns a dial function for gRPC. Each connection goes through the network to one that accept returns.
 func (n *network) dial(accept func(context.Context) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, _ string) (net.Conn, error) {
 		if n.refuse.Load() {
@@ -72,7 +72,7 @@ func (n *network) dial(accept func(context.Context) (net.Conn, error)) func(cont
 	}
 }
 
-// connect returns a client's connection over what dial returns.
+// connect returns a gRPC connection that uses dial.
 func connect(
 	t *testing.T, dial func(context.Context, string) (net.Conn, error), opts ...grpc.DialOption,
 ) *grpc.ClientConn {
@@ -87,7 +87,7 @@ func connect(
 	return conn
 }
 
-// cut breaks every connection, so that both ends see it; new ones can be made.
+// cut breaks every connection. Both ends notice, and new connections can be made.
 func (n *network) cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -97,13 +97,13 @@ func (n *network) cut() {
 	clear(n.wires)
 }
 
-// chunk is what has been read at once; nil is the end.
+// chunk is the result of one read.
 type chunk struct {
 	data []byte
 	due  time.Time
 }
 
-// carry takes bytes from src to dst until one of them is closed.
+// carry copies bytes from src to dst until one of them is closed.
 func (n *network) carry(l *lane, dst, src net.Conn) {
 	chunks := make(chan chunk, 1<<10)
 	n.running.Go(func() {
@@ -132,7 +132,7 @@ func (n *network) carry(l *lane, dst, src net.Conn) {
 	n.awaitLight(l)
 	dst.Close()
 	src.Close()
-	for range chunks { // what nobody reads any more
+	for range chunks { // drop the rest
 	}
 }
 
@@ -143,7 +143,7 @@ func (l *lane) latency() time.Duration {
 	return l.delay
 }
 
-// passage returns how long so many bytes keep those behind them waiting.
+// passage returns the transmission time of the given number of bytes.
 func (l *lane) passage(bytes int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,7 +151,7 @@ func (l *lane) passage(bytes int) time.Duration {
 	return l.pace * time.Duration(bytes) / (1 << 10)
 }
 
-// awaitLight returns when bytes pass.
+// awaitLight waits until the lane delivers bytes.
 func (n *network) awaitLight(l *lane) {
 	l.mu.Lock()
 	light := l.light
@@ -162,7 +162,7 @@ func (n *network) awaitLight(l *lane) {
 	}
 }
 
-// darken holds back all bytes of the lane until lighten.
+// darken stops the delivery of bytes until lighten.
 func (l *lane) darken() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,7 +181,7 @@ func (l *lane) slow(delay time.Duration) {
 	l.delay = delay
 }
 
-// throttle makes the lane take so long for each KiB.
+// throttle sets the transmission time of each KiB.
 func (l *lane) throttle(pace time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

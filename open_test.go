@@ -25,7 +25,7 @@ func listen(t *testing.T) net.Listener {
 	return lis
 }
 
-// An address that cannot be meant is an error at once, and an empty one never means another server.
+// Open refuses an invalid address immediately. An empty address does not stand for any server.
 func TestOpen_Address(t *testing.T) {
 	for dsn, want := range map[string]string{
 		"": "dsn is empty: pass tenure.Embedded to use the embedded server, or grpc://host:port/database",
@@ -37,7 +37,7 @@ func TestOpen_Address(t *testing.T) {
 	}
 }
 
-// Without a server, Open fails immediately, though its context has no deadline.
+// If there is no server at the address, Open fails immediately, even though its context has no deadline.
 func TestOpen_NoServer(t *testing.T) {
 	lis := listen(t)
 	require.NoError(t, lis.Close())
@@ -48,7 +48,7 @@ func TestOpen_NoServer(t *testing.T) {
 	require.Less(t, time.Since(began), 9*time.Second)
 }
 
-// A server that accepts connections and sends nothing is given the time of WithConnectTimeout.
+// WithConnectTimeout limits how long Open waits for a server that accepts connections and sends nothing.
 func TestOpen_ConnectTimeout(t *testing.T) {
 	lis := listen(t) // the kernel accepts
 	_, err := tenure.Open(t.Context(), "grpc://"+lis.Addr().String()+"/local",
@@ -75,12 +75,13 @@ func TestOpen_DriverOptions(t *testing.T) {
 	require.Equal(t, []string{"a token"}, <-tickets)
 }
 
-// The limit holds for the embedded server as well, and the error names the process that does not serve.
+// WithConnectTimeout applies to the embedded server as well. The error names the process that does not serve.
 func TestOpen_EmbeddedConnectTimeout(t *testing.T) {
 	dir := stateDir(t)
 	occupied := occupy(t, dir)
 	defer occupied.Close()
-	_, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir), tenure.WithConnectTimeout(200*time.Millisecond))
+	_, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(dir),
+		tenure.WithConnectTimeout(200*time.Millisecond))
 	require.ErrorContains(t, err, "no answer within 200ms: waiting for process ")
 	require.ErrorContains(t, err, dir)
 

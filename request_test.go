@@ -18,7 +18,7 @@ import (
 	"tenure"
 )
 
-// The texts and data that no server can read.
+// Texts and data that no server can read.
 const badText = "a\xffb"
 
 var (
@@ -26,8 +26,9 @@ var (
 	hugeData = []byte(hugeText)
 )
 
-// calls holds a function for each call of a user that takes a text: all exported methods with a string parameter, so
-// that a new method cannot be forgotten. The methods of the client need not reach a server.
+// calls returns a function for each exported method of the client and the session that takes a string, by the method's
+// name. It finds them by reflection, so that no new method is forgotten. The methods of the client need not reach a
+// server.
 func calls(c *tenure.Client, s *tenure.Session) map[string]func(ctx context.Context, text string) error {
 	all := make(map[string]func(context.Context, string) error)
 	for _, receiver := range []any{c, s} {
@@ -47,8 +48,8 @@ func calls(c *tenure.Client, s *tenure.Session) map[string]func(ctx context.Cont
 	return all
 }
 
-// call calls a method with the text for each of its strings, and returns its error, or that of the iterator that it
-// returns.
+// call calls a method and passes text for each string. It returns the error of the method, or the first error of the
+// iterator that the method returns.
 func call(ctx context.Context, method reflect.Value, text string) error {
 	var args []reflect.Value
 	for i := range method.Type().NumIn() {
@@ -78,8 +79,8 @@ func call(ctx context.Context, method reflect.Value, text string) error {
 	return err
 }
 
-// undisturbed runs f with a session that holds a lease, and requires that f takes no time, that the lease is held after
-// it, that the session's stream serves it still, and that f has opened no other.
+// undisturbed runs f with a session that holds a lease. It requires that f takes no time, that the lease stays valid and
+// that no stream was opened, so that the session still uses the same one.
 func undisturbed(t *testing.T, f func(context.Context, *world, *tenure.Client, *tenure.Session)) {
 	t.Helper()
 	inWorld(t, func(w *world) {
@@ -91,7 +92,7 @@ func undisturbed(t *testing.T, f func(context.Context, *world, *tenure.Client, *
 		ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 		defer cancel()
 		f(ctx, w, c, s)
-		require.Zero(w, time.Since(from), "a refusal that takes time")
+		require.Zero(w, time.Since(from), "a refusal must not take time")
 		w.lives(l, time.Minute)
 		require.NoError(w, l.Release())
 		require.Equal(w, streams, w.opened(), "streams were opened")
@@ -151,10 +152,10 @@ func TestRequest_TooLarge(t *testing.T) {
 	})
 }
 
-// What a server can read, it answers: its limits are its own.
+// The client sends every request that a server can read, and leaves it to the server to apply its limits.
 func TestRequest_ServerRefusesWhatItCanRead(t *testing.T) {
 	undisturbed(t, func(ctx context.Context, w *world, _ *tenure.Client, s *tenure.Session) {
-		for size := 4<<20 - 200; size < 4<<20; size += 13 { // up to the largest that the client sends
+		for size := 4<<20 - 200; size < 4<<20; size += 13 { // up to the largest request that the client sends
 			requireRefused(w, s.UpdateSemaphore(ctx, "job", options.WithUpdateData(hugeData[:size])), "BAD_REQUEST")
 		}
 		requireRefused(w, s.CreateSemaphore(ctx, hugeText[:1<<20], 1), `... (1048576 bytes): BAD_REQUEST: Semaphore name`)
@@ -164,7 +165,7 @@ func TestRequest_ServerRefusesWhatItCanRead(t *testing.T) {
 	})
 }
 
-// A driver that is set to send little would end the stream when it gets more to send.
+// The client sends large requests even if the driver has a lower limit for messages, which would end the stream.
 func TestRequest_DriverThatSendsLess(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c := w.client(connect(w.T, func(ctx context.Context, _ string) (net.Conn, error) { return w.accept(ctx) },

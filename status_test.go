@@ -22,8 +22,8 @@ import (
 	core "tenure/internal/session"
 )
 
-// refusals are the statuses after which a session is over, in a Failure at any time; attachRefusals are as well, as
-// the answer to an attach (C2).
+// refusals are the statuses with which a Failure ends a session at any time. attachRefusals are those that end it in
+// answer to an attach (C2).
 var (
 	refusals = []Ydb.StatusIds_StatusCode{
 		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
@@ -34,7 +34,7 @@ var (
 	}, refusals...)
 )
 
-// eachStatus runs a test for each status but SUCCESS.
+// eachStatus runs a test for each status except SUCCESS.
 func eachStatus(t *testing.T, f func(*world, Ydb.StatusIds_StatusCode)) {
 	t.Helper()
 	for number, name := range Ydb.StatusIds_StatusCode_name {
@@ -47,7 +47,7 @@ func eachStatus(t *testing.T, f func(*world, Ydb.StatusIds_StatusCode)) {
 	}
 }
 
-// frontScene has a session that holds job through a front server, and a rival that waits.
+// frontScene returns a scene in which the session holds its lease through a front server.
 func frontScene(w *world, timeout time.Duration) (*scene, *front) {
 	c, f := w.behind()
 	s := &scene{world: w, client: c, session: w.session(c, timeout), timeout: timeout}
@@ -69,8 +69,8 @@ func refuseAttach(code Ydb.StatusIds_StatusCode) func(*relay, *pb.SessionRequest
 	}
 }
 
-// What refuses a session for good is an error at once; what can pass is tried again until the context ends, and is in
-// its error.
+// When the first attach is refused for good, Session returns the error immediately. It retries after other statuses
+// until its context ends, and then its error includes the status.
 func TestStatus_OfFirstAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
@@ -85,7 +85,7 @@ func TestStatus_OfFirstAttach(t *testing.T) {
 		require.ErrorContains(w, err, path)
 		if slices.Contains(attachRefusals, code) {
 			require.Zero(w, time.Since(from))
-			require.NotErrorIs(w, err, tenure.ErrSessionExpired, "there was none")
+			require.NotErrorIs(w, err, tenure.ErrSessionExpired, "there was no session that could expire")
 
 			return
 		}
@@ -94,8 +94,8 @@ func TestStatus_OfFirstAttach(t *testing.T) {
 	})
 }
 
-// What refuses a session for good when it comes back ends its leases at once; what can pass is tried again until the
-// deadline.
+// When a later attach is refused for good, the leases end immediately. After other statuses the client retries until
+// the deadline.
 func TestStatus_OfLaterAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
@@ -113,7 +113,7 @@ func TestStatus_OfLaterAttach(t *testing.T) {
 	})
 }
 
-// A Failure during work ends the session at once, or only the stream.
+// A Failure of an attached stream ends the session immediately, or only the stream.
 func TestStatus_OfFailure(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
@@ -129,11 +129,11 @@ func TestStatus_OfFailure(t *testing.T) {
 	})
 }
 
-// Failures that come again and again, as fast as streams are opened, cost neither the session nor the server more than
-// the streams that the rate allows.
-func TestStatus_OfEachFailure(t *testing.T) {
+// If every stream fails as soon as it is attached, the session stays alive, and the client opens no more streams than
+// its rate limit allows.
+func TestStatus_RepeatedFailures(t *testing.T) {
 	inWorld(t, func(w *world) {
-		s, f := frontScene(w, tenure.MinSessionTimeout) // whose pauses alone would allow 40 a second
+		s, f := frontScene(w, tenure.MinSessionTimeout) // the pauses alone would allow 40 streams per second
 		f.onResult(func(r *relay, m *pb.SessionResponse) bool {
 			if m.GetSessionStarted() == nil {
 				return m != nil
@@ -146,11 +146,11 @@ func TestStatus_OfEachFailure(t *testing.T) {
 		before := w.opened()
 		s.session.Reconnect()
 		s.lives(s.lease, 30*time.Second)
-		require.Greater(w, w.opened()-before, 10*30, "the fault has struck")
+		require.Greater(w, w.opened()-before, 10*30, "streams did not fail")
 	})
 }
 
-// withStatus returns a result like m with another status; nil if m is none.
+// withStatus changes the status of the result m and returns it. It returns nil if m is not a result.
 func withStatus(m *pb.SessionResponse, code Ydb.StatusIds_StatusCode) *pb.SessionResponse {
 	issues := []*Ydb_Issue.IssueMessage{{Message: "says the front"}}
 	switch m := m.GetResponse().(type) {
@@ -173,7 +173,7 @@ func withStatus(m *pb.SessionResponse, code Ydb.StatusIds_StatusCode) *pb.Sessio
 	return m
 }
 
-// answerAll has every result carry the status.
+// answerAll returns a hook that gives every result the status and counts the results.
 func answerAll(code Ydb.StatusIds_StatusCode, count *int) func(*relay, *pb.SessionResponse) bool {
 	return func(_ *relay, m *pb.SessionResponse) bool {
 		if other := withStatus(m, code); other != nil {
@@ -184,8 +184,8 @@ func answerAll(code Ydb.StatusIds_StatusCode, count *int) func(*relay, *pb.Sessi
 	}
 }
 
-// A status in a result is an error of the call, on which the SDK's checks work; of the calls that a refusal by the node
-// itself answers, the session goes on.
+// A call returns an error for the status of its result, and the SDK's error checks recognise it. The session stays
+// alive unless the status concerns the session itself.
 func TestStatus_OfResult(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(*tenure.Session, context.Context) error{
@@ -217,10 +217,10 @@ func TestStatus_OfResult(t *testing.T) {
 			case Ydb.StatusIds_SESSION_EXPIRED:
 				require.ErrorIs(w, err, tenure.ErrSessionExpired)
 				if changes := errors.Is(err, coordination.ErrOperationStatusUnknown); !changes {
-					require.ErrorIs(w, err, tenure.ErrSessionClosed, "the SDK's error of a session that is over")
+					require.ErrorIs(w, err, tenure.ErrSessionClosed, "the SDK's error for a session that has ended")
 				}
 				require.Error(w, s.Context().Err())
-			case Ydb.StatusIds_BAD_SESSION: // of the stream, not of the call
+			case Ydb.StatusIds_BAD_SESSION: // concerns the stream, not the call
 				if op == "create semaphore" || op == "delete semaphore" {
 					require.ErrorContains(w, err, "operation status is unknown")
 				} else {
@@ -236,13 +236,13 @@ func TestStatus_OfResult(t *testing.T) {
 	})
 }
 
-// proofs are the statuses that only the node gives.
+// proofs are the statuses that only the node itself gives.
 var proofs = []Ydb.StatusIds_StatusCode{
 	Ydb.StatusIds_ALREADY_EXISTS, Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_ABORTED,
 }
 
-// A renewal that is refused proves nothing, unless the node itself refuses it; attaching again does. It is not asked
-// for in a hurry.
+// A refused renewal proves nothing unless the node itself has refused it. The client then attaches again, which is a
+// proof. It does not send renewals more often than usual.
 func TestStatus_OfRenewal(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
@@ -276,7 +276,8 @@ func TestStatus_OfRenewal(t *testing.T) {
 	})
 }
 
-// A front that goes on pinging and answering pings while its node has been told that the session is detached.
+// A front server that is cut off from the node keeps sending and answering pings, while the node treats the session as
+// detached. The lease ends in time.
 func TestFront_CutOffFromNode(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s, f := frontScene(w, time.Second)
@@ -285,7 +286,7 @@ func TestFront_CutOffFromNode(t *testing.T) {
 	})
 }
 
-// clockThatDrifts is a lease clock at 99 hundredths of the node's rate.
+// clockThatDrifts is a lease clock that runs at 99% of the node's rate.
 type clockThatDrifts struct{ clock.Clock }
 
 func (c clockThatDrifts) Now() clock.Instant    { return c.Clock.Now()/100*99 + 1 }
@@ -293,11 +294,11 @@ func (c clockThatDrifts) NewTimer() clock.Timer { return timerThatDrifts{c.Clock
 
 type timerThatDrifts struct{ clock.Timer }
 
-// Set rounds up: the clock has moved on when the timer rings.
+// Set rounds up, so that the clock has reached the instant when the timer fires.
 func (t timerThatDrifts) Set(now, at clock.Instant) { t.Timer.Set(now, now+((at-now)/99+1)*100) }
 
-// The shortest time that a node can leave: it counts from the instant of its last answer, to a client whose clock is as
-// slow as it may be.
+// The worst case: the node starts the timeout at the instant of its last answer, and the client's clock is as slow as
+// permitted. The lease still ends before the rival is granted.
 func TestFront_SlowClock(t *testing.T) {
 	t.Parallel()
 	for _, timeout := range []time.Duration{tenure.MinSessionTimeout, tenure.DefaultSessionTimeout} {
@@ -322,7 +323,7 @@ func TestFront_SlowClock(t *testing.T) {
 				at := <-renewed
 				_, why := w.ends(l)
 				require.ErrorIs(w, why, tenure.ErrDeadlinePassed)
-				require.Greater(w, time.Since(at), core.Believed(timeout), "by the clock of the node")
+				require.Greater(w, time.Since(at), core.Believed(timeout), "the client's clock is slow")
 				w.granted(rival)
 				require.Equal(w, timeout, time.Since(at))
 			})
@@ -330,8 +331,9 @@ func TestFront_SlowClock(t *testing.T) {
 	}
 }
 
-// An answer that is late proves nothing of the time that it took: the node may have counted since it gave it.
-func TestFront_LateAnswerIsTheLast(t *testing.T) {
+// A late answer proves nothing about the time that it was under way. The node may have started the timeout as soon as
+// it had answered.
+func TestFront_LastAnswerIsLate(t *testing.T) {
 	t.Parallel()
 	for name, is := range map[string]func(*pb.SessionResponse) bool{
 		"renewal": func(m *pb.SessionResponse) bool { return m.GetDescribeSemaphoreResult() != nil },
@@ -359,18 +361,19 @@ func TestFront_LateAnswerIsTheLast(t *testing.T) {
 				}
 				at := <-given
 				s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
-				require.LessOrEqual(w, time.Since(at), s.timeout+time.Second+time.Millisecond, "the rival's second included")
+				require.LessOrEqual(w, time.Since(at), s.timeout+time.Second+time.Millisecond, "requireEnd takes 1s of it")
 			})
 		})
 	}
 }
 
-// A front that loses results, and nothing else.
+// If a front server loses results and nothing else, attaching again keeps the session alive. If it also loses the
+// answers to attaches, the lease ends.
 func TestFront_LosesResults(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s, f := frontScene(w, time.Second)
 		f.onResult(func(_ *relay, m *pb.SessionResponse) bool { return m.GetDescribeSemaphoreResult() == nil })
-		s.lives(s.lease, 10*s.timeout) // attaching again is a proof too
+		s.lives(s.lease, 10*s.timeout) // attaching again is also a proof
 		f.onResult(func(_ *relay, m *pb.SessionResponse) bool {
 			return m.GetDescribeSemaphoreResult() == nil && m.GetSessionStarted() == nil
 		})
@@ -380,7 +383,7 @@ func TestFront_LosesResults(t *testing.T) {
 	})
 }
 
-// A front that repeats old answers proves nothing by it.
+// Old answers that a front server repeats prove nothing.
 func TestFront_RepeatsAnswers(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s, f := frontScene(w, time.Second)
@@ -405,7 +408,7 @@ func TestFront_RepeatsAnswers(t *testing.T) {
 	})
 }
 
-// thief attaches to the session that the front has seen last, as another process with its key would.
+// thief attaches to the session that the front server has seen last, as another process with its key could.
 func (f *front) thief(w *world, seq uint64) *pb.SessionResponse {
 	f.mu.Lock()
 	start := &pb.SessionRequest_SessionStart{
@@ -427,11 +430,11 @@ func (f *front) thief(w *world, seq uint64) *pb.SessionResponse {
 	return m
 }
 
-// Another stream that takes the session over has it taken back, as often as it does so.
+// When another stream with the same sequence number takes the session over, the client takes it back, every time.
 func TestFront_StreamsRace(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s, f := frontScene(w, time.Second)
-		s.session.Reconnect() // so that the front knows the session's id
+		s.session.Reconnect() // the front server learns the session's id
 		s.lives(s.lease, s.timeout)
 		for range 50 {
 			require.NotNil(w, f.thief(w, 0).GetSessionStarted())
@@ -441,7 +444,7 @@ func TestFront_StreamsRace(t *testing.T) {
 	})
 }
 
-// One that has come further in the numbers of attaches keeps it: the client learns that its session is another's now.
+// A stream with a higher sequence number keeps the session. The client learns that it has lost the session.
 func TestFront_SessionIsStolen(t *testing.T) {
 	inWorld(t, func(w *world) {
 		s, f := frontScene(w, time.Second)

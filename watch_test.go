@@ -19,7 +19,8 @@ import (
 
 func data(text string) options.UpdateSemaphoreOption { return options.WithUpdateData([]byte(text)) }
 
-// watched makes x, and returns a session behind a network that watches it, and another that changes it.
+// watched creates the semaphore x. It returns one session behind a network for watching it, and another for changing
+// it.
 func (w *world) watched() (watcher, changer *tenure.Session, n *network) {
 	c, n := w.far()
 	watcher, changer = w.session(c, time.Minute), w.session(w.client(w.direct()), time.Minute)
@@ -28,7 +29,7 @@ func (w *world) watched() (watcher, changer *tenure.Session, n *network) {
 	return watcher, changer, n
 }
 
-// A handler is called once, with what has changed, on a goroutine of its own: it may subscribe again.
+// A handler is called once, with what has changed. It runs in a separate goroutine, so it may subscribe again.
 func TestWatch_OneShot(t *testing.T) {
 	inWorld(t, func(w *world) {
 		watcher, changer, _ := w.watched()
@@ -55,7 +56,7 @@ func TestWatch_OneShot(t *testing.T) {
 	})
 }
 
-// A handler is called with Lost, once, when its watch is gone: with the stream, with the session, or by a newer one.
+// A handler is called once with Lost when its watch ends with the stream or the session, or is replaced by a newer one.
 func TestWatch_Lost(t *testing.T) {
 	for name, lose := range map[string]func(*world, *tenure.Session, *network){
 		"stream":    func(_ *world, s *tenure.Session, _ *network) { s.Reconnect() },
@@ -85,7 +86,7 @@ func TestWatch_Lost(t *testing.T) {
 	}
 }
 
-// The iterator misses no last state, whatever happens to its stream, and to however many changes at once.
+// The iterator always reports the last state, however many changes there are and whatever happens to its stream.
 func TestWatch_IteratorSeesTheLastState(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
@@ -126,7 +127,7 @@ func TestWatch_IteratorSeesTheLastState(t *testing.T) {
 					}
 					time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 				}
-				time.Sleep(20 * time.Second) // for what came last to be told
+				time.Sleep(20 * time.Second) // so that the last state can arrive
 				want := w.describe(changer, "x")
 				require.Equal(w, want, last.Load())
 				cancel()
@@ -136,18 +137,18 @@ func TestWatch_IteratorSeesTheLastState(t *testing.T) {
 	}
 }
 
-// The iterator ends as it says.
+// The iterator ends with a break, when the semaphore is deleted, and with the session.
 func TestWatch_IteratorEnds(t *testing.T) {
 	inWorld(t, func(w *world) {
 		watcher, changer, _ := w.watched()
 		var states int
-		for d, err := range watcher.WatchSemaphore(w.Context(), "x") { // by a break
+		for d, err := range watcher.WatchSemaphore(w.Context(), "x") { // ends with a break
 			require.NoError(w, err)
 			require.Equal(w, "x", d.Name)
 
 			break
 		}
-		for _, err := range watcher.WatchSemaphore(w.Context(), "x") { // when it is deleted
+		for _, err := range watcher.WatchSemaphore(w.Context(), "x") { // ends when the semaphore is deleted
 			if states++; states == 1 {
 				require.NoError(w, err)
 				require.NoError(w, changer.DeleteSemaphore(w.Context(), "x"))
@@ -158,7 +159,7 @@ func TestWatch_IteratorEnds(t *testing.T) {
 		}
 		require.Equal(w, 2, states)
 		require.NoError(w, changer.CreateSemaphore(w.Context(), "x", 1))
-		for _, err := range watcher.WatchSemaphore(w.Context(), "x") { // with the session
+		for _, err := range watcher.WatchSemaphore(w.Context(), "x") { // ends with the session
 			if err == nil {
 				require.NoError(w, watcher.Close(w.Context()))
 
@@ -169,7 +170,7 @@ func TestWatch_IteratorEnds(t *testing.T) {
 	})
 }
 
-// Two iterators in a session share its one watch without asking for it all the time.
+// Two iterators of a session share its only watch, without describing the semaphore over and over again.
 func TestWatch_TwoIterators(t *testing.T) {
 	inWorld(t, func(w *world) {
 		watcher, changer, _ := w.watched()

@@ -25,7 +25,7 @@ import (
 	"tenure/server"
 )
 
-// world is a server, what lies between it and its clients, and a witness of all leases, in virtual time.
+// world is a server, the networks between it and its clients, and a witness of all leases, in virtual time.
 type world struct {
 	*testing.T
 	*witness
@@ -35,7 +35,7 @@ type world struct {
 	serving chan error
 }
 
-// inWorld runs a test in a world. When it returns, no goroutine is left, or the bubble fails.
+// inWorld runs a test in a world. The test fails if a goroutine is left at the end.
 func inWorld(t *testing.T, f func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,7 +58,7 @@ func (w *world) start() {
 	go func(s *server.Server, serving chan<- error) { serving <- s.Serve(lis) }(w.server, w.serving)
 }
 
-// stop stops the server in order.
+// stop shuts the server down cleanly.
 func (w *world) stop() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.Context()), time.Second)
 	defer cancel()
@@ -66,7 +66,7 @@ func (w *world) stop() {
 	require.NoError(w, <-w.serving)
 }
 
-// forget puts an empty disk with the same node in the server's place.
+// forget restarts the server with an empty disk and creates the node again.
 func (w *world) forget() {
 	w.stop()
 	w.disk = &memstore.Disk{}
@@ -74,12 +74,12 @@ func (w *world) forget() {
 	w.createNode()
 }
 
-// accept connects to the server that runs now.
+// accept connects to the running server.
 func (w *world) accept(ctx context.Context) (net.Conn, error) {
 	return w.accepts.Load().DialContext(ctx)
 }
 
-// direct is a connection to the server without a network between.
+// direct returns a connection to the server without a network in between.
 func (w *world) direct() *grpc.ClientConn {
 	return connect(w.T, func(ctx context.Context, _ string) (net.Conn, error) { return w.accept(ctx) })
 }
@@ -93,8 +93,8 @@ func (w *world) createNode() {
 	require.NoError(w, conn.Close())
 }
 
-// client returns a client over a connection, by the clock of the bubble unless another is given. Its stream openings
-// are counted.
+// client returns a client that uses the connection. Its clock is that of the synctest bubble unless another one is
+// given. The witness counts the streams that it opens.
 func (w *world) client(conn grpc.ClientConnInterface, clocks ...clock.Clock) *tenure.Client {
 	clk := clock.Go()
 	if len(clocks) > 0 {
@@ -104,13 +104,13 @@ func (w *world) client(conn grpc.ClientConnInterface, clocks ...clock.Clock) *te
 	w.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.Context()), time.Second)
 		defer cancel()
-		_ = c.Close(ctx) // of some sessions the server can't be reached
+		_ = c.Close(ctx) // fails if the test has cut the client off from the server
 	})
 
 	return c
 }
 
-// far returns a client behind a network of its own.
+// far returns a client behind a separate network.
 func (w *world) far(clocks ...clock.Clock) (*tenure.Client, *network) {
 	n := newNetwork(w.T)
 
@@ -125,7 +125,7 @@ func (w *world) session(c *tenure.Client, timeout time.Duration, opts ...options
 	return s.(*tenure.Session)
 }
 
-// hold acquires job for the session, and lets the witness know.
+// hold acquires the semaphore job for the session and shows the lease to the witness.
 func (w *world) hold(s *tenure.Session) *tenure.Lease {
 	w.Helper()
 	l, err := s.AcquireSemaphore(w.Context(), "job", coordination.Exclusive, options.WithEphemeral(true))
@@ -134,7 +134,7 @@ func (w *world) hold(s *tenure.Session) *tenure.Lease {
 	return w.saw(l)
 }
 
-// rival waits for job in a session on a healthy connection; its lease comes over the channel when it is granted.
+// rival waits for the semaphore job in a session with a healthy connection. The channel receives its lease.
 func (w *world) rival() <-chan *tenure.Lease {
 	w.Helper()
 	s := w.session(w.client(w.direct()), time.Second)
@@ -151,12 +151,12 @@ func (w *world) rival() <-chan *tenure.Lease {
 	return granted
 }
 
-// lives requires that the lease is held for so long.
+// lives requires that the lease is held for the next d.
 func (w *world) lives(l *tenure.Lease, d time.Duration) {
 	w.Helper()
 	select {
 	case <-l.Context().Done():
-		require.NoError(w, context.Cause(l.Context()), "a lease that should live")
+		require.NoError(w, context.Cause(l.Context()), "the lease has ended")
 	case <-time.After(d):
 	}
 	require.True(w, l.Valid())
@@ -169,7 +169,7 @@ func (w *world) ends(l *tenure.Lease) (time.Duration, error) {
 	select {
 	case <-l.Context().Done():
 	case <-time.After(patience):
-		require.FailNow(w, "a lease that does not end")
+		require.FailNow(w, "the lease does not end")
 	}
 	require.False(w, l.Valid())
 	require.Zero(w, l.Deadline())
@@ -182,20 +182,21 @@ func (w *world) granted(c <-chan *tenure.Lease) *tenure.Lease {
 	w.Helper()
 	select {
 	case l := <-c:
-		require.NotNil(w, l, "the session that waits is over")
+		require.NotNil(w, l, "the waiting session has ended")
 
 		return l
 	case <-time.After(patience):
-		require.FailNow(w, "a grant that does not come")
+		require.FailNow(w, "the lease is not granted")
 
 		return nil
 	}
 }
 
-// patience bounds how long tests wait for what must come.
+// patience is the longest time that tests wait for an event.
 const patience = 5 * time.Minute
 
-// witness watches all leases of job in a test: at no moment do two of them hold.
+// witness watches all leases of the semaphore job in a test. It fails the test if two sessions hold one at the same
+// time.
 type witness struct {
 	t *testing.T
 
@@ -211,7 +212,7 @@ func newWitness(t *testing.T) *witness {
 	go func() {
 		for {
 			select {
-			case <-time.After(50 * time.Millisecond): // grants are looked at as they come, too
+			case <-time.After(50 * time.Millisecond): // saw also checks at each grant
 				w.check()
 			case <-ended:
 				return
@@ -226,7 +227,7 @@ func newWitness(t *testing.T) *witness {
 	return w
 }
 
-// saw adds a lease that was granted. Whoever held before holds no more: nobody is asked for grace.
+// saw adds a granted lease. The previous lease must have ended by now, without any tolerance.
 func (w *witness) saw(l coordination.Lease) *tenure.Lease {
 	w.mu.Lock()
 	w.leases = append(w.leases, l.(*tenure.Lease))
@@ -245,13 +246,13 @@ func (w *witness) check() {
 			continue
 		}
 		if holder != nil && holder.Session() != l.Session() {
-			w.t.Errorf("sessions %d and %d both hold", holder.Session().SessionID(), l.Session().SessionID())
+			w.t.Errorf("sessions %d and %d both hold a lease", holder.Session().SessionID(), l.Session().SessionID())
 		}
 		holder = l
 	}
 }
 
-// count returns the connection, with its stream openings counted.
+// count returns the connection. The witness counts the streams that are opened over it.
 func (w *witness) count(conn grpc.ClientConnInterface) grpc.ClientConnInterface {
 	return &counted{conn, w}
 }
@@ -273,7 +274,7 @@ func (c *counted) NewStream(
 
 const maxOpenings = 20
 
-// opened returns how many streams were opened.
+// opened returns the number of streams that were opened.
 func (w *witness) opened() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -285,8 +286,8 @@ func (w *witness) opened() int {
 	return n
 }
 
-// checkOpenings requires that no second saw more than maxOpenings streams opened. Each test has one session at a time
-// on a connection.
+// checkOpenings requires that no connection had more than maxOpenings streams opened within a second. Each test has one
+// session at a time on a connection.
 func (w *witness) checkOpenings() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
