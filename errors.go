@@ -34,9 +34,11 @@ var (
 	ErrSessionClosed = coordination.ErrSessionClosed
 )
 
-// StatusError is a server's refusal of one call. The client refuses a call with the status BAD_REQUEST before it sends
-// anything if no server could read the request: text that is not valid UTF-8, or more than 4 MiB. The SDK's checks, such
-// as ydb.IsOperationErrorNotFoundError, see through it.
+// StatusError is a server's refusal of one call. The SDK's checks, such as ydb.IsOperationErrorNotFoundError, see
+// through it.
+//
+// The client itself refuses a request that no server could read, with the status BAD_REQUEST: one with text that is not
+// valid UTF-8, or with more than 4 MiB.
 type StatusError struct {
 	Operation string // what was asked, e.g. "acquire"
 	Object    string // name of the semaphore, or path of the node

@@ -44,7 +44,7 @@ func checkRequest(op, object string, m proto.Message) error {
 	})
 }
 
-// requestFault says what is wrong with a request, and what to do about it. It returns "" for a request that can be sent.
+// requestFault says what is wrong with a request and what to do about it. It returns "" if the request can be sent.
 func requestFault(m proto.Message) string {
 	if size := proto.Size(m); size > maxRequest {
 		return fmt.Sprintf("the request has %d bytes, and the client sends %d at most: shorten its text or data",

@@ -179,3 +179,36 @@ func TestRequest_DriverThatSendsLess(t *testing.T) {
 		require.Equal(w, 1, w.opened())
 	})
 }
+
+// An answer that is larger than the client accepts ends the stream. It must not do so for ever: not when a user asks
+// for it, and not when the client renews its proof.
+func TestRequest_AnswerTooLarge(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, f := w.behind()
+		s := w.session(c, 10*time.Second)
+		l := w.hold(s)
+		other, err := s.AcquireSemaphore(w.Context(), "other", 1, ephemeral)
+		require.NoError(w, err)
+		huge := make([]byte, 65<<20)
+		f.onResult(func(_ *relay, m *pb.SessionResponse) bool {
+			if d := m.GetDescribeSemaphoreResult().GetSemaphoreDescription(); d.GetName() == "job" && len(d.GetOwners()) > 0 {
+				d.Data = huge
+			}
+
+			return true
+		})
+		ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+		defer cancel()
+		_, err = s.DescribeSemaphore(ctx, "job", options.WithDescribeOwners(true))
+		require.ErrorContains(w, err, `describe semaphore "job": the answer cannot be received: `)
+		require.ErrorContains(w, err, "larger than max")
+		require.Less(w, w.opened(), 6)
+
+		w.lives(l, time.Minute)
+		require.NoError(w, other.Context().Err())
+		streams := w.opened()
+		w.lives(l, time.Minute)
+		require.Equal(w, streams, w.opened(), "renewals end streams")
+		require.NoError(w, s.CreateSemaphore(w.Context(), "x", 1))
+	})
+}

@@ -334,6 +334,8 @@ func (s *Session) callError(op, name string, err error) error {
 		return newStatusError(op, name, refusal)
 	case errors.Is(err, session.ErrNotAcquired):
 		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrAcquireTimeout)
+	case errors.Is(err, session.ErrAnswer):
+		return fmt.Errorf("%s %q: %w", op, name, err)
 	case errors.Is(err, session.ErrUnknown) && over != nil:
 		return fmt.Errorf("%s %q: %w: %w", op, name, coordination.ErrOperationStatusUnknown, over)
 	case errors.Is(err, session.ErrUnknown):

@@ -16,7 +16,7 @@ import (
 
 // DescribeSemaphore returns the state of a semaphore (S4), and may watch it: the handler is called once, on a goroutine
 // of its own, when what is watched has changed, or with Lost when the stream or the session has gone or a newer watch
-// of the session has taken its place (S5, S6).
+// of the session has taken its place (S5, S6). A description of more than 64 MiB is an error.
 func (s *Session) DescribeSemaphore(
 	ctx context.Context, name string, opts ...options.DescribeSemaphoreOption,
 ) (*coordination.SemaphoreDescription, error) {

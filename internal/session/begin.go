@@ -297,7 +297,9 @@ func (c *Core) renew(fx *Effects) {
 	m := &pb.SessionRequest_DescribeSemaphore{Name: nothing}
 	if len(c.held) > 0 {
 		c.turn++
-		m.Name, m.IncludeOwners = c.held[c.turn%len(c.held)].Name, true
+		l := c.held[c.turn%len(c.held)]
+		// Without the owners the node still reports a semaphore that no longer exists, but not one that was made again.
+		m.Name, m.IncludeOwners = l.Name, l.oversized < maxOversized
 	}
 	c.renewal = NewDescribe(m)
 	c.renewal.renewal, c.renewal.abandoned = true, true

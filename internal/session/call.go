@@ -37,6 +37,8 @@ type Call struct {
 	renewal   bool   // the core began this Describe to prove that the session is alive
 	abandoned bool   // no caller waits for the call: it was cancelled, or the core began it
 
+	oversized int // streams that this Describe seems to have spoiled
+
 	before, after *Call // neighbours among the outstanding calls, in the order of Begin
 }
 

@@ -15,6 +15,7 @@ var (
 	ErrReleased    = errors.New("the lease was released")
 	ErrDeleted     = errors.New("the semaphore was deleted")
 	ErrNotAcquired = errors.New("not acquired in time")
+	ErrAnswer      = errors.New("the answer cannot be received")
 	ErrUnknown     = errors.New("the server may have done it or not")
 	ErrOver        = errors.New("the session is over")
 )

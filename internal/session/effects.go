@@ -51,7 +51,8 @@ type (
 	// Lost reports that the stream has ended or could not be opened. Another attempt follows.
 	Lost struct{ Cause error }
 
-	// Finished ends a call. Err is nil, ErrNotAcquired, ErrOver, ErrUnknown or a *StatusError.
+	// Finished ends a call. Err is nil, ErrNotAcquired, ErrOver, ErrUnknown, ErrAnswer with the reason, or a
+	// *StatusError.
 	Finished struct {
 		Call        *Call
 		Err         error
@@ -107,6 +108,8 @@ type Lease struct {
 	since uint64 // req_id of the acquire that was granted
 	place int    // index in Core.held
 	ended bool
+
+	oversized int // streams that renewals with the owners of the semaphore seem to have spoiled
 }
 
 // StatusError is an answer of the server with a status other than SUCCESS.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
@@ -107,7 +108,42 @@ func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects)
 
 		return
 	}
+	if c.phase == attached && status.Code(err) == codes.ResourceExhausted {
+		c.oversized(err, fx)
+	}
 	c.disconnect(err, fx)
+}
+
+// maxOversized is the number of streams that a Describe may spoil. There are several, because a server that is short
+// of resources may end a stream with the same code.
+const maxOversized = 3
+
+// oversized handles the end of a stream over which, as it seems, an answer came that is larger than the client accepts.
+// Only descriptions can be so large, and the node answers those in order, so the first Describe without an answer is at
+// fault. It would spoil each later stream too, so after a few it finishes with an error. A renewal is changed instead:
+// see renew.
+func (c *Core) oversized(cause error, fx *Effects) {
+	call := c.calls.first
+	for call != nil && call.Kind != Describe {
+		call = call.after
+	}
+	switch {
+	case call == nil:
+	case call.renewal:
+		if l := c.leases[call.name]; l != nil {
+			l.oversized++
+		}
+	default:
+		call.oversized++
+		if call.oversized < maxOversized {
+			return
+		}
+		c.finish(call)
+		delete(c.watches, call.req)
+		if !call.abandoned {
+			fx.do(Finished{Call: call, Err: fmt.Errorf("%w: %w", ErrAnswer, cause)})
+		}
+	}
 }
 
 // hopeless reports whether an attach that ended with the code would fail in the same way again.
