@@ -12,7 +12,7 @@ import (
 	"tenure/server"
 )
 
-// Only one of the processes that run this program backs up at a time. The others wait.
+// Of the processes that run this program, only one makes a backup at a time. The others wait.
 func ExampleRun() {
 	dsn, stop := serve() // "tenure serve" has grpc://localhost:2136/local
 	defer stop()
@@ -88,8 +88,8 @@ func ExampleWithObserver() {
 	// released
 }
 
-// Each holder has a greater token than the holders before it. A storage that receives the token with every write can
-// reject the writes of a holder that has lost the lock without noticing yet.
+// Each holder's token is greater than those of all earlier holders. A storage that receives the token with each write
+// can reject the writes of a holder that has lost the lock and has not noticed yet.
 func ExampleToken() {
 	dsn, stop := serve()
 	defer stop()

@@ -18,16 +18,16 @@ import (
 
 const grace = 2 * time.Second
 
-// A timedService is a service with a client whose leases tell how long they last: as long as the test says.
+// A timedService is a service with a client whose leases report their remaining time. The test sets that time.
 type timedService struct {
 	*coordtest.Service
 
 	mu       sync.Mutex // guards the rest
 	deadline time.Time  // of all leases
-	looks    int        // how often that was asked for
+	looks    int        // the number of calls of Remaining
 }
 
-// last makes leases last for so long from now, since the server has answered. That never makes them shorter.
+// last makes all leases end at d from now, as an answer of the server does. Tests only move the end to a later time.
 func (s *timedService) last(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (l *timedLease) Remaining() time.Duration {
 	return max(0, time.Until(l.service.deadline))
 }
 
-// startTimed runs the lock with a grace, with work that goes on until its context ends, and then for linger.
+// startTimed runs the lock with a grace, and with work that returns when linger has passed since its context ended.
 func startTimed(t *testing.T, linger time.Duration) (*runner, *timedService) {
 	t.Helper()
 	service := &timedService{Service: coordtest.NewService()}
@@ -84,16 +84,16 @@ func startTimed(t *testing.T, linger time.Duration) (*runner, *timedService) {
 	return r, service
 }
 
-// workingAfter returns how often work has been called after d.
+// workingAfter waits for d and returns how often work has been called by then.
 func (r *runner) workingAfter(d time.Duration) int {
 	time.Sleep(d)
 
 	return r.working()
 }
 
-// Work is told of the danger when there is as much time left as the grace, not sooner and not later, and Run gives back
-// what it has when work has returned in time.
-func TestRun_GraceAheadOfTheLoss(t *testing.T) {
+// Run cancels the context of work exactly when the remaining time falls to the grace. If work returns within the grace,
+// Run releases the lock.
+func TestRun_GraceBeforeLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace/2)
@@ -104,7 +104,7 @@ func TestRun_GraceAheadOfTheLoss(t *testing.T) {
 		require.Equal(t, "waiting acquired", r.story())
 
 		time.Sleep(time.Nanosecond)
-		require.Equal(t, "waiting acquired lost", r.story(), "said at once, though work goes on")
+		require.Equal(t, "waiting acquired lost", r.story(), "reported while work continues")
 		require.Len(t, r.ended, 1)
 		require.ErrorIs(t, r.ended[0], lock.ErrLost)
 		require.EqualError(t, r.ended[0], "lease lost: the server does not answer, "+
@@ -120,8 +120,9 @@ func TestRun_GraceAheadOfTheLoss(t *testing.T) {
 	})
 }
 
-// As long as the server answers in time there is no danger, and nobody looks for one more often than that takes.
-func TestRun_AnswersPutTheDangerOff(t *testing.T) {
+// As long as the server answers in time, the lease is never in danger, and Run reads the remaining time no more often
+// than necessary.
+func TestRun_AnswersPreventDanger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, 0)
@@ -137,8 +138,8 @@ func TestRun_AnswersPutTheDangerOff(t *testing.T) {
 	})
 }
 
-// Work that does not return within the grace has lost the lock for good, and there is nothing to give back.
-func TestRun_LostWithinTheGrace(t *testing.T) {
+// If the lease ends before work returns, there is nothing to release.
+func TestRun_LostDuringGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace+time.Second)
@@ -146,7 +147,7 @@ func TestRun_LostWithinTheGrace(t *testing.T) {
 		require.Equal(t, "waiting acquired lost", r.story())
 		time.Sleep(grace)
 		require.True(t, service.Break(r.session(), errors.New("unplugged")))
-		require.Equal(t, "waiting acquired lost", r.story(), "once is enough")
+		require.Equal(t, "waiting acquired lost", r.story(), "the loss is reported once")
 		time.Sleep(time.Second)
 		require.Equal(t, "waiting acquired lost retry waiting", r.story())
 		time.Sleep(timeout) // the dead session leaves the queue
@@ -155,7 +156,7 @@ func TestRun_LostWithinTheGrace(t *testing.T) {
 	})
 }
 
-// A lock that is lost at once leaves no grace, and the cause is the client's.
+// If the lock is lost without warning, there is no grace, and the cause is the client's.
 func TestRun_LostWithoutGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -170,8 +171,8 @@ func TestRun_LostWithoutGrace(t *testing.T) {
 	})
 }
 
-// What work returns while the lock is in danger is no result: it has been interrupted.
-func TestRun_ResultInDangerIsNone(t *testing.T) {
+// Run ignores what work returns after the lease was in danger, because work was interrupted.
+func TestRun_IgnoresResultAfterDanger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := &timedService{Service: coordtest.NewService()}
@@ -182,15 +183,15 @@ func TestRun_ResultInDangerIsNone(t *testing.T) {
 			}
 			<-ctx.Done()
 
-			return errors.New("of no account")
+			return errors.New("ignored")
 		}, lock.WithGrace(grace))
 		require.NoError(t, <-r.done)
 		require.Equal(t, "waiting acquired lost released retry waiting acquired released", r.story())
 	})
 }
 
-// When ctx ends, danger does not change what Run returns.
-func TestRun_DangerAfterTheEndOfContext(t *testing.T) {
+// If ctx ends before the lease is in danger, the danger does not change what Run returns.
+func TestRun_DangerAfterEndOfContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := startTimed(t, grace)
@@ -204,7 +205,7 @@ func TestRun_DangerAfterTheEndOfContext(t *testing.T) {
 	})
 }
 
-func TestRun_GraceNeedsLeasesThatTell(t *testing.T) {
+func TestRun_GraceNeedsRemainingTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()

@@ -71,7 +71,7 @@ func Run(
 	return l.result
 }
 
-// A locker is one call of Run. It works on the goroutine of the caller.
+// A locker is one call of Run. It runs on the goroutine of the caller.
 type locker struct {
 	config
 
@@ -115,7 +115,7 @@ func (l *locker) once(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if ctx.Err() != nil { // the server granted the lock when ctx was about to end
+	if ctx.Err() != nil { // the grant and the end of ctx crossed
 		held = lease
 
 		return context.Cause(ctx)

@@ -30,15 +30,15 @@ const soon = 50 * time.Millisecond
 type runner struct {
 	stop   context.CancelCauseFunc
 	done   chan error    // the result of Run
-	linger time.Duration // how long work goes on after its context has ended
+	linger time.Duration // how long work continues after its context has ended
 
 	mu     sync.Mutex
 	events []lock.Event
 	began  []time.Time // when work was called
-	ended  []error     // with which cause the context of work ended
+	ended  []error     // the causes of the end of the context of work
 }
 
-// start runs the lock with work that goes on until its context ends, and then for linger.
+// start calls lock.Run with work that returns when linger has passed since its context ended.
 func start(t *testing.T, service coordination.Client, linger time.Duration, opts ...lock.Option) *runner {
 	t.Helper()
 	r := &runner{linger: linger}
@@ -55,7 +55,7 @@ func start(t *testing.T, service coordination.Client, linger time.Duration, opts
 	return r
 }
 
-// run runs the lock with the work given.
+// run calls lock.Run with the work.
 func (r *runner) run(
 	ctx context.Context, service coordination.Client, work func(context.Context) error, opts ...lock.Option,
 ) {
@@ -77,7 +77,7 @@ func (r *runner) run(
 	}()
 }
 
-// working returns how often work has been called, once everything has come to rest.
+// working waits until all goroutines are idle and returns how often work has been called.
 func (r *runner) working() int {
 	synctest.Wait()
 	r.mu.Lock()
@@ -127,7 +127,7 @@ func (r *runner) story() string {
 	return strings.Join(words, " ")
 }
 
-// end stops the runner and returns the result of Run, which must come soon.
+// end stops the runner and returns the result of Run. It fails the test if Run does not return soon.
 func (r *runner) end(t *testing.T) error {
 	t.Helper()
 	r.stop(errStopped)
@@ -145,7 +145,7 @@ func (r *runner) end(t *testing.T) error {
 
 var errStopped = errors.New("stopped by the test")
 
-func TestRun_TheNextHasItAtOnce(t *testing.T) {
+func TestRun_HandsOverImmediately(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -156,7 +156,7 @@ func TestRun_TheNextHasItAtOnce(t *testing.T) {
 		require.Equal(t, 1, first.working())
 		require.Zero(t, second.working())
 
-		require.NoError(t, first.end(t), "the result is that of work")
+		require.NoError(t, first.end(t), "Run returns the result of work")
 		require.Equal(t, []error{errStopped}, first.ended)
 		require.Equal(t, "waiting acquired released", first.story())
 		require.Equal(t, 1, second.working())
@@ -165,7 +165,7 @@ func TestRun_TheNextHasItAtOnce(t *testing.T) {
 	})
 }
 
-func TestRun_ReturnsWhatWorkReturns(t *testing.T) {
+func TestRun_ReturnsResultOfWork(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for _, want := range []error{nil, broken} {
@@ -175,12 +175,12 @@ func TestRun_ReturnsWhatWorkReturns(t *testing.T) {
 			r.run(t.Context(), service, func(context.Context) error { return want })
 			require.Equal(t, want, <-r.done)
 			require.Equal(t, "waiting acquired released", r.story())
-			require.Zero(t, service.Owner(path, name), "Run has given it back before it returned")
+			require.Zero(t, service.Owner(path, name), "Run releases the lock before it returns")
 		})
 	}
 }
 
-func TestRun_WorkThatFailsAtTheEndIsNotHidden(t *testing.T) {
+func TestRun_ReturnsErrorOfStoppedWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
@@ -204,7 +204,7 @@ func TestRun_LostWhileWorking(t *testing.T) {
 		lostAt := time.Now()
 		require.True(t, service.Break(first.session(), unplugged))
 		synctest.Wait()
-		require.Equal(t, "waiting acquired lost", first.story(), "said at once, though work goes on")
+		require.Equal(t, "waiting acquired lost", first.story(), "reported while work continues")
 		require.Len(t, first.ended, 1)
 		require.ErrorIs(t, first.ended[0], lock.ErrLost)
 		require.ErrorIs(t, first.ended[0], unplugged)
@@ -215,15 +215,15 @@ func TestRun_LostWhileWorking(t *testing.T) {
 		require.Equal(t, "waiting acquired lost retry waiting", first.story())
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, second.working())
-		require.Equal(t, timeout, second.began[0].Sub(lostAt).Round(soon), "when the session has timed out, not before")
+		require.Equal(t, timeout, second.began[0].Sub(lostAt).Round(soon), "not before the session times out")
 
 		require.NoError(t, second.end(t))
-		require.Equal(t, 2, first.working(), "it has queued again")
+		require.Equal(t, 2, first.working(), "the first runner waits for the lock again")
 		require.NoError(t, first.end(t))
 	})
 }
 
-func TestRun_LostThenWorkReturnsAnyhow(t *testing.T) {
+func TestRun_IgnoresResultAfterLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -235,7 +235,7 @@ func TestRun_LostThenWorkReturnsAnyhow(t *testing.T) {
 				service.Break(r.events[0].(lock.Waiting).Session, errors.New("unplugged"))
 				time.Sleep(time.Second)
 
-				return errors.New("of no account: it was not under the lock to its end")
+				return errors.New("ignored, because the lock was lost before work returned")
 			}
 
 			return nil
@@ -260,7 +260,7 @@ func TestRun_LostWhileWaiting(t *testing.T) {
 		time.Sleep(timeout) // the dead session leaves the queue
 		require.True(t, service.Break(second.session(), errors.New("unplugged")))
 		time.Sleep(soon)
-		require.Equal(t, "waiting retry waiting retry waiting", second.story(), "again at once: it was good for a while")
+		require.Equal(t, "waiting retry waiting retry waiting", second.story(), "without a pause")
 		time.Sleep(timeout)
 		require.NoError(t, first.end(t))
 		require.Equal(t, 1, second.working())
@@ -282,13 +282,13 @@ func TestRun_StoppedWhileWaiting(t *testing.T) {
 		require.Equal(t, errStopped, second.end(t))
 		require.Equal(t, "waiting", second.story())
 		require.NoError(t, first.end(t))
-		require.Equal(t, 1, third.working(), "nobody waits for the session of the one that left the queue")
+		require.Equal(t, 1, third.working(), "the session of the second runner does not block the queue")
 		require.NoError(t, third.end(t))
 	})
 }
 
-// The end of ctx is tried at every moment around the grant: whatever crosses, Run leaves the lock free.
-func TestRun_StoppedAroundTheGrant(t *testing.T) {
+// The test ends ctx at many moments before, during and after the grant. Run always leaves the lock free.
+func TestRun_StoppedDuringGrant(t *testing.T) {
 	t.Parallel()
 	for step := range 200 {
 		after := time.Duration(step/2) * 100 * time.Microsecond
@@ -339,7 +339,7 @@ func TestRun_ReleaseWithoutAServer(t *testing.T) {
 	})
 }
 
-func TestRun_TriesAgainAtOnceThenPauses(t *testing.T) {
+func TestRun_PausesAfterFirstRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -390,7 +390,7 @@ func TestRun_SessionThatDoesNotStart(t *testing.T) {
 	})
 }
 
-func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
+func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	t.Parallel()
 	answer := func(status Ydb.StatusIds_StatusCode) error { return &coordtest.StatusError{Status: status, Text: "no"} }
 	for _, test := range []struct {
@@ -401,15 +401,15 @@ func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
 		want       string
 	}{
 		{
-			name: "no right to look", call: "DescribeNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			name: "no right to look up the node", call: "DescribeNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
 			want: `look up node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`,
 		},
 		{
-			name: "no right to create", call: "CreateNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			name: "no right to create the node", call: "CreateNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
 			want: `create node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`,
 		},
 		{
-			name: "another kind of entry", call: "CreateNode", answer: answer(Ydb.StatusIds_SCHEME_ERROR),
+			name: "path is not a node", call: "CreateNode", answer: answer(Ydb.StatusIds_SCHEME_ERROR),
 			want: `create node "/local/test": SCHEME_ERROR (no)`,
 		},
 		{
@@ -417,16 +417,16 @@ func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
 			want: `look up node "/local/test": BAD_REQUEST (no)`,
 		},
 		{
-			name: "no node, and none to be created", opts: []lock.Option{lock.WithoutCreate()},
+			name: "missing node with WithoutCreate", opts: []lock.Option{lock.WithoutCreate()},
 			want: `node "/local/test" does not exist: create it first, or allow it to be created`,
 		},
 		{
-			name: "refused", call: "AcquireSemaphore", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
+			name: "refused, without a status", call: "AcquireSemaphore", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
 			want: `acquire semaphore "lock" on node "/local/test": the server refuses: ` +
 				`check the right to write to the node`,
 		},
 		{
-			name: "refused by a client that tells", call: "AcquireSemaphore", reveal: true,
+			name: "refused, with a status", call: "AcquireSemaphore", reveal: true,
 			answer: answer(Ydb.StatusIds_UNAUTHORIZED),
 			want: `acquire semaphore "lock" on node "/local/test": UNAUTHORIZED (no): ` +
 				`check the credentials and their rights`,
@@ -448,7 +448,7 @@ func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
 	}
 }
 
-func TestRun_SemaphoreOfAnotherKind(t *testing.T) {
+func TestRun_PersistentSemaphore(t *testing.T) {
 	t.Parallel()
 	for _, reveal := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -466,14 +466,14 @@ func TestRun_SemaphoreOfAnotherKind(t *testing.T) {
 			if reveal {
 				require.ErrorContains(t, err, "PRECONDITION_FAILED (Semaphore ephemeral mode mismatch)")
 				_, ok := errors.AsType[*coordtest.StatusError](err)
-				require.True(t, ok, "the client's error can be had")
+				require.True(t, ok, "the error wraps that of the client")
 			}
 			require.Equal(t, 1, service.Calls("AcquireSemaphore")-1)
 		})
 	}
 }
 
-func TestRun_RefusedForAMoment(t *testing.T) {
+func TestRun_RefusedTemporarily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -495,7 +495,7 @@ func TestRun_RefusedForAMoment(t *testing.T) {
 	})
 }
 
-func TestRun_EventsComeOneAfterTheOther(t *testing.T) {
+func TestRun_NoConcurrentEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -523,7 +523,7 @@ func TestRun_EventsComeOneAfterTheOther(t *testing.T) {
 	})
 }
 
-func TestRun_PanicGivesTheLockBack(t *testing.T) {
+func TestRun_ReleasesOnPanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -586,7 +586,7 @@ func TestRun_Arguments(t *testing.T) {
 	}
 }
 
-// failing returns a fault of one method.
+// failing returns a fault that makes calls of one method fail with err.
 func failing(call string, err error) func(string) error {
 	return func(called string) error {
 		if called == call {

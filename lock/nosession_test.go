@@ -23,7 +23,7 @@ const (
 var errRefused = status.Error(codes.Unavailable,
 	`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`)
 
-// delays returns the NoSession events so far, each with the time of the Run at which it came.
+// delays returns the NoSession events so far.
 func (r *runner) delays() []lock.NoSession {
 	synctest.Wait()
 	r.mu.Lock()
@@ -38,7 +38,7 @@ func (r *runner) delays() []lock.NoSession {
 	return found
 }
 
-// requireDelay checks that there are n NoSession events, and the newest one.
+// requireDelay checks the number of NoSession events so far and the contents of the newest one.
 func (r *runner) requireDelay(t *testing.T, n int, without time.Duration, why string) {
 	t.Helper()
 	delays := r.delays()
@@ -47,7 +47,7 @@ func (r *runner) requireDelay(t *testing.T, n int, without time.Duration, why st
 	require.InDelta(t, without, delays[n-1].For, float64(soon))
 }
 
-// The reason is known after 3 s, however long an attempt takes, and is repeated only when it changes.
+// Run reports the reason after 3 s, even if an attempt takes longer, and reports it again only when it changes.
 func TestRun_NoSession(t *testing.T) {
 	t.Parallel()
 	overloaded := &coordtest.StatusError{Status: Ydb.StatusIds_OVERLOADED, Text: "too many requests"}
@@ -56,11 +56,11 @@ func TestRun_NoSession(t *testing.T) {
 		fault      error
 		want       string
 	}{
-		{"nobody listens, and the client tells", "DescribeNode", errRefused, refusal},
-		{"nobody listens, and the client keeps trying", "DescribeNode", coordtest.Stalled{Last: errRefused}, refusal},
-		{"nobody answers", "DescribeNode", coordtest.Stalled{}, silence},
-		{"nobody answers the creation of the node", "CreateNode", coordtest.Stalled{}, silence},
-		{"refused for the moment", "DescribeNode", overloaded, `look up node "/local/test": OVERLOADED (too many requests)`},
+		{"connection refused, and the client returns the error", "DescribeNode", errRefused, refusal},
+		{"connection refused, and the client keeps trying", "DescribeNode", coordtest.Stalled{Last: errRefused}, refusal},
+		{"no answer", "DescribeNode", coordtest.Stalled{}, silence},
+		{"no answer to the creation of the node", "CreateNode", coordtest.Stalled{}, silence},
+		{"refused temporarily", "DescribeNode", overloaded, `look up node "/local/test": OVERLOADED (too many requests)`},
 		{
 			"the session does not start", "Session", errors.New("no"), "the server answers, but does not start a session " +
 				`on node "/local/test": check the right to use the node`,
@@ -81,7 +81,7 @@ func TestRun_NoSession(t *testing.T) {
 
 				service.SetFault(func(call string) error {
 					if call == "Session" {
-						return test.fault // else an attempt under way would have a session now
+						return test.fault // otherwise the attempt that is running would get a session now
 					}
 
 					return &coordtest.StatusError{Status: Ydb.StatusIds_TIMEOUT, Text: "slow"}
@@ -100,7 +100,7 @@ func TestRun_NoSession(t *testing.T) {
 	}
 }
 
-// The time without a session begins again when a session is lost.
+// The time without a session starts from zero each time a session is lost.
 func TestRun_NoSessionAfterALoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,8 +126,8 @@ func TestRun_NoSessionAfterALoss(t *testing.T) {
 	})
 }
 
-// A wait for the lock is no delay, nor is what ends sooner.
-func TestRun_NoSessionIsNotAWait(t *testing.T) {
+// Run reports neither a wait for the lock nor a time without a session that is shorter than 3 s.
+func TestRun_NoSessionIsNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()

@@ -14,8 +14,8 @@ import (
 	"tenure/internal/coordtest"
 )
 
-// Lockers come and go, sessions break, work returns, messages take their time, in any order. At every moment one works
-// at most, and whenever things have settled, one does if there is any.
+// Lockers start and stop, sessions break, work returns and messages are delayed, in random order. At most one locker
+// works at any time. After everything has settled, exactly one works if there are any lockers.
 func TestRun_AnySchedule(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -30,7 +30,7 @@ func TestRun_AnySchedule(t *testing.T) {
 					select {
 					case s.returns <- struct{}{}:
 					default:
-						rt.Skip("nobody works")
+						rt.Skip("no locker works")
 					}
 				},
 				"wait": func(rt *rapid.T) {
@@ -43,13 +43,13 @@ func TestRun_AnySchedule(t *testing.T) {
 	})
 }
 
-// A schedule is a service with lockers that come and go.
+// A schedule is a service and the lockers that use it.
 type schedule struct {
 	service *coordtest.Service
 	lockers []*runner
 	returns chan struct{} // each value makes work return
-	working atomic.Int32  // how many work
-	most    atomic.Int32  // how many have ever worked at once
+	working atomic.Int32  // the number of lockers that work now
+	most    atomic.Int32  // the highest value of working so far
 }
 
 func newSchedule(rt *rapid.T) *schedule {
@@ -68,7 +68,7 @@ func newSchedule(rt *rapid.T) *schedule {
 
 func (s *schedule) enter(rt *rapid.T) {
 	if len(s.lockers) == 4 {
-		rt.Skip("there are enough")
+		rt.Skip("there are enough lockers")
 	}
 	r := &runner{}
 	r.run(context.WithoutCancel(rt.Context()), s.service, func(ctx context.Context) error {
@@ -94,13 +94,13 @@ func (s *schedule) leave(rt *rapid.T) {
 
 func (s *schedule) draw(rt *rapid.T) *runner {
 	if len(s.lockers) == 0 {
-		rt.Skip("there is nobody")
+		rt.Skip("there are no lockers")
 	}
 
 	return rapid.SampledFrom(s.lockers).Draw(rt, "locker")
 }
 
-// settle waits until dead sessions have timed out, and looks who works.
+// settle waits until dead sessions have timed out, and checks how many lockers work.
 func (s *schedule) settle(rt *rapid.T) {
 	time.Sleep(2 * timeout)
 	synctest.Wait()

@@ -19,7 +19,7 @@ import (
 	"tenure/tenuretest"
 )
 
-// The leases of this client do not know their token, so that it is the order id that the server tells.
+// The leases of this client do not know their token, so Token asks the server for the order id.
 func TestToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,13 +62,13 @@ func TestToken_Clients(t *testing.T) {
 	}
 }
 
-func TestToken_ElsewhereThanInWork(t *testing.T) {
+func TestToken_OutsideWork(t *testing.T) {
 	t.Parallel()
 	_, err := lock.Token(t.Context())
 	require.EqualError(t, err, "there is no token: the context is not one that Run passed to work")
 }
 
-// Token does not wait for the answer when the lock is lost, even if its ctx does not end.
+// Token stops waiting for the answer when the lock is lost, even if its ctx has not ended.
 func TestToken_Lost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestToken_NoAnswer(t *testing.T) {
 	})
 }
 
-// Others see which process has the lock, unless the caller attaches other data, or none.
+// By default, the data that others can see describes the process. The caller can attach other data, or none.
 func TestRun_Data(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -163,7 +163,7 @@ func TestRun_NilOptions(t *testing.T) {
 	})
 }
 
-// The protocol has no messages for text that is not valid UTF-8, and the SDK's client waits forever to send one.
+// The protocol cannot carry text that is not valid UTF-8, and the SDK's client would wait forever.
 func TestRun_InvalidUTF8(t *testing.T) {
 	t.Parallel()
 	service := coordtest.NewService()

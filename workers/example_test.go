@@ -13,8 +13,7 @@ import (
 	"tenure/workers"
 )
 
-// Each process that runs this program serves up to four of the queues, and each queue is served by one process at a
-// time.
+// Each process that runs this program serves up to four queues. Only one process serves a queue at a time.
 func ExampleRun() {
 	dsn, shutdown := serve() // "tenure serve" has grpc://localhost:2136/local
 	defer shutdown()

@@ -6,10 +6,10 @@ import "tenure/internal/clock"
 type state uint8
 
 const (
-	apart     state = iota // the worker does nothing about it: there is no room, or no session
-	resting                // its function has just returned here, and other workers may have it; apart comes next
+	apart     state = iota // idle: there is no room, or no session
+	resting                // its function has returned here; other workers may take it; apart comes next
 	asking                 // an acquire of its semaphore waits
-	leaving                // the acquire was cancelled and has not returned yet
+	leaving                // the acquire is cancelled and has not returned yet
 	running                // the worker owns its semaphore, and its function runs
 	releasing              // a release of its semaphore waits
 )
@@ -30,9 +30,9 @@ type step struct {
 	task int
 }
 
-// A pool decides which tasks a worker asks for, runs and releases. Its caller reports what happens. It has no
-// goroutine, clock or I/O. It goes through terms: open begins a term, shut ends it, and when the pool is still, the
-// next term may begin.
+// A pool decides which tasks a worker asks for, runs and releases. Its caller reports events and carries out the steps.
+// The pool uses no goroutine, clock or I/O. Its life consists of terms: open begins a term, and shut ends it. The next
+// term may begin when the pool is still.
 //
 // P1 At most capacity tasks run.
 // P2 In a term, while fewer run, the worker asks for all tasks that are not running, resting or being released.

@@ -9,15 +9,15 @@ import (
 	"tenure/internal/clock"
 )
 
-// A world is the shell and the service of one pool, as far as the pool can tell. It carries out steps in any order.
+// A world simulates the shell and the service of one pool. Steps end in any order.
 type world struct {
 	*pool
 
 	now     clock.Instant
-	asked   map[int]bool // acquires that have not come back
-	left    map[int]bool // those of them that have been called off
+	asked   map[int]bool // acquires that have not returned
+	left    map[int]bool // those of them that are cancelled
 	serving map[int]bool // functions that have not returned
-	giving  map[int]bool // releases that have not come back
+	giving  map[int]bool // releases that have not returned
 }
 
 func newWorld(tasks, capacity int) *world {
@@ -27,16 +27,16 @@ func newWorld(tasks, capacity int) *world {
 	}
 }
 
-// perform carries out what the pool owes, and checks that it may be.
+// perform carries out the pool's steps and checks that they and the states of the tasks are allowed.
 func (w *world) perform(t require.TestingT) {
 	for _, s := range w.take() {
 		busy := w.asked[s.task] || w.serving[s.task] || w.giving[s.task]
 		switch s.do {
 		case ask:
-			require.False(t, busy, "P4: task %d is asked for while something is under way", s.task)
+			require.False(t, busy, "P4: the worker asks for task %d while an earlier step has not ended", s.task)
 			w.asked[s.task] = true
 		case leave:
-			require.True(t, w.asked[s.task] && !w.left[s.task], "only what is asked for can be left, once")
+			require.True(t, w.asked[s.task] && !w.left[s.task], "an acquire is cancelled once, while it is pending")
 			w.left[s.task] = true
 		case start:
 			require.False(t, busy)
@@ -72,7 +72,7 @@ func pick(t *rapid.T, set map[int]bool) int {
 		}
 	}
 	if len(tasks) == 0 {
-		t.Skip("there is none")
+		t.Skip("there are no such tasks")
 	}
 
 	return rapid.SampledFrom(tasks).Draw(t, "task")
@@ -93,7 +93,7 @@ func TestPool_KeepsItsInvariants(t *testing.T) {
 				w.open()
 			},
 			"shut": func(*rapid.T) { w.shut() },
-			"granted": func(t *rapid.T) { // also what has been called off
+			"granted": func(t *rapid.T) { // even if the acquire is cancelled
 				task := pick(t, w.asked)
 				delete(w.asked, task)
 				delete(w.left, task)
@@ -118,14 +118,14 @@ func TestPool_KeepsItsInvariants(t *testing.T) {
 			"tick": func(*rapid.T) {
 				w.now += 2
 				w.tick(w.now)
-				require.True(t, w.wake() == 0 || w.wake() > w.now, "all that is due has been done")
+				require.True(t, w.wake() == 0 || w.wake() > w.now, "no rest is overdue after tick")
 			},
 			"": func(t *rapid.T) { w.perform(t) },
 		})
 	})
 }
 
-func TestPool_GivesTheSurplusBack(t *testing.T) {
+func TestPool_ReleasesSurplus(t *testing.T) {
 	t.Parallel()
 	p := newPool(3, 1)
 	p.open()
@@ -133,7 +133,7 @@ func TestPool_GivesTheSurplusBack(t *testing.T) {
 	p.granted(1)
 	require.Equal(t, []step{{start, 1}, {leave, 0}, {leave, 2}}, p.take())
 	require.True(t, p.full())
-	p.granted(0) // has crossed the leave
+	p.granted(0) // the grant and the cancellation crossed
 	require.Equal(t, []step{{release, 0}}, p.take())
 	p.released(0, 0)
 	p.missed(2, 0)
@@ -141,7 +141,7 @@ func TestPool_GivesTheSurplusBack(t *testing.T) {
 	p.ended(1)
 	require.Equal(t, []step{{release, 1}, {ask, 0}, {ask, 2}}, p.take())
 	p.released(1, 7)
-	require.Empty(t, p.take(), "it rests")
+	require.Empty(t, p.take(), "task 1 rests")
 	require.Equal(t, clock.Instant(7), p.wake())
 	p.tick(6)
 	require.Empty(t, p.take())
@@ -150,7 +150,8 @@ func TestPool_GivesTheSurplusBack(t *testing.T) {
 	require.Zero(t, p.wake())
 }
 
-func TestPool_TakesAGrantThatItHasLeftIfThereIsRoomAgain(t *testing.T) {
+// The pool accepts a grant that arrives after the acquire was cancelled, if there is room again.
+func TestPool_GrantAfterCancel(t *testing.T) {
 	t.Parallel()
 	p := newPool(2, 1)
 	p.open()

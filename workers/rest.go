@@ -8,15 +8,15 @@ import (
 	"tenure/internal/clock"
 )
 
-// A worker rests a task after it has returned, so that other workers can have it and a task that cannot run does not
-// keep all workers busy. The rest takes firstRest, and doubles each time up to maxRest. It starts over after the task
-// has run for maxRest.
+// After a task has returned, its worker does not ask for it during a rest. Other workers can take the task, and a task
+// that cannot run does not keep all workers busy. The first rest takes firstRest, and each further one takes twice as
+// long, up to maxRest. After the task has run for maxRest, the next rest takes firstRest again.
 const (
 	firstRest = time.Second
 	maxRest   = time.Minute
 )
 
-// A rest computes how long the next rest of a task takes.
+// A rest computes the durations of one task's rests.
 type rest struct{ policy backoff.ExponentialBackOff }
 
 func newRest() rest {
@@ -25,7 +25,7 @@ func newRest() rest {
 	}}
 }
 
-// after returns the end of the rest of a task that returned now after it had run for the duration.
+// after returns when the rest of the task ends. The task has returned now, after it ran for the duration ran.
 func (r *rest) after(ran time.Duration, now clock.Instant) clock.Instant {
 	if ran >= maxRest {
 		r.policy.Reset()

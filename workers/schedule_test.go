@@ -11,9 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Workers come and go, sessions break, tasks return, messages take their time, in any order. At every moment no task
-// runs twice, and nobody has more than the capacity; whenever things have settled, no task is free while a worker has
-// room, and no full worker waits for anything.
+// Workers start and stop, sessions break, tasks return and messages are delayed, in random order. At any time, no task
+// runs twice and no worker runs more tasks than its capacity. After everything has settled, no task is free while a
+// worker has room, and no full worker waits for a task.
 func TestRun_AnySchedule(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -35,7 +35,7 @@ func TestRun_AnySchedule(t *testing.T) {
 	})
 }
 
-// A schedule is a hall with workers that come and go.
+// A schedule is a hall and the workers that are in it now.
 type schedule struct {
 	*hall
 
@@ -64,7 +64,7 @@ func newSchedule(rt *rapid.T) *schedule {
 
 func (s *schedule) enterOne(rt *rapid.T) {
 	if len(s.workers) == 4 {
-		rt.Skip("there are enough")
+		rt.Skip("there are enough workers")
 	}
 	work := func(ctx context.Context, _ string) error {
 		select {
@@ -97,19 +97,20 @@ func (s *schedule) endOne(rt *rapid.T) {
 	select {
 	case s.ends <- struct{}{}:
 	default:
-		rt.Skip("nothing runs")
+		rt.Skip("no task runs")
 	}
 }
 
 func (s *schedule) draw(rt *rapid.T) int {
 	if len(s.workers) == 0 {
-		rt.Skip("there is nobody")
+		rt.Skip("there are no workers")
 	}
 
 	return rapid.IntRange(0, len(s.workers)-1).Draw(rt, "worker")
 }
 
-// settle waits until dead sessions have timed out and rests are over, and looks at who has what.
+// settle waits until dead sessions have timed out and all rests have ended. It then checks which tasks run, and for
+// which the workers wait.
 func (s *schedule) settle(rt *rapid.T) {
 	time.Sleep(2*timeout + time.Minute + 20*time.Second)
 	synctest.Wait()
@@ -118,12 +119,12 @@ func (s *schedule) settle(rt *rapid.T) {
 		taken += len(w.has())
 		if len(w.has()) < s.capacity {
 			room = true
-			require.Equal(rt, len(s.tasks)-len(w.has()), w.places(), "one with room waits for all others")
+			require.Equal(rt, len(s.tasks)-len(w.has()), w.places(), "a worker with room waits for all other tasks")
 		} else {
-			require.Zero(rt, w.places(), "a full one waits for nothing")
+			require.Zero(rt, w.places(), "a full worker waits for no task")
 		}
 	}
-	require.True(rt, taken == len(s.tasks) || !room, "%d of %d tasks run, though there is room", taken, len(s.tasks))
+	require.True(rt, taken == len(s.tasks) || !room, "%d of %d tasks run although a worker has room", taken, len(s.tasks))
 	require.Len(rt, s.Sessions(), len(s.workers))
 }
 

@@ -21,11 +21,11 @@ type shift struct {
 	reports chan report
 	jobs    []job
 	full    bool  // Full was observed
-	over    error // why the shift is over; nil while it is not
+	over    error // the reason for the end of the shift; nil: it has not ended
 
-	tasks     context.Context // of the tasks
+	tasks     context.Context // parent of the tasks' contexts
 	stopTasks context.CancelCauseFunc
-	calls     context.Context // of acquires and releases: it outlives that of run, for the releases
+	calls     context.Context // of acquires and releases; it outlives that of run, so that releases can end
 	stopCalls context.CancelFunc
 }
 
@@ -50,7 +50,8 @@ func newShift(w *worker, t *term.Term) *shift {
 	return &shift{worker: w, term: t, reports: make(chan report), jobs: make([]job, len(w.names))}
 }
 
-// run returns the reason of the end of the shift, after everything it started has stopped and the session is closed.
+// run works until ctx or the session ends, or an error is permanent. It returns the reason when everything it started
+// has stopped and the session is closed.
 func (s *shift) run(ctx context.Context) error {
 	s.tasks, s.stopTasks = context.WithCancelCause(ctx)
 	defer s.stopTasks(nil)
@@ -99,7 +100,7 @@ func (s *shift) perform() {
 			go s.serve(step, job.lease)
 		case release:
 			go func() {
-				_ = s.term.Release(s.calls, job.lease) // if it fails, so has the session
+				_ = s.term.Release(s.calls, job.lease) // it fails only if the session has failed
 				s.reports <- report{step: step}
 			}()
 		}
@@ -115,7 +116,7 @@ func (s *shift) perform() {
 func (s *shift) serve(step step, lease coordination.Lease) {
 	done := report{step: step}
 	ctx, end := term.Under(s.tasks, &term.Grant{Lease: lease, Name: s.names[step.task]}, func(error) {})
-	defer func() { // also when the function ends its goroutine
+	defer func() { // also if the function calls runtime.Goexit
 		done.held = end()
 		s.reports <- done
 	}()
@@ -171,7 +172,7 @@ func (s *shift) note(r report) {
 	job, now := &s.jobs[r.task], s.clock.Now()
 	switch r.do {
 	case ask:
-		job.leave() // frees the context's resources
+		job.leave() // frees the resources of the context
 		if r.err == nil {
 			job.lease = r.lease
 			s.pool.granted(r.task)
@@ -189,11 +190,11 @@ func (s *shift) note(r report) {
 	case release:
 		job.lease = nil
 		s.pool.released(r.task, job.until)
-	case leave: // has no report
+	case leave: // never reported
 	}
 }
 
-// blame returns the end of the rest of a task whose acquire has failed. A permanent error ends the shift.
+// blame handles the error of an acquire and returns when the rest of its task ends. A permanent error ends the shift.
 func (s *shift) blame(r report, now clock.Instant) clock.Instant {
 	if s.over != nil || s.pool.states[r.task] == leaving {
 		return 0

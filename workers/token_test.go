@@ -53,7 +53,7 @@ func TestToken(t *testing.T) {
 	require.EqualError(t, err, "there is no token: the context is not one that Run passed to work")
 }
 
-// Others see which process has a task, unless the caller attaches other data.
+// By default, the data that others can see describes the process. The caller can attach other data, or none.
 func TestRun_Data(t *testing.T) {
 	t.Parallel()
 	for want, opts := range map[string][]workers.Option{
@@ -99,7 +99,7 @@ func TestRun_NilOptions(t *testing.T) {
 	})
 }
 
-// The protocol has no messages for text that is not valid UTF-8, and the SDK's client waits forever to send one.
+// The protocol cannot carry text that is not valid UTF-8, and the SDK's client would wait forever.
 func TestRun_InvalidUTF8(t *testing.T) {
 	t.Parallel()
 	const bad = "caf\xe9"
@@ -114,7 +114,7 @@ func TestRun_InvalidUTF8(t *testing.T) {
 	require.Zero(t, service.Calls("DescribeNode"))
 }
 
-// The reason is reported after 3 s, also by a worker that has had a session before.
+// Run reports the reason after 3 s without a session, even if the worker has had a session before.
 func TestRun_NoSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -79,12 +79,12 @@ func Run(
 type worker struct {
 	config
 
-	names  []string // of the tasks
+	names  []string // the names of the tasks
 	work   func(context.Context, string) error
 	clock  clock.Clock
 	opener *term.Opener
 	pool   *pool
-	rests  []rest // of the tasks, across all sessions
+	rests  []rest // of each task, across all sessions
 }
 
 func (w *worker) check(ctx context.Context) error {
@@ -114,7 +114,7 @@ func (w *worker) check(ctx context.Context) error {
 	return w.term.Check()
 }
 
-// once works until a session ends. It never returns nil.
+// once opens a session and works until it ends. It never returns nil.
 func (w *worker) once(ctx context.Context) error {
 	t, err := w.opener.Open(ctx)
 	if err != nil {

@@ -39,17 +39,17 @@ func names(n int) []string {
 	return tasks
 }
 
-// A hall is a service and the workers on it. It sees to it that no task runs twice.
+// A hall is a service and the tasks that its workers share. It notices when a task runs twice at the same time.
 type hall struct {
 	*coordtest.Service
 
 	tasks []string
-	dwell time.Duration // how long workers observe each event
+	dwell time.Duration // how long the observer of a new worker takes for each event
 
 	mu      sync.Mutex
-	running map[string]int // how many run each task now
-	runs    map[string]int // how often each task has been run
-	twice   []string       // tasks that have been run by two at once
+	running map[string]int // the number of workers that run each task now
+	runs    map[string]int // how often work has been called for each task
+	twice   []string       // tasks that have run in two workers at the same time
 }
 
 func newHall(tasks int) *hall {
@@ -65,8 +65,8 @@ type worker struct {
 	done chan error // the result of Run
 
 	mu     sync.Mutex
-	mine   map[string]bool // tasks that run now
-	causes []error         // with which causes tasks have been stopped
+	mine   map[string]bool // the tasks that run now
+	causes []error         // the causes of the ends of the tasks' contexts
 	events []workers.Event
 }
 
@@ -81,7 +81,7 @@ func (h *hall) enter(t *testing.T, capacity int, opts ...workers.Option) *worker
 	}, opts...)
 }
 
-// enterWith starts a worker with the work given.
+// enterWith starts a worker with this work.
 func (h *hall) enterWith(
 	ctx context.Context, capacity int, work func(context.Context, string) error, opts ...workers.Option,
 ) *worker {
@@ -131,7 +131,7 @@ func (w *worker) finish(ctx context.Context, task string) {
 	w.hall.running[task]--
 }
 
-// has returns the tasks that the worker runs, once everything has come to rest.
+// has waits until all goroutines are idle and returns the tasks that the worker runs.
 func (w *worker) has() []string {
 	synctest.Wait()
 	w.mu.Lock()
@@ -160,10 +160,10 @@ func (w *worker) session() uint64 {
 	return id
 }
 
-// places returns how many places in queues the worker has.
+// places returns the number of queues in which the worker waits.
 func (w *worker) places() int { return w.hall.Waiting(path, w.session()) }
 
-// end stops the worker and returns the result of Run, which must come soon.
+// end stops the worker and returns the result of Run. It fails the test if Run does not return soon.
 func (w *worker) end(t *testing.T) error {
 	t.Helper()
 	w.stop(errStopped)
@@ -179,7 +179,7 @@ func (w *worker) end(t *testing.T) error {
 	}
 }
 
-// story returns the events of the worker as lines.
+// story returns the events of the worker so far, one per line.
 func (w *worker) story() string {
 	synctest.Wait()
 	w.mu.Lock()
@@ -192,7 +192,7 @@ func (w *worker) story() string {
 	return strings.Join(lines, "\n")
 }
 
-// ran returns how often the task has been run.
+// ran returns how often work has been called for the task.
 func (h *hall) ran(task string) int {
 	synctest.Wait()
 	h.mu.Lock()
@@ -201,7 +201,7 @@ func (h *hall) ran(task string) int {
 	return h.runs[task]
 }
 
-// requireOnce checks that no task has ever been run twice at once.
+// requireOnce requires that no task has run in two workers at the same time.
 func (h *hall) requireOnce(t require.TestingT) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -220,21 +220,21 @@ func TestRun_AllTasksRunOnce(t *testing.T) {
 		require.Equal(t, h.tasks, all)
 		for _, w := range ws {
 			if len(w.has()) == 4 {
-				require.Zero(t, w.places(), "a full worker waits for nothing")
+				require.Zero(t, w.places(), "a full worker waits for no task")
 			} else {
-				require.Equal(t, 10-len(w.has()), w.places(), "one with room waits for all others")
+				require.Equal(t, 10-len(w.has()), w.places(), "a worker with room waits for all other tasks")
 			}
 		}
 		before := fmt.Sprint(first.has(), second.has(), third.has())
 		time.Sleep(time.Hour)
-		require.Equal(t, before, fmt.Sprint(first.has(), second.has(), third.has()), "they keep what they have")
+		require.Equal(t, before, fmt.Sprint(first.has(), second.has(), third.has()), "workers keep their tasks")
 
 		require.Equal(t, errStopped, first.end(t))
 		require.Len(t, second.has(), 4)
-		require.Len(t, third.has(), 4, "what fits goes to the others at once")
+		require.Len(t, third.has(), 4, "workers with room take free tasks immediately")
 		first = h.enter(t, 4)
 		time.Sleep(soon)
-		require.Len(t, first.has(), 2, "and all run when it is back")
+		require.Len(t, first.has(), 2, "a new worker takes the remaining tasks")
 
 		for _, w := range []*worker{first, second, third} {
 			require.Equal(t, errStopped, w.end(t))
@@ -246,7 +246,7 @@ func TestRun_AllTasksRunOnce(t *testing.T) {
 	})
 }
 
-func TestRun_GivesTheSurplusBack(t *testing.T) {
+func TestRun_ReleasesSurplus(t *testing.T) {
 	t.Parallel()
 	for _, late := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -317,16 +317,17 @@ func TestRun_LostSession(t *testing.T) {
 		require.Len(t, second.has(), 1, "the session has not timed out yet")
 		time.Sleep(2 * soon)
 		require.Len(t, second.has(), 2)
-		require.Len(t, first.has(), 2, "it has queued with a new session")
+		require.Len(t, first.has(), 2, "the first worker waits again with a new session")
 		require.Equal(t, errStopped, first.end(t))
 		require.Equal(t, errStopped, second.end(t))
 		h.requireOnce(t)
 	})
 }
 
-func TestRun_AfterALostSessionItAsksForAllAtOnce(t *testing.T) {
+// A worker whose session is lost waits for all tasks again as soon as it has a new session.
+func TestRun_WaitsForAllTasksAfterLoss(t *testing.T) {
 	t.Parallel()
-	for range 20 { // what is noticed first is left to chance
+	for range 20 { // the order in which the worker notices the events is random
 		synctest.Test(t, func(t *testing.T) {
 			h := newHall(6)
 			first := h.enter(t, 4)
@@ -344,7 +345,7 @@ func TestRun_AfterALostSessionItAsksForAllAtOnce(t *testing.T) {
 	}
 }
 
-func TestRun_ATaskThatReturnsGoesToOthers(t *testing.T) {
+func TestRun_ReturnedTaskMovesToOtherWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(3)
@@ -367,20 +368,20 @@ func TestRun_ATaskThatReturnsGoesToOthers(t *testing.T) {
 
 		fail <- struct{}{}
 		time.Sleep(soon)
-		require.Len(t, first.has(), 1, "what it had rests there")
-		require.Len(t, second.has(), 2, "and has gone to the other")
-		require.Equal(t, 1, first.places(), "it waits for what does not rest")
+		require.Len(t, first.has(), 1, "the task that returned rests in the first worker")
+		require.Len(t, second.has(), 2, "the second worker has taken it")
+		require.Equal(t, 1, first.places(), "the first worker waits for the task that does not rest")
 		require.Contains(t, first.story(), "broken false}")
 
 		require.Equal(t, errStopped, second.end(t))
 		time.Sleep(2 * time.Second)
-		require.Len(t, first.has(), 2, "which takes another, or the same again after its rest")
+		require.Len(t, first.has(), 2, "the first worker takes one of the free tasks after the rest")
 		require.Equal(t, errStopped, first.end(t))
 		h.requireOnce(t)
 	})
 }
 
-func TestRun_ATaskThatReturnsAtOnceRests(t *testing.T) {
+func TestRun_RestsGrow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(1)
@@ -388,14 +389,14 @@ func TestRun_ATaskThatReturnsAtOnceRests(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		require.Equal(t, 1, h.ran("job-0"))
 		time.Sleep(10 * time.Second)
-		require.InDelta(t, 4, h.ran("job-0"), 1, "after rests of some 1, 2 and 4 s")
+		require.InDelta(t, 4, h.ran("job-0"), 1, "the first rests take about 1, 2 and 4 s")
 		time.Sleep(time.Hour)
-		require.InDelta(t, 60, h.ran("job-0"), 15, "of a minute at most")
+		require.InDelta(t, 60, h.ran("job-0"), 15, "a rest takes about a minute at most")
 		require.Equal(t, errStopped, w.end(t))
 	})
 }
 
-func TestRun_ATaskThatHasRunForLongRestsShortly(t *testing.T) {
+func TestRun_RestIsShortAfterLongRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(1)
@@ -450,7 +451,7 @@ func TestRun_WaitsForTasks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(2)
-		const slow = time.Minute // longer than any limit
+		const slow = time.Minute // longer than all time limits
 		first := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
 			<-ctx.Done()
 			if task == "job-0" {
@@ -464,9 +465,9 @@ func TestRun_WaitsForTasks(t *testing.T) {
 		time.Sleep(soon)
 		first.stop(errStopped)
 		time.Sleep(soon)
-		require.Equal(t, []string{"job-1"}, second.has(), "a task that has returned is given back at once")
+		require.Equal(t, []string{"job-1"}, second.has(), "the worker immediately releases a task that has returned")
 		time.Sleep(slow - soon)
-		require.Equal(t, []string{"job-1"}, second.has(), "one that has not is not")
+		require.Equal(t, []string{"job-1"}, second.has(), "the worker keeps a task that has not returned")
 		time.Sleep(2 * soon)
 		require.Equal(t, errStopped, <-first.done)
 		require.Equal(t, h.tasks, second.has())
@@ -475,8 +476,8 @@ func TestRun_WaitsForTasks(t *testing.T) {
 	})
 }
 
-// The end of ctx is tried at every moment around the grants: whatever crosses, Run leaves all tasks free.
-func TestRun_StoppedAroundTheGrants(t *testing.T) {
+// The test ends ctx at many moments before, during and after the grants. Run always leaves all tasks free.
+func TestRun_StoppedDuringGrants(t *testing.T) {
 	t.Parallel()
 	for step := range 200 {
 		after := time.Duration(step/2) * 100 * time.Microsecond
@@ -521,7 +522,7 @@ func TestRun_ReleaseWithoutAServer(t *testing.T) {
 	})
 }
 
-func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
+func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	t.Parallel()
 	denied := &coordtest.StatusError{Status: Ydb.StatusIds_UNAUTHORIZED, Text: "no"}
 	for _, test := range []struct{ call, want string }{
@@ -541,7 +542,7 @@ func TestRun_WhatCannotBeMendedIsReturned(t *testing.T) {
 	}
 }
 
-func TestRun_ASemaphoreOfAnotherKindStopsTheWorker(t *testing.T) {
+func TestRun_PersistentSemaphore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(3)
@@ -551,7 +552,7 @@ func TestRun_ASemaphoreOfAnotherKindStopsTheWorker(t *testing.T) {
 		err := <-w.done
 		require.ErrorContains(t, err, `acquire semaphore "job-2" on node "/local/test": a persistent semaphore`)
 		require.LessOrEqual(t, len(h.runs), 2)
-		require.Empty(t, w.has(), "Run has stopped the others")
+		require.Empty(t, w.has(), "Run has stopped the other tasks")
 		require.Zero(t, h.Owner(path, "job-0"))
 	})
 }
@@ -570,8 +571,8 @@ func TestRun_Arguments(t *testing.T) {
 		{"no work", names(1), 1, nil, nil, "workers: the work is nil"},
 		{"no tasks", nil, 1, work, nil, "workers: there are no tasks"},
 		{"no capacity", names(1), 0, work, nil, "workers: the capacity is 0: it must be at least 1"},
-		{"a nameless task", []string{""}, 1, work, nil, `workers: task "": the semaphore name is empty`},
-		{"a task twice", []string{"a", "b", "a"}, 1, work, nil, `workers: task "a" is listed twice`},
+		{"empty task name", []string{""}, 1, work, nil, `workers: task "": the semaphore name is empty`},
+		{"duplicate task", []string{"a", "b", "a"}, 1, work, nil, `workers: task "a" is listed twice`},
 		{
 			"long data", names(1), 1, work, workers.WithData(make([]byte, 1<<20+1)),
 			"workers: the data has 1048577 bytes: the limit is 1048576",
@@ -599,7 +600,7 @@ func TestRun_Arguments(t *testing.T) {
 	}
 }
 
-// failing returns a fault of one method.
+// failing returns a fault that makes calls of one method fail with err.
 func failing(call string, err error) func(string) error {
 	return func(called string) error {
 		if called == call {
