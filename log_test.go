@@ -81,7 +81,7 @@ func TestLog_LifeOfSessions(t *testing.T) {
 			"INFO session closed node=/local/test session=1",
 			"INFO session started node=/local/test session=2",
 			`WARN lease ended before release semaphore=x cause=semaphore deleted node=/local/test session=2`,
-			"WARN stream lost cause=a reconnect was asked for since_proof=1s node=/local/test session=2",
+			"WARN stream lost cause=the program called Reconnect since_proof=1s node=/local/test session=2",
 			"INFO session attached again node=/local/test session=2",
 		}, log.text[:6])
 		over := "WARN session over cause=session deadline passed since_proof=9.7s node=/local/test session=2"

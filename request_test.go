@@ -79,8 +79,8 @@ func call(ctx context.Context, method reflect.Value, text string) error {
 	return err
 }
 
-// undisturbed runs f with a session that holds a lease. It requires that f takes no time, that the lease stays valid and
-// that no stream was opened, so that the session still uses the same one.
+// undisturbed runs f with a session that holds a lease. It requires that f takes no time, that the lease stays valid
+// and that f opens no stream, so that the session still uses the same one.
 func undisturbed(t *testing.T, f func(context.Context, *world, *tenure.Client, *tenure.Session)) {
 	t.Helper()
 	inWorld(t, func(w *world) {

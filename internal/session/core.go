@@ -16,8 +16,8 @@ var (
 	ErrDeleted     = errors.New("the semaphore was deleted")
 	ErrNotAcquired = errors.New("not acquired in time")
 	ErrAnswer      = errors.New("the answer cannot be received")
-	ErrUnknown     = errors.New("the server may have done it or not")
-	ErrOver        = errors.New("the session is over")
+	ErrUnknown     = errors.New("the outcome is unknown")
+	ErrOver        = errors.New("the session has ended")
 )
 
 // Config holds the settings of a session. All durations except LongestPause must be positive.

@@ -24,11 +24,11 @@ const (
 )
 
 var (
-	errSilent  = errors.New("the node does not answer")
-	errNoStart = errors.New("the attach is not answered")
-	errNoStop  = errors.New("the stop is not answered")
+	errSilent  = errors.New("the node did not answer in time")
+	errNoStart = errors.New("no answer to the attach request")
+	errNoStop  = errors.New("no answer to the stop request")
 
-	errReconnect = errors.New("a reconnect was asked for")
+	errReconnect = errors.New("the program called Reconnect")
 )
 
 // overdue reports whether the core leaves a stream because an answer is overdue.
