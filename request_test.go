@@ -180,8 +180,8 @@ func TestRequest_DriverThatSendsLess(t *testing.T) {
 	})
 }
 
-// An answer that is larger than the client accepts ends the stream. It must not do so for ever: not when a user asks
-// for it, and not when the client renews its proof.
+// An answer that is larger than the client accepts ends the stream. The client does not repeat such a request forever,
+// neither a call of the user nor a renewal.
 func TestRequest_AnswerTooLarge(t *testing.T) {
 	inWorld(t, func(w *world) {
 		c, f := w.behind()

@@ -38,7 +38,7 @@ type Session interface {
 	Apart() bool
 }
 
-// New returns the settings that the options make. It skips nil options and replaces zero values by their defaults.
+// New applies the options and returns the settings. It skips nil options and replaces zero values with their defaults.
 func New[Option ~func(*Config)](options []Option) *Config {
 	c := &Config{}
 	for _, option := range options {

@@ -7,7 +7,7 @@ package clock
 import "time"
 
 // Instant is a moment on a lease clock, in nanoseconds since an origin that the clock chooses. Instants can be compared
-// only if they come from the same clock. They must not be stored or sent. The zero Instant means "none".
+// only if they come from the same clock. Do not store or send them. The zero Instant means "none".
 type Instant int64
 
 // Add returns the instant d after i. It saturates instead of overflowing, so that a far deadline stays far.

@@ -63,7 +63,7 @@ func TestTimer(t *testing.T) {
 
 		timer.Set(c.Now(), c.Now().Add(time.Second))
 		time.Sleep(time.Second)
-		timer.Set(c.Now(), c.Now().Add(time.Minute)) // the ring before was not taken
+		timer.Set(c.Now(), c.Now().Add(time.Minute)) // the previous ring has not been received
 		require.False(t, rings())
 		time.Sleep(time.Minute)
 		require.True(t, rings())

@@ -213,7 +213,8 @@ func (c *Core) refused(call *Call, a answer, fx *Effects) {
 	}
 }
 
-// lease returns the lease of the granted call. If the session already holds one of that name, it is the same (Q6).
+// lease returns the lease of the granted call, which is the existing one if the session holds the semaphore already
+// (Q6).
 func (c *Core) lease(call *Call) *Lease {
 	if l := c.leases[call.name]; l != nil {
 		return l

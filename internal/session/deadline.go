@@ -18,8 +18,9 @@ const (
 	minMargin   = 5 * time.Millisecond
 	maxMargin   = 500 * time.Millisecond
 
-	// tries divides the timeout. The client asks for the next proof a quarter of the timeout after the last one.
-	// Without an answer it asks again over a new stream, a quarter later at the latest. A single answer is enough.
+	// tries is how often a client asks for a proof per timeout. It sends the next request a quarter of the timeout
+	// after the last proof. Without an answer it asks again over a new stream, a quarter later at the latest. A single
+	// answer is enough.
 	tries = 4
 )
 

@@ -59,7 +59,7 @@ func (c *Core) open(fx *Effects) {
 	fx.do(Send{c.stream, c.cfg.Start(c.id, c.seq)})
 }
 
-// Start returns the request that attaches to the session with the id, or makes one if the id is 0.
+// Start returns the request that attaches to the session with the given id, or creates a session if the id is 0.
 func (c *Config) Start(id, seq uint64) *pb.SessionRequest {
 	return &pb.SessionRequest{Request: &pb.SessionRequest_SessionStart_{
 		SessionStart: &pb.SessionRequest_SessionStart{
@@ -118,8 +118,8 @@ func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects)
 // of resources may end a stream with the same code.
 const maxOversized = 3
 
-// oversized handles the end of a stream over which, as it seems, an answer came that is larger than the client accepts.
-// Only descriptions can be so large, and the node answers those in order, so the first Describe without an answer is at
+// oversized handles the end of a stream that was probably caused by an answer larger than the client accepts. Only
+// descriptions can be so large, and the node answers those in order, so the first Describe without an answer is at
 // fault. It would spoil each later stream too, so after a few it finishes with an error. A renewal is changed instead:
 // see renew.
 func (c *Core) oversized(cause error, fx *Effects) {

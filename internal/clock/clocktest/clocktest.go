@@ -11,16 +11,16 @@ import (
 
 // Clock runs with real time and can be moved forward in addition. Its methods may be called from several goroutines.
 //
-// For Step it knows more of its timers than other clocks do: a timer that has rung counts as pending until its owner
-// calls Set or Stop. So the owner of a timer must call one of them when it has done what was due, and not before.
+// Step and Settle need to know when the work that a timer starts is done, so a timer that has rung is pending until its
+// owner calls Set or Stop. The owner must call one of them when it has done the work that was due, and not before.
 type Clock struct {
 	base clock.Clock
 
 	mu      sync.Mutex // guards the rest, and the fields of the timers
 	offset  time.Duration
 	armed   map[*timer]struct{}
-	pending int           // timers that have rung and whose owners are not done
-	quiet   chan struct{} // closed when pending becomes 0; nil while it is
+	pending int           // number of timers that have rung and whose owners are still working
+	quiet   chan struct{} // closed when pending becomes 0; nil while pending is 0
 }
 
 var _ clock.Clock = (*Clock)(nil)
@@ -45,8 +45,8 @@ func (c *Clock) Time(i clock.Instant) time.Time { return c.base.Time(i) }
 // NewTimer implements clock.Clock.
 func (c *Clock) NewTimer() clock.Timer { return &timer{clock: c, c: make(chan time.Time, 1)} }
 
-// Step moves the clock to the next instant at which a timer rings, but no further than to limit, and lets the timers
-// ring that are due then. It reports whether the clock has reached limit. Call Settle before and after it.
+// Step moves the clock to the next instant at which a timer is due, but not beyond limit, and makes the timers that are
+// due then ring. It reports whether the clock has reached limit. Call Settle before and after Step.
 func (c *Clock) Step(limit clock.Instant) (reached bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *Clock) Step(limit clock.Instant) (reached bool) {
 	return to >= limit
 }
 
-// Settle returns when no timer is pending, or with the error of ctx.
+// Settle waits until no timer is pending. If ctx ends first, Settle returns its error.
 func (c *Clock) Settle(ctx context.Context) error {
 	for {
 		c.mu.Lock()
@@ -92,7 +92,7 @@ type timer struct {
 
 func (t *timer) C() <-chan time.Time { return t.c }
 
-// Set reads the clock again: it may have been moved since the caller did.
+// Set reads the clock again, because it may have been moved since the caller read it.
 func (t *timer) Set(_, at clock.Instant) {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
@@ -119,7 +119,7 @@ func (t *timer) Stop() {
 	}
 }
 
-// reached is called when real time alone has reached the instant, or, late, after Step has.
+// reached is called when real time reaches the instant of the timer. Step may have made the timer ring before that.
 func (t *timer) reached() {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
