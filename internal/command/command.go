@@ -8,9 +8,9 @@
 // COMMAND, it waits for the whole group, and kills the group when the time is up. It cannot reach processes that have
 // left the group, or that belong to another user (sudo).
 //
-// When COMMAND ends without being stopped, the rest of its group keeps running without the lease, because a process in
-// the background is meant to stay. If the session has a lifeline, these processes have inherited it: if this process
-// dies then, the server keeps the lease until the session timeout has expired.
+// When COMMAND ends without being stopped, the rest of its group keeps running without the lease, because background
+// processes are meant to outlive COMMAND. If the session has a lifeline, these processes have inherited it. If this
+// process then dies, the server keeps the lease until the session timeout has expired.
 //
 // If the process that calls Run is killed by KILL, COMMAND is killed too on Linux. The processes that COMMAND has
 // started are not.
@@ -54,20 +54,20 @@ const (
 
 // A Command describes a COMMAND and how to run and stop it.
 type Command struct {
-	Path string   // of the program, from Look
-	Argv []string // its arguments; the first is its name
+	Path string   // the path of the program, from Look
+	Argv []string // the arguments of the program; the first is its name
 	Env  []string // NAME=value, in addition to the variables of this process
 
 	Stdin          io.Reader // COMMAND inherits a file directly; nil: the null device
 	Stdout, Stderr io.Writer
 
-	Signal syscall.Signal // asks COMMAND to stop
-	Grace  time.Duration  // from Signal to KILL
+	Signal syscall.Signal // the signal that asks COMMAND to stop
+	Grace  time.Duration  // the time between Signal and KILL
 
-	Warn func(error) // receives problems that the user must know of while COMMAND is being stopped
+	Warn func(error) // called with problems to report to the user while COMMAND is being stopped
 }
 
-// Look returns the path of the program that a shell would run for the name. The error is a [*cli.ExitError].
+// Look returns the path of the program that a shell would run for this name. The error is a [*cli.ExitError].
 func Look(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	switch {
@@ -97,7 +97,7 @@ func notFound(name, hint string) error {
 	return &cli.ExitError{Code: ExitNotFound, Err: fmt.Errorf("command not found: %q: %s", name, hint)}
 }
 
-// unusable returns why the program does not run, from an error of package exec.
+// unusable returns an ExitError that explains why the program cannot run. The err is an error of package exec.
 func unusable(path string, err error) error {
 	why := err
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
@@ -124,7 +124,7 @@ func Environment(lease coordination.Lease, token uint64, node, semaphore string)
 	}
 }
 
-// ParseSignal returns the signal with a name, with or without SIG, or with a number.
+// ParseSignal parses a signal: a name with or without SIG, in any case, or a number.
 func ParseSignal(text string) (syscall.Signal, error) {
 	if n, err := strconv.Atoi(text); err == nil && n > 0 && n <= maxSignal {
 		return syscall.Signal(n), nil
@@ -136,5 +136,5 @@ func ParseSignal(text string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("%q is not a signal: write its name or its number, e.g. TERM, INT or 15", text)
 }
 
-// maxSignal is the highest signal of Linux. Other systems have fewer, and refuse to send a higher one.
+// maxSignal is the highest signal number on Linux. Other systems have fewer signals and refuse to send higher numbers.
 const maxSignal = 64

@@ -15,7 +15,8 @@ import (
 	"tenure/internal/command"
 )
 
-// The exit code is 127 for a program that is not found, and 126 for one that cannot run, whether Look or Run notices.
+// The exit code is 127 for a program that is not found and 126 for a program that cannot run, no matter whether Look or
+// Run finds out.
 func TestLook(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, content string, mode os.FileMode) string {
@@ -43,18 +44,18 @@ func TestLook(t *testing.T) {
 		"by its path":  {script, "", 7},
 		"not in PATH":  {"frobnicate", nowhere, 127},
 		"no such path": {"./frobnicate", `command not found: "./frobnicate": check its path`, 127},
-		"words in one argument": {
+		"COMMAND and arguments in one word": {
 			"echo hi",
 			`command not found: "echo hi": to run it in a shell, write --shell 'echo hi'`, 127,
 		},
 		"shell syntax": {
 			"./a;./b", `command not found: "./a;./b": to run it in a shell, write --shell './a;./b'`, 127,
 		},
-		"not executable":        {plain, cannotRun(plain, "permission denied"+hint+plain), 126},
-		"not executable, PATH":  {"plain", cannotRun(plain, "permission denied"+hint+plain), 126},
-		"directory":             {dir, cannotRun(dir, "is a directory"), 126},
-		"without interpreter":   {headless, cannotRun(headless, "exec format error"+hint+headless), 126},
-		"interpreter not there": {orphan, cannotRun(orphan, noInterpreter), 126},
+		"not executable":       {plain, cannotRun(plain, "permission denied"+hint+plain), 126},
+		"not executable, PATH": {"plain", cannotRun(plain, "permission denied"+hint+plain), 126},
+		"directory":            {dir, cannotRun(dir, "is a directory"), 126},
+		"no #! line":           {headless, cannotRun(headless, "exec format error"+hint+headless), 126},
+		"missing interpreter":  {orphan, cannotRun(orphan, noInterpreter), 126},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, err := command.Look(test.argv0)

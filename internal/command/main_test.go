@@ -42,7 +42,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// act is the main function of a COMMAND or its child. It prints "ready" and its process id, then each signal it gets.
+// act is the main function of a COMMAND or its child. It prints "ready" and its process id, and then each signal that
+// it receives. It exits with 3 after the first one, unless it is stubborn.
 func act(as string) int {
 	signals := make(chan os.Signal, 10)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGTERM)
@@ -98,7 +99,7 @@ func holder(env *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// A lease ends when the test decides. The zero lease does not end.
+// A lease ends when its ctx ends. The zero lease does not end.
 type lease struct {
 	coordination.Lease
 

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dieWithThread makes the system kill the process when the thread that starts it ends, or this process ends.
+// dieWithThread makes the system kill the process when the thread that starts it ends, or when this process ends.
 func dieWithThread(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
 // adopters counts the calls of Run that adopt orphans.
@@ -17,8 +17,9 @@ var adopters struct {
 	n int
 }
 
-// adopt makes orphaned descendants of this process its children until release is called. The first process of the
-// system may be slow to collect processes that have ended, and in a container it may not collect them at all.
+// adopt makes this process the parent of its orphaned descendants until release is called. Otherwise the first process
+// of the system becomes their parent. It may be slow to collect processes that have ended, and in a container it may
+// not collect them at all.
 func adopt() (release func()) {
 	count := func(change int) {
 		adopters.Lock()

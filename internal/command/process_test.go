@@ -17,15 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A process is a separate process of a holder, or of a shell that starts one.
+// A process is a holder, or a shell that starts one, in a process of its own.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	side  *os.File      // our side of its stdout or its terminal
-	lines *bufio.Reader // the output of it and its children
+	side  *os.File      // the test's end of its stdout or its terminal
+	lines *bufio.Reader // the output of the process and its children
 }
 
-// newProcess starts a holder of the COMMAND without a terminal.
+// newProcess starts a holder with these arguments and without a terminal.
 func newProcess(t *testing.T, argv ...string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Getenv("SELF"), argv...)
@@ -39,7 +39,8 @@ func newProcess(t *testing.T, argv ...string) *process {
 	return watch(t, cmd, out)
 }
 
-// newTerminal starts a shell with the script in the foreground of a new terminal. HOLD is the command line of a holder.
+// newTerminal runs the script with a shell in the foreground of a new terminal. In the script, HOLD stands for the
+// command line of a holder.
 func newTerminal(t *testing.T, script string, env ...string) *process {
 	t.Helper()
 	script = strings.ReplaceAll(script, "HOLD", `env TENURE_TEST_ROLE=holder "$SELF"`)
@@ -64,7 +65,7 @@ func watch(t *testing.T, cmd *exec.Cmd, side *os.File) *process {
 	return p
 }
 
-// says requires that the next line is this one.
+// says requires that the next line is want.
 func (p *process) says(want string) {
 	p.t.Helper()
 	require.Equal(p.t, want, p.line())
@@ -109,7 +110,7 @@ const (
 	ctrlZ = "\x1a"
 )
 
-// The first interrupt is passed on to COMMAND, and the second one kills it.
+// The holder forwards the first interrupt to COMMAND and kills COMMAND at the second one.
 func TestRun_SecondInterruptKills(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, "--", "sh", "-c", as("stubborn"))
@@ -122,8 +123,8 @@ func TestRun_SecondInterruptKills(t *testing.T) {
 	require.Equal(t, 137, p.code())
 }
 
-// COMMAND inherits the descriptors that the shell has opened for it, and a lifeline does not replace them.
-func TestRun_DescriptorsOfTheShell(t *testing.T) {
+// COMMAND inherits the descriptors that the shell has opened for it. A lifeline does not replace them.
+func TestRun_ShellDescriptors(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, []byte("mine\n"), 0o600))
@@ -134,7 +135,7 @@ func TestRun_DescriptorsOfTheShell(t *testing.T) {
 	require.Equal(t, "mine\n", string(out))
 }
 
-// A terminal that hangs up interrupts the holder, unless nohup runs it.
+// SIGHUP interrupts the holder.
 func TestRun_HangUp(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, "--", "sh", "-c", as("obedient"))
@@ -165,16 +166,16 @@ func TestRun_Terminal(t *testing.T) {
 }
 
 // The holder keeps the foreground if COMMAND cannot run.
-func TestRun_TerminalOfNobody(t *testing.T) {
+func TestRun_TerminalAfterFailedStart(t *testing.T) {
 	t.Parallel()
-	p := newTerminal(t, `HOLD -- "$NOBODY" 2>&-; echo $?; read line; echo the shell got $line`,
-		"NOBODY="+headless(t))
+	p := newTerminal(t, `HOLD -- "$HEADLESS" 2>&-; echo $?; read line; echo the shell got $line`,
+		"HEADLESS="+headless(t))
 	p.says("126")
 	p.types("bye\n")
 	p.says("the shell got bye")
 }
 
-// headless returns the path of a program that fails only when it is started.
+// headless returns the path of a program that Look accepts and that cannot be started.
 func headless(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "headless")
@@ -196,7 +197,7 @@ func TestRun_CannotBeSuspended(t *testing.T) {
 }
 
 // The holder can write from the background to a terminal that forbids that (stty tostop).
-func TestRun_HolderInTheBackgroundSpeaks(t *testing.T) {
+func TestRun_WriteFromBackground(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `stty tostop; sh -c 'echo $$; exec HOLD -grace 10ms -- sh -c "$0"' '`+stubborn+`'; echo $?`)
 	holder := p.number()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A suspended COMMAND gets the signal that stops it.
-func TestRun_StopOfSuspended(t *testing.T) {
+// A suspended COMMAND receives the signal that asks it to stop.
+func TestRun_StopSuspended(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, as("suspended")).begin()
 	require.NoError(t, unix.Waitid(unix.P_PID, p.number(), nil, unix.WSTOPPED|unix.WNOWAIT, nil))
@@ -20,21 +20,21 @@ func TestRun_StopOfSuspended(t *testing.T) {
 	require.Equal(t, 3, p.end())
 }
 
-// COMMAND is killed together with the holder.
-func TestRun_DiesWithItsHolder(t *testing.T) {
+// COMMAND is killed when its holder is killed.
+func TestRun_DiesWithHolder(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, "--", "sh", "-c", as("stubborn"))
 	p.says("ready")
 	p.number()
 	require.NoError(t, p.cmd.Process.Kill())
-	rest, err := io.ReadAll(p.lines) // until no process has the other end
+	rest, err := io.ReadAll(p.lines) // ends when no process has the other end open
 	require.NoError(t, err)
 	require.Empty(t, rest)
 }
 
-// COMMAND would be killed with the thread that started it, so Run keeps that thread until it returns. A test cannot
-// arrange the end of a thread, so it checks whether the goroutine is locked to its thread.
-func TestRun_KeepsItsThread(t *testing.T) {
+// The system kills COMMAND when the thread that started it ends, so Run keeps this thread until it returns. A test
+// cannot make a thread end, so this one checks that the goroutine is locked to its thread.
+func TestRun_KeepsThread(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, as("obedient")).begin()
 	p.number()

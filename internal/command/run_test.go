@@ -39,7 +39,7 @@ func TestRun_ExitCode(t *testing.T) {
 }
 
 // COMMAND inherits files directly.
-func TestRun_FilesAreHandedOn(t *testing.T) {
+func TestRun_InheritsFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	in, out, errs := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "errs")
@@ -68,7 +68,7 @@ func TestRun_FilesAreHandedOn(t *testing.T) {
 	require.Equal(t, fmt.Sprint(info.Sys().(*syscall.Stat_t).Ino), strings.Fields(string(said))[0])
 	rest, err := io.ReadAll(stdin)
 	require.NoError(t, err)
-	require.Equal(t, "second\n", string(rest), "a shell's read takes no more than a line")
+	require.Equal(t, "second\n", string(rest), "the shell reads one line from the file itself")
 }
 
 func TestRun_Environment(t *testing.T) {
@@ -90,11 +90,11 @@ func TestRun_Environment(t *testing.T) {
 	require.Zero(t, p.end())
 	flags, err := unix.FcntlInt(lifeline.Fd(), unix.F_GETFD, 0)
 	require.NoError(t, err)
-	require.Equal(t, unix.FD_CLOEXEC, flags, "nobody else inherits it")
+	require.Equal(t, unix.FD_CLOEXEC, flags, "other processes do not inherit the lifeline")
 }
 
-// The variables take precedence over those of this process, which may run under another lock.
-func TestRun_EnvironmentOfAnOuterLock(t *testing.T) {
+// COMMAND's variables take precedence over those of this process, which may itself run under a lock.
+func TestRun_EnvironmentOfOuterLock(t *testing.T) {
 	t.Setenv("TENURE_TOKEN", "11")
 	p := newPlay(t, `echo ready; echo $TENURE_TOKEN`)
 	p.Env = []string{"TENURE_TOKEN=12"}
@@ -114,7 +114,7 @@ func TestRun_NotStarted(t *testing.T) {
 	require.NoFileExists(t, mark)
 }
 
-// as returns a script that runs one of the actors.
+// as returns a script that runs act in the role.
 func as(role string) string { return "TENURE_TEST_ROLE=" + role + ` exec "$SELF"` }
 
 func TestRun_Stop(t *testing.T) {
@@ -124,10 +124,10 @@ func TestRun_Stop(t *testing.T) {
 		says  string
 		code  int
 	}{
-		"by its context":  {errors.New("enough"), "SIGUSR1", 3},
-		"by an interrupt": {&cli.Interrupt{Signal: syscall.SIGINT}, "SIGINT", 3},
-		"by a hang-up":    {fmt.Errorf("end: %w", &cli.Interrupt{Signal: syscall.SIGHUP}), "SIGHUP", 3},
-		"by a loss":       {fmt.Errorf("%w: unplugged", term.ErrLost), "SIGUSR1", command.ExitLost},
+		"context canceled": {errors.New("enough"), "SIGUSR1", 3},
+		"interrupt":        {&cli.Interrupt{Signal: syscall.SIGINT}, "SIGINT", 3},
+		"hang-up":          {fmt.Errorf("end: %w", &cli.Interrupt{Signal: syscall.SIGHUP}), "SIGHUP", 3},
+		"lease lost":       {fmt.Errorf("%w: unplugged", term.ErrLost), "SIGUSR1", command.ExitLost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,7 +145,7 @@ func TestRun_Stop(t *testing.T) {
 }
 
 // Run sends the signal to the whole group and waits for it, even if COMMAND itself has ended.
-func TestRun_StopOfGroup(t *testing.T) {
+func TestRun_StopGroup(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, "("+as("slow")+") & wait").begin()
 	p.number()
@@ -155,15 +155,15 @@ func TestRun_StopOfGroup(t *testing.T) {
 	p.requireGone()
 }
 
-// stubborn ignores signals, and so does its child, which outlives it.
+// stubborn is a script that ignores signals. So does its child, which outlives it.
 const stubborn = `trap "" INT TERM HUP USR1; sleep 1000 & echo ready; wait`
 
-func TestRun_KillAfterTheGrace(t *testing.T) {
+func TestRun_KillAfterGrace(t *testing.T) {
 	t.Parallel()
 	const grace = 300 * time.Millisecond
 	for name, script := range map[string]string{
-		"of COMMAND":      stubborn,
-		"of its children": `(` + stubborn + `) & wait`,
+		"COMMAND":      stubborn,
+		"its children": `(` + stubborn + `) & wait`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,8 +181,8 @@ func TestRun_KillAfterTheGrace(t *testing.T) {
 	}
 }
 
-// The grace ends with the lease.
-func TestRun_KillWithTheLease(t *testing.T) {
+// Run kills COMMAND when the lease ends, even if the grace has not passed.
+func TestRun_KillAtEndOfLease(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, stubborn).begin()
 	p.stop(&cli.Interrupt{Signal: syscall.SIGINT})
@@ -193,7 +193,7 @@ func TestRun_KillWithTheLease(t *testing.T) {
 	p.requireGone()
 }
 
-// Processes that outlive a COMMAND that was not stopped keep running.
+// If COMMAND ends without being stopped, its background processes keep running.
 func TestRun_LeavesBackgroundProcesses(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, "("+as("obedient")+") & read line")

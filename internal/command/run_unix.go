@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	// look is the pause between checks whether a group is empty, because the system does not report that.
+	// look is the pause between checks whether a group is empty. The system does not report when it becomes empty.
 	look = 10 * time.Millisecond
 
-	// killLimit is the time limit for the end of a group that was killed. Its processes end immediately, unless they
-	// belong to another user, or their parents do not wait for them.
+	// killLimit is the time limit for a killed group to become empty. Its processes end immediately, unless they belong
+	// to another user. They remain in the group until their parents have waited for them.
 	killLimit = time.Second
 )
 
@@ -35,11 +35,11 @@ const (
 // COMMAND cannot be started, the ExitError says why. If ctx has ended before the start, Run returns its cause.
 //
 // When ctx ends, Run stops COMMAND. It sends the signal that ended ctx ([cli.Interrupt]), or otherwise c.Signal, to the
-// group of COMMAND. It sends KILL when c.Grace is over, when the lease has ended, or when another signal asks this
-// process to end. The exit code is 123 if the lease is lost before COMMAND has ended.
+// group of COMMAND. It sends KILL when c.Grace has passed, when the lease has ended, or when another signal interrupts
+// this process. The exit code is 123 if the lease is lost before COMMAND has ended.
 //
-// From then on this process ignores SIGTSTP. Several goroutines may call Run at the same time if at most one of them
-// passes the terminal as stdin.
+// After a call of Run, this process ignores SIGTSTP. Several goroutines may call Run at the same time if at most one of
+// them passes the terminal as stdin.
 func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -86,7 +86,7 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, g.terminal.fd
 	}
 
-	signal.Ignore(syscall.SIGTSTP) // COMMAND inherits that, and this process must not be suspended while COMMAND runs
+	signal.Ignore(syscall.SIGTSTP) // COMMAND inherits this; this process must not be suspended while COMMAND runs
 	handOn(lifelines, true)
 	err := cmd.Start()
 	handOn(lifelines, false)
@@ -107,14 +107,14 @@ func (c *Command) start(lease coordination.Lease) (*group, error) {
 	return g, nil
 }
 
-// handOn sets whether a process that starts now inherits the files, each with the same descriptor as here.
+// handOn sets whether processes that start now inherit the files. They inherit them under the same descriptors.
 func handOn(files []*os.File, on bool) {
 	flags := unix.FD_CLOEXEC
 	if on {
 		flags = 0
 	}
 	for _, file := range files {
-		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFD, flags) // it fails for a file that is closed
+		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFD, flags) // fails if the file is closed
 	}
 }
 
@@ -194,7 +194,7 @@ func (g *group) empty() bool {
 	return errors.Is(syscall.Kill(-g.cmd.Process.Pid, 0), syscall.ESRCH)
 }
 
-// exit returns the result of COMMAND in the form that Run documents.
+// exit returns the result of COMMAND as documented at Run.
 func (g *group) exit() error {
 	if g.cmd.ProcessState == nil {
 		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("wait for COMMAND: %w", g.err)}

@@ -20,7 +20,7 @@ import (
 	"tenure/internal/command"
 )
 
-// soon is the time limit for something that happens immediately, on a busy machine.
+// soon is a time limit for things that happen immediately. It is long because the machine may be busy.
 const soon = 20 * time.Second
 
 // A play is a call of Run in the process of the test. COMMAND is a shell with a script.
@@ -37,7 +37,7 @@ type play struct {
 	warned []error                 // read it after Run has returned
 }
 
-// newPlay returns a play that has not begun. Its lease does not end, and its grace is long.
+// newPlay returns a play that has not begun. Its lease does not end unless the test calls lose, and its grace is long.
 func newPlay(t *testing.T, script string) *play {
 	t.Helper()
 	path, err := command.Look("sh")
@@ -84,7 +84,7 @@ func (p *play) line() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// number returns the next line, which is a process id.
+// number returns the process id in the next line.
 func (p *play) number() int {
 	p.t.Helper()
 	n, err := strconv.Atoi(p.line())
@@ -126,7 +126,7 @@ func (p *play) requireGone() {
 	require.Empty(p.t, p.rest())
 }
 
-// rest returns the remaining output when all processes have ended.
+// rest waits until all processes have ended and returns the remaining output.
 func (p *play) rest() string {
 	p.t.Helper()
 	text, err := io.ReadAll(p.lines)

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminal is one whose foreground this process lends to COMMAND.
+// A terminal is a terminal that this process lends to COMMAND by putting COMMAND in its foreground.
 type terminal struct {
 	fd    int
 	group int // the process group of this process
 }
 
-// terminalOf returns the terminal that stdin is. It returns nil if stdin is not a terminal, or if this process is not
-// in its foreground and so cannot lend it.
+// terminalOf returns stdin as a terminal. It returns nil if stdin is not a terminal, or if this process is not in its
+// foreground and so cannot lend it.
 func terminalOf(stdin io.Reader) *terminal {
 	file, ok := stdin.(*os.File)
 	if !ok || file == nil {
@@ -33,19 +33,20 @@ func terminalOf(stdin io.Reader) *terminal {
 	return &terminal{fd, front}
 }
 
-// lent prepares this process for the background, where it must be able to write to the terminal even with stty tostop.
+// lent prepares this process for running in the background. It must be able to write to the terminal from there, even
+// with stty tostop.
 func (t *terminal) lent() {
 	if t != nil {
 		signal.Ignore(syscall.SIGTTOU)
 	}
 }
 
-// takeBack puts the group of this process in the foreground again.
+// takeBack returns this process to the foreground.
 func (t *terminal) takeBack() {
 	if t == nil {
 		return
 	}
-	signal.Ignore(syscall.SIGTTOU) // the system sends it to a process that does this in the background
+	signal.Ignore(syscall.SIGTTOU) // the system sends it to a background process that changes the foreground
 	defer signal.Reset(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, t.group) // the terminal may be gone
 }

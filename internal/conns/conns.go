@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Set holds the connections of its listeners. The zero Set is empty. Its methods may be called from several goroutines.
+// A Set contains the open connections of its listeners. The zero Set is empty. Its methods are safe for concurrent use.
 type Set struct {
 	mu   sync.Mutex // guards the rest
 	open map[net.Conn]struct{}
@@ -27,7 +27,7 @@ func (s *Set) Cut() {
 	clear(s.open)
 }
 
-// Shut closes the open connections, and from then on every new one.
+// Shut closes the open connections and all later ones.
 func (s *Set) Shut() {
 	s.mu.Lock()
 	s.shut = true

@@ -28,7 +28,7 @@ func requireCut(t *testing.T, client net.Conn) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-func TestSet_CutsWhatIsOpen(t *testing.T) {
+func TestSet(t *testing.T) {
 	t.Parallel()
 	var set conns.Set
 	inner, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -1,9 +1,9 @@
 // Package coordtest is a coordination service in memory, with a client, for the tests of recipes in virtual time.
 //
 // It follows the protocol's rules about sessions and ephemeral semaphores. Messages take time and stay in order. The
-// client is as unhelpful as the interface allows and as ydb-go-sdk's client is: it keeps trying to open a session on a
-// missing node, drops the status of answers, leaves an acquire waiting when its session ends, gives up acquires in the
-// background, and closes abruptly. In one respect it is better: it gives up a lease before the service does.
+// client has the weaknesses of ydb-go-sdk's client: it keeps trying to open a session on a missing node, drops the
+// status of answers, leaves an acquire waiting when its session ends, cancels acquires in the background, and closes
+// abruptly. In one respect it is better: it gives up a lease before the service does.
 package coordtest
 
 import (
@@ -30,10 +30,10 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return e.Status.String() + ": " + e.Text }
 
-// Code returns the status, as errors of ydb-go-sdk do.
+// Code returns the status, like the method of ydb-go-sdk's errors.
 func (e *StatusError) Code() int32 { return int32(e.Status) }
 
-// Issues returns the text, as errors of ydb-go-sdk do.
+// Issues returns the text, like the method of ydb-go-sdk's errors.
 func (e *StatusError) Issues() []*Ydb_Issue.IssueMessage {
 	return []*Ydb_Issue.IssueMessage{{Message: e.Text}}
 }
@@ -48,14 +48,14 @@ func (s Stalled) Error() string { return fmt.Sprintf("stalled: %v", s.Last) }
 type Service struct {
 	// Reveal makes calls of a session return statuses as StatusErrors. By default the client drops them.
 	Reveal bool
-	// Late makes an acquire whose ctx ends while its grant is on the way return the lease.
+	// Late makes an acquire return the lease if its ctx ends while the grant is on the way.
 	Late bool
 
 	mu       sync.Mutex // guards the rest
 	travel   func() time.Duration
 	nodes    map[string]*node
-	sessions map[uint64]*Session // attached to the service, or not yet timed out
-	lastID   uint64              // of a session
+	sessions map[uint64]*Session // sessions that have not ended for the service
+	lastID   uint64              // the id of the newest session
 	orders   uint64              // the newest acquire's order id (C4)
 	fault    func(call string) error
 	calls    map[string]int
@@ -67,7 +67,7 @@ type node struct {
 	semaphores map[string]*semaphore
 }
 
-// A semaphore has an owner and a queue of waiters. An ephemeral semaphore without both is deleted (Q11).
+// A semaphore has an owner and a queue of waiters. An ephemeral semaphore is deleted when it has neither (Q11).
 type semaphore struct {
 	persistent bool
 	links      []*link // links[0] is the owner; the others wait in this order
@@ -93,8 +93,9 @@ func NewService() *Service {
 	}
 }
 
-// SetFault makes fault decide how calls of CreateNode, DescribeNode, Session and AcquireSemaphore fail. A fault of
-// Session makes the call wait. A fault of AcquireSemaphore is the service's answer.
+// SetFault makes fault decide whether a call of CreateNode, DescribeNode, Session or AcquireSemaphore fails, and with
+// which error. While fault returns an error for Session, the call waits. The error for AcquireSemaphore is the
+// service's answer.
 func (s *Service) SetFault(fault func(call string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +103,7 @@ func (s *Service) SetFault(fault func(call string) error) {
 	s.wake()
 }
 
-// SetDelay makes delay return the time that the next message takes.
+// SetDelay sets the function that returns how long the next message takes.
 func (s *Service) SetDelay(delay func() time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,8 +167,8 @@ func (s *Service) Sessions() []uint64 {
 	return ids
 }
 
-// Break cuts a session's client off for good. The client's session ends immediately with the cause, and the service
-// ends the session after its timeout. Break reports whether there was such a session.
+// Break cuts a session's client off permanently. The client's session ends immediately with the cause, and the service
+// ends the session after its timeout. Break reports whether the session existed.
 func (s *Service) Break(id uint64, cause error) bool {
 	s.mu.Lock()
 	session := s.sessions[id]
@@ -248,7 +249,7 @@ func (s *Service) Session(
 	}
 }
 
-// call performs a unary call: the request travels, do runs, and the answer travels.
+// call performs a unary call. It delays the request, runs do on the service, and delays the answer.
 func (s *Service) call(ctx context.Context, method string, do func() error) error {
 	s.count(method)
 	if err := sleep(ctx, s.delay()); err != nil {
@@ -285,7 +286,7 @@ func (s *Service) delay() time.Duration {
 	return s.travel()
 }
 
-// wake makes calls that wait for a change look again. The caller holds s.mu.
+// wake makes calls that wait for a change check again. The caller holds s.mu.
 func (s *Service) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -24,7 +24,7 @@ type Session struct {
 	down    time.Time // the same for messages to the client
 }
 
-// A request waits for an answer of the service.
+// A request is an acquire that waits for the service's answer.
 type request struct {
 	answer   chan error // capacity 1; nil: granted
 	canceled bool
@@ -46,7 +46,7 @@ func (s *Session) SessionID() uint64 { return s.id }
 // Context implements coordination.Session.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// AcquireSemaphore implements coordination.Session. When the session ends, it keeps waiting until ctx ends.
+// AcquireSemaphore implements coordination.Session. If the session ends, the call keeps waiting until ctx ends.
 func (s *Session) AcquireSemaphore(
 	ctx context.Context, name string, count uint64, opts ...options.AcquireSemaphoreOption,
 ) (coordination.Lease, error) {
@@ -88,8 +88,8 @@ func (s *Session) AcquireSemaphore(
 	return l, nil
 }
 
-// crossed reports whether the service granted the request before it learned that the request's ctx has ended, and the
-// call is to return the lease. Otherwise it gives up the request.
+// crossed reports whether the call must return a lease although its ctx has ended: Late is set and the service has
+// already granted the request. Otherwise crossed cancels the request.
 func (s *Session) crossed(name string, req *request) bool {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
@@ -129,8 +129,8 @@ func (s *Session) DescribeSemaphore(
 	return found, err
 }
 
-// Close implements coordination.Session. It is abrupt: messages that are still on the way are lost, and the service
-// only learns of the end of the session by its timeout.
+// Close implements coordination.Session. It is abrupt. Messages that are on the way are lost, and for the service the
+// session ends by its timeout.
 func (s *Session) Close(context.Context) error {
 	s.detach(context.Canceled)
 
@@ -176,7 +176,7 @@ func (l *lease) Release() error {
 	return err
 }
 
-// ask calls do on the service and returns when the client has the answer, when ctx ends, or when the session ends.
+// ask runs do on the service and returns when the client has the answer, when ctx ends, or when the session ends.
 func (s *Session) ask(ctx context.Context, do func()) error {
 	if s.ctx.Err() != nil {
 		return coordination.ErrSessionClosed
@@ -196,7 +196,7 @@ func (s *Session) ask(ctx context.Context, do func()) error {
 	}
 }
 
-// conceal drops the status of an answer, unless the service reveals them.
+// conceal drops the status of an answer, unless Reveal is set.
 func (s *Session) conceal(err error) error {
 	if _, ok := errors.AsType[*StatusError](err); ok && !s.service.Reveal {
 		return coordination.ErrAcquireTimeout
@@ -205,18 +205,19 @@ func (s *Session) conceal(err error) error {
 	return err
 }
 
-// toService calls do with the service's mu held when the message arrives. A message of a session that has ended does
-// not arrive.
+// toService sends a message to the service. When it arrives, do runs with the service's mu held. The message is lost if
+// the session ends first.
 func (s *Session) toService(do func()) {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
 	s.up = s.deliver(s.up, do)
 }
 
-// toClient calls do when the answer arrives, if it does. The service's mu is held by the caller and while do runs.
+// toClient sends a message to the client. When it arrives, do runs with the service's mu held. The message is lost if
+// the session ends first. The caller holds the service's mu.
 func (s *Session) toClient(do func()) { s.down = s.deliver(s.down, do) }
 
-// deliver calls do after a delay, but not earlier than the message before. It returns the time.
+// deliver runs do after a delay and later than before, when the previous message arrives. It returns the time.
 func (s *Session) deliver(before time.Time, do func()) time.Time {
 	at := time.Now().Add(s.service.travel())
 	if !at.After(before) {
@@ -233,7 +234,7 @@ func (s *Session) deliver(before time.Time, do func()) time.Time {
 	return at
 }
 
-// acquire is the service's part; Q3, Q5, Q6, Q7.
+// acquire is the service's part of an acquire; Q3, Q5, Q6, Q7.
 func (s *Session) acquire(name string, data []byte, req *request) {
 	if err := s.service.fault("AcquireSemaphore"); err != nil {
 		s.answer(req, err)
@@ -267,7 +268,7 @@ func (s *Session) acquire(name string, data []byte, req *request) {
 
 var errSuperseded = &StatusError{Ydb.StatusIds_ABORTED, "Operation superseded by another request"}
 
-// release is the service's part; Q8, Q9, Q11.
+// release is the service's part of a release; Q8, Q9, Q11.
 func (s *Session) release(name string) {
 	sem := s.node.semaphores[name]
 	if sem == nil {
@@ -294,14 +295,14 @@ func (sem *semaphore) index(s *Session) int {
 	return slices.IndexFunc(sem.links, func(l *link) bool { return l.session == s })
 }
 
-// answer sends the service's answer to a request. The client drops the answer to a request that it has given up,
-// because it has sent a release.
+// answer sends the service's answer to a request. The client ignores the answer to a cancelled request, because it has
+// sent a release.
 func (s *Session) answer(req *request, err error) {
 	s.toClient(func() {
 		if !req.canceled {
 			select {
 			case req.answer <- err:
-			default: // superseded after it was answered
+			default: // the request was superseded after its answer
 			}
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"tenure/internal/limit"
 )
 
-// Config says where and how sessions are opened, and what acquires carry. Client and Path are required.
+// Config describes the sessions to open and the data to attach to acquires. Client and Path are required.
 type Config struct {
 	Client      coordination.Client
 	Path        string
@@ -33,8 +33,8 @@ func (c *Config) complete() {
 	}
 }
 
-// Check refuses values that the protocol does not allow. Some of them, such as text that is not valid UTF-8, would keep
-// the SDK's client waiting forever.
+// Check returns an error if a value is invalid. With some invalid values, such as text that is not valid UTF-8, the
+// SDK's client would wait forever.
 func (c *Config) Check() error {
 	switch {
 	case isNil(c.Client):
@@ -57,14 +57,15 @@ func (c *Config) Check() error {
 	return nil
 }
 
-// isNil reports whether there is no client, or one that is a nil pointer.
+// isNil reports whether the client is nil or contains a nil pointer.
 func isNil(client coordination.Client) bool {
 	v := reflect.ValueOf(client)
 
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// CheckName reports why a semaphore cannot have the name. The protocol allows an empty name, but here it is a mistake.
+// CheckName returns an error if name is not a valid name for a semaphore. The protocol allows an empty name, but in the
+// recipes it is a mistake.
 func CheckName(name string) error {
 	switch {
 	case name == "":

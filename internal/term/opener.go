@@ -15,17 +15,18 @@ const (
 	// does not exist, or that the caller has no rights on, without reporting anything.
 	openLimit = 10 * time.Second
 
-	// patience is how long a Run is without a session before it reports that.
+	// patience is the time without a session after which a Run reports that.
 	patience = 3 * time.Second
 
-	// An attempt that has not ended after probeAfter hides its reason until openLimit. A look at the node, which ends
-	// after probeLimit, finds a reason before the patience is over.
+	// An attempt that has not ended after probeAfter may not reveal its reason before openLimit. The Opener then looks up
+	// the node. The look-up ends within probeLimit, so that a reason is known before patience has passed.
 	probeAfter = time.Second
 	probeLimit = 1900 * time.Millisecond
 )
 
-// Pauses between attempts: there is none before the second attempt, because most often a single connection broke. Then
-// they grow. They are spread, so that processes that failed together do not come back together.
+// The second attempt follows without a pause, because most often only one connection broke. The pauses between later
+// attempts grow from firstPause to maxPause. They are randomised, so that processes that failed at the same time do not
+// return at the same time.
 const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
@@ -34,27 +35,29 @@ const (
 // An Opener opens the sessions of one call of Run, one after the other. When there has been no session for a while, it
 // reports that and the reason.
 //
-// It is not safe for concurrent use. A goroutine of Open uses the fields while Open runs, and only then.
+// An Opener is not safe for concurrent use. While Open waits for the client, only the goroutine of watch uses the
+// fields.
 type Opener struct {
 	config  Config
 	delayed func(without time.Duration, why error)
 	clock   clock.Clock
 
 	since  clock.Instant // the start of the time without a session; 0: there is a session
-	reason error         // why the newest attempt failed, or takes so long; nil: not known
+	reason error         // why the newest attempt failed or has not ended; nil: not known
 	told   string        // the text of the reason that was reported last
 }
 
-// NewOpener returns an Opener. It calls delayed after 3 seconds without a session, and again when the reason changes:
-// never concurrently, and not after Open and Repeat have returned.
+// NewOpener returns an Opener. The Opener calls delayed after 3 seconds without a session, and again when the reason
+// changes. It calls delayed only while Open or Repeat runs, and never concurrently.
 func NewOpener(c Config, delayed func(without time.Duration, why error)) *Opener {
 	c.complete()
 
 	return &Opener{config: c, delayed: delayed, clock: clock.Go()}
 }
 
-// Repeat calls attempt until it returns nil, or an error marked by [backoff.Permanent], which Repeat returns unmarked,
-// or ctx has ended, whose cause Repeat returns. Before each pause it calls failed with the error and the pause.
+// Repeat calls attempt until it returns nil. If attempt returns an error marked by [backoff.Permanent], Repeat returns
+// the unmarked error. If ctx ends, Repeat returns its cause. Before each pause, Repeat calls failed with the error and
+// the pause.
 func (o *Opener) Repeat(ctx context.Context, attempt func() error, failed func(err error, pause time.Duration)) error {
 	pauses := newPauses()
 	for {
@@ -71,7 +74,7 @@ func (o *Opener) Repeat(ctx context.Context, attempt func() error, failed func(e
 		}
 		o.begin()
 		if o.clock.Now().Sub(began) > maxPause {
-			pauses.Reset() // the attempt went well for a while: this is a new problem
+			pauses.Reset() // the attempt worked for a while, so this is a new problem
 		}
 		pause := pauses.NextBackOff()
 		failed(err, pause)
@@ -81,8 +84,7 @@ func (o *Opener) Repeat(ctx context.Context, attempt func() error, failed func(e
 	}
 }
 
-// Open creates the node if it is missing and opens a session. It marks an error that another attempt cannot mend by
-// [backoff.Permanent].
+// Open creates the node if it is missing and opens a session. It marks permanent errors with [backoff.Permanent].
 func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	o.begin()
 	limited, cancel := context.WithTimeout(ctx, openLimit)
@@ -99,7 +101,7 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if _, permanent := errors.AsType[*backoff.PermanentError](err); !permanent { // else Run returns it
+	if _, permanent := errors.AsType[*backoff.PermanentError](err); !permanent { // Run returns permanent errors
 		o.reason = err
 		o.tell()
 	}
@@ -107,15 +109,15 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	return nil, err
 }
 
-// begin starts the time without a session, unless it has started.
+// begin starts measuring the time without a session, unless it has already started.
 func (o *Opener) begin() {
 	if o.since == 0 {
 		o.since = o.clock.Now()
 	}
 }
 
-// watch finds and reports the reason while an attempt runs, on a goroutine of its own. The caller calls stop, which
-// returns when the goroutine has ended, before it touches o.
+// watch starts a goroutine that finds and reports the reason while an attempt runs. The caller must call stop before it
+// uses o again. stop returns when the goroutine has ended.
 func (o *Opener) watch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -140,7 +142,7 @@ func (o *Opener) watch(ctx context.Context) (stop func()) {
 	}
 }
 
-// probe returns why there is no session yet, as far as a look at the node shows it.
+// probe looks up the node and returns a reason why there is no session yet.
 func (o *Opener) probe(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
@@ -148,14 +150,15 @@ func (o *Opener) probe(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return notStarted(o.config.Path)
-	case missing(err): // and the attempt is about to create it
+	case missing(err): // the attempt creates the node, and still waits for the answer
 		return noAnswer(err)
 	}
 
 	return reason(limited, "look up", o.config.Path, err)
 }
 
-// pause waits for d and reports the reason as soon as that is due. It reports whether ctx has not ended.
+// pause waits for d. In the meantime, it reports the reason as soon as patience has passed. It returns false if ctx has
+// ended.
 func (o *Opener) pause(ctx context.Context, d time.Duration) bool {
 	if wait := o.since.Add(patience).Sub(o.clock.Now()); o.reason != nil && o.told == "" && wait < d {
 		if !clock.Pause(ctx, o.clock, max(0, wait)) {
@@ -168,7 +171,7 @@ func (o *Opener) pause(ctx context.Context, d time.Duration) bool {
 	return clock.Pause(ctx, o.clock, d)
 }
 
-// tell reports the reason if there has been no session for long enough and the reason is news.
+// tell reports the reason if there has been no session for at least patience and this reason was not reported last.
 func (o *Opener) tell() {
 	without := o.clock.Now().Sub(o.since)
 	if without < patience || o.reason.Error() == o.told {

@@ -1,8 +1,8 @@
 // Package term opens a session on a coordination node, takes leases in it and closes it, for the recipes in packages
 // lock and workers.
 //
-// It makes up for what the interface of ydb-go-sdk's client does not show, so that the recipes behave alike on that
-// client and on others.
+// It compensates for what ydb-go-sdk's client hides, so that the recipes behave the same with that client and with
+// others.
 package term
 
 import (
@@ -24,8 +24,8 @@ import (
 var ErrLost = errors.New("lease lost")
 
 const (
-	// closeLimit bounds the release and the close at the end of a term, because the server may be gone. If it is
-	// exceeded, the session ends by its timeout.
+	// closeLimit limits the release and the close at the end of a term, because the server may not answer. After that,
+	// the session ends by its timeout.
 	closeLimit = 5 * time.Second
 
 	// refusals is how many acquires in a row may be refused without a visible reason before the refusal counts as
@@ -58,10 +58,10 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 	case ydberr.Denied(err), ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST):
 		return nil, backoff.Permanent(ydberr.Wrap(fmt.Sprintf("open session on node %q", c.Path), err))
 	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
-		return nil, notStarted(c.Path) // the look-up of the node has just been answered
+		return nil, notStarted(c.Path) // the server has just answered the look-up of the node
 	}
 
-	// Among these are a node that was just dropped (A3) and too many sessions (A5).
+	// The node may just have been dropped (A3), or there may be too many sessions (A5).
 	return nil, reason(ctx, "open session on", c.Path, err)
 }
 
@@ -100,13 +100,14 @@ func lookUp(ctx context.Context, c Config) error {
 	return err
 }
 
-// missing reports whether err may say that there is no node (N4). If the path is something else, its creation fails.
+// missing reports whether err may mean that there is no node (N4). If the path exists and is not a node, creating the
+// node fails.
 func missing(err error) bool {
 	return ydberr.Is(err, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_NOT_FOUND)
 }
 
-// reason describes the error of a call about the node. The text is the same for each call that gets no answer, so that
-// a reason that has not changed looks the same.
+// reason describes the error of a call about the node. If there is no answer, the text does not depend on the call, so
+// that the same problem always has the same text.
 func reason(ctx context.Context, doing, path string, err error) error {
 	switch {
 	case ydberr.Unreachable(err):
@@ -124,8 +125,8 @@ func noAnswer(err error) error {
 	return ydberr.Because("no answer from the server: check that it runs and can be reached", err)
 }
 
-// notStarted is the reason if the server answers other calls. To clients such as the SDK's, which keep refusals to
-// themselves, missing rights look like this.
+// notStarted returns the reason if the server answers other calls. Missing rights lead to it with clients such as the
+// SDK's, which do not report refusals.
 func notStarted(path string) error {
 	return fmt.Errorf("the server answers, but does not start a session on node %q: check the right to use the node", path)
 }
@@ -137,8 +138,8 @@ func (t *Term) SessionID() uint64 { return t.session.SessionID() }
 func (t *Term) Context() context.Context { return t.session.Context() }
 
 // Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has the lease, when ctx ends, or
-// when the session does. It may return a lease even though ctx has ended. It marks an error that another attempt cannot
-// mend by [backoff.Permanent].
+// when the session ends. It may return a lease even if ctx has ended. It marks permanent errors with
+// [backoff.Permanent].
 func (t *Term) Acquire(ctx context.Context, name string) (coordination.Lease, error) {
 	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
 	bound, cancel := context.WithCancelCause(ctx)
@@ -178,8 +179,8 @@ func (t *Term) acquiring(name string) string {
 	return fmt.Sprintf("acquire semaphore %q on node %q", name, t.config.Path)
 }
 
-// refused finds out why the server answered an acquire without a time limit with "not acquired". The SDK's client drops
-// the status of that answer, so that only the semaphore can show the reason.
+// refused finds out why the server refused an acquire that has no time limit. The SDK's client drops the status of the
+// answer, so the reason can only be found by looking at the semaphore.
 func (t *Term) refused(ctx context.Context, name string) error {
 	if t.persistent(ctx, name) {
 		return backoff.Permanent(errors.New(t.wrongKind(name)))
@@ -188,7 +189,7 @@ func (t *Term) refused(ctx context.Context, name string) error {
 	return fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(name))
 }
 
-// persistent reports whether the semaphore is persistent. An acquire of an ephemeral semaphore cannot have it (Q3).
+// persistent reports whether the semaphore is persistent. The server then refuses ephemeral acquires (Q3).
 func (t *Term) persistent(ctx context.Context, name string) bool {
 	found, err := t.session.DescribeSemaphore(ctx, name)
 
@@ -200,7 +201,7 @@ func (t *Term) wrongKind(name string) string {
 		"delete it, or choose another name"
 }
 
-// Lost returns an error that says that the session has ended and, if the session's context shows it, why.
+// Lost returns an error that wraps ErrLost and the cause of the end of the session, if it is known.
 func (t *Term) Lost() error { return lost(t.session.Context()) }
 
 // lost describes the end of ctx, which is the context of a session or a lease.
@@ -213,7 +214,7 @@ func lost(ctx context.Context) error {
 }
 
 // Release releases a lease and returns when the server has answered. If ctx ends first, Release closes the session,
-// since a release cannot be cancelled in another way.
+// because there is no other way to cancel a release.
 func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.session.Close(ctx) })
 	defer stop()
@@ -228,13 +229,13 @@ func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	return ydberr.Wrap(fmt.Sprintf("release on node %q", t.config.Path), err)
 }
 
-// Close ends the session after it has ensured that the server knows of every acquire that was given up. Name is the
-// name of any semaphore.
+// Close makes sure that the server knows of every cancelled acquire, and then ends the session. The name can be that of
+// any semaphore.
 //
-// The SDK's client gives up an acquire in the background, and its Close ends the stream so quickly that neither that
-// nor the end of the session reaches the server. The server would then grant the semaphore to the dead session, which
-// would keep it for its whole timeout. The server answers requests in order, so the answer to any request shows that
-// the earlier ones have arrived.
+// The SDK's client cancels an acquire in the background, and its Close ends the stream so quickly that neither the
+// cancellation nor the end of the session reaches the server. The server would then grant the semaphore to the dead
+// session, which would own it until its timeout. The server answers requests in order, so the answer to any request
+// shows that the earlier requests have arrived.
 func (t *Term) Close(ctx context.Context, name string) error {
 	if t.session.Context().Err() == nil {
 		_, _ = t.session.DescribeSemaphore(ctx, name)

@@ -18,7 +18,7 @@ import (
 // grantKey is the key of the *Grant in the context of work.
 type grantKey struct{}
 
-// A Grant is a lease, and the name of the semaphore, which the lease itself does not tell.
+// A Grant is a lease and the name of its semaphore, which a lease does not report.
 type Grant struct {
 	Lease coordination.Lease
 	Name  string
@@ -40,9 +40,9 @@ func Lease(ctx context.Context) coordination.Lease {
 	return nil
 }
 
-// Token returns the fencing token of the lease under which the work with this context runs: the order id of its acquire
-// (C4). An error says that ctx is not the context of work, that the lease is lost, or that the server did not answer
-// until ctx ended.
+// Token returns the fencing token of the lease under which the work with this context runs. The token is the order id
+// of the acquire (C4). Token returns an error if ctx is not the context of work, if the lease is lost, or if ctx ends
+// before the server has answered.
 func Token(ctx context.Context) (uint64, error) {
 	g, ok := ctx.Value(grantKey{}).(*Grant)
 	if !ok {
@@ -56,7 +56,7 @@ func Token(ctx context.Context) (uint64, error) {
 	return token, nil
 }
 
-// readToken asks the lease, if it knows its token, else the server.
+// readToken asks the lease for the token, or the server if the lease does not know it.
 func (g *Grant) readToken(ctx context.Context) (uint64, error) {
 	if token := g.token.Load(); token != 0 {
 		return token, nil
@@ -64,7 +64,7 @@ func (g *Grant) readToken(ctx context.Context) (uint64, error) {
 	held := g.Lease.Context()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(held, func() { cancel(lost(held)) })() // the SDK's client may wait for longer
+	defer context.AfterFunc(held, func() { cancel(lost(held)) })() // the SDK's client may wait even longer
 
 	read := g.describe
 	if lease, ok := g.Lease.(tokened); ok {
@@ -85,7 +85,8 @@ func (g *Grant) readToken(ctx context.Context) (uint64, error) {
 	return 0, ydberr.Because(ydberr.Text(err), err)
 }
 
-// describe finds the session among the owners of the semaphore. It has no other lease of that name.
+// describe finds the order id of the session's acquire among the owners of the semaphore. A session owns a semaphore at
+// most once.
 func (g *Grant) describe(ctx context.Context) (uint64, error) {
 	session := g.Lease.Session()
 	found, err := session.DescribeSemaphore(ctx, g.Name, options.WithDescribeOwners(true))
@@ -111,8 +112,8 @@ func Under(
 }
 
 // UnderWithGrace is like Under for work that takes time to stop. The lease counts as lost as soon as its remaining time
-// has fallen to the grace. An answer of the server that arrives earlier postpones that moment. One that arrives later
-// does not undo it. The error says that the lease does not report its remaining time.
+// has fallen to the grace. An answer of the server before that moment postpones it. A later answer has no effect.
+// UnderWithGrace returns an error if the lease does not report its remaining time.
 func UnderWithGrace(
 	ctx context.Context, g *Grant, grace time.Duration, observe func(cause error),
 ) (work context.Context, end func() (held bool), err error) {
@@ -128,7 +129,8 @@ func UnderWithGrace(
 		clk := clock.FromContext(safe) // the client's, which a test may move
 		timer := clk.NewTimer()
 		defer timer.Stop()
-		// Answers only add to the remaining time, so that it need not be read before it can have fallen to the grace.
+		// Answers can only add to the remaining time, so it is enough to read it at the earliest moment at which it can
+		// have fallen to the grace.
 		for left := timed.Remaining(); left > grace; left = timed.Remaining() {
 			now := clk.Now()
 			timer.Set(now, now.Add(left-grace))

@@ -1,7 +1,8 @@
-// Package ydberr reads the errors of coordination clients: what the server said, and whether asking again can help.
+// Package ydberr interprets the errors of coordination clients. It finds out what the server answered and whether a
+// retry can help.
 //
-// The errors of ydb-go-sdk are of types that it keeps to itself, so they are asked for what they can do; an error of
-// another client that has the same methods is read the same way.
+// ydb-go-sdk does not export the types of its errors, so this package recognises them by their methods. It treats the
+// errors of other clients that have the same methods in the same way.
 package ydberr
 
 import (
@@ -17,35 +18,35 @@ import (
 )
 
 type (
-	// An operationError says how the server answered.
+	// An operationError is an answer of the server that is not SUCCESS.
 	operationError interface {
 		error
 		Code() int32 // a Ydb.StatusIds_StatusCode
 		Issues() []*Ydb_Issue.IssueMessage
 	}
-	// A transportError says why there was no answer.
+	// A transportError contains the reason why there was no answer.
 	transportError interface {
 		error
 		GRPCStatus() *status.Status
 	}
 )
 
-// Answered reports whether err is a server's answer.
+// Answered reports whether err is an answer of the server.
 func Answered(err error) bool {
 	_, ok := errors.AsType[operationError](err)
 
 	return ok
 }
 
-// Is reports whether err is a server's answer with one of the codes.
+// Is reports whether err is an answer of the server with one of these codes.
 func Is(err error, of ...Ydb.StatusIds_StatusCode) bool {
 	operation, ok := errors.AsType[operationError](err)
 
 	return ok && slices.Contains(of, Ydb.StatusIds_StatusCode(operation.Code()))
 }
 
-// NoNode reports whether err is a server's answer that there is no coordination node, or nothing at all, at a path (A3,
-// N4). NOT_FOUND may also be about a semaphore, and SCHEME_ERROR about a path that is not a node.
+// NoNode reports whether err is an answer of the server that the node's path does not exist (A3, N4). The status alone
+// does not show that: NOT_FOUND may refer to a semaphore, and SCHEME_ERROR to a path that is not a node.
 func NoNode(err error) bool {
 	operation, ok := errors.AsType[operationError](err)
 	if !ok {
@@ -62,22 +63,22 @@ func NoNode(err error) bool {
 	return false
 }
 
-// Denied reports whether err says that the caller may not do what it asked for.
+// Denied reports whether the server refused because the caller is not authenticated or lacks a right.
 func Denied(err error) bool {
 	return Is(err, Ydb.StatusIds_UNAUTHORIZED) || isTransport(err, codes.Unauthenticated, codes.PermissionDenied)
 }
 
-// Unreachable reports whether err says that there is no connection to the server.
+// Unreachable reports whether err means that there is no connection to the server.
 func Unreachable(err error) bool { return isTransport(err, codes.Unavailable) && !Silent(err) }
 
-// Silent reports whether err says that there is a connection, and no answer on it.
+// Silent reports whether err means that a connection exists but no answer arrived on it.
 func Silent(err error) bool {
 	transport, ok := errors.AsType[transportError](err)
 
 	return ok && (transport.GRPCStatus().Code() == codes.DeadlineExceeded || Text(err) == noAnswer)
 }
 
-// Permanent reports whether the same request can only get the same answer, until people change something.
+// Permanent reports whether a retry is pointless until a person changes the configuration, the rights or the request.
 func Permanent(err error) bool {
 	return Denied(err) ||
 		Is(err, Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_PRECONDITION_FAILED,
@@ -91,10 +92,10 @@ func isTransport(err error, of ...codes.Code) bool {
 	return ok && slices.Contains(of, transport.GRPCStatus().Code())
 }
 
-// Wrap returns an error whose text is doing, a colon and the [Text] of err. It unwraps to err.
+// Wrap returns an error that unwraps to err. Its text consists of doing, a colon and the [Text] of err.
 func Wrap(doing string, err error) error { return Because(doing+": "+Text(err), err) }
 
-// Because returns an error with the text. It unwraps to err.
+// Because returns an error with this text that unwraps to err.
 func Because(text string, err error) error { return &wrapped{text: text, err: err} }
 
 type wrapped struct {
@@ -105,8 +106,9 @@ type wrapped struct {
 func (w *wrapped) Error() string { return w.text }
 func (w *wrapped) Unwrap() error { return w.err }
 
-// Text returns what err says, in words for people: of the server's answer the status and the issues, of a transport's
-// error its message, of any other error of ydb-go-sdk all but the places in source files.
+// Text returns a readable description of err. For an answer of the server, it is the status and the issues. For a
+// transport error, it is the message. For any other error of ydb-go-sdk, it is the text without the positions in source
+// files.
 func Text(err error) string {
 	if operation, ok := errors.AsType[operationError](err); ok {
 		return operationText(operation)
@@ -134,8 +136,8 @@ func operationText(err operationError) string {
 	return text
 }
 
-// transportText uses the innermost error's message, since each of the outer ones repeats it with more around it. From
-// that it removes how gRPC came to it, and the port of this end, which differs between attempts.
+// transportText uses the message of the innermost error, because each outer error repeats it and adds to it. It removes
+// the prefixes of gRPC, and the local address, whose port differs between attempts.
 func transportText(err transportError) string {
 	for {
 		inner, ok := errors.AsType[transportError](errors.Unwrap(err))
@@ -166,10 +168,10 @@ const (
 	noPreface = "error reading server preface: "
 )
 
-// localEnd matches the address of this end in errors such as "read tcp 127.0.0.1:53412->127.0.0.1:2136: ...".
+// localEnd matches the local address in errors such as "read tcp 127.0.0.1:53412->127.0.0.1:2136: ...".
 var localEnd = regexp.MustCompile(`(\btcp )\S+->`)
 
-// silence reports whether the text of a transport's error says that the server did not answer on a connection.
+// silence reports whether the text of a transport error means that the server did not answer on a connection.
 func silence(text string) bool {
 	return strings.Contains(text, "keepalive ping failed") || strings.HasPrefix(text, noPreface) &&
 		(strings.Contains(text, "use of closed network connection") || strings.Contains(text, "i/o timeout"))

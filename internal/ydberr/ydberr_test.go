@@ -14,7 +14,7 @@ import (
 	"tenure/internal/ydberr"
 )
 
-// answer is an error as ydb-go-sdk returns them.
+// An answer is an error with the methods of ydb-go-sdk's errors.
 type answer struct {
 	code   Ydb.StatusIds_StatusCode
 	issues []*Ydb_Issue.IssueMessage
@@ -24,7 +24,7 @@ func (a *answer) Error() string                     { return "operation/" + a.co
 func (a *answer) Code() int32                       { return int32(a.code) }
 func (a *answer) Issues() []*Ydb_Issue.IssueMessage { return a.issues }
 
-// where is an error with a place in a source file.
+// where adds a position in a source file to an error.
 func where(err error) error { return fmt.Errorf("%w at `open.go:12`", err) }
 
 func TestText(t *testing.T) {
@@ -38,44 +38,44 @@ func TestText(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"an answer", where(&answer{code: Ydb.StatusIds_SCHEME_ERROR}), "SCHEME_ERROR"},
+		{"answer", where(&answer{code: Ydb.StatusIds_SCHEME_ERROR}), "SCHEME_ERROR"},
 		{
-			"an answer with issues", where(&answer{Ydb.StatusIds_BAD_REQUEST, issues}),
+			"answer with issues", where(&answer{Ydb.StatusIds_BAD_REQUEST, issues}),
 			"BAD_REQUEST (Access denied: no rights; twice)",
 		},
 		{
-			"a denial", where(&answer{code: Ydb.StatusIds_UNAUTHORIZED}),
+			"missing rights", where(&answer{code: Ydb.StatusIds_UNAUTHORIZED}),
 			"UNAUTHORIZED: check the credentials and their rights",
 		},
-		{"no answer", where(where(status.Error(codes.Unavailable, "connection refused"))), "connection refused"},
+		{"transport error", where(where(status.Error(codes.Unavailable, "connection refused"))), "connection refused"},
 		{
-			"no connection", status.Error(codes.Unavailable, `connection error: desc = "transport: `+
+			"connection refused", status.Error(codes.Unavailable, `connection error: desc = "transport: `+
 				`dial tcp 127.0.0.1:2136: connect: connection refused"`),
 			"dial tcp 127.0.0.1:2136: connect: connection refused",
 		},
 		{
-			"dialing", status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing: `+
+			"dial error", status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing: `+
 				`dial tcp 127.0.0.1:2136: connect: connection refused"`),
 			"dial tcp 127.0.0.1:2136: connect: connection refused",
 		},
 		{
-			"a silent server", status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: `+
+			"server never answers", status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: `+
 				`raw-read tcp 127.0.0.1:37496->127.0.0.1:2136: use of closed network connection"`), "no answer",
 		},
 		{
-			"a server that fell silent", status.Error(codes.Unavailable,
+			"server stops answering", status.Error(codes.Unavailable,
 				"keepalive ping failed to receive ACK within timeout"), "no answer",
 		},
 		{
-			"another server", status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: `+
+			"not a gRPC server", status.Error(codes.Unavailable, `connection error: desc = "error reading server preface: `+
 				`http2: frame too large"`), "not a gRPC server, or one that expects TLS (grpcs://)",
 		},
 		{
-			"a connection that broke", status.Error(codes.Unavailable,
+			"broken connection", status.Error(codes.Unavailable,
 				"error reading from server: read tcp 127.0.0.1:37496->127.0.0.1:2136: read: connection reset by peer"),
 			"read tcp 127.0.0.1:2136: read: connection reset by peer",
 		},
-		{"something else", where(errors.New("empty database")), "empty database"},
+		{"other error", where(errors.New("empty database")), "empty database"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

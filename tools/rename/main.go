@@ -1,11 +1,11 @@
-// Command rename moves the module to another path, for example when a fork gets a home of its own:
+// Command rename changes the path of the module, for example to that of a fork:
 //
 //	go run ./tools/rename example.com/you/tenure
 //
 // It runs in the module's root directory. It rewrites the imports, the go.mod files of the module and of the modules
-// below it, and the import paths in documents, scripts and the linter's configuration. In a git work tree it refuses to
-// start while there are uncommitted changes, so that "git restore ." undoes it. Running it again with the same path
-// changes nothing.
+// below it, and the import paths in documents, scripts and the linter's configuration. In a git work tree, it refuses
+// to run while there are uncommitted changes, so that "git restore ." can undo its changes. Running it again with the
+// same path changes nothing.
 package main
 
 import (

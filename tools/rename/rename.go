@@ -18,8 +18,8 @@ import (
 	"golang.org/x/mod/module"
 )
 
-// rename moves the module in dir to the path to. It returns the path that the module had, and how many files changed.
-// Nothing is written unless all files can be rewritten.
+// rename changes the path of the module in dir. It returns the old path and the number of changed files. It writes
+// nothing unless it can rewrite all files.
 func rename(dir, to string) (from string, changed int, err error) {
 	if err := module.CheckPath(to); err != nil {
 		return "", 0, fmt.Errorf("%w: pass a module path such as example.com/you/tenure", err)
@@ -82,8 +82,8 @@ func modulePath(dir string) (string, error) {
 	return name, nil
 }
 
-// checkClean refuses a git work tree with uncommitted changes. A tree outside of git, such as an unpacked archive, is
-// not refused.
+// checkClean returns an error if dir is in a git work tree with uncommitted changes. It accepts a tree outside of git,
+// such as an unpacked archive.
 func checkClean(dir string) error {
 	inside := exec.Command("git", "rev-parse", "--is-inside-work-tree")
 	inside.Dir = dir
@@ -103,8 +103,8 @@ func checkClean(dir string) error {
 	return nil
 }
 
-// survey lists the text files that may name the module, and the directories of its packages, both relative to dir. The
-// files below directories named testdata are not compiled, and a test may depend on every byte of them.
+// survey lists the text files that may contain the module's path, and the directories of its packages, both relative to
+// dir. It skips directories named testdata, because their files are not compiled and tests may depend on every byte.
 func survey(dir string) (files, packages []string, err error) {
 	err = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -143,19 +143,19 @@ func survey(dir string) (files, packages []string, err error) {
 	return files, slices.Compact(packages), err
 }
 
-// A move rewrites files for a module that moves from one path to another.
+// A move rewrites files to change a module's path.
 type move struct {
 	from, to string
 
 	// below matches the import path of a package or module below the root, and the byte on each side that delimits it.
-	// The name of the module alone may be an ordinary word, so root matches it only where it is an import path: on a line
-	// of its own in an import declaration, or in the linter's configuration.
+	// The module's path may be an ordinary word, so root matches it only where it is certainly an import path: on a line
+	// of its own in an import declaration.
 	below, root *regexp.Regexp
-	rootImport  string // what replaces the root's import path, with the package name if that is not obvious
+	rootImport  string // what precedes the root's new import path, from defaultName
 }
 
 func newMove(from, to string, packages []string) *move {
-	// A parent directory without packages is named too, as in "go vet tenure/cmd/...".
+	// Texts also name parent directories without packages, as in "go vet tenure/cmd/...".
 	dirs := map[string]bool{}
 	for _, name := range packages {
 		for ; name != "."; name = path.Dir(name) {
@@ -166,7 +166,7 @@ func newMove(from, to string, packages []string) *move {
 	for name := range dirs {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) }) // Go's regexp prefers the first that matches
+	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) }) // regexp takes the first match
 	old := regexp.QuoteMeta(from)
 
 	return &move{
@@ -177,7 +177,8 @@ func newMove(from, to string, packages []string) *move {
 	}
 }
 
-// defaultName returns what must precede the root's import path: nothing if its last element shows the package's name.
+// defaultName returns the text that must precede the root's import path: the package's name and a space, or nothing if
+// the last element of the path is the package's name.
 func defaultName(to string) string {
 	const packageName = "tenure"
 	prefix, _, _ := module.SplitPathVersion(to)
@@ -188,7 +189,7 @@ func defaultName(to string) string {
 	return packageName + " "
 }
 
-// file returns the text of a file as it is after the move.
+// file returns the new text of a file.
 func (m *move) file(name string, text []byte) ([]byte, error) {
 	if path.Base(name) == "go.mod" {
 		return m.goMod(name, text)
@@ -198,14 +199,14 @@ func (m *move) file(name string, text []byte) ([]byte, error) {
 	case path.Base(name) == ".golangci.yml":
 		return m.linter(moved), nil
 	case path.Ext(name) == ".go" && !bytes.Equal(moved, text):
-		return format.Source(moved) // a longer path may change how comments align
+		return format.Source(moved) // the new length of a path may change the alignment of comments
 	}
 
 	return moved, nil
 }
 
 func (m *move) paths(text []byte) []byte {
-	for { // two paths may share the byte between them
+	for { // repeat, because two paths may share the byte between them
 		moved := m.below.ReplaceAll(text, []byte("${1}"+m.to+"/${2}${3}"))
 		if bytes.Equal(moved, text) {
 			break
@@ -224,7 +225,7 @@ func (m *move) paths(text []byte) []byte {
 	})
 }
 
-// linter rewrites the places of the linter's configuration in which the module's own path is a value.
+// linter rewrites the values in the linter's configuration that consist of the module's path alone.
 func (m *move) linter(text []byte) []byte {
 	old := regexp.QuoteMeta(m.from)
 	value := regexp.MustCompile(`(prefix\(|module-path: |pkg: )` + old + `(\)|\$|,| |\n)`)
@@ -259,8 +260,8 @@ func (m *move) goMod(name string, text []byte) ([]byte, error) {
 	return f.Format()
 }
 
-// goModLine rewrites the first path of a line. The version that may follow it is one that no server can have, because a
-// replace line says where the module is.
+// goModLine rewrites the first path of the module in a line. If a version follows, it becomes a placeholder for the new
+// path's major version. No published version is needed, because a replace line gives the module's directory.
 func (m *move) goModLine(line *modfile.Line) {
 	for i, token := range line.Token {
 		moved, ok := m.path(token)
@@ -277,7 +278,7 @@ func (m *move) goModLine(line *modfile.Line) {
 	}
 }
 
-// path returns where a path of the module or of one below it has moved.
+// path returns the new path for the path of the module, or of a package or module below it.
 func (m *move) path(old string) (moved string, ok bool) {
 	if old == m.from {
 		return m.to, true

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The archives are embedded because rename itself leaves the directories named testdata alone.
+// The archives are files below testdata, not literals, because rename does not change directories named testdata.
 //
 //go:embed testdata/before.txtar
 var before string
@@ -73,7 +73,7 @@ func TestRename(t *testing.T) {
 	_, _, err = rename(dir, "example.org/tenure")
 	require.NoError(t, err)
 	require.Equal(t, strings.ReplaceAll(files(after), "example.com/you/tenure", "example.org/tenure"),
-		pack(t, dir, before), "and a path can be replaced by another")
+		pack(t, dir, before), "the path can change again")
 }
 
 func TestRename_MajorVersion(t *testing.T) {
@@ -85,7 +85,7 @@ func TestRename_MajorVersion(t *testing.T) {
 	require.Equal(t, strings.ReplaceAll(want, "v0.0.0-0001", "v2.0.0-0001"), pack(t, dir, before))
 }
 
-func TestRename_NamesThePackageWhereThePathDoesNot(t *testing.T) {
+func TestRename_AddsPackageName(t *testing.T) {
 	t.Parallel()
 	dir := unpack(t, before)
 	_, _, err := rename(dir, "example.com/leases")
@@ -96,7 +96,7 @@ func TestRename_NamesThePackageWhereThePathDoesNot(t *testing.T) {
 	require.Contains(t, string(text), "\nimport own \"example.com/leases\"\n")
 }
 
-func TestRename_ChangesNothingIfItFails(t *testing.T) {
+func TestRename_Errors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ file, text, to, err string }{
 		"no such path":   {to: "example.com//tenure", err: `malformed module path "example.com//tenure": double slash`},
