@@ -10,18 +10,18 @@ import (
 	"tenure/internal/session"
 )
 
-// maxEntries bounds what a journal keeps for a handler that is slower than events come; what is more is left out.
+// maxEntries limits how many entries a journal queues for a slow handler. It drops further entries.
 const maxEntries = 64
 
-// journal writes a session's log in a goroutine of its own: a handler is the user's code and may block, and nothing of
-// a session may wait for it.
+// journal writes the log of a session in a separate goroutine, because a handler is the user's code and may block, and
+// the session must not wait for it. A nil journal means that the session logs nothing.
 type journal struct {
 	log     *slog.Logger
-	entries chan func() // closed behind the session's last entry
-	ended   chan struct{}
+	entries chan func()   // closed after the session's last entry
+	ended   chan struct{} // closed when all entries are written
 }
 
-// newJournal returns nil, which is a journal too, if there is no log.
+// newJournal returns nil if log is nil.
 func newJournal(log *slog.Logger) *journal {
 	if log == nil {
 		return nil
@@ -44,7 +44,7 @@ func (j *journal) write(ctx context.Context, level slog.Level, message string, a
 	}
 }
 
-// await returns when everything is written, or ctx ends.
+// await waits until all entries are written, or until ctx ends.
 func (j *journal) await(ctx context.Context) {
 	if j == nil {
 		return
@@ -55,7 +55,7 @@ func (j *journal) await(ctx context.Context) {
 	}
 }
 
-// note writes down what an action means to somebody who reads logs. It is called with mu held and does not block.
+// note logs an action. It does not block. The caller holds mu.
 func (s *Session) note(now clock.Instant, a session.Action) {
 	if s.journal == nil {
 		return
@@ -68,7 +68,7 @@ func (s *Session) note(now clock.Instant, a session.Action) {
 	case session.Started:
 		message := "session started"
 		if a.Again {
-			message = "session attached again"
+			message = "session reattached"
 		}
 		write(slog.LevelInfo, message)
 	case session.Lost:
@@ -82,17 +82,17 @@ func (s *Session) note(now clock.Instant, a session.Action) {
 		if errors.Is(a.Cause, session.ErrClosed) {
 			write(slog.LevelInfo, "session closed")
 		} else {
-			write(slog.LevelWarn, "session over", slog.Any("cause", cause(s.path, a.Cause)), s.sinceProof(now))
+			write(slog.LevelWarn, "session ended", slog.Any("cause", cause(s.path, a.Cause)), s.sinceProof(now))
 		}
 	case session.Closed:
 		close(s.journal.entries)
 	}
 }
 
-// sinceProof says how long ago the newest request was sent that the node has answered.
+// sinceProof returns the time since the newest request that the node has answered was sent, or 0 if there is none.
 func (s *Session) sinceProof(now clock.Instant) slog.Attr {
 	if s.lastDeadline == 0 {
-		return slog.Duration("since_proof", 0) // there was none
+		return slog.Duration("since_proof", 0)
 	}
 	sent := s.lastDeadline.Add(-session.Believed(s.timeout))
 

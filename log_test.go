@@ -82,9 +82,9 @@ func TestLog_LifeOfSessions(t *testing.T) {
 			"INFO session started node=/local/test session=2",
 			`WARN lease ended before release semaphore=x cause=semaphore deleted node=/local/test session=2`,
 			"WARN stream lost cause=the program called Reconnect since_proof=1s node=/local/test session=2",
-			"INFO session attached again node=/local/test session=2",
+			"INFO session reattached node=/local/test session=2",
 		}, log.text[:6])
-		over := "WARN session over cause=session deadline passed since_proof=9.7s node=/local/test session=2"
+		over := "WARN session ended cause=session deadline passed since_proof=9.7s node=/local/test session=2"
 		require.Equal(w, 10*time.Second*97/100, core.Believed(10*time.Second))
 		require.Contains(w, log.text, over)
 		require.Contains(w, log.text[len(log.text)-1], `cause=session expired: attach to node "/local/none": NOT_FOUND`)
