@@ -30,7 +30,7 @@ import (
 	"tenure/internal/session"
 )
 
-// The default session timeout, which the commands of the project use too, and the range of session timeouts.
+// The default session timeout, and the range of session timeouts. The commands of the project have the same default.
 const (
 	DefaultSessionTimeout = limit.DefaultTimeout // 10 s
 	MinSessionTimeout     = limit.MinTimeout     // 100 ms
@@ -44,59 +44,64 @@ const (
 	defaultReconnectDelay = 50 * time.Millisecond
 )
 
-// Client opens sessions. Its methods may be called from several goroutines.
+// Client opens sessions and manages coordination nodes. It implements [coordination.Client]. Its methods are safe for
+// concurrent use.
 type Client struct {
-	nodes coordination.Client // the calls about nodes are the SDK's
+	nodes coordination.Client // makes the calls that create, alter, drop and describe nodes
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
-	local *embedded.Local // nil: the server is not the embedded one
+	local *embedded.Local // nil unless the server is the embedded one
 	clock clock.Clock
-	log   *slog.Logger // nil: silent
+	log   *slog.Logger // nil if the client logs nothing
 
-	opened func(clientconfig.Session) // nil: does nothing
+	opened func(clientconfig.Session) // called with each session before its first answer; may be nil
 
-	mu       sync.Mutex // guards the rest
+	mu       sync.Mutex // guards the fields below
 	sessions map[*Session]struct{}
-	driver   *ydb.Driver // to be closed with the client; nil: it is borrowed
+	driver   *ydb.Driver // Close closes it; nil if it belongs to the caller
 	closed   bool
 }
 
 var _ coordination.Client = (*Client)(nil)
 
-// Option sets one of a client's settings; the functions WithX of this package return one. A nil Option has no effect.
+// Option sets an option of a client. A nil Option has no effect.
 type Option func(*clientconfig.Config)
 
-// WithLogger gives the client a log: sessions that start, attach again and end, and streams and leases that are lost,
-// with the causes and the time since the node's last proof of life. Users' data and keys are never logged. A handler
-// that blocks holds up nothing else. Without this option the client is silent.
+// WithLogger sets the client's logger. By default the client logs nothing.
+//
+// The client logs when a session starts, reattaches and ends, and when a stream or a lease is lost. The entries contain
+// the cause and the time since the node last proved that the session was alive. The client never logs users' data or
+// keys. If a handler blocks, only the logging of its session waits, and the client drops entries that exceed the queue.
 func WithLogger(log *slog.Logger) Option { return func(c *clientconfig.Config) { c.Logger = log } }
 
-// Embedded stands for the embedded server in place of an address; see [Open].
+// Embedded is the dsn of the embedded server; see [Open].
 const Embedded = dsn.Embedded
 
-// WithConnectTimeout limits the time that Open waits for the first answer of the server. The default is 10 s. With a
-// negative d, only the context limits it.
+// WithConnectTimeout limits the time that [Open] waits for the first answer of the server. If d is 0, the limit is the
+// default of 10 s. If d is negative, only the context of Open limits the time.
 func WithConnectTimeout(d time.Duration) Option {
 	return func(c *clientconfig.Config) { c.ConnectTimeout = d }
 }
 
-// WithDriverOptions passes options to the driver that Open opens, such as credentials or certificates. They override
-// the client's own. Before the driver connects, Open connects to the address of the DSN once without them, except for
-// their TLS settings, to find out what answers there. If they contain a dialer that leads elsewhere, open the driver
-// with ydb.Open and use [New] instead. The embedded server ignores them.
+// WithDriverOptions adds options, such as credentials or certificates, for the driver that [Open] creates. They
+// override the options that Open sets. The embedded server ignores them.
+//
+// Before the driver connects, Open connects once to the address in the dsn, to find out what answers there. Of the
+// options, this connection uses only the TLS settings. So if the options contain a dialer that connects to a different
+// address, open the driver with ydb.Open and use [New] instead.
 func WithDriverOptions(opts ...ydb.Option) Option {
 	return func(c *clientconfig.Config) { c.DriverOptions = append(c.DriverOptions, opts...) }
 }
 
-// Open opens a client for a server. The dsn is the server's address, such as grpc://localhost:2136/local, or grpcs://
-// for a server with TLS, or [Embedded]. Without [WithDriverOptions] and without a user in the dsn, there are no
-// credentials.
+// Open opens a client for a server. The dsn is the address of the server, such as grpc://localhost:2136/local, or
+// grpcs://host:port/database for a server with TLS, or [Embedded] for the embedded server. If neither the dsn nor
+// [WithDriverOptions] contains credentials, the client connects without credentials.
 //
 // The embedded server needs no installation. Of the processes that use the same state directory, one runs the server
-// inside itself. When that process ends, another one takes over, and no lease is lost; see [WithDir].
+// inside itself. When that process ends, another one takes over, and no lease is lost. [WithDir] sets the directory.
 //
 // Open returns when the server has answered. It fails as soon as it knows that the server will not answer, for example
-// because the connection is refused or something else listens on the port, and otherwise after the time set by
-// [WithConnectTimeout] or when ctx ends. The error says what is wrong and what to do.
+// because the connection is refused or a different kind of server listens on the port. Otherwise it fails after the
+// time set by [WithConnectTimeout], or when ctx ends. The error describes the problem and what to do about it.
 func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	cfg := clientconfig.New(opts)
 	switch {
@@ -109,7 +114,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	return openAddress(ctx, dsn, cfg)
 }
 
-// openAddress opens a client for the server at an address.
+// openAddress opens a client for the server at the address in text.
 func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*Client, error) {
 	address, err := dsn.Parse(cmp.Or(cfg.Setting, "dsn"), text)
 	if err != nil {
@@ -125,9 +130,11 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	return c, nil
 }
 
-// WithQuickReconnect is an option of ydb.Open, which Open sets by itself: connections are tried again after 50 to
-// 250 ms instead of one second and more, and those on which nothing is acknowledged are given up after two seconds
-// instead of ten. Without it a session may not find its way back within a timeout of a few seconds.
+// WithQuickReconnect returns an option for ydb.Open that makes the driver reconnect quickly. [Open] sets it.
+//
+// After a failed attempt, the driver tries to connect again within 50 to 250 ms, instead of one second or more. It
+// closes a connection on which the peer acknowledges nothing for two seconds, instead of ten. Without this option, a
+// session with a timeout of a few seconds may expire before the driver has reconnected.
 func WithQuickReconnect() ydb.Option {
 	return ydb.With(config.WithGrpcOptions(
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -136,17 +143,17 @@ func WithQuickReconnect() ydb.Option {
 			},
 			MinConnectTimeout: 3 * time.Second,
 		}),
-		// Where the system has it, the timeout is TCP's for unacknowledged data too (TCP_USER_TIMEOUT).
+		// On systems with TCP_USER_TIMEOUT, this timeout also limits how long sent data may stay unacknowledged.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 10 * time.Second, Timeout: 2 * time.Second, PermitWithoutStream: true,
 		}),
 	))
 }
 
-// New returns a client that works over a driver, which stays the caller's and must outlive it. The driver is best
-// opened with [WithQuickReconnect].
+// New returns a client that uses the driver db. The driver must stay open until the client is closed, and Close does
+// not close it. Open the driver with [WithQuickReconnect] to make sessions survive short interruptions.
 //
-// If db is nil, New returns nil. The methods of a nil Client return an error, except Close, which does nothing.
+// If db is nil, New returns nil. The methods of a nil Client return an error, except Close, which returns nil.
 func New(db *ydb.Driver, opts ...Option) *Client {
 	if db == nil {
 		return nil
@@ -165,7 +172,7 @@ func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *cl
 
 var errNilClient = errors.New("the client is nil: create it with Open or New")
 
-// checkNode returns an error if the client is nil, or if no request can hold the path.
+// checkNode returns an error if the client is nil, or if a request cannot contain the path.
 func (c *Client) checkNode(op, path string) error {
 	if c == nil {
 		return fmt.Errorf("%s %s: %w", op, quote(path), errNilClient)
@@ -174,7 +181,8 @@ func (c *Client) checkNode(op, path string) error {
 	return checkPath(op, path)
 }
 
-// CreateNode makes a coordination node and the directories above it; one that exists stays as it is (N1).
+// CreateNode creates a coordination node, and the parent directories that are missing. If the node already exists,
+// CreateNode leaves it unchanged and returns nil.
 func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
 	if err := c.checkNode("create node", path); err != nil {
 		return err
@@ -183,7 +191,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, config coordinatio
 	return c.nodes.CreateNode(ctx, path, config)
 }
 
-// AlterNode changes the settings of a node (N2).
+// AlterNode changes the settings of a node. Fields of config that are zero leave the node's setting unchanged.
 func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
 	if err := c.checkNode("alter node", path); err != nil {
 		return err
@@ -192,7 +200,7 @@ func (c *Client) AlterNode(ctx context.Context, path string, config coordination
 	return c.nodes.AlterNode(ctx, path, config)
 }
 
-// DropNode removes a node with everything in it (N3).
+// DropNode removes a node with all its sessions and semaphores.
 func (c *Client) DropNode(ctx context.Context, path string) error {
 	if err := c.checkNode("drop node", path); err != nil {
 		return err
@@ -201,7 +209,7 @@ func (c *Client) DropNode(ctx context.Context, path string) error {
 	return c.nodes.DropNode(ctx, path)
 }
 
-// DescribeNode returns a node's settings (N4).
+// DescribeNode returns the scheme entry and the settings of a node.
 func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
 	if err := c.checkNode("describe node", path); err != nil {
 		return nil, nil, err
@@ -210,13 +218,18 @@ func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, 
 	return c.nodes.DescribeNode(ctx, path)
 }
 
-// Session starts a session on the node at the path. It returns when the server has made it, or refuses it, which is an
-// error on which the SDK's checks work: a missing node, missing rights. What can pass is tried again until ctx ends.
-// The session goes on when ctx has ended: close it.
+// Session opens a session on the node at path. It returns when the server has created the session. If the server
+// refuses the session, for example because the node is missing or the caller has no access to it, Session returns an
+// error on which the SDK's checks work. It retries transient failures until ctx ends. The returned session is a
+// [*Session]. It does not end when ctx ends, so the caller must close it.
 //
-// The timeout is a whole number of milliseconds from MinSessionTimeout to MaxSessionTimeout, and DefaultSessionTimeout
-// by default. The SDK's other session options limit single steps; the client shortens them when the timeout requires it.
-// A session without a description gets that of its process, such as "alice@ci-3, pid 42 (backup)".
+// The session timeout is [DefaultSessionTimeout] unless [options.WithSessionTimeout] sets it. It must be between
+// [MinSessionTimeout] and [MaxSessionTimeout], and fractions of a millisecond are dropped. The other durations among
+// the session options limit single steps, and must be positive. The client shortens them if the session timeout
+// requires it.
+//
+// Without [options.WithDescription], the description of the session names the process, such as
+// "alice@ci-3, pid 42 (backup)".
 func (c *Client) Session(
 	ctx context.Context, path string, opts ...options.SessionOption,
 ) (coordination.Session, error) {
@@ -242,7 +255,7 @@ func (c *Client) Session(
 	if err := checkRequest("open session on node", path, cfg.Start(0, 0)); err != nil {
 		return nil, err
 	}
-	if c.local != nil { // it paces the attempts by itself, and hosts may come and go
+	if c.local != nil { // local.Dial limits the rate of attempts, and hosts may change often
 		cfg.ReconnectDelay = min(cfg.ReconnectDelay, defaultReconnectDelay/5)
 		cfg.LongestPause = cfg.ReconnectDelay
 	}
@@ -265,17 +278,17 @@ func (c *Client) Session(
 	return s, nil
 }
 
-// sessionConfig checks the options and makes them the core's.
+// sessionConfig checks the options and converts them to the settings of the core.
 func sessionConfig(path string, o options.CreateSessionOptions) (session.Config, error) {
 	if o.SessionTimeout < MinSessionTimeout || o.SessionTimeout > MaxSessionTimeout {
-		return session.Config{}, fmt.Errorf("session timeout %v is not within %v and %v", o.SessionTimeout,
-			MinSessionTimeout, MaxSessionTimeout)
+		return session.Config{}, fmt.Errorf("session timeout %v is out of range: must be between %v and %v",
+			o.SessionTimeout, MinSessionTimeout, MaxSessionTimeout)
 	}
 	for _, d := range []time.Duration{
 		o.SessionStartTimeout, o.SessionStopTimeout, o.SessionKeepAliveTimeout, o.SessionReconnectDelay,
 	} {
 		if d <= 0 {
-			return session.Config{}, errors.New("a session option has a duration that is not above zero")
+			return session.Config{}, fmt.Errorf("a session option sets the duration %v: must be greater than zero", d)
 		}
 	}
 	if o.Description == "" {
@@ -292,8 +305,8 @@ func sessionConfig(path string, o options.CreateSessionOptions) (session.Config,
 	}, nil
 }
 
-// begin starts a session, unless the client is closed. It does so with mu held, lest Close finds one that has not been
-// started.
+// begin starts a session, unless the client is closed. It holds mu meanwhile, so that Close cannot find a session that
+// has not been started.
 func (c *Client) begin(s *Session) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -312,10 +325,11 @@ func (c *Client) remove(s *Session) {
 	delete(c.sessions, s)
 }
 
-// Close closes the client's sessions, as their Close does, and then the driver if Open opened it. A process that hosts
-// the embedded server makes way for another one. When ctx ends, what is not closed is left to the timeouts of its
-// sessions, and the error says so. No goroutine of the client is left.
-// Later calls of Session fail. Twice is fine.
+// Close closes the sessions of the client, and then the driver if [Open] created it. If this process hosts the embedded
+// server for the client, another process takes over. When Close returns, all goroutines of the client have ended.
+//
+// If ctx ends first, Close returns an error for each session that it could not close on the server. These sessions end
+// there when their timeout has passed. Later calls to [Client.Session] fail. Calling Close again is safe.
 func (c *Client) Close(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -343,7 +357,7 @@ func (c *Client) Close(ctx context.Context) error {
 		errs = append(errs, driver.Close(ctx))
 	}
 	if c.local != nil {
-		errs = append(errs, c.local.Close(ctx)) // once; this process hosts no longer
+		errs = append(errs, c.local.Close(ctx))
 	}
 
 	return errors.Join(errs...)

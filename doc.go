@@ -1,27 +1,34 @@
-// Package tenure is a client of YDB's coordination service, and of tenure's own server, that believes in a lease
-// exactly as long as it is true.
+// Package tenure is a client for YDB's Coordination Service and for tenure's own server. It treats a lease as held only
+// while the server is guaranteed to honour it.
 //
-// It implements the interfaces of ydb-go-sdk's package coordination ([coordination.Client], [coordination.Session],
-// [coordination.Lease]), so that it stands in for db.Coordination() wherever that is used. Connection, discovery,
-// credentials and TLS are the SDK's.
+// A [Client] opens sessions. A [Session] acquires semaphores, and the result of each acquire is a [Lease], which the
+// session keeps alive until it is released or lost. Most programs do not need these types: package lock runs a function
+// while it holds a lock, and package workers shares tasks among several processes.
 //
-// # What it promises
+// The types implement [coordination.Client], [coordination.Session] and [coordination.Lease] of ydb-go-sdk, so a Client
+// can be used in place of the result of db.Coordination(). The SDK makes the connections, and provides endpoint
+// discovery, credentials and TLS.
 //
-//   - While [Lease.Valid] says so, the node grants what is held to nobody else, if the rates of the two machines'
-//     clocks differ by less than 1 in 100. The contexts of session and lease end before it can; [context.Cause] tells
-//     why.
-//   - That holds whatever the network or a front server on the way do: only answers of the node itself count, from the
-//     moment at which they were asked for. It holds over a sleep of the machine, too, though contexts then end late:
-//     at the next call, or within a quarter of the timeout after waking up.
-//   - What the server refuses is an error that says so; what can pass is tried again, gently.
+// # Guarantees
 //
-// # What it does not promise
+//   - While [Lease.Valid] returns true, the server does not grant to anyone else what the lease holds. This requires
+//     that the clocks of the two machines run at rates that differ by less than 1 in 100. The contexts of the session
+//     and the lease end before the server can grant it to anyone else, and [context.Cause] returns the reason.
+//   - Failures of the network, or of a server between the client and the coordination node, do not weaken this. Only an
+//     answer of the node itself prolongs a lease, and it counts from the time at which the client sent the request.
+//   - If the machine sleeps, Valid returns false once the lease may have expired. The contexts may then end late: at
+//     the next call, or within a quarter of the session timeout after the machine wakes up.
+//   - If the server refuses a request, the call returns an error with the reason. The client retries transient
+//     failures, with pauses that grow.
 //
-//   - That a goroutine stops when its context ends. Check [Lease.Valid] right before a side effect, and give
-//     [Lease.Token] to what you write to, to let that refuse older ones: between a check and a write a process can be
-//     suspended for any time.
+// # Non-guarantees
 //
-// # What the caller must do
+//   - A goroutine does not stop merely because its context has ended, and a process can be suspended for any length of
+//     time between a check and a write. Call [Lease.Valid] immediately before each side effect. Send the fencing token,
+//     which [Lease.Token] returns, with each write and have the storage reject older tokens.
 //
-// Close sessions and clients. Watch the context of a lease while working under it.
+// # Requirements
+//
+// Close sessions and clients that are no longer needed. While working under a lease, watch its context, and stop when
+// the context ends.
 package tenure

@@ -17,20 +17,29 @@ import (
 	"tenure/internal/ydberr"
 )
 
-// EmbeddedDatabase is the database of the embedded server; paths of its nodes are below it.
+// EmbeddedDatabase is the database of the embedded server. The paths of its nodes are below it.
 const EmbeddedDatabase = "/local"
 
-// embeddedDSN names no machine and no port: where it leads to is the dialer's business.
+// embeddedDSN is the address of the embedded server for the driver. Its host and port have no meaning, because the
+// dialer ignores them.
 const embeddedDSN = "grpc://embedded:1" + EmbeddedDatabase
 
-// WithDir sets the state directory of the embedded server: all processes that name the same one share their locks. By
-// default it is $TENURE_DIR, or tenure below $XDG_STATE_HOME, or ~/.local/state/tenure. It must be on a local disk, and
-// open to its owner alone; it is made if it is missing.
+// WithDir sets the state directory of the embedded server. All processes that use the same directory share their locks.
+// The directory must be on a local disk, and only its owner may have access to it. Open creates it if it is missing.
+//
+// By default, or if dir is empty, the directory is $TENURE_DIR if that variable is set. Otherwise it is named tenure
+// and is in the first of these directories that is known:
+//
+//   - $XDG_STATE_HOME
+//   - ~/.local/state, where ~ is $HOME
+//   - $STATE_DIRECTORY, which systemd sets for a service with StateDirectory=
+//   - ~/.local/state, where ~ is the home directory that the system's user database has for the account
 func WithDir(dir string) Option { return func(c *clientconfig.Config) { c.Dir = dir } }
 
-// WithNotice has notice called with a line for people when something keeps the embedded server from serving: a process
-// that hosts it and does not answer, a disk that is full. Calls come one at a time, from goroutines of the client's;
-// until one returns, Close does not.
+// WithNotice sets a function that the client calls with a line of text for the user when something prevents the
+// embedded server from working, for example because the process that hosts it does not answer, or because the disk is
+// full. The client calls notice from its own goroutines, one call at a time. Close waits until a call in progress
+// returns.
 func WithNotice(notice func(line string)) Option {
 	return func(c *clientconfig.Config) { c.Notice = notice }
 }
@@ -44,14 +53,14 @@ func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error
 		return nil, err
 	}
 	driver, err := ydb.Open(limited, embeddedDSN, ydb.WithAnonymousCredentials(), WithQuickReconnect(),
-		ydb.WithBalancer(balancers.SingleConn()), // there is nothing to discover
+		ydb.WithBalancer(balancers.SingleConn()), // the server has only one endpoint
 		ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return local.Dial(ctx)
 		}))),
 	)
 	if err != nil {
 		err = ydberr.Wrap("connect to the embedded server", err)
-		if limited.Err() != nil { // the SDK does not say why its dials failed
+		if limited.Err() != nil { // the SDK's error does not contain the errors of its dials
 			err = local.GaveUp(limited)
 		}
 
@@ -63,21 +72,21 @@ func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error
 	return c, nil
 }
 
-// answered and unanswered keep an eye on the host of the embedded server. They do not block.
-
+// answered records that the host of the embedded server has answered. It does not block.
 func (c *Client) answered() {
 	if c.local != nil {
 		c.local.Answered()
 	}
 }
 
+// unanswered records that the client waits for an answer of the host of the embedded server. It does not block.
 func (c *Client) unanswered() {
 	if c.local != nil {
 		c.local.Unanswered()
 	}
 }
 
-// makeLifeline comes before the session's start.
+// makeLifeline creates the lifeline of a session on the embedded server. It must be called before start.
 func (s *Session) makeLifeline(ctx context.Context, key []byte) (err error) {
 	if local := s.client.local; local != nil {
 		s.lifeline, err = local.Lifeline(ctx, key)
@@ -86,9 +95,13 @@ func (s *Session) makeLifeline(ctx context.Context, key []byte) (err error) {
 	return err
 }
 
-// endLifeline is called when the session is over. Who worked under it has just been told, if it was lost; until they
-// have stopped, or the session's timeout is over, it must not look as if they were dead: the next would be let in. When
-// they have, a server that still has the session may see that: after a restart it gives all sessions a grace.
+// endLifeline ends the lifeline once it is no longer needed. It is called when the session has ended.
+//
+// If the session was lost, its users have only just learned about it. As long as they may still be working, the server
+// must not conclude from the lifeline that they are dead, because it would then grant their locks to others. So
+// endLifeline waits until dismiss is called, or until the session timeout has passed. After dismiss it cuts the
+// lifeline, unless the server no longer has the session. This matters after a restart of the server, which then keeps
+// all sessions for a grace period: the cut lifeline shows that it can end this session earlier.
 func (s *Session) endLifeline() {
 	if s.lifeline == nil {
 		return
@@ -109,10 +122,15 @@ func (s *Session) endLifeline() {
 	s.lifeline.Release()
 }
 
-// Inherit lets the command, which is to be started after that, share in the life of the session on the embedded server:
-// if this process dies while the command, or what that has started, is still there, the session lives for its timeout,
-// as if it had been cut off. Without it a session on the embedded server ends as soon as this process is dead. On other
-// servers Inherit does nothing, since it needs nothing. The command gets one more descriptor (cmd.ExtraFiles).
+// Inherit keeps the session from ending early while a command runs that depends on it. Call it before starting the
+// command.
+//
+// A session on the embedded server normally ends as soon as its process dies. After Inherit, if this process dies while
+// the command or any of its descendants still runs, the session lives until its timeout has passed, as if the process
+// had lost its connection. Inherit does so by passing the command one more file descriptor, which it appends to
+// cmd.ExtraFiles.
+//
+// On other servers Inherit does nothing, because a session there always lives until its timeout.
 func (s *Session) Inherit(cmd *exec.Cmd) {
 	if s.lifeline != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, s.lifeline.File())

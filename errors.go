@@ -16,34 +16,36 @@ import (
 	"tenure/internal/session"
 )
 
-// Why the context of a lease or a session has ended; see [context.Cause]. What the server says is wrapped beside it.
+// Reasons why the context of a session or a lease has ended. [context.Cause] returns one of them, or an error that
+// wraps one of them together with the server's answer.
 var (
-	// ErrLeaseReleased: Release was called.
+	// ErrLeaseReleased means that Release was called on the lease.
 	ErrLeaseReleased = errors.New("lease released")
 
-	// ErrSemaphoreDeleted: the semaphore was deleted by force. The session goes on.
+	// ErrSemaphoreDeleted means that the semaphore was deleted by force. The session continues.
 	ErrSemaphoreDeleted = errors.New("semaphore deleted")
 
-	// ErrDeadlinePassed: the node has not answered for so long that it may let the session expire.
+	// ErrDeadlinePassed means that the node has not answered for so long that it may have ended the session.
 	ErrDeadlinePassed = errors.New("session deadline passed")
 
-	// ErrSessionExpired: the server says that the session does not exist any more, or refuses it.
+	// ErrSessionExpired means that the server has ended the session, or refuses to continue it.
 	ErrSessionExpired = errors.New("session expired")
 
-	// ErrSessionClosed: Close was called. It is the SDK's coordination.ErrSessionClosed.
+	// ErrSessionClosed means that Close was called on the session or the client. It is coordination.ErrSessionClosed of
+	// the SDK.
 	ErrSessionClosed = coordination.ErrSessionClosed
 )
 
-// StatusError is a server's refusal of one call. The SDK's checks, such as ydb.IsOperationErrorNotFoundError, see
-// through it.
+// StatusError reports that the server has refused a request. It wraps the SDK's error for the same status, so the SDK's
+// checks work on it, such as ydb.IsOperationErrorNotFoundError.
 //
-// The client itself refuses a request that no server could read, with the status BAD_REQUEST: one with text that is not
-// valid UTF-8, or with more than 4 MiB.
+// The client itself refuses a request that no server could process, with the status BAD_REQUEST. Such a request
+// contains text that is not valid UTF-8, or is larger than 4 MiB.
 type StatusError struct {
-	Operation string // what was asked, e.g. "acquire"
-	Object    string // name of the semaphore, or path of the node
+	Operation string // the operation, such as "acquire semaphore"
+	Object    string // the name of the semaphore, or the path of the node
 	Status    Ydb.StatusIds_StatusCode
-	Issues    []*Ydb_Issue.IssueMessage
+	Issues    []*Ydb_Issue.IssueMessage // the details that the server has sent; may be empty
 	sdk       error
 }
 
@@ -57,11 +59,11 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s %s: %v", e.Operation, quote(e.Object), &session.StatusError{Status: e.Status, Issues: e.Issues})
 }
 
-// Unwrap returns the SDK's own error of the status.
+// Unwrap returns the SDK's error for the status.
 func (e *StatusError) Unwrap() error { return e.sdk }
 
-// sdkError returns the SDK's own error for a status. It keeps the type to itself, so the SDK is made to read the status
-// from an answer, as it would read one from a server.
+// sdkError returns the SDK's error for a status. The SDK does not export the type of that error, so sdkError makes a
+// call over a connection whose answer has the status.
 func sdkError(code Ydb.StatusIds_StatusCode, issues []*Ydb_Issue.IssueMessage) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -70,11 +72,12 @@ func sdkError(code Ydb.StatusIds_StatusCode, issues []*Ydb_Issue.IssueMessage) e
 	return ydb.OperationError(err)
 }
 
-// oneAnswer is a connection on which every call has the same answer, and is the last one.
+// oneAnswer is a connection that gives every call the same answer. It then cancels the context of the call, so that the
+// SDK does not retry the call.
 type oneAnswer struct {
 	code   Ydb.StatusIds_StatusCode
 	issues []*Ydb_Issue.IssueMessage
-	last   context.CancelFunc
+	last   context.CancelFunc // cancels the context of the call
 }
 
 func (o oneAnswer) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
@@ -94,7 +97,7 @@ func (o oneAnswer) NewStream(
 	return nil, errors.ErrUnsupported
 }
 
-// cause says why a session or a lease has ended, in the errors of this package.
+// cause translates the core's reason for the end of a session or a lease to an error of this package.
 func cause(path string, err error) error {
 	refusal, refused := errors.AsType[*session.StatusError](err)
 	switch {

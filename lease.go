@@ -12,7 +12,7 @@ import (
 	"tenure/internal/session"
 )
 
-// Lease is what a session holds of a semaphore. Its methods may be called from several goroutines.
+// Lease is a session's ownership of a semaphore, or of a part of its limit. Its methods are safe for concurrent use.
 type Lease struct {
 	session *Session
 	core    *session.Lease // guarded by session.mu
@@ -22,7 +22,7 @@ type Lease struct {
 
 var _ coordination.Lease = (*Lease)(nil)
 
-// leaseOf returns the user's side of a lease. It is called with mu held.
+// leaseOf returns the Lease for a lease of the core. It makes it on the first call. The caller holds mu.
 func (s *Session) leaseOf(core *session.Lease) *Lease {
 	if core.Owner == nil {
 		l := &Lease{session: s, core: core}
@@ -33,24 +33,25 @@ func (s *Session) leaseOf(core *session.Lease) *Lease {
 	return core.Owner.(*Lease)
 }
 
-// Context ends when the lease does: released, lost with its session, or its semaphore deleted; the cause says which,
-// as one of the errors of this package. It ends before the node can grant to others what was held.
+// Context returns a context that ends when the lease ends: when it is released, when the session ends, or when the
+// semaphore is deleted by force. The context ends before the server can grant to anyone else what the lease held. Its
+// cause, which [context.Cause] returns, is or wraps one of the errors of this package, such as [ErrLeaseReleased].
 func (l *Lease) Context() context.Context { return l.ctx }
 
-// Session returns the session that the lease belongs to.
+// Session returns the session that acquired the lease.
 func (l *Lease) Session() coordination.Session { return l.session }
 
-// Release gives the lease back. Its context ends at once; Release returns when the server has answered, or when the
-// session is over, which is then the error. A lease that has ended is none to give back: nil, unless its session is
-// over.
+// Release ends the lease. It ends the context of the lease immediately, asks the server to release the semaphore, and
+// returns when the server has answered. If the session ends first, Release returns the session's error. Releasing a
+// lease that has already ended returns nil, or the session's error if the session has ended.
 func (l *Lease) Release() error {
 	_, err := l.session.call(context.WithoutCancel(l.ctx), "release semaphore", l.core.Name, session.NewRelease(l.core))
 
 	return err
 }
 
-// Token returns the lease's fencing token: the order id of its acquire, which is above those of all acquires of the
-// node before it (C4). The first call asks the server, later ones do not.
+// Token returns the fencing token of the lease. It is the order id of the acquire, which is greater than the order ids
+// of all earlier acquires on the same node. The first call asks the server. Later calls do not.
 func (l *Lease) Token(ctx context.Context) (uint64, error) {
 	if token := l.token(); token != 0 {
 		return token, nil
@@ -63,7 +64,7 @@ func (l *Lease) Token(ctx context.Context) (uint64, error) {
 		err = context.Cause(l.ctx)
 	}
 	if err == nil {
-		err = errors.New("the server does not say who owns the semaphore")
+		err = errors.New("the server did not return the owners of the semaphore")
 	}
 
 	return 0, err
@@ -76,8 +77,8 @@ func (l *Lease) token() uint64 {
 	return l.core.OrderID
 }
 
-// Deadline returns until when the lease is surely held, as things stand: each answer of the node moves it on. It is the
-// zero time when the lease has ended.
+// Deadline returns the time until which the lease is certain to be held, as far as the client knows now. Each answer of
+// the node moves it forward. It returns the zero time once the lease has ended.
 func (l *Lease) Deadline() time.Time {
 	at := clock.Instant(l.session.deadline.Load())
 	if at == 0 || l.ctx.Err() != nil {
@@ -87,16 +88,17 @@ func (l *Lease) Deadline() time.Time {
 	return l.session.client.clock.Time(at)
 }
 
-// Remaining returns for how long from now the lease is surely held, as things stand: each answer of the node adds to
-// it. It is 0 when the lease has ended, and from its deadline on, and never negative. It does no I/O.
+// Remaining returns the time left until the deadline of the lease. It is never negative: it returns 0 once the deadline
+// has passed or the lease has ended. It does no I/O.
 func (l *Lease) Remaining() time.Duration {
 	at := clock.Instant(l.session.deadline.Load())
 	if l.ctx.Err() != nil {
 		return 0
 	}
 
-	return max(0, at.Sub(l.session.client.clock.Now())) // the clock is read last, so that no delay adds to it
+	return max(0, at.Sub(l.session.client.clock.Now())) // read the clock last, so that a delay cannot inflate the result
 }
 
-// Valid reports whether the lease is surely held at this moment. It does no I/O: call it right before a side effect.
+// Valid reports whether the lease is certain to be held at this moment. It does no I/O, so it can be called immediately
+// before each side effect.
 func (l *Lease) Valid() bool { return l.ctx.Err() == nil && l.session.alive() }

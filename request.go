@@ -15,24 +15,24 @@ import (
 	"tenure/internal/session"
 )
 
-// maxRequest is the size in bytes of the largest request that the client sends. It leaves room below limit.Request for
-// the numbers that the core adds to a request: its id, and the id and the sequence number of a session.
+// maxRequest is the size in bytes of the largest request that the client sends. It is below limit.Request by the space
+// for the numbers that the core adds to a request: its id, and the id and the sequence number of a session.
 const maxRequest = limit.Request - 64
 
-// maxBuffer is the size in bytes up to which encoded keeps a buffer.
+// maxBuffer is the size in bytes of the largest buffer that encoded keeps.
 const maxBuffer = 64 << 10
 
 // encoded holds buffers for requestFault, so that the check of a small request allocates nothing.
 var encoded = sync.Pool{New: func() any { return new(make([]byte, 0, 1<<10)) }}
 
 // checkRequest returns a [*StatusError] with the status BAD_REQUEST if a request cannot be encoded, or if it is larger
-// than maxRequest. Every request that holds a user's text or data passes it before anything else happens.
+// than maxRequest. The client checks every request that contains a user's text or data, before it does anything else.
 //
 // Both checks have to come before the request is queued. When gRPC cannot encode a message, or when a server does not
-// accept its size, the whole stream ends, and the session would repeat the same request over every later stream. All
-// other checks, those of the sizes of names and data among them, are left to the server: it answers the request with a
-// status, and its limits may differ from those of this project's server. No server can do anything useful with a
-// request above maxRequest, since the protocol allows 1 MiB of data.
+// accept its size, the whole stream ends, and the session repeats the same request over every later stream. The server
+// makes all other checks, including those of the sizes of names and data. It answers the request with a status, and its
+// limits may differ from those of this project's server. A request above maxRequest is useless on any server, since the
+// protocol allows 1 MiB of data.
 func checkRequest(op, object string, m proto.Message) error {
 	fault := requestFault(m)
 	if fault == "" {
@@ -44,10 +44,11 @@ func checkRequest(op, object string, m proto.Message) error {
 	})
 }
 
-// requestFault says what is wrong with a request and what to do about it. It returns "" if the request can be sent.
+// requestFault describes what is wrong with a request, and what to do about it. It returns "" if the request can be
+// sent.
 func requestFault(m proto.Message) string {
 	if size := proto.Size(m); size > maxRequest {
-		return fmt.Sprintf("the request has %d bytes, and the client sends %d at most: shorten its text or data",
+		return fmt.Sprintf("the request has %d bytes, and the limit is %d bytes: shorten its text or data",
 			size, maxRequest)
 	}
 	buf := encoded.Get().(*[]byte)
@@ -71,7 +72,7 @@ func requestFault(m proto.Message) string {
 func badText(m protoreflect.Message) (bad protoreflect.Name) {
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
-		case field.IsList(), field.IsMap(): // the requests that the client makes have none
+		case field.IsList(), field.IsMap(): // the client's requests have no such fields
 		case field.Message() != nil:
 			bad = badText(value.Message())
 		case field.Kind() == protoreflect.StringKind && !utf8.ValidString(value.String()):
@@ -84,12 +85,12 @@ func badText(m protoreflect.Message) (bad protoreflect.Name) {
 	return bad
 }
 
-// checkPath is checkRequest for a request that the SDK makes, in which only the path can be at fault.
+// checkPath is like checkRequest, for requests that the SDK makes. In these only the path can be at fault.
 func checkPath(op, path string) error {
 	return checkRequest(op, path, &pb.CreateNodeRequest{Path: path})
 }
 
-// quote returns a text in Go syntax. It leaves out the end of a text that is longer than names may be.
+// quote quotes a text in Go syntax. If the text is longer than limit.Name, quote returns its beginning and its length.
 func quote(text string) string {
 	if len(text) <= limit.Name {
 		return fmt.Sprintf("%q", text)

@@ -18,39 +18,39 @@ import (
 	"tenure/internal/session"
 )
 
-// Session is a session of a node; see [coordination.Session] for its contract. Its methods may be called from several
-// goroutines.
-//
-// It is the shell of a [session.Core]: every event takes the lock, asks the core, and does what that says, none of
-// which blocks. So neither a user nor the network can hold up the deadline.
+// Session is a session on a coordination node. It implements [coordination.Session], which describes how to use
+// sessions. Its methods are safe for concurrent use.
 type Session struct {
+	// A Session is the shell of a session.Core. Each event locks mu, calls the core, and performs the actions that the
+	// core returns. None of this blocks, so neither the user's code nor the network can delay the deadline.
+
 	client *Client
 	path   string
-	base   context.Context // values for the streams and for the users of leases, such as the clock
+	base   context.Context // never ends; holds values for streams and for users of leases, such as the clock
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
 
-	deadline atomic.Int64 // a clock.Instant: until when the session is surely alive; 0: it is not
+	deadline atomic.Int64 // the clock.Instant until which the session is certain to be alive; 0 if it is not
 
 	mu      sync.Mutex // guards core, streams, silent, wakeAt, timer (but not the receive from it), lost, lastDeadline
 	core    *session.Core
 	streams map[session.StreamID]*stream
-	silent  *stream // the last one, if it was left for its silence
+	silent  *stream // the last stream, if it was dropped because the server did not answer on it
 	wakeAt  clock.Instant
-	timer   clock.Timer // rings at wakeAt, or earlier
-	lost    error       // why the last stream ended, or the session did
+	timer   clock.Timer // fires at wakeAt, or earlier
+	lost    error       // why the last stream, or the session, has ended
 
-	lastDeadline clock.Instant // the last one that was not 0
+	lastDeadline clock.Instant // the last deadline that was not 0
 	journal      *journal
 
-	lifeline  *embedded.Lifeline // nil: the server is not the embedded one
+	lifeline  *embedded.Lifeline // nil unless the server is the embedded one
 	dismissed chan struct{}      // closed by dismiss
-	dismiss   func()             // says that nobody works under the session any more
+	dismiss   func()             // records that no code works under the session any longer
 
 	started chan struct{} // closed by the first Started
 	closed  chan struct{} // closed by Closed
-	gone    bool          // set before that: the server has no such session any more
+	gone    bool          // whether the server no longer has the session; set before closed is closed
 	running sync.WaitGroup
 
 	timeout     time.Duration
@@ -73,14 +73,15 @@ func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 	return s
 }
 
-// start is called once, before anybody else knows the session. It does not block.
+// start starts the session. It does not block. It must be called once, before any other goroutine uses the session.
 func (s *Session) start() {
 	s.journal = newJournal(s.client.log)
 	s.running.Go(s.tick)
 	s.do(s.core.Start)
 }
 
-// awaitStart returns when the server has made the session.
+// awaitStart waits until the server has created the session. If that fails, or if ctx ends, it ends the session and
+// returns an error.
 func (s *Session) awaitStart(ctx context.Context) error {
 	var why error
 	select {
@@ -91,7 +92,7 @@ func (s *Session) awaitStart(ctx context.Context) error {
 		s.running.Wait()
 		why = context.Cause(s.ctx)
 	case <-ctx.Done():
-		s.abort() // if the server has just made the session, that ends by its timeout
+		s.abort() // if the server has just created the session, it expires there
 		why = ctx.Err()
 	}
 	s.mu.Lock()
@@ -102,7 +103,7 @@ func (s *Session) awaitStart(ctx context.Context) error {
 		return fmt.Errorf("open session on node %q: %w", s.path, why)
 	case errors.Is(why, ErrSessionExpired) && refused:
 		return newStatusError("open session on node", s.path, refusal)
-	case errors.Is(why, ErrSessionExpired): // there was none that could expire
+	case errors.Is(why, ErrSessionExpired): // the session never started, so leave out that it has expired
 		return fmt.Errorf("open session on node %q: %w", s.path, s.lost)
 	case refused:
 		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, why,
@@ -112,7 +113,7 @@ func (s *Session) awaitStart(ctx context.Context) error {
 	}
 }
 
-// do lets the core deal with something, and does what it says.
+// do calls a method of the core and performs the actions that it returns.
 func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,13 +136,13 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	s.wakeAt = fx.Wake
 }
 
-// perform does one thing that the core says. It is called with mu held and does not block.
+// perform performs an action of the core. It does not block. The caller holds mu.
 func (s *Session) perform(a session.Action) {
 	switch a := a.(type) {
 	case session.Open:
 		s.streams[a.Stream] = s.open(a.Stream)
 	case session.Send:
-		if a.Message.GetDescribeSemaphore() != nil { // each session sends some in every timeout
+		if a.Message.GetDescribeSemaphore() != nil { // every session sends several within each timeout
 			s.client.unanswered()
 		}
 		s.streams[a.Stream].send(a.Message)
@@ -180,7 +181,8 @@ func (s *Session) perform(a session.Action) {
 	}
 }
 
-// tick wakes the core when something is due. It returns when the session is closed, and its lifeline no longer needed.
+// tick calls the core each time that the timer fires. It returns when the session has ended and its lifeline is no
+// longer needed.
 func (s *Session) tick() {
 	defer s.client.remove(s)
 	defer s.endLifeline()
@@ -199,7 +201,7 @@ func (s *Session) tick() {
 	}
 }
 
-// setTimer sets the timer again after it has rung.
+// setTimer sets the timer again after it has fired.
 func (s *Session) setTimer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,14 +212,17 @@ func (s *Session) setTimer() {
 	}
 }
 
-// Close ends the session: its context and leases at once, then on the server, so that others need not wait. It returns
-// when the server has answered, when the session can't be alive there any more, or when ctx ends, which is then the
-// error; the server is still told, if that takes no longer than a stop may. Twice is fine.
+// Close ends the session. It ends the contexts of the session and of its leases immediately. Then it ends the session
+// on the server, so that waiters get the session's locks without waiting for it to expire.
+//
+// Close returns nil once the server has answered, or once the session must have expired on the server. If ctx ends
+// first, Close returns the error of ctx, and the client keeps trying to end the session on the server in the
+// background, for up to the stop timeout of the session (1 s by default). Calling Close again is safe.
 func (s *Session) Close(ctx context.Context) error {
 	s.do(s.core.Close)
 	s.dismiss()
 	select {
-	case <-s.closed: // even if ctx has ended
+	case <-s.closed: // return nil even if ctx has ended
 		s.running.Wait()
 
 		return nil
@@ -236,7 +241,7 @@ func (s *Session) Close(ctx context.Context) error {
 	}
 }
 
-// abortLater gives a stop the time that it may take.
+// abortLater aborts the session if it has not ended within the stop timeout.
 func (s *Session) abortLater() {
 	clk := s.client.clock
 	timer := clk.NewTimer()
@@ -250,17 +255,18 @@ func (s *Session) abortLater() {
 	}
 }
 
-// abort ends the session without the server, and returns when no goroutine of it is left.
+// abort ends the session without asking the server, and waits until all goroutines of the session have ended.
 func (s *Session) abort() {
 	s.do(s.core.Abort)
 	s.dismiss()
 	s.running.Wait()
 }
 
-// Context ends with the session; its cause is one of the errors of this package.
+// Context returns a context that ends when the session ends. Its cause, which [context.Cause] returns, is or wraps one
+// of the errors of this package, such as [ErrDeadlinePassed].
 func (s *Session) Context() context.Context { return s.ctx }
 
-// SessionID returns the session's id, which is never 0.
+// SessionID returns the id that the server has given the session. It is never 0.
 func (s *Session) SessionID() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,10 +274,10 @@ func (s *Session) SessionID() uint64 {
 	return s.core.ID()
 }
 
-// Reconnect cuts the stream and opens another; for tests.
+// Reconnect closes the stream of the session and opens another one. It is intended for tests.
 func (s *Session) Reconnect() { s.do(s.core.Reconnect) }
 
-// probe is how tenuretest looks at a session.
+// probe is a session as tenuretest sees it.
 type probe struct{ *Session }
 
 // Apart implements clientconfig.Session.
@@ -282,12 +288,12 @@ func (p probe) Apart() bool {
 	return p.core.Apart()
 }
 
-// alive reports whether the session is surely alive now.
+// alive reports whether the session is certain to be alive now.
 func (s *Session) alive() bool { return s.client.clock.Now() < clock.Instant(s.deadline.Load()) }
 
-// pending is a call that somebody waits for.
+// pending is a call in progress.
 type pending struct {
-	done     chan struct{} // closed when the rest is set
+	done     chan struct{} // closed when finished is set
 	finished session.Finished
 }
 
@@ -299,7 +305,8 @@ func (p *pending) finish(s *Session, f session.Finished) {
 	close(p.done)
 }
 
-// call makes a call and waits for its end. Errors are those of this package, with the operation and the name in them.
+// call makes a call and waits until it ends. Its errors are those of this package. They contain the operation and the
+// name.
 func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
 	if err := ctx.Err(); err != nil {
 		return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, err)
@@ -315,7 +322,7 @@ func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (s
 	case <-ctx.Done():
 		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Cancel(now, c, fx) })
 		select {
-		case <-p.done: // it was faster
+		case <-p.done: // the call has ended just before
 		default:
 			return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, ctx.Err())
 		}
@@ -324,8 +331,9 @@ func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (s
 	return p.finished, s.callError(op, name, p.finished.Err)
 }
 
+// callError translates the error of a call of the core to an error of this package.
 func (s *Session) callError(op, name string, err error) error {
-	over := context.Cause(s.ctx) // nil: it is not
+	over := context.Cause(s.ctx) // nil if the session has not ended
 	refusal, refused := errors.AsType[*session.StatusError](err)
 	switch {
 	case err == nil:
@@ -347,8 +355,8 @@ func (s *Session) callError(op, name string, err error) error {
 	}
 }
 
-// CreateSemaphore makes a persistent semaphore (S1). If the answer gets lost, the error is
-// coordination.ErrOperationStatusUnknown.
+// CreateSemaphore creates a persistent semaphore with the limit, which must be greater than 0. If the request was sent
+// and its answer is lost, the outcome is unknown, and the error wraps [coordination.ErrOperationStatusUnknown].
 func (s *Session) CreateSemaphore(
 	ctx context.Context, name string, limit uint64, opts ...options.CreateSemaphoreOption,
 ) error {
@@ -363,7 +371,9 @@ func (s *Session) CreateSemaphore(
 	return err
 }
 
-// UpdateSemaphore sets a semaphore's data (S2). It is repeated until it is answered.
+// UpdateSemaphore sets the data of a semaphore. If the answer is lost, the client repeats the request until the server
+// answers. If the session ends first, the outcome is unknown, and the error wraps
+// [coordination.ErrOperationStatusUnknown].
 func (s *Session) UpdateSemaphore(ctx context.Context, name string, opts ...options.UpdateSemaphoreOption) error {
 	m := &pb.SessionRequest_UpdateSemaphore{Name: name}
 	for _, opt := range opts {
@@ -376,8 +386,8 @@ func (s *Session) UpdateSemaphore(ctx context.Context, name string, opts ...opti
 	return err
 }
 
-// DeleteSemaphore removes a persistent semaphore (S3). If the answer gets lost, the error is
-// coordination.ErrOperationStatusUnknown.
+// DeleteSemaphore deletes a persistent semaphore. If the request was sent and its answer is lost, the outcome is
+// unknown, and the error wraps [coordination.ErrOperationStatusUnknown].
 func (s *Session) DeleteSemaphore(ctx context.Context, name string, opts ...options.DeleteSemaphoreOption) error {
 	m := &pb.SessionRequest_DeleteSemaphore{Name: name}
 	for _, opt := range opts {
@@ -390,10 +400,20 @@ func (s *Session) DeleteSemaphore(ctx context.Context, name string, opts ...opti
 	return err
 }
 
-// AcquireSemaphore takes count of a semaphore, or waits for it (Q5). A later acquire of the same name overrides an
-// earlier one that waits, which then returns ABORTED (Q7); when the session owns it, it can only give back some of it,
-// and the lease is the one that there was (Q6). When ctx ends, the place in the queue is given up. A refusal is a
-// [*StatusError]; coordination.ErrAcquireTimeout says that it could not be had in time.
+// AcquireSemaphore acquires count units of a semaphore. If they are not available, it waits in the semaphore's queue
+// until they are, or until the time set by [options.WithAcquireTimeout] has passed. By default it waits without limit.
+// If ctx ends, the session gives up its place in the queue. The returned lease is a [*Lease].
+//
+// A session has at most one lease of each semaphore, and at most one place in its queue:
+//
+//   - If the session already owns the semaphore, AcquireSemaphore can lower the count and replace the data, but not
+//     raise the count. It returns the existing lease.
+//   - If the session is already waiting for the semaphore, the new acquire replaces the earlier one and keeps its place
+//     in the queue. Its count must not be higher. The earlier acquire fails with a [*StatusError] whose status is
+//     ABORTED.
+//
+// If the server refuses the request, the error is a [*StatusError]. If the time has passed, the error wraps
+// [coordination.ErrAcquireTimeout].
 func (s *Session) AcquireSemaphore(
 	ctx context.Context, name string, count uint64, opts ...options.AcquireSemaphoreOption,
 ) (coordination.Lease, error) {

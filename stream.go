@@ -15,22 +15,23 @@ import (
 	"tenure/internal/session"
 )
 
-// maxAnswer bounds what one message may hold: descriptions of many waiters are large (D3).
+// maxAnswer is the size in bytes of the largest message that the client accepts. A description with many waiters is
+// large (D3).
 const maxAnswer = 64 << 20
 
-// stream is one gRPC stream of a session, or the attempt to open it. Two goroutines work for it, receive and write;
-// the end of ctx ends both.
+// stream is one gRPC stream of a session, or the attempt to open it. Its two goroutines run receive and write. Both end
+// when ctx ends.
 type stream struct {
 	id   session.StreamID
 	ctx  *lifetime
-	gone chan struct{} // closed when receive has returned: the SDK knows how the stream has ended
-	wake chan struct{} // capacity 1: there is something in queue
+	gone chan struct{} // closed when receive has returned, so the SDK knows how the stream has ended
+	wake chan struct{} // has capacity 1; a value means that queue is not empty
 
 	mu    sync.Mutex // guards queue
 	queue []*pb.SessionRequest
 }
 
-// open starts a stream. It is called with mu held and does not block.
+// open starts a stream. It does not block. The caller holds mu.
 func (s *Session) open(id session.StreamID) *stream {
 	st := &stream{
 		id: id, gone: make(chan struct{}), wake: make(chan struct{}, 1),
@@ -39,7 +40,7 @@ func (s *Session) open(id session.StreamID) *stream {
 	silent := s.silent
 	s.running.Go(func() {
 		defer st.ctx.end(context.Canceled)
-		if silent != nil { // else the SDK might choose the endpoint that is to be left
+		if silent != nil { // otherwise the SDK might choose the endpoint that does not answer
 			select {
 			case <-silent.gone:
 			case <-st.ctx.Done():
@@ -53,8 +54,8 @@ func (s *Session) open(id session.StreamID) *stream {
 	return st
 }
 
-// lifetime is the context of a stream. If the server was silent, it ends as by a deadline: so the balancer of the SDK
-// learns that an endpoint does not answer, and takes another one for the next stream.
+// lifetime is the context of a stream. If the server did not answer, the context ends with context.DeadlineExceeded.
+// This tells the SDK's balancer that the endpoint does not answer, so it chooses another one for the next stream.
 type lifetime struct {
 	context.Context
 
@@ -73,7 +74,7 @@ func (l *lifetime) Err() error {
 	return l.err
 }
 
-// end ends the context; the first call counts.
+// end ends the context with the error. Only the first call has an effect.
 func (l *lifetime) end(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +84,7 @@ func (l *lifetime) end(err error) {
 	}
 }
 
-// send queues a message; it does not block.
+// send queues a message. It does not block.
 func (st *stream) send(m *pb.SessionRequest) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -94,6 +95,7 @@ func (st *stream) send(m *pb.SessionRequest) {
 	}
 }
 
+// take returns the queued messages. It reuses the array of into for the messages that are queued next.
 func (st *stream) take(into []*pb.SessionRequest) []*pb.SessionRequest {
 	clear(into)
 	st.mu.Lock()
@@ -104,9 +106,9 @@ func (st *stream) take(into []*pb.SessionRequest) []*pb.SessionRequest {
 	return taken
 }
 
-// receive opens the stream and hands the core what comes, until the stream ends.
+// receive opens the stream and passes each message to the core until the stream ends.
 func (s *Session) receive(st *stream) error {
-	// The driver may be set to send less; a request that it refused would end the stream.
+	// The driver may have a lower limit for sending, and a request above that limit ends the stream.
 	g, err := s.client.stub.Session(st.ctx,
 		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request))
 	if err != nil {

@@ -14,9 +14,11 @@ import (
 	"tenure/internal/session"
 )
 
-// DescribeSemaphore returns the state of a semaphore (S4), and may watch it: the handler is called once, on a goroutine
-// of its own, when what is watched has changed, or with Lost when the stream or the session has gone or a newer watch
-// of the session has taken its place (S5, S6). A description of more than 64 MiB is an error.
+// DescribeSemaphore returns the state of a semaphore. It returns an error if the description is larger than 64 MiB.
+//
+// With [options.WithSemaphoreWatch] it also sets a watch on the semaphore. The handler is called once, in its own
+// goroutine: when the data or the owners change, if the watch includes them, or with Lost set when the watch is lost. A
+// watch is lost when the stream or the session ends, or when the same session sets a newer watch on the semaphore.
 func (s *Session) DescribeSemaphore(
 	ctx context.Context, name string, opts ...options.DescribeSemaphoreOption,
 ) (*coordination.SemaphoreDescription, error) {
@@ -41,7 +43,8 @@ func (s *Session) DescribeSemaphore(
 	return description(f.Description), nil
 }
 
-// watched returns the handler of a watch, which hears only of what is watched: the server's flags tell the event (S6).
+// watched returns the handler of a watch. It clears the flags of changes that the watch does not include, because the
+// server's flags describe the event, whatever the watch includes (S6).
 func watched(o options.DescribeSemaphoreConfig) func(options.SemaphoreWatchEvent) {
 	return func(e options.SemaphoreWatchEvent) {
 		e.DataChanged = e.DataChanged && o.WatchData
@@ -50,19 +53,23 @@ func watched(o options.DescribeSemaphoreConfig) func(options.SemaphoreWatchEvent
 	}
 }
 
-// resubscribe is how long WatchSemaphore waits after a watch was lost. Two of them on one semaphore in one session take
-// the only watch from each other (S5); so they don't do that more often.
+// resubscribe is how long WatchSemaphore waits after it has lost its watch. A session has only one watch on each
+// semaphore (S5), so two WatchSemaphore loops on the same semaphore replace each other's watch. The pause limits how
+// often they do so.
 const resubscribe = 100 * time.Millisecond
 
-// WatchSemaphore yields the state of a semaphore, with owners and waiters, now and each time its data or owners have
-// changed. Changes that come faster than they are taken are left out, never the last one. It may yield the same state
-// twice. It ends with an error: of ctx, of the session, or NOT_FOUND when there is no such semaphore (any more).
+// WatchSemaphore returns an iterator over the states of a semaphore. It yields the current state, with owners and
+// waiters, and then the new state each time the data or the owners change. If changes come faster than the caller
+// consumes them, it skips states, but never the latest one. It may yield the same state more than once.
+//
+// The last pair holds an error instead of a state. If the semaphore does not exist, or no longer exists, that is a
+// [*StatusError] with the status NOT_FOUND. Otherwise it is the error of ctx or of the session.
 func (s *Session) WatchSemaphore(
 	ctx context.Context, name string,
 ) iter.Seq2[*coordination.SemaphoreDescription, error] {
 	return func(yield func(*coordination.SemaphoreDescription, error) bool) {
 		for {
-			events := make(chan options.SemaphoreWatchEvent, 1) // gets one, from the handler
+			events := make(chan options.SemaphoreWatchEvent, 1) // the handler sends at most one event
 			d, err := s.DescribeSemaphore(ctx, name,
 				options.WithDescribeOwners(true), options.WithDescribeWaiters(true),
 				options.WithSemaphoreWatch(options.WatchData|options.WatchOwners,
@@ -80,13 +87,13 @@ func (s *Session) WatchSemaphore(
 				if e.Lost {
 					s.pause(ctx, resubscribe)
 				}
-			case <-ctx.Done(): // the next describe says it
+			case <-ctx.Done(): // the next describe returns the error
 			}
 		}
 	}
 }
 
-// pause returns after the duration, or when ctx or the session ends.
+// pause waits for the duration, or until ctx or the session ends.
 func (s *Session) pause(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
