@@ -171,7 +171,7 @@ func (s *session) requireReleased(name string) {
 	require.True(s.t, s.releases(name))
 }
 
-// releases releases a semaphore and returns the answer.
+// releases sends a release of a semaphore and returns the answer.
 func (s *session) releases(name string) bool {
 	s.t.Helper()
 	s.send(&pb.SessionRequest{Request: &pb.SessionRequest_ReleaseSemaphore_{

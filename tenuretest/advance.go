@@ -77,7 +77,8 @@ func (s *Server) settle() error {
 		waiting.Go(func() {
 			// The first answer comes behind all that the server had sent, such as a ping. The second one comes behind the
 			// answers of the client to that.
-			attached := roundTrip(ctx, session) && roundTrip(ctx, session)
+			attached := roundTrip(ctx, session)
+			attached = attached && roundTrip(ctx, session)
 			mu.Lock()
 			defer mu.Unlock()
 			apart = apart || !attached

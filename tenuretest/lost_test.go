@@ -61,13 +61,14 @@ func queue(t *testing.T, s *tenure.Session) <-chan *tenure.Lease {
 func TestProgram_StopsWhenItLosesTheLock(t *testing.T) {
 	srv := tenuretest.NewServer(t)
 	client, started, lost := srv.Client(t), make(chan struct{}), make(chan error)
-	go lock.Run(t.Context(), client, "/local/app", "job", func(ctx context.Context) error {
-		close(started) // from here to the end of the function: the program
+	program := func(ctx context.Context) error {
+		close(started)
 		<-ctx.Done()
 		lost <- context.Cause(ctx)
 
 		return nil
-	})
+	}
+	go func() { _ = lock.Run(t.Context(), client, "/local/app", "job", program) }()
 	<-started
 	srv.Partition(client)
 	srv.Advance(20 * time.Second)

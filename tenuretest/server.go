@@ -45,7 +45,8 @@ type Server struct {
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 
-	s := newServer(tb)
+	s := newServer()
+	s.tb = tb
 	if err := s.start(); err != nil {
 		tb.Fatalf("tenuretest: %v", err)
 	}
@@ -60,7 +61,7 @@ func NewServer(tb testing.TB) *Server {
 
 // Start starts a server where there is no testing.TB: in an Example or in TestMain. The caller must close the server.
 func Start() (*Server, error) {
-	s := newServer(nil)
+	s := newServer()
 	if err := s.start(); err != nil {
 		return nil, fmt.Errorf("tenuretest: %w", err)
 	}
@@ -68,9 +69,9 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-func newServer(tb testing.TB) *Server {
+func newServer() *Server {
 	return &Server{
-		tb: tb, addr: anyPort, clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
+		addr: anyPort, clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
 	}
 }
 

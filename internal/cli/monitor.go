@@ -24,7 +24,7 @@ const (
 // monitor is left.
 type Monitor struct {
 	clock clock.Clock
-	print func(line string)
+	say   func(line string)
 
 	cancel  context.CancelFunc // ends waiting
 	waiting sync.WaitGroup
@@ -35,8 +35,8 @@ type Monitor struct {
 	noticed bool       // Notice has been called since the last session was opened
 }
 
-func newMonitor(clk clock.Clock, print func(line string)) *Monitor {
-	return &Monitor{clock: clk, print: print, cancel: func() {}}
+func newMonitor(clk clock.Clock, say func(line string)) *Monitor {
+	return &Monitor{clock: clk, say: say, cancel: func() {}}
 }
 
 // Connecting says that the command waits for a connection. If that takes long, the monitor prints the line.
@@ -68,7 +68,7 @@ func (m *Monitor) Failed(why error) {
 	}
 	if m.open && why != nil && why.Error() != m.refused {
 		m.refused = why.Error()
-		m.print(m.refused + ": trying again")
+		m.say(m.refused + ": trying again")
 	}
 	m.open = false
 }
@@ -80,7 +80,7 @@ func (m *Monitor) NoSession(without time.Duration, why error) {
 	noticed := m.noticed
 	m.mu.Unlock()
 	if !noticed {
-		m.print(fmt.Sprintf("no session for %v, still trying: %v", without.Round(time.Second), why))
+		m.say(fmt.Sprintf("no session for %v, still trying: %v", without.Round(time.Second), why))
 	}
 }
 
@@ -89,7 +89,7 @@ func (m *Monitor) Notice(line string) {
 	m.mu.Lock()
 	m.noticed = true
 	m.mu.Unlock()
-	m.print(line)
+	m.say(line)
 }
 
 // Close says that the command waits for nothing.
@@ -105,7 +105,7 @@ func (m *Monitor) after(d time.Duration, line string) {
 	m.cancel = cancel
 	m.waiting.Go(func() { // ends with Close
 		if clock.Pause(ctx, m.clock, d) {
-			m.print(line)
+			m.say(line)
 		}
 	})
 }

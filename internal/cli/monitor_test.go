@@ -16,7 +16,7 @@ import (
 // monitored runs f in virtual time with a monitor, whose lines printed returns and forgets.
 func monitored(t *testing.T, f func(m *Monitor, printed func() []string)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
 		var lines []string
 		m := newMonitor(clock.Go(), func(line string) { lines = append(lines, line) })
 		f(m, func() []string {
@@ -37,7 +37,7 @@ func TestMonitor_Connecting(t *testing.T) {
 		m.Connecting("slow")
 		time.Sleep(3*time.Second - 1)
 		require.Empty(t, printed())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, []string{"slow"}, printed())
 		time.Sleep(time.Hour)
 		require.Empty(t, printed())
@@ -58,7 +58,7 @@ func TestMonitor_Waiting(t *testing.T) {
 			m.Opened("waiting")
 			time.Sleep(time.Second - 1)
 			require.Empty(t, printed())
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			require.Equal(t, []string{"waiting"}, printed())
 			time.Sleep(time.Hour)
 			require.Empty(t, printed())

@@ -205,9 +205,9 @@ type Client struct{ *tenure.Client }
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
 func (s *Session) NewMonitor() *Monitor {
-	print := func(line string) { Complain(s.env, s.cmd.Root().Name(), errors.New(line)) }
+	say := func(line string) { Complain(s.env, s.cmd.Root().Name(), errors.New(line)) }
 
-	return newMonitor(clock.Go(), print)
+	return newMonitor(clock.Go(), say)
 }
 
 // Open connects to the server, after Check, or hosts the embedded one in this process if no process does. Credentials

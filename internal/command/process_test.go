@@ -88,7 +88,7 @@ func (p *process) number() int {
 	return n
 }
 
-// types types the text at the terminal.
+// types enters the text at the terminal.
 func (p *process) types(text string) {
 	p.t.Helper()
 	_, err := p.side.WriteString(text)

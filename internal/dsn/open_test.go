@@ -160,40 +160,73 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 			want:   "no server at HOST (no such host): check the host name in --ydb",
 		},
 		"an HTTP server": {
-			server: func(t *testing.T) string { return web(t, false, false).Listener.Addr().String() },
-			want:   other + "(an HTTP server answers): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return web(t, false, false).Listener.Addr().String()
+			},
+			want: other + "(an HTTP server answers): check the port in --ydb",
 		},
 		"an HTTP server, asked for TLS": {
-			server: func(t *testing.T) string { return web(t, false, false).Listener.Addr().String() },
-			dsn:    "grpcs://HOST/local", want: other + "(an HTTP server answers): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return web(t, false, false).Listener.Addr().String()
+			},
+			dsn: "grpcs://HOST/local", want: other + "(an HTTP server answers): check the port in --ydb",
 		},
 		"an HTTPS server": {
-			server: func(t *testing.T) string { return web(t, true, false).Listener.Addr().String() },
-			dsn:    "grpcs://HOST/local", want: other + "(an HTTPS server answers): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return web(t, true, false).Listener.Addr().String()
+			},
+			dsn: "grpcs://HOST/local", want: other + "(an HTTPS server answers): check the port in --ydb",
 		},
 		"an SSH server": {
-			server: func(t *testing.T) string { return says(t, "SSH-2.0-OpenSSH_9.6\r\n") },
-			want:   other + "(an SSH server answers): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return says(t, "SSH-2.0-OpenSSH_9.6\r\n")
+			},
+			want: other + "(an SSH server answers): check the port in --ydb",
 		},
 		"an SSH server, asked for TLS": {
-			server: func(t *testing.T) string { return says(t, "SSH-2.0-OpenSSH_9.6\r\n") },
-			dsn:    "grpcs://HOST/local", want: other + "(an SSH server answers): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return says(t, "SSH-2.0-OpenSSH_9.6\r\n")
+			},
+			dsn: "grpcs://HOST/local", want: other + "(an SSH server answers): check the port in --ydb",
 		},
 		"a mail server": {
-			server: func(t *testing.T) string { return says(t, "220 mail.example ESMTP\r\n") },
-			want:   other + "(it does not answer by HTTP/2): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return says(t, "220 mail.example ESMTP\r\n")
+			},
+			want: other + "(it does not answer by HTTP/2): check the port in --ydb",
 		},
 		"a server that closes connections": {
-			server: func(t *testing.T) string { return listen(t, func(c net.Conn) { _ = c.Close() }) },
-			want:   "the server at HOST closes the connection without an answer: check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return listen(t, func(c net.Conn) { _ = c.Close() })
+			},
+			want: "the server at HOST closes the connection without an answer: check the port in --ydb",
 		},
 		"TLS where the server has none": {
-			server: func(t *testing.T) string { return serveGRPC(t, nil) },
-			dsn:    "grpcs://HOST/local",
-			want:   "the server at HOST does not use TLS: write grpc:// instead of grpcs:// in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return serveGRPC(t, nil)
+			},
+			dsn:  "grpcs://HOST/local",
+			want: "the server at HOST does not use TLS: write grpc:// instead of grpcs:// in --ydb",
 		},
 		"no TLS where the server requires it": {
 			server: func(t *testing.T) string {
+				t.Helper()
 				cert := certificate(t)
 
 				return serveGRPC(t, nil, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
@@ -202,6 +235,7 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		},
 		"a certificate of an unknown authority": {
 			server: func(t *testing.T) string {
+				t.Helper()
 				cert := certificate(t)
 
 				return serveGRPC(t, nil, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
@@ -212,8 +246,12 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 				"its authority",
 		},
 		"another gRPC server": {
-			server: func(t *testing.T) string { return serveGRPC(t, nil) },
-			want:   other + "(unknown service Ydb.Discovery.V1.DiscoveryService): check the port in --ydb",
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return serveGRPC(t, nil)
+			},
+			want: other + "(unknown service Ydb.Discovery.V1.DiscoveryService): check the port in --ydb",
 		},
 		"an unknown database": {
 			server: tenureServer, dsn: "grpc://HOST/other",
@@ -228,6 +266,7 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		},
 		"refused credentials": {
 			server: func(t *testing.T) string {
+				t.Helper()
 				return serveGRPC(t, answers(Ydb.StatusIds_UNAUTHORIZED, "Access denied"))
 			},
 			want: "the server at HOST refuses the credentials: UNAUTHORIZED (Access denied): check the credentials " +
@@ -235,6 +274,7 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		},
 		"missing credentials": {
 			server: func(t *testing.T) string {
+				t.Helper()
 				return serveGRPC(t, &discovery{answer: func() (*Ydb_Discovery.ListEndpointsResponse, error) {
 					return nil, status.Error(codes.Unauthenticated, "Access without user token is not allowed")
 				}})
