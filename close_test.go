@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,21 +102,22 @@ func TestClose_StopIsRepeated(t *testing.T) {
 		s := w.session(c, time.Minute)
 		w.hold(s)
 		rival := w.rival()
-		var stops int
+		var stops atomic.Int32 // counted by the goroutines of several streams
 		f.onRequest(func(r *relay, m *pb.SessionRequest) bool {
 			if m.GetSessionStop() == nil {
 				return true
 			}
-			if stops++; stops < 3 {
+			stop := stops.Add(1)
+			if stop < 3 {
 				r.end()
 			}
 
-			return stops == 3
+			return stop == 3
 		})
 		_, err := w.closing(s, 10*time.Second)
 		require.NoError(w, err)
 		synctest.Wait()
-		require.Equal(w, 3, stops)
+		require.Equal(w, int32(3), stops.Load())
 		w.granted(rival)
 	})
 }
@@ -123,7 +125,8 @@ func TestClose_StopIsRepeated(t *testing.T) {
 // Close with a context that has ended returns immediately. The session is stopped at the server nevertheless.
 func TestClose_ContextHasEnded(t *testing.T) {
 	inWorld(t, func(w *world) {
-		c, _ := w.far()
+		c, n := w.far()
+		n.down.slow(time.Millisecond) // so that the answer cannot come first
 		s := w.session(c, time.Minute)
 		w.hold(s)
 		rival := w.rival()

@@ -21,8 +21,8 @@ type network struct {
 	up, down lane
 	refuse   atomic.Bool // refuse new connections
 
-	mu    sync.Mutex // guards wires
-	wires map[net.Conn]struct{}
+	mu    sync.Mutex            // guards wires
+	wires map[net.Conn]struct{} // nil after the end of the test
 
 	ended   chan struct{}
 	running sync.WaitGroup
@@ -45,6 +45,9 @@ func newNetwork(t *testing.T) *network {
 	t.Cleanup(func() {
 		close(n.ended)
 		n.cut()
+		n.mu.Lock()
+		n.wires = nil
+		n.mu.Unlock()
 		n.running.Wait()
 	})
 
@@ -61,10 +64,15 @@ func (n *network) dial(accept func(context.Context) (net.Conn, error)) func(cont
 		if err != nil {
 			return nil, err
 		}
-		client, wire := net.Pipe()
 		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.wires == nil {
+			_ = server.Close()
+
+			return nil, net.ErrClosed
+		}
+		client, wire := net.Pipe()
 		n.wires[server], n.wires[wire] = struct{}{}, struct{}{}
-		n.mu.Unlock()
 		n.running.Go(func() { n.carry(&n.up, server, wire) })
 		n.running.Go(func() { n.carry(&n.down, wire, server) })
 
