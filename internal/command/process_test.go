@@ -41,10 +41,11 @@ func newProcess(t *testing.T, argv ...string) *process {
 
 // newTerminal runs the script with a shell in the foreground of a new terminal. In the script, HOLD stands for the
 // command line of a holder.
+// With noflsh, the terminal keeps the output that a process writes while Ctrl-C or Ctrl-Z is handled.
 func newTerminal(t *testing.T, script string, env ...string) *process {
 	t.Helper()
 	script = strings.ReplaceAll(script, "HOLD", `env TENURE_TEST_ROLE=holder "$SELF"`)
-	cmd := exec.Command("sh", "-c", "stty -echo; "+script)
+	cmd := exec.Command("sh", "-c", "stty -echo noflsh; "+script)
 	cmd.Env = append(os.Environ(), env...)
 	side, err := pty.Start(cmd)
 	require.NoError(t, err)
