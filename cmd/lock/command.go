@@ -252,7 +252,7 @@ func (l *locker) observe(e lock.Event) {
 		switch {
 		case e.Err == nil:
 			l.say("the lock is released")
-		case !l.lost: // otherwise nobody expects the server to know
+		case !l.lost: // a lost lock cannot be released
 			l.complain(fmt.Errorf("the lock may stay locked for up to %v, because the server did not confirm its release: %w",
 				l.Timeout, e.Err))
 		}

@@ -16,18 +16,18 @@ import (
 	"tenure/internal/cli"
 )
 
-// limit is how long a line may take to come: far longer than any does.
+// limit is the time limit for a line of output. It is far longer than any line takes.
 const limit = 30 * time.Second
 
-// A Process is a command that runs.
+// A Process is a running command.
 type Process struct {
-	Interrupt context.CancelFunc // as the first SIGINT
+	Interrupt context.CancelFunc // has the effect of the first SIGINT
 
-	lines chan string // of stdout and stderr; closed when the command has ended
-	code  int         // set by then
+	lines chan string // the output on stdout and stderr; closed when the command has ended
+	code  int         // set when lines is closed
 }
 
-// Start runs a command until it ends by itself or is interrupted, at the end of the test at the latest.
+// Start starts a command. The end of the test interrupts it if it still runs.
 func Start(t *testing.T, build func(*cli.Env) *cobra.Command, args ...string) *Process {
 	t.Helper()
 	ctx, interrupt := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -58,7 +58,7 @@ func Start(t *testing.T, build func(*cli.Env) *cobra.Command, args ...string) *P
 	return p
 }
 
-// Until returns the lines that come up to the one given, and this one.
+// Until returns the lines of output up to and including the given one.
 func (p *Process) Until(t *testing.T, line string) []string {
 	t.Helper()
 	var lines []string
