@@ -30,7 +30,7 @@ import (
 	"tenure/internal/session"
 )
 
-// The default session timeout, and the range of session timeouts. The commands of the project have the same default.
+// The default session timeout, and the range of session timeouts. The commands lock and workers use the same default.
 const (
 	DefaultSessionTimeout = limit.DefaultTimeout // 10 s
 	MinSessionTimeout     = limit.MinTimeout     // 100 ms
@@ -45,7 +45,7 @@ const (
 )
 
 // Client opens sessions and manages coordination nodes. It implements [coordination.Client]. Its methods are safe for
-// concurrent use.
+// concurrent use. Create a client with [Open] or [New].
 type Client struct {
 	nodes coordination.Client // makes the calls that create, alter, drop and describe nodes
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
@@ -63,17 +63,20 @@ type Client struct {
 
 var _ coordination.Client = (*Client)(nil)
 
-// Option sets an option of a client. A nil Option has no effect.
+// Option configures a client. A nil Option has no effect.
 type Option func(*clientconfig.Config)
 
 // WithLogger sets the client's logger. By default the client logs nothing.
 //
 // The client logs when a session starts, reattaches and ends, and when a stream or a lease is lost. The entries contain
 // the cause and the time since the node last proved that the session was alive. The client never logs users' data or
-// keys. If a handler blocks, only the logging of its session waits, and the client drops entries that exceed the queue.
+// keys.
+//
+// Sessions and leases do not wait for the handler of the logger. The client queues up to 64 entries for each session,
+// and drops further entries while the queue is full. Close waits until the queue is written, or until its context ends.
 func WithLogger(log *slog.Logger) Option { return func(c *clientconfig.Config) { c.Logger = log } }
 
-// Embedded is the dsn of the embedded server; see [Open].
+// Embedded is the dsn that selects the embedded server. See [Open].
 const Embedded = dsn.Embedded
 
 // WithConnectTimeout limits the time that [Open] waits for the first answer of the server. If d is 0, the limit is the
@@ -219,9 +222,11 @@ func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, 
 }
 
 // Session opens a session on the node at path. It returns when the server has created the session. If the server
-// refuses the session, for example because the node is missing or the caller has no access to it, Session returns an
-// error on which the SDK's checks work. It retries transient failures until ctx ends. The returned session is a
-// [*Session]. It does not end when ctx ends, so the caller must close it.
+// refuses the session, for example because the node does not exist or the caller has no access to it, Session returns
+// an error. The SDK's checks, such as ydb.IsOperationErrorNotFoundError, work on this error. Session retries transient
+// failures until ctx ends.
+//
+// The returned session is a [*Session]. It does not end when ctx ends, so the caller must close it.
 //
 // The session timeout is [DefaultSessionTimeout] unless [options.WithSessionTimeout] sets it. It must be between
 // [MinSessionTimeout] and [MaxSessionTimeout], and fractions of a millisecond are dropped. The other durations among

@@ -11,20 +11,22 @@
 //
 // # Guarantees
 //
-//   - While [Lease.Valid] returns true, the server does not grant to anyone else what the lease holds. This requires
-//     that the clocks of the two machines run at rates that differ by less than 1 in 100. The contexts of the session
-//     and the lease end before the server can grant it to anyone else, and [context.Cause] returns the reason.
-//   - Failures of the network, or of a server between the client and the coordination node, do not weaken this. Only an
-//     answer of the node itself prolongs a lease, and it counts from the time at which the client sent the request.
+//   - While [Lease.Valid] returns true, the server does not grant the lease's share of the semaphore to another
+//     session. This requires that the clocks of the two machines run at rates that differ by less than 1 in 100. The
+//     contexts of the session and of the lease end before the server can grant that share to another session, and
+//     [context.Cause] returns the reason.
+//   - Failures of the network, or of a server between the client and the coordination node, do not weaken this
+//     guarantee. Only an answer from the node itself extends a lease, and the extension counts from the time at which
+//     the client sent the request.
 //   - If the machine sleeps, Valid returns false once the lease may have expired. The contexts may then end late: at
 //     the next call, or within a quarter of the session timeout after the machine wakes up.
-//   - If the server refuses a request, the call returns an error with the reason. The client retries transient
-//     failures, with pauses that grow.
+//   - If the server refuses a request, the call returns an error with the reason. The client retries transient failures
+//     after increasing delays.
 //
 // # Non-guarantees
 //
-//   - A goroutine does not stop merely because its context has ended, and a process can be suspended for any length of
-//     time between a check and a write. Call [Lease.Valid] immediately before each side effect. Send the fencing token,
+//   - The package cannot stop a goroutine when its context ends, and a process can be suspended for any length of time
+//     between a check and a write. Call [Lease.Valid] immediately before each side effect. Send the fencing token,
 //     which [Lease.Token] returns, with each write and have the storage reject older tokens.
 //
 // # Requirements

@@ -17,7 +17,8 @@ import (
 	"tenure/internal/ydberr"
 )
 
-// EmbeddedDatabase is the database of the embedded server. The paths of its nodes are below it.
+// EmbeddedDatabase is the database of the embedded server. The path of each node on that server begins with it, as in
+// "/local/app".
 const EmbeddedDatabase = "/local"
 
 // embeddedDSN is the address of the embedded server for the driver. Its host and port have no meaning, because the

@@ -31,8 +31,8 @@ var (
 	// ErrSessionExpired means that the server has ended the session, or refuses to continue it.
 	ErrSessionExpired = errors.New("session expired")
 
-	// ErrSessionClosed means that Close was called on the session or the client. It is coordination.ErrSessionClosed of
-	// the SDK.
+	// ErrSessionClosed means that Close was called on the session or the client. It is the same error as
+	// coordination.ErrSessionClosed.
 	ErrSessionClosed = coordination.ErrSessionClosed
 )
 

@@ -34,8 +34,9 @@ func (s *Session) leaseOf(core *session.Lease) *Lease {
 }
 
 // Context returns a context that ends when the lease ends: when it is released, when the session ends, or when the
-// semaphore is deleted by force. The context ends before the server can grant to anyone else what the lease held. Its
-// cause, which [context.Cause] returns, is or wraps one of the errors of this package, such as [ErrLeaseReleased].
+// semaphore is deleted by force. The context ends before the server can grant the lease's share of the semaphore to
+// another session. Its cause, which [context.Cause] returns, is or wraps one of the errors of this package, such as
+// [ErrLeaseReleased].
 func (l *Lease) Context() context.Context { return l.ctx }
 
 // Session returns the session that acquired the lease.

@@ -412,7 +412,7 @@ func (s *Session) DeleteSemaphore(ctx context.Context, name string, opts ...opti
 //     in the queue. Its count must not be higher. The earlier acquire fails with a [*StatusError] whose status is
 //     ABORTED.
 //
-// If the server refuses the request, the error is a [*StatusError]. If the time has passed, the error wraps
+// If the server refuses the request, the error is a [*StatusError]. If the acquire times out, the error wraps
 // [coordination.ErrAcquireTimeout].
 func (s *Session) AcquireSemaphore(
 	ctx context.Context, name string, count uint64, opts ...options.AcquireSemaphoreOption,
