@@ -35,8 +35,8 @@ func calls(c *tenure.Client, s *tenure.Session) map[string]func(ctx context.Cont
 		v := reflect.ValueOf(receiver)
 		for i := range v.NumMethod() {
 			method := v.Method(i)
-			for in := range method.Type().NumIn() {
-				if method.Type().In(in).Kind() == reflect.String {
+			for in := range method.Type().Ins() {
+				if in.Kind() == reflect.String {
 					all[v.Type().Method(i).Name] = func(ctx context.Context, text string) error {
 						return call(ctx, method, text)
 					}
@@ -74,7 +74,7 @@ func call(ctx context.Context, method reflect.Value, text string) error {
 			break
 		}
 	}
-	err, _ := last.Interface().(error)
+	err, _ := reflect.TypeAssert[error](last)
 
 	return err
 }

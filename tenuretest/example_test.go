@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,11 +49,11 @@ func backup(ctx context.Context, client *tenure.Client, name string, started cha
 // run starts two instances of the program, one of which has the lock. The stop function ends both.
 func run(srv *tenuretest.Server) (first *tenure.Client, started <-chan string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	running, ended := make(chan string), make(chan error, 2)
+	running := make(chan string)
+	var instances sync.WaitGroup
 	stop = func() {
 		cancel()
-		<-ended
-		<-ended
+		instances.Wait()
 	}
 	for _, name := range []string{"first", "second"} {
 		client, err := srv.NewClient(ctx)
@@ -61,7 +62,7 @@ func run(srv *tenuretest.Server) (first *tenure.Client, started <-chan string, s
 
 			return nil, nil, nil, err
 		}
-		go func() { ended <- backup(ctx, client, name, running) }()
+		instances.Go(func() { _ = backup(ctx, client, name, running) }) // ends with the error of ctx
 		if first == nil {
 			first = client
 			<-running // the other one waits

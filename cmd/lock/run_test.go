@@ -47,7 +47,8 @@ func TestRun_Lost(t *testing.T) {
 	lines, code := p.Wait(t)
 	require.Equal(t, 123, code)
 	require.Equal(t, []string{
-		"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 600ms: stopping COMMAND",
+		"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 600ms: " +
+			"stopping COMMAND",
 	}, lines)
 	require.FileExists(t, mark)
 }

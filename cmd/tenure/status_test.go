@@ -155,14 +155,16 @@ func TestStatus_StateDirectory(t *testing.T) {
 	}{
 		"HOME": {vars{"HOME": home}, "", home + "/.local/state/tenure (from HOME)"},
 		"XDG": {
-			vars{"HOME": home, "XDG_STATE_HOME": home + "/x"}, "",
+			vars{"HOME": home, "XDG_STATE_HOME": home + "/x"},
+			"",
 			home + "/x/tenure (from XDG_STATE_HOME)",
 		},
 		"variable": {vars{"HOME": home, "TENURE_DIR": home + "/d"}, "", home + "/d (from TENURE_DIR)"},
 		"systemd":  {vars{"STATE_DIRECTORY": home + "/s"}, "", home + "/s/tenure (from STATE_DIRECTORY)"},
 		"embedded": {vars{"HOME": home, "TENURE_DSN": "embedded"}, "", home + "/.local/state/tenure (from HOME)"},
 		"embedded, by hand": {
-			vars{"HOME": home, "TENURE_DSN": "grpc://a:1/b"}, "--ydb embedded",
+			vars{"HOME": home, "TENURE_DSN": "grpc://a:1/b"},
+			"--ydb embedded",
 			home + "/.local/state/tenure (from HOME)",
 		},
 	} {

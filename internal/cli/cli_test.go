@@ -155,7 +155,8 @@ func TestRun_Empty(t *testing.T) {
 	}{
 		{"text", "", []string{"--semaphore", ""}, "--semaphore is empty: write --semaphore nightly, or leave the flag out"},
 		{
-			"text with equals sign", "", []string{"-semaphore="},
+			"text with equals sign", "",
+			[]string{"-semaphore="},
 			"--semaphore is empty: write --semaphore nightly, or leave the flag out",
 		},
 		{"number", "", []string{"--limit", ""}, "--limit is empty: write --limit N, or leave the flag out"},

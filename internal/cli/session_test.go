@@ -50,7 +50,8 @@ func TestSession_Check(t *testing.T) {
 	}{
 		{"default", "HOME=/h", nil, "the embedded server in /h/.local/state/tenure, node /local/tenure"},
 		{
-			"embedded", "HOME=/h", []string{"--ydb", "embedded"},
+			"embedded", "HOME=/h",
+			[]string{"--ydb", "embedded"},
 			"the embedded server in /h/.local/state/tenure, node /local/tenure",
 		},
 		{
@@ -58,7 +59,8 @@ func TestSession_Check(t *testing.T) {
 			"the embedded server in /d, node /local/tenure",
 		},
 		{
-			"embedded by the flag", "TENURE_DSN=grpc://a:1/b", []string{"--ydb=embedded", "--dir=/d"},
+			"embedded by the flag", "TENURE_DSN=grpc://a:1/b",
+			[]string{"--ydb=embedded", "--dir=/d"},
 			"the embedded server in /d, node /local/tenure",
 		},
 		{"directory", "TENURE_DIR=/d", []string{"--dir", "/x"}, "the embedded server in /x, node /local/tenure"},
@@ -69,11 +71,13 @@ func TestSession_Check(t *testing.T) {
 		},
 		{"server, unused directory", "TENURE_DIR=/d", []string{"--ydb", "grpc://a:1/b"}, "grpc://a:1/b, node /b/tenure"},
 		{
-			"trailing slash", "", []string{"--ydb", "grpc://localhost:2136/local/"},
+			"trailing slash", "",
+			[]string{"--ydb", "grpc://localhost:2136/local/"},
 			"grpc://localhost:2136/local/, node /local/tenure",
 		},
 		{
-			"database as a parameter", "", []string{"--ydb", "grpcs://ydb:2135/?database=/ru/etn"},
+			"database as a parameter", "",
+			[]string{"--ydb", "grpcs://ydb:2135/?database=/ru/etn"},
 			"grpcs://ydb:2135/?database=/ru/etn, node /ru/etn/tenure",
 		},
 		{"path", "", []string{"--ydb", "grpc://a:1/local", "--path", "/local/test"}, "grpc://a:1/local, node /local/test"},
@@ -126,27 +130,33 @@ func TestSession_CheckRefuses(t *testing.T) {
 		{"no database, variable", "TENURE_DSN=grpc://a:1/", nil, `TENURE_DSN="grpc://a:1/" has no database` + write},
 		{"password", "", ydb("grpc://u:secret@a/l"), `--ydb="grpc://u:xxxxx@a/l" has no valid port` + write},
 		{
-			"relative path", "", []string{"--ydb", "grpc://a:1/local", "--path", "test"},
+			"relative path", "",
+			[]string{"--ydb", "grpc://a:1/local", "--path", "test"},
 			`--path="test" is not absolute: write /local/test`,
 		},
 		{
-			"short timeout", "", []string{"--dir=/d", "--timeout=1ms"},
+			"short timeout", "",
+			[]string{"--dir=/d", "--timeout=1ms"},
 			"--timeout=1ms is out of range: must be between 1s and 30m",
 		},
 		{
-			"long timeout, variable", "TENURE_TIMEOUT=1h", []string{"--dir=/d"},
+			"long timeout, variable", "TENURE_TIMEOUT=1h",
+			[]string{"--dir=/d"},
 			"TENURE_TIMEOUT=1h0m0s is out of range: must be between 1s and 30m",
 		},
 		{
-			"no time to connect", "", []string{"--dir=/d", "--connect-timeout=0s"},
+			"no time to connect", "",
+			[]string{"--dir=/d", "--connect-timeout=0s"},
 			"--connect-timeout=0s is out of range: must be above 0s",
 		},
 		{
-			"server and directory", "", []string{"--ydb", "grpc://a:1/b", "--dir", "/d"},
+			"server and directory", "",
+			[]string{"--ydb", "grpc://a:1/b", "--dir", "/d"},
 			`--dir is only for the embedded server, but --ydb="grpc://a:1/b": leave --dir out, or write --ydb embedded`,
 		},
 		{
-			"server by the variable and directory", "TENURE_DSN=grpc://a:1/b", []string{"--dir", "/d"},
+			"server by the variable and directory", "TENURE_DSN=grpc://a:1/b",
+			[]string{"--dir", "/d"},
 			`--dir is only for the embedded server, but TENURE_DSN="grpc://a:1/b": leave --dir out, or write --ydb embedded`,
 		},
 	} {

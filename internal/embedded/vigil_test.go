@@ -164,22 +164,32 @@ func TestVigil_Silent(t *testing.T) {
 		socket bool
 		want   string
 	}{
-		"unknown process, no socket": {"", 0, false, "waiting for an unknown process, which has the store in DIR open and " +
-			"does not answer: find the process that has locked LOCK and end it, so that another one can take over"},
-		"unknown process with a socket": {"", 0, true, "waiting for an unknown process, which has the store in DIR open and " +
-			"does not answer: find the process that has locked LOCK and end it, so that another one can take over"},
-		"on this host": {here, 7, true, "waiting for process 7 on HERE (lock nightly, since SINCE), which hosts the server " +
-			"in DIR and does not answer: resume the process if it is stopped (kill -CONT 7), or end it (kill -9 7) so that " +
-			"another one can take over"},
-		"on this host, without a process id": {here, -1, true, "waiting for an unknown process (lock nightly, since SINCE), " +
-			"which hosts the server in DIR and does not answer: on its host, resume the process if it is stopped, or end it " +
-			"so that another one can take over"},
-		"in a container": {"box", 7, true, "waiting for process 7 on box (lock nightly, since SINCE), which hosts the server " +
-			"in DIR and does not answer: on its host, resume the process if it is stopped, or end it so that another one " +
-			"can take over"},
-		"not an embedded server": {here, 7, false, "waiting for process 7 on HERE (lock nightly, since SINCE), which has the " +
-			"store in DIR open but does not serve it there: if it is \"tenure serve\", pass its address with --ydb or " +
-			"TENURE_DSN; otherwise end it"},
+		"unknown process, no socket": {
+			"", 0, false, "waiting for an unknown process, which has the store in DIR open and does not answer: find the " +
+				"process that has locked LOCK and end it, so that another one can take over",
+		},
+		"unknown process with a socket": {
+			"", 0, true, "waiting for an unknown process, which has the store in DIR open and does not answer: find the " +
+				"process that has locked LOCK and end it, so that another one can take over",
+		},
+		"on this host": {
+			here, 7, true, "waiting for process 7 on HERE (lock nightly, since SINCE), which hosts the server in DIR and " +
+				"does not answer: resume the process if it is stopped (kill -CONT 7), or end it (kill -9 7) so that another " +
+				"one can take over",
+		},
+		"on this host, without a process id": {
+			here, -1, true, "waiting for an unknown process (lock nightly, since SINCE), which hosts the server in DIR and " +
+				"does not answer: on its host, resume the process if it is stopped, or end it so that another one can take over",
+		},
+		"in a container": {
+			"box", 7, true, "waiting for process 7 on box (lock nightly, since SINCE), which hosts the server in DIR and " +
+				"does not answer: on its host, resume the process if it is stopped, or end it so that another one can take over",
+		},
+		"not an embedded server": {
+			here, 7, false, "waiting for process 7 on HERE (lock nightly, since SINCE), which has the store in DIR open but " +
+				"does not serve it there: if it is \"tenure serve\", pass its address with --ydb or TENURE_DSN; otherwise " +
+				"end it",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

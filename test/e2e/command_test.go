@@ -138,7 +138,8 @@ func TestCommand_LossStopsIt(t *testing.T) {
 
 			killed := srv.kill()
 			holder.await(place, soon,
-				"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 1s: stopping COMMAND")
+				"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 1s: "+
+					"stopping COMMAND")
 			off, _ := holder.await(place, soon, suspended,
 				"lock: killing COMMAND: it did not end within 1s of SIGTERM",
 				"lock: killing COMMAND: session deadline passed") // falls on the same instant

@@ -65,6 +65,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 	away := freeAddress(t)
 	srv.createSemaphore("job-0")
 
+	const persistent = "a persistent semaphore with this name already exists"
 	at, elsewhere := " -ydb "+srv.dsn(), " -ydb grpc://"+srv.listen+"/other"
 	for name, test := range map[string]struct{ line, want string }{
 		"lock, no server":           {"lock -ydb grpc://" + away + "/local nightly", "no server at " + away},
@@ -73,8 +74,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"workers, other database":   {"workers" + elsewhere, `"/other" is not served here: use "/local"`},
 		"lock, no node":             {"lock --no-create nightly -path /local/none" + at, `"/local/none" does not exist`},
 		"workers, no node":          {"workers --no-create -path /local/none" + at, `"/local/none" does not exist`},
-		"lock, not ephemeral":       {"lock job-0 -path " + node + at, `a persistent semaphore with this name already exists`},
-		"workers, not ephemeral":    {"workers -tasks 1 -path " + node + at, `a persistent semaphore with this name already exists`},
+		"lock, not ephemeral":       {"lock job-0 -path " + node + at, persistent},
+		"workers, not ephemeral":    {"workers -tasks 1 -path " + node + at, persistent},
 		"lock, path elsewhere":      {"lock nightly -path /other/test" + at, `outside the database "/local"`},
 		"lock, path is a directory": {"lock nightly -path /local" + at, `"/local" exists and is a directory`},
 		"workers, path in a node":   {"workers -path /local/test/sub" + at, `below the coordination node "/local/test"`},
