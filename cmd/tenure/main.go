@@ -15,7 +15,7 @@ func build(env *cli.Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "tenure",
 		Example: "tenure serve\ntenure status",
-		Long:    "tenure runs a server of locks, semaphores and leases, for the programs of one machine or of many.",
+		Long:    "tenure runs a server for locks, semaphores and leases, for programs on one machine or on many.",
 	}
 	root.AddCommand(serveCommand(env), statusCommand(env))
 

@@ -40,7 +40,7 @@ func serveCommand(env *cli.Env) *cobra.Command {
 Coordination Service. When it is ready, it prints one line on standard output with the address for --ydb and TENURE_DSN.
 
 The server writes data to disk before it acknowledges a request. It stops within 2 s of SIGTERM or SIGINT. Sessions and
-their locks survive a restart that is shorter than their timeouts.
+their locks survive a restart that takes less than half of their timeouts.
 
 This version has no authentication and no TLS: listen only on networks that you trust.
 
