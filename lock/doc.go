@@ -1,7 +1,7 @@
 // Package lock runs a function while it holds a lock, so that only one process at a time does the work, and another one
 // takes over when that process stops or dies. The lock is a semaphore of a coordination node.
 //
-// # What it promises
+// # Guarantees
 //
 //   - [Run] calls work only while it holds the lock, and cancels its context as soon as it can no longer be sure. The
 //     cause then wraps [ErrLost].
@@ -11,18 +11,18 @@
 //     a process that dies is free immediately.
 //   - When Run returns, everything it started has stopped.
 //
-// # What it does not promise
+// # Non-guarantees
 //
-//   - That work stops. Work that continues after its context has ended runs at the same time as the next holder. Run
-//     waits for it, but the other processes do not.
-//   - Mutual exclusion for what work changes elsewhere. A process can be suspended between a check and a write. Send
-//     the fencing token ([Token]) with each write, and have the storage reject older tokens.
-//   - The same safety with every client. The client of package tenure gives up a lease before the server can grant it
-//     to anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
-//   - The server's reason for every refusal. The client of ydb-go-sdk drops the status of answers within a session.
-//     With it, Run may have to guess that rights are missing.
+//   - Run cannot force work to stop. Work that continues after its context has ended runs at the same time as that of
+//     the next holder. Run waits for it, but the other processes do not.
+//   - The lock alone does not protect what work changes elsewhere. A process can be suspended between a check and a
+//     write. Send the fencing token ([Token]) with each write, and have the storage reject older tokens.
+//   - Not every client is equally safe. The client of package tenure gives up a lease before the server can grant it to
+//     anyone else. The client of ydb-go-sdk, db.Coordination(), may treat a lease as held for seconds longer.
+//   - Errors do not always contain the server's reason. The client of ydb-go-sdk drops the status of answers within a
+//     session. With it, Run may have to guess that rights are missing.
 //
-// # What the caller must do
+// # Requirements
 //
 //   - Return from work soon after its context has ended: well before the session timeout expires, and with [WithGrace]
 //     within the grace.
