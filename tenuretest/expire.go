@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tenure/internal/node"
+	"tenure/internal/serverconfig"
 	"tenure/server"
 )
 
@@ -52,15 +53,26 @@ func (s *Server) expire(op string, choose func(*node.Snapshot) []uint64) (ended 
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
-	s.check(op, control.Expire(ctx, func(_ string, n *node.Snapshot) []uint64 {
+	err := control.Expire(ctx, func(_ string, n *node.Snapshot) []uint64 {
 		ids := choose(n)
 		ended += len(ids)
 
 		return ids
-	}))
+	})
+	if s.runs(control) { // else the server was stopped meanwhile, which is no fault of it
+		s.check(op, err)
+	}
 	s.check(op, s.settle())
 
 	return ended
+}
+
+// runs reports whether the server that the control belongs to has not been stopped.
+func (s *Server) runs(control *serverconfig.Control) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.control == control
 }
 
 // Holder returns the owner of the semaphore with the given name, and whether there is one. Of several owners it returns
@@ -68,7 +80,7 @@ func (s *Server) expire(op string, choose func(*node.Snapshot) []uint64) (ended 
 // not run has no owners.
 func (s *Server) Holder(name string) (server.HolderStatus, bool) {
 	s.mu.Lock()
-	srv := s.server
+	srv, control := s.server, s.control
 	s.mu.Unlock()
 	if srv == nil {
 		return server.HolderStatus{}, false
@@ -76,7 +88,7 @@ func (s *Server) Holder(name string) (server.HolderStatus, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
 	status, err := srv.Status(ctx)
-	if err != nil {
+	if s.runs(control) {
 		s.check("holder", err)
 	}
 	for _, n := range status.Nodes {

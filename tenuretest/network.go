@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // network is the path from one client to the server. While it is cut, bytes stay on the way in both directions, as they
@@ -137,14 +138,14 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Close is one more thing that the server does not notice while the network is cut.
+// Close is one more thing that the server does not notice while the network is cut. It ends a Read in any case.
 func (c *conn) Close() error {
 	c.closing.Do(func() { close(c.closed) })
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
 
 	if c.network.cut {
-		return nil
+		return c.Conn.SetReadDeadline(time.Unix(1, 0))
 	}
 	delete(c.network.conns, c)
 

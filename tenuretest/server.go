@@ -111,12 +111,7 @@ func (s *Server) Kill() { s.check("kill", s.end(func() { s.conns.Shut() })) }
 // Stop does. Sessions have their timeouts and the node's grace period, 10 s by default, to attach again.
 func (s *Server) Restart() {
 	s.Stop()
-	s.mu.Lock()
-	running := s.server != nil // another Restart was faster
-	s.mu.Unlock()
-	if !running {
-		s.check("restart", s.start())
-	}
+	s.check("restart", s.start())
 }
 
 // check fails the test if err is not nil.
@@ -130,10 +125,14 @@ func (s *Server) check(op string, err error) {
 	}
 }
 
+// start starts the server, unless it is running: of several calls of Restart, one starts it.
 func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
+	if s.server != nil {
+		return nil
+	}
 	records, err := s.disk.Open()
 	if err != nil {
 		return err
