@@ -28,6 +28,7 @@ import (
 	"tenure/internal/identity"
 	"tenure/internal/limit"
 	"tenure/internal/session"
+	"tenure/internal/ydberr"
 )
 
 // The default session timeout, and the range of session timeouts. The commands lock and workers use the same default.
@@ -175,19 +176,29 @@ func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *cl
 
 var errNilClient = errors.New("the client is nil: create it with Open or New")
 
-// checkNode returns an error if the client is nil, or if a request cannot contain the path.
-func (c *Client) checkNode(op, path string) error {
-	if c == nil {
+// checkNode returns an error if the client is nil or closed, or if a request cannot contain the path and the config.
+func (c *Client) checkNode(op, path string, config coordination.NodeConfig) error {
+	switch {
+	case c == nil:
 		return fmt.Errorf("%s %s: %w", op, quote(path), errNilClient)
+	case c.isClosed():
+		return fmt.Errorf("%s %s: %w", op, quote(path), ydberr.ErrClientClosed)
 	}
 
-	return checkPath(op, path)
+	return checkNode(op, path, config)
+}
+
+func (c *Client) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.closed
 }
 
 // CreateNode creates a coordination node, and the parent directories that are missing. If the node already exists,
 // CreateNode leaves it unchanged and returns nil.
 func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := c.checkNode("create node", path); err != nil {
+	if err := c.checkNode("create node", path, config); err != nil {
 		return err
 	}
 
@@ -196,7 +207,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, config coordinatio
 
 // AlterNode changes the settings of a node. Fields of config that are zero leave the node's setting unchanged.
 func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := c.checkNode("alter node", path); err != nil {
+	if err := c.checkNode("alter node", path, config); err != nil {
 		return err
 	}
 
@@ -205,7 +216,7 @@ func (c *Client) AlterNode(ctx context.Context, path string, config coordination
 
 // DropNode removes a node with all its sessions and semaphores.
 func (c *Client) DropNode(ctx context.Context, path string) error {
-	if err := c.checkNode("drop node", path); err != nil {
+	if err := c.checkNode("drop node", path, coordination.NodeConfig{}); err != nil {
 		return err
 	}
 
@@ -214,7 +225,7 @@ func (c *Client) DropNode(ctx context.Context, path string) error {
 
 // DescribeNode returns the scheme entry and the settings of a node.
 func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
-	if err := c.checkNode("describe node", path); err != nil {
+	if err := c.checkNode("describe node", path, coordination.NodeConfig{}); err != nil {
 		return nil, nil, err
 	}
 
@@ -271,7 +282,7 @@ func (c *Client) Session(
 	if !c.begin(s) {
 		s.lifeline.Release()
 
-		return nil, fmt.Errorf("open session on node %q: the client is closed", path)
+		return nil, fmt.Errorf("open session on node %q: %w", path, ydberr.ErrClientClosed)
 	}
 	if c.opened != nil {
 		c.opened(probe{s})

@@ -171,6 +171,8 @@ func TestClose_Client(t *testing.T) {
 		require.Zero(w, time.Since(from))
 		_, err := c.Session(w.Context(), path)
 		require.ErrorContains(w, err, "the client is closed")
+		_, _, err = c.DescribeNode(w.Context(), path)
+		require.EqualError(w, err, `describe node "/local/test": the client is closed`)
 		require.NoError(w, c.Close(w.Context()))
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -85,9 +86,10 @@ func badText(m protoreflect.Message) (bad protoreflect.Name) {
 	return bad
 }
 
-// checkPath is like checkRequest, for requests that the SDK makes. In these only the path can be at fault.
-func checkPath(op, path string) error {
-	return checkRequest(op, path, &pb.CreateNodeRequest{Path: path})
+// checkNode is like checkRequest, for requests that the SDK makes. In these only the path, and the path in the config,
+// can be at fault.
+func checkNode(op, path string, config coordination.NodeConfig) error {
+	return checkRequest(op, path, &pb.CreateNodeRequest{Path: path, Config: &pb.Config{Path: config.Path}})
 }
 
 // quote quotes a text in Go syntax. If the text is longer than limit.Name, quote returns its beginning and its length.

@@ -12,6 +12,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"google.golang.org/grpc"
 
@@ -120,6 +121,8 @@ func TestRequest_TextThatIsNotUTF8(t *testing.T) {
 		}
 		_, err := c.Session(ctx, path, options.WithDescription(badText))
 		requireRefused(w, err, `open session on node "/local/test": BAD_REQUEST: the description is not valid UTF-8`)
+		err = c.CreateNode(ctx, path, coordination.NodeConfig{Path: badText})
+		requireRefused(w, err, `create node "/local/test": BAD_REQUEST: the path is not valid UTF-8`)
 		_, err = s.AcquireSemaphore(ctx, "x", 1, func(m *pb.SessionRequest_AcquireSemaphore) { m.Name = badText })
 		requireRefused(w, err, `acquire semaphore "x": BAD_REQUEST: the name is not valid UTF-8`)
 	})

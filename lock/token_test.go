@@ -155,6 +155,17 @@ func TestRun_NilClient(t *testing.T) {
 	require.EqualError(t, lock.Run(none, coordtest.NewService(), path, name, work), `lock "lock": the context is nil`)
 }
 
+// A client that is closed stays closed, so Run does not try again.
+func TestRun_ClosedClient(t *testing.T) {
+	t.Parallel()
+	client := tenuretest.NewServer(t).Client(t)
+	working := func(context.Context) error { return client.Close(t.Context()) }
+	for _, when := range []string{"during work", "before Run"} {
+		err := lock.Run(t.Context(), client, path, "job", working)
+		require.EqualError(t, err, `describe node "/local/test": the client is closed`, when)
+	}
+}
+
 func TestRun_NilOptions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

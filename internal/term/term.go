@@ -110,6 +110,8 @@ func missing(err error) bool {
 // that the same problem always has the same text.
 func reason(ctx context.Context, doing, path string, err error) error {
 	switch {
+	case errors.Is(err, ydberr.ErrClientClosed):
+		return err
 	case ydberr.Unreachable(err):
 		return ydberr.Because(fmt.Sprintf("cannot connect to the server (%s): check that it runs", ydberr.Text(err)), err)
 	case ydberr.Silent(err), ctx.Err() != nil && !ydberr.Answered(err):

@@ -31,6 +31,9 @@ type (
 	}
 )
 
+// ErrClientClosed is wrapped by the errors of a tenure.Client that is closed.
+var ErrClientClosed = errors.New("the client is closed")
+
 // Answered reports whether err is an answer of the server.
 func Answered(err error) bool {
 	_, ok := errors.AsType[operationError](err)
@@ -80,7 +83,7 @@ func Silent(err error) bool {
 
 // Permanent reports whether a retry is pointless until a person changes the configuration, the rights or the request.
 func Permanent(err error) bool {
-	return Denied(err) ||
+	return Denied(err) || errors.Is(err, ErrClientClosed) ||
 		Is(err, Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_PRECONDITION_FAILED,
 			Ydb.StatusIds_UNSUPPORTED) ||
 		isTransport(err, codes.InvalidArgument, codes.Unimplemented)

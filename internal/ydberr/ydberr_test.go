@@ -105,6 +105,7 @@ func TestPermanent(t *testing.T) {
 		&answer{code: Ydb.StatusIds_BAD_REQUEST},
 		status.Error(codes.PermissionDenied, ""),
 		status.Error(codes.Unimplemented, ""),
+		ydberr.ErrClientClosed,
 	} {
 		require.True(t, ydberr.Permanent(where(err)), err)
 	}
