@@ -49,7 +49,10 @@ func WithNotice(notice func(line string)) Option {
 func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error) {
 	limited, cancel := dsn.WithLimit(ctx, cfg.ConnectTimeout)
 	defer cancel()
-	local, err := embedded.Open(limited, embedded.Config{Dir: cfg.Dir, Logger: cfg.Logger, Notice: cfg.Notice})
+	local, err := embedded.Open(limited, embedded.Config{
+		Dir: cfg.Dir, Logger: cfg.Logger, Notice: cfg.Notice,
+		DirSetting: cfg.DirSetting, AddressSetting: cfg.AddressSetting,
+	})
 	if err != nil {
 		return nil, err
 	}

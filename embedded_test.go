@@ -461,7 +461,7 @@ func TestEmbedded_ManyClients(t *testing.T) {
 	clients.Wait()
 	require.EqualValues(t, 8*5, turns.Load())
 	requireUnused(t, dir)
-	report, err := embedded.ReadReport(t.Context(), dir)
+	report, err := embedded.ReadReport(t.Context(), embedded.Config{Dir: dir})
 	require.NoError(t, err)
 	require.Nil(t, report.Host)
 }

@@ -64,7 +64,9 @@ Exit code:
 }
 
 func status(ctx context.Context, w io.Writer, choice embedded.Choice, output string) error {
-	report, err := embedded.ReadReport(ctx, choice.Dir)
+	report, err := embedded.ReadReport(ctx, embedded.Config{
+		Dir: choice.Dir, DirSetting: cli.DirSetting, AddressSetting: cli.AddressSetting,
+	})
 	if err != nil {
 		return err
 	}

@@ -215,7 +215,7 @@ func TestStatus_ServeHasTheDirectory(t *testing.T) {
 	code, _, stderr = tenureRun(t, nil, "status", "--dir", other)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Regexp(t, fmt.Sprintf(`^tenure: no answer within 5s: waiting for process %d on .*, which has the store in %q `+
-		`open but does not serve it there: if it is "tenure serve", pass its address with --ydb or TENURE_DSN; `+
+		`open but does not serve it there: if it is "tenure serve", connect to its address with --ydb or TENURE_DSN; `+
 		`otherwise end it\n$`, cmd.Process.Pid, other), stderr)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())

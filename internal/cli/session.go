@@ -79,12 +79,18 @@ func DirFlag(dir *string, env *Env, used func() bool) Flag {
 			if !used() {
 				return "", "not used", nil
 			}
-			choice, err := embedded.DefaultDir(env.LookupEnv)
+			choice, err := embedded.DefaultDir(env.LookupEnv, DirSetting)
 
 			return choice.Dir, choice.Source, err
 		},
 	}
 }
+
+// The names of the settings in messages of the embedded server.
+const (
+	DirSetting     = "--dir"
+	AddressSetting = "--ydb or TENURE_DSN"
+)
 
 // ChooseDir returns the state directory that --dir, its variable or the environment chooses, as an absolute path, and
 // the name of what chose it.
@@ -92,7 +98,7 @@ func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error
 	choice := embedded.Choice{Dir: dir, Source: Setting(cmd, "dir")}
 	if dir == "" {
 		var err error
-		if choice, err = embedded.DefaultDir(env.LookupEnv); err != nil {
+		if choice, err = embedded.DefaultDir(env.LookupEnv, DirSetting); err != nil {
 			return choice, err
 		}
 	}
@@ -217,6 +223,7 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 		tenure.WithDir(s.Dir),
 		tenure.WithNotice(m.Notice),
 		tenure.WithConnectTimeout(-1), // the embedded server's notices say what it waits for
+		func(c *clientconfig.Config) { c.DirSetting, c.AddressSetting = DirSetting, AddressSetting },
 	}
 	if !s.embedded() {
 		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, s.ConnectTimeout))

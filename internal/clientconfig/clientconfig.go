@@ -25,6 +25,8 @@ type Config struct {
 	Notice         func(line string) // receives lines about problems of the embedded server; nil: they are dropped
 	Clock          clock.Clock       // times sessions and leases; nil: the system's clock
 	Setting        string            // where the DSN comes from, for errors; empty: an argument in the user's program
+	DirSetting     string            // what sets Dir, for messages; empty: tenure.WithDir
+	AddressSetting string            // what sets the address of another server, for messages; empty: tenure.Open
 	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout; negative: no limit
 	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
 	Opened         func(Session)     // receives each session before its first answer; nil: it is not called

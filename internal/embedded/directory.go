@@ -27,8 +27,9 @@ type Choice struct {
 
 // DefaultDir returns the state directory for callers that do not name one: $TENURE_DIR if it is set, otherwise that of
 // [StateDir]. Lookup is os.LookupEnv or a function like it. An empty TENURE_DIR is an error, because it is most likely
-// the value of a variable that its user forgot to set.
-func DefaultDir(lookup func(string) (string, bool)) (Choice, error) {
+// the value of a variable that its user forgot to set. Errors name the setting with which the user can choose a
+// directory, such as "--dir".
+func DefaultDir(lookup func(string) (string, bool), setting string) (Choice, error) {
 	if dir, ok := lookup("TENURE_DIR"); ok {
 		if dir == "" {
 			return Choice{}, errors.New("TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable")
@@ -38,7 +39,7 @@ func DefaultDir(lookup func(string) (string, bool)) (Choice, error) {
 	}
 	choice, err := StateDir(lookup)
 	if err != nil {
-		return Choice{}, fmt.Errorf("cannot choose a state directory: %w: pass --dir or set TENURE_DIR", err)
+		return Choice{}, fmt.Errorf("cannot choose a state directory: %w: pass %s or set TENURE_DIR", err, setting)
 	}
 
 	return choice, nil
@@ -100,46 +101,51 @@ func accountHome() (string, error) {
 
 // A directory is a state directory that is fit for use.
 type directory struct {
-	path string
-	file *os.File // the directory itself, for socket names that are too long otherwise
+	path    string
+	file    *os.File // the directory itself, for socket names that are too long otherwise
+	setting string   // see Config.DirSetting
 }
 
-// openDirectory makes the directory if it is missing, and refuses one that other users can access.
-func openDirectory(path string) (*directory, error) {
+// openDirectory makes the directory if it is missing, and refuses one that other users can access. Errors name the
+// setting with which the user can choose another directory.
+func openDirectory(path, setting string) (*directory, error) {
+	d := &directory{path: path, setting: setting}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, dirError(path, err)
+		return nil, d.fault(err)
 	}
-	path = abs
+	path, d.path = abs, abs
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, dirError(path, err)
+		return nil, d.fault(err)
 	}
-	if err := checkOurs(path); err != nil {
+	if err := d.checkOurs(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(path, lifelinesName), 0o700); err != nil {
-		return nil, dirError(path, err)
+		return nil, d.fault(err)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, dirError(path, err)
+	if d.file, err = os.Open(path); err != nil {
+		return nil, d.fault(err)
 	}
 
-	return &directory{path, file}, nil
+	return d, nil
 }
 
 func (d *directory) join(name string) string { return filepath.Join(d.path, name) }
 
 func (d *directory) close() error { return d.file.Close() }
 
-// another is the remedy for every fault of a state directory.
-const another = "choose another with --dir or TENURE_DIR"
+// choose returns the advice to choose another directory. The kind describes that directory.
+func (d *directory) choose(kind string) string {
+	return fmt.Sprintf("choose %s with %s or TENURE_DIR", kind, d.setting)
+}
 
-// dirError says why the directory cannot be used, and what to do about it.
-func dirError(path string, err error) error {
+// fault returns an error that describes why the directory cannot be used, and what to do about it.
+func (d *directory) fault(err error) error {
+	path := d.path
 	if target, _ := os.Readlink(path); target != "" && errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("state directory %q is a symbolic link to %q, which does not exist: create that directory, or %s",
-			path, target, another)
+			path, target, d.choose("another"))
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		if err = e.Err; e.Path != path {
@@ -150,5 +156,5 @@ func dirError(path string, err error) error {
 		return fmt.Errorf("state directory %q: %w: free some space on the disk of %q", path, err, path)
 	}
 
-	return fmt.Errorf("state directory %q: %w: %s", path, err, another)
+	return fmt.Errorf("state directory %q: %w: %s", path, err, d.choose("another"))
 }

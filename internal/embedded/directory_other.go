@@ -5,6 +5,6 @@ package embedded
 import "errors"
 
 // checkOurs refuses every directory, because this system cannot tell who may use it, or whether a process is alive.
-func checkOurs(string) error {
+func (*directory) checkOurs() error {
 	return errors.New(`this system has no embedded server: run "tenure serve", and connect to the address that it prints`)
 }

@@ -36,15 +36,16 @@ func variables(env map[string]string) func(string) (string, bool) {
 
 func TestDefaultDir(t *testing.T) {
 	t.Parallel()
-	chosen, err := DefaultDir(variables(map[string]string{"TENURE_DIR": "a", "XDG_STATE_HOME": "/b", "HOME": "/c"}))
+	chosen, err := DefaultDir(
+		variables(map[string]string{"TENURE_DIR": "a", "XDG_STATE_HOME": "/b", "HOME": "/c"}), "--dir")
 	require.NoError(t, err)
 	require.Equal(t, Choice{"a", "TENURE_DIR"}, chosen)
 
-	chosen, err = DefaultDir(variables(map[string]string{"HOME": "/c"}))
+	chosen, err = DefaultDir(variables(map[string]string{"HOME": "/c"}), "--dir")
 	require.NoError(t, err)
 	require.Equal(t, Choice{"/c/.local/state/tenure", "HOME"}, chosen)
 
-	_, err = DefaultDir(variables(map[string]string{"TENURE_DIR": "", "HOME": "/c"}))
+	_, err = DefaultDir(variables(map[string]string{"TENURE_DIR": "", "HOME": "/c"}), "--dir")
 	require.EqualError(t, err, "TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable")
 }
 
@@ -105,7 +106,7 @@ func TestStateDir_NoneIsKnown(t *testing.T) {
 func TestDefaultDir_OfTheAccount(t *testing.T) {
 	t.Parallel()
 	account, err := user.LookupId(strconv.Itoa(os.Geteuid()))
-	chosen, chooseErr := DefaultDir(variables(nil))
+	chosen, chooseErr := DefaultDir(variables(nil), "--dir")
 	if err != nil || !filepath.IsAbs(account.HomeDir) {
 		require.ErrorContains(t, chooseErr, "cannot choose a state directory: HOME is not set, and user ")
 		require.ErrorContains(t, chooseErr, ": pass --dir or set TENURE_DIR")
@@ -129,7 +130,7 @@ func TestDefaultDir_OfAnUnknownAccount(t *testing.T) {
 		}
 		t.Fatal("this user is root still")
 	}
-	_, err := DefaultDir(variables(nil))
+	_, err := DefaultDir(variables(nil), "--dir")
 	require.EqualError(t, err, "cannot choose a state directory: HOME is not set, and user 54321 is not in the user "+
 		"database: pass --dir or set TENURE_DIR")
 }
@@ -137,7 +138,7 @@ func TestDefaultDir_OfAnUnknownAccount(t *testing.T) {
 // requireFit requires that the directory can be opened and is closed to other users.
 func requireFit(t *testing.T, path string) {
 	t.Helper()
-	d, err := openDirectory(path)
+	d, err := openDirectory(path, "--dir")
 	require.NoError(t, err)
 	for _, path := range []string{d.path, d.join(lifelinesName)} {
 		info, err := os.Stat(path)
@@ -166,7 +167,7 @@ func TestOpenDirectory_Relative(t *testing.T) {
 	t.Chdir(t.TempDir())
 	here, err := os.Getwd()
 	require.NoError(t, err)
-	d, err := openDirectory("state")
+	d, err := openDirectory("state", "--dir")
 	require.NoError(t, err)
 	require.Equal(t, filepath.Join(here, "state"), d.path)
 	require.NoError(t, d.close())
@@ -175,7 +176,7 @@ func TestOpenDirectory_Relative(t *testing.T) {
 // requireRefused requires that the directory is refused in one line with the parts, and returns that line.
 func requireRefused(t *testing.T, path string, parts ...string) (line string) {
 	t.Helper()
-	_, err := openDirectory(path)
+	_, err := openDirectory(path, "--dir")
 	require.Error(t, err)
 	line = err.Error()
 	require.NotContains(t, line, "\n")
@@ -320,4 +321,18 @@ func TestOpenDirectory_AsOrdinaryUser(t *testing.T) {
 		t.Run("mode", TestOpenDirectory_Mode)
 		t.Run("in its place", TestOpenDirectory_InItsPlace)
 	})
+}
+
+// Errors name the setting that the user of the process has: an option of package tenure, or a flag of a command.
+func TestOpen_NamesTheSetting(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for setting, c := range map[string]Config{
+		"tenure.WithDir": {Dir: file},
+		"--dir":          {Dir: file, DirSetting: "--dir"},
+	} {
+		_, err := Open(t.Context(), c)
+		require.ErrorContains(t, err, ": choose another with "+setting+" or TENURE_DIR")
+	}
 }

@@ -14,10 +14,11 @@ import (
 )
 
 // checkOurs refuses a directory that other users can access: a user who can write to it can end leases or forge them.
-func checkOurs(path string) error {
+func (d *directory) checkOurs() error {
+	path := d.path
 	info, err := os.Stat(path)
 	if err != nil {
-		return dirError(path, err)
+		return d.fault(err)
 	}
 	var wrong, repair string
 	switch stat, mode, us := info.Sys().(*syscall.Stat_t), info.Mode().Perm(), os.Geteuid(); {
@@ -34,11 +35,11 @@ func checkOurs(path string) error {
 		return nil
 	}
 	if foreign(path) {
-		return fmt.Errorf("state directory %q %s and contains other files: choose a directory for tenure alone with --dir "+
-			"or TENURE_DIR, such as %q", path, wrong, filepath.Join(path, "tenure"))
+		return fmt.Errorf("state directory %q %s and contains other files: %s, such as %q", path, wrong,
+			d.choose("a directory for tenure alone"), filepath.Join(path, "tenure"))
 	}
 
-	return fmt.Errorf("state directory %q %s: %s, or %s", path, wrong, another, repair)
+	return fmt.Errorf("state directory %q %s: %s, or %s", path, wrong, d.choose("another"), repair)
 }
 
 // foreign reports whether the directory has entries but none of ours. A message must not advise changing the mode or

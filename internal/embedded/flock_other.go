@@ -9,4 +9,4 @@ import (
 
 func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 
-func lockError(path string, err error) error { return dirError(path, err) }
+func (d *directory) lockError(err error) error { return d.fault(err) }

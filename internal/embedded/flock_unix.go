@@ -27,13 +27,13 @@ func tryLock(f *os.File) (bool, error) {
 }
 
 // lockError returns the error for a file in the state directory that cannot be locked.
-func lockError(path string, err error) error {
+func (d *directory) lockError(err error) error {
 	for _, none := range []error{unix.ENOLCK, unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.EINVAL} {
 		if errors.Is(err, none) {
-			return fmt.Errorf("state directory %q: its file system does not support file locks (%w): choose a directory on "+
-				"a local disk with --dir or TENURE_DIR", path, err)
+			return fmt.Errorf("state directory %q: its file system does not support file locks (%w): %s", d.path, err,
+				d.choose("a directory on a local disk"))
 		}
 	}
 
-	return dirError(path, err)
+	return d.fault(err)
 }

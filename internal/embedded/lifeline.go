@@ -30,7 +30,7 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("make lifeline: %w", dirError(l.dir.path, err))
+			return nil, fmt.Errorf("make lifeline: %w", l.dir.fault(err))
 		}
 		locked, err := tryLock(f)
 		if locked && isAt(path, f) {
@@ -38,7 +38,7 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 		}
 		f.Close() // a host has locked the file to look at it, or has just removed it
 		if err != nil {
-			return nil, fmt.Errorf("lock lifeline: %w", lockError(l.dir.path, err))
+			return nil, fmt.Errorf("lock lifeline: %w", l.dir.lockError(err))
 		}
 		if !clock.Pause(ctx, l.clock, time.Millisecond) {
 			return nil, fmt.Errorf("lock lifeline: %w", context.Cause(ctx))

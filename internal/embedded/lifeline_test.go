@@ -236,16 +236,17 @@ func TestLifeline_CutForAll(t *testing.T) {
 // The error says so if the file system does not support locks.
 func TestLockError(t *testing.T) {
 	t.Parallel()
+	d := &directory{path: "/dir", setting: "--dir"}
 	for _, err := range []error{
 		syscall.ENOLCK, syscall.ENOSYS, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.EINVAL,
 		&os.SyscallError{Syscall: "flock", Err: syscall.ENOLCK},
 	} {
-		got := lockError("/dir", err)
+		got := d.lockError(err)
 		require.ErrorIs(t, got, err)
 		require.EqualError(t, got, fmt.Sprintf(`state directory "/dir": its file system does not support file locks (%v): `+
 			"choose a directory on a local disk with --dir or TENURE_DIR", err))
 	}
-	require.EqualError(t, lockError("/dir", syscall.EIO),
+	require.EqualError(t, d.lockError(syscall.EIO),
 		`state directory "/dir": input/output error: choose another with --dir or TENURE_DIR`)
 }
 

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,10 @@ type Config struct {
 	Dir    string            // state directory; "" means that of DefaultDir
 	Logger *slog.Logger      // used by the server while this process hosts it; nil means silent
 	Notice func(line string) // called if a client waits or this process cannot serve; calls do not overlap
+
+	// The names of settings in messages, for users of a command. "" means the names in package tenure.
+	DirSetting     string // sets Dir, such as "--dir"
+	AddressSetting string // sets the address of another server, such as "--ydb or TENURE_DSN"
 }
 
 // Local connects a process to the embedded server of a state directory, and hosts the server if no other process does.
@@ -44,8 +49,10 @@ type Local struct {
 // process serves and this one cannot, Open returns the reason. If another process has the store but does not serve yet,
 // Open waits for it until ctx ends.
 func Open(ctx context.Context, c Config) (*Local, error) {
+	c.DirSetting = cmp.Or(c.DirSetting, "tenure.WithDir")
+	c.AddressSetting = cmp.Or(c.AddressSetting, "tenure.Open")
 	if c.Dir == "" {
-		choice, err := DefaultDir(os.LookupEnv)
+		choice, err := DefaultDir(os.LookupEnv, c.DirSetting)
 		if err != nil {
 			return nil, err
 		}
@@ -57,12 +64,14 @@ func Open(ctx context.Context, c Config) (*Local, error) {
 	if c.Notice == nil {
 		c.Notice = func(string) {}
 	}
-	dir, err := openDirectory(c.Dir)
+	dir, err := openDirectory(c.Dir, c.DirSetting)
 	if err != nil {
 		return nil, err
 	}
 	clk := clock.System()
-	l := &Local{dir: dir, log: c.Logger, clock: clk, vigil: vigil{clock: clk, dir: dir.path, notice: c.Notice}}
+	l := &Local{dir: dir, log: c.Logger, clock: clk, vigil: vigil{
+		clock: clk, dir: dir.path, setting: c.AddressSetting, notice: c.Notice,
+	}}
 	l.ctx, l.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	conn, err := l.dial(ctx, true)
 	if err != nil {

@@ -277,7 +277,8 @@ func TestLocal_GivesUp(t *testing.T) {
 		want   []string
 	}{
 		"a host that does not serve": {
-			func(t *testing.T, dir string) { t.Helper(); occupy(t, dir) }, []string{me, "does not serve it there", "--ydb"},
+			func(t *testing.T, dir string) { t.Helper(); occupy(t, dir) },
+			[]string{me, "does not serve it there", "tenure.Open"},
 		},
 		"a host that does not answer": {
 			fallSilent, []string{me, "does not answer", fmt.Sprintf("kill -CONT %d", os.Getpid())},

@@ -38,17 +38,17 @@ type Host struct {
 	Since   time.Time `json:"since"`
 }
 
-// ReadReport returns the report on the state directory. If no process hosts its server, ReadReport hosts it for a
+// ReadReport returns the report on the state directory c.Dir. If no process hosts its server, ReadReport hosts it for a
 // moment. It does not create the directory: a missing one is not in use.
-func ReadReport(ctx context.Context, dir string) (Report, error) {
-	if path, err := filepath.Abs(dir); err == nil {
+func ReadReport(ctx context.Context, c Config) (Report, error) {
+	if path, err := filepath.Abs(c.Dir); err == nil {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return Report{Directory: path, Status: server.Status{Nodes: []server.NodeStatus{}}}, nil
 		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, reportLimit, fmt.Errorf("no answer within %v", reportLimit))
 	defer cancel()
-	l, err := Open(ctx, Config{Dir: dir})
+	l, err := Open(ctx, c)
 	if err != nil {
 		return Report{}, err
 	}

@@ -20,8 +20,8 @@ func (d *directory) address(name string) (string, error) {
 		return filepath.Join(short, name), nil
 	}
 
-	return "", fmt.Errorf("state directory %q: the path of a socket in it is longer than %d bytes: choose a directory "+
-		"with a shorter path with --dir or TENURE_DIR", d.path, maxSocketPath)
+	return "", fmt.Errorf("state directory %q: the path of a socket in it is longer than %d bytes: %s", d.path,
+		maxSocketPath, d.choose("a directory with a shorter path"))
 }
 
 func sameFile(a, b string) bool {
@@ -44,10 +44,11 @@ type socket struct {
 func (d *directory) listen(name string) (*socket, error) {
 	path := d.join(name)
 	if at, err := os.Lstat(path); err == nil && at.Mode().Type() != fs.ModeSocket { // never remove a user's file
-		return nil, fmt.Errorf("state directory %q: %q is not a socket: move it away, or %s", d.path, path, another)
+		return nil, fmt.Errorf("state directory %q: %q is not a socket: move it away, or %s", d.path, path,
+			d.choose("another"))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, dirError(d.path, err)
+		return nil, d.fault(err)
 	}
 	address, err := d.address(name)
 	if err != nil {
@@ -55,15 +56,15 @@ func (d *directory) listen(name string) (*socket, error) {
 	}
 	lis, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: choose a directory on a local disk "+
-			"with --dir or TENURE_DIR", d.path, reason(err))
+		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: %s", d.path, reason(err),
+			d.choose("a directory on a local disk"))
 	}
 	lis.SetUnlinkOnClose(false) // it would not check which file has the name; see Close
 	file, err := os.Lstat(path)
 	if err != nil {
 		lis.Close()
 
-		return nil, dirError(d.path, err)
+		return nil, d.fault(err)
 	}
 
 	s := &socket{Listener: lis, path: path, file: file}

@@ -16,7 +16,7 @@ import (
 // openedDir opens a state directory until the test ends.
 func openedDir(t *testing.T, path string) *directory {
 	t.Helper()
-	d, err := openDirectory(path)
+	d, err := openDirectory(path, "--dir")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.close() }) // the test may have closed it already
 
@@ -133,17 +133,17 @@ func TestAddress_TooLong(t *testing.T) {
 	elsewhere, err := os.Open(t.TempDir())
 	require.NoError(t, err)
 	defer elsewhere.Close()
-	there := &directory{d.path, elsewhere} // without /proc, no path through the descriptor leads to the directory
+	there := &directory{d.path, elsewhere, "--dir"} // without /proc, no path through the descriptor leads to the directory
 	_, err = there.address(socketName)
 	require.ErrorContains(t, err, d.path+`": the path of a socket in it is longer than `)
 	require.ErrorContains(t, err, "--dir or TENURE_DIR")
 	require.NotContains(t, err.Error(), "\n")
 
 	short := filepath.Join("/", strings.Repeat("x", maxSocketPath-len("//"+socketName)))
-	address, err := (&directory{short, elsewhere}).address(socketName)
+	address, err := (&directory{short, elsewhere, "--dir"}).address(socketName)
 	require.NoError(t, err)
 	require.Len(t, address, maxSocketPath)
-	_, err = (&directory{short + "x", elsewhere}).address(socketName)
+	_, err = (&directory{short + "x", elsewhere, "--dir"}).address(socketName)
 	require.Error(t, err)
 }
 

@@ -38,7 +38,7 @@ func newer(t *testing.T, dir string) {
 // newerHost simulates a host of a later version: it has locked the store, which this version cannot read, and serves.
 func newerHost(t *testing.T, dir string) (stop func()) {
 	t.Helper()
-	d, err := openDirectory(dir)
+	d, err := openDirectory(dir, "--dir")
 	require.NoError(t, err)
 	held, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	require.NoError(t, err)

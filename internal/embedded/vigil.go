@@ -18,9 +18,10 @@ const patience = 2 * time.Second
 // vigil gives notice if a caller has to wait for the host, and names the process that the caller is waiting for. Its
 // methods are safe for concurrent use.
 type vigil struct {
-	clock  clock.Clock
-	dir    string
-	notice func(string)
+	clock   clock.Clock
+	dir     string
+	setting string // see Config.AddressSetting
+	notice  func(string)
 
 	waiting sync.WaitGroup // goroutines that may call notice
 
@@ -109,7 +110,7 @@ func (v *vigil) silent() string {
 			"process that has locked %q and end it, so that another one can take over", v.dir, filepath.Join(v.dir, lockName))
 	case !exists(filepath.Join(v.dir, socketName)):
 		return fmt.Sprintf("waiting for %s, which has the store in %q open but does not serve it there: if it is "+
-			"\"tenure serve\", pass its address with --ydb or TENURE_DSN; otherwise end it", who, v.dir)
+			"\"tenure serve\", connect to its address with %s; otherwise end it", who, v.dir, v.setting)
 	case err != nil || here != who.Host || who.PID == 0:
 		return fmt.Sprintf("waiting for %s, which hosts the server in %q and does not answer: on its host, resume the "+
 			"process if it is stopped, or end it so that another one can take over", who, v.dir)

@@ -187,8 +187,8 @@ func TestVigil_Silent(t *testing.T) {
 		},
 		"not an embedded server": {
 			here, 7, false, "waiting for process 7 on HERE (lock nightly, since SINCE), which has the store in DIR open but " +
-				"does not serve it there: if it is \"tenure serve\", pass its address with --ydb or TENURE_DSN; otherwise " +
-				"end it",
+				"does not serve it there: if it is \"tenure serve\", connect to its address with --ydb or TENURE_DSN; " +
+				"otherwise end it",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +206,7 @@ func TestVigil_Silent(t *testing.T) {
 			}
 			names := strings.NewReplacer("DIR", fmt.Sprintf("%q", dir), "LOCK", fmt.Sprintf("%q", filepath.Join(dir, lockName)),
 				"HERE", here, "SINCE", since.Format(time.RFC3339))
-			require.Equal(t, names.Replace(c.want), (&vigil{dir: dir}).silent())
+			require.Equal(t, names.Replace(c.want), (&vigil{dir: dir, setting: "--ydb or TENURE_DSN"}).silent())
 		})
 	}
 }
