@@ -8,9 +8,9 @@
 //	func TestBackup_StopsWhenItLosesTheLock(t *testing.T) {
 //		srv := tenuretest.NewServer(t)
 //		client := srv.Client(t)
-//		started, stopped := make(chan struct{}), make(chan error)
+//		started, stopped := make(chan struct{}, 1), make(chan error, 1)
 //		go lock.Run(t.Context(), client, "/local/app", "backup", func(ctx context.Context) error {
-//			close(started)
+//			started <- struct{}{}
 //			err := backup(ctx) // the program
 //			stopped <- err
 //			return err
@@ -28,9 +28,9 @@
 //
 // Each fault can be caused at any moment, from any goroutine:
 //
-//   - Expire ends the session that owns a semaphore. Its client has lost the lease, and the next waiter gets it.
+//   - Expire ends the session that owns a semaphore. Its client loses the lease, and the next waiter gets it.
 //     ExpireSessions ends all sessions.
-//   - Partition cuts one client off and Heal ends that. The client loses its leases if it takes too long.
+//   - Partition cuts one client off, and Heal reconnects it. The client loses its leases if Heal comes too late.
 //   - DropStreams breaks all connections, Restart restarts the server, and Kill with Restart makes it crash. Clients
 //     keep their leases if they are back in time.
 //
@@ -39,17 +39,17 @@
 // # Time
 //
 // The server and the clients that Client and NewClient return share a clock. It runs as usual, and Advance moves it
-// forward: they do in milliseconds what they would have done in that time. Clients that reach the server keep their
-// leases meanwhile.
+// forward: within milliseconds, the server and the clients do everything that they do in that time. Clients that reach
+// the server keep their leases during that time.
 //
 // # Other clients
 //
 // Any client of the protocol can use the server by its DSN. Such clients have their own clocks and networks, so Advance
-// and Partition are not for them: a test that opens its clients in another way causes faults with Expire,
-// ExpireSessions, DropStreams, Kill and Restart. After Expire, the client of ydb-go-sdk reports that its session has
-// ended only when the session timeout has passed.
+// and Partition do not affect them. A test that uses such a client causes faults with Expire, ExpireSessions,
+// DropStreams, Kill and Restart. After Expire, the client of ydb-go-sdk reports that its session has ended only when the
+// session timeout has passed.
 //
 // # Without a testing.TB
 //
-// Start and NewClient serve Examples, TestMain and programs. Their results must be closed.
+// Use Start and NewClient in examples, in TestMain and in programs. The caller must close what they return.
 package tenuretest
