@@ -55,6 +55,8 @@ func Parse(setting, text string) (*Address, error) {
 		return fail("has no database")
 	case !utf8.ValidString(text) || !utf8.ValidString(database) || !utf8.ValidString(u.Host):
 		return fail("is not valid UTF-8")
+	case strings.ContainsFunc(database, func(r rune) bool { return r < ' ' || r > '~' }): // it is sent as a header
+		return fail("has a database with characters other than printable ASCII")
 	}
 
 	query.Del("database")

@@ -41,6 +41,12 @@ func TestParse_Errors(t *testing.T) {
 		},
 		"parameters": {"grpc://a:1?token=secret", `"grpc://a:1?..." has no database` + write},
 		"UTF-8":      {"grpc://a:1/%ff", `"grpc://a:1/%ff" is not valid UTF-8` + write},
+		"not ASCII": {
+			"grpc://a:1/é", `"grpc://a:1/é" has a database with characters other than printable ASCII` + write,
+		},
+		"control character": {
+			"grpc://a:1/l%00", `"grpc://a:1/l%00" has a database with characters other than printable ASCII` + write,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

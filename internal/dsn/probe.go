@@ -10,8 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"syscall"
 	"time"
+
+	"tenure/internal/clock"
 )
 
 // probe connects to the server, exchanges the first frames of HTTP/2 with it, and closes the connection. It returns an
@@ -56,6 +59,9 @@ func (a *Address) unanswered(ctx context.Context, more string) error {
 
 // unconnected returns the error for a failed dial, without the addresses that package net adds to it.
 func (a *Address) unconnected(ctx context.Context, err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) { // the dialer may see that the time is up before ctx ends
+		clock.Pause(ctx, clock.Go(), time.Second)
+	}
 	if ctx.Err() != nil {
 		return a.unanswered(ctx, "check "+a.setting+", and whether a firewall drops the connection")
 	}
