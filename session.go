@@ -223,15 +223,14 @@ func (s *Session) Close(ctx context.Context) error {
 	s.dismiss()
 	select {
 	case <-s.closed: // return nil even if ctx has ended
-		s.running.Wait()
+		s.awaitEnd(ctx)
 
 		return nil
 	default:
 	}
 	select {
 	case <-s.closed:
-		s.running.Wait()
-		s.journal.await(ctx)
+		s.awaitEnd(ctx)
 
 		return nil
 	case <-ctx.Done():
@@ -239,6 +238,12 @@ func (s *Session) Close(ctx context.Context) error {
 
 		return fmt.Errorf("close session on node %q: %w", s.path, ctx.Err())
 	}
+}
+
+// awaitEnd waits for the goroutines of a closed session and, until ctx ends, for its log.
+func (s *Session) awaitEnd(ctx context.Context) {
+	s.running.Wait()
+	s.journal.await(ctx)
 }
 
 // abortLater aborts the session if it has not ended within the stop timeout.
