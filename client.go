@@ -112,7 +112,8 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	case dsn == Embedded:
 		return openEmbedded(ctx, cfg)
 	case dsn == "" && cfg.Setting == "":
-		return nil, errors.New("dsn is empty: pass tenure.Embedded to use the embedded server, or grpc://host:port/database")
+		return nil, errors.New("the DSN is empty: pass tenure.Embedded to use the embedded server, or " +
+			"grpc://host:port/database")
 	}
 
 	return openAddress(ctx, dsn, cfg)
@@ -120,7 +121,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 
 // openAddress opens a client for the server at the address in text.
 func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*Client, error) {
-	address, err := dsn.Parse(cmp.Or(cfg.Setting, "dsn"), text)
+	address, err := dsn.Parse(cmp.Or(cfg.Setting, "the DSN"), text)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, config coordinatio
 		return err
 	}
 
-	return c.nodes.CreateNode(ctx, path, config)
+	return nodeError("create node", path, c.nodes.CreateNode(ctx, path, config))
 }
 
 // AlterNode changes the settings of a node. Fields of config that are zero leave the node's setting unchanged.
@@ -211,7 +212,7 @@ func (c *Client) AlterNode(ctx context.Context, path string, config coordination
 		return err
 	}
 
-	return c.nodes.AlterNode(ctx, path, config)
+	return nodeError("alter node", path, c.nodes.AlterNode(ctx, path, config))
 }
 
 // DropNode removes a node with all its sessions and semaphores.
@@ -220,7 +221,7 @@ func (c *Client) DropNode(ctx context.Context, path string) error {
 		return err
 	}
 
-	return c.nodes.DropNode(ctx, path)
+	return nodeError("drop node", path, c.nodes.DropNode(ctx, path))
 }
 
 // DescribeNode returns the scheme entry and the settings of a node.
@@ -229,7 +230,9 @@ func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, 
 		return nil, nil, err
 	}
 
-	return c.nodes.DescribeNode(ctx, path)
+	entry, config, err := c.nodes.DescribeNode(ctx, path)
+
+	return entry, config, nodeError("describe node", path, err)
 }
 
 // Session opens a session on the node at path. It returns when the server has created the session. If the server

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"tenure/internal/session"
+	"tenure/internal/ydberr"
 )
 
 // Reasons why the context of a session or a lease has ended. [context.Cause] returns one of them, or an error that
@@ -26,7 +27,7 @@ var (
 	ErrSemaphoreDeleted = errors.New("semaphore deleted")
 
 	// ErrDeadlinePassed means that the node has not answered for so long that it may have ended the session.
-	ErrDeadlinePassed = errors.New("session deadline passed")
+	ErrDeadlinePassed = errors.New("no answer from the server before the session deadline")
 
 	// ErrSessionExpired means that the server has ended the session, or refuses to continue it.
 	ErrSessionExpired = errors.New("session expired")
@@ -56,11 +57,24 @@ func newStatusError(op, object string, e *session.StatusError) *StatusError {
 }
 
 func (e *StatusError) Error() string {
+	if ydberr.NoNode(e.sdk) { // the server's text names a node as YDB does internally
+		return fmt.Sprintf("%s %s: %s", e.Operation, quote(e.Object), ydberr.Text(e.sdk))
+	}
+
 	return fmt.Sprintf("%s %s: %v", e.Operation, quote(e.Object), &session.StatusError{Status: e.Status, Issues: e.Issues})
 }
 
 // Unwrap returns the SDK's error for the status.
 func (e *StatusError) Unwrap() error { return e.sdk }
+
+// nodeError returns the error of a call about a node without the SDK's positions in source files. It unwraps to err.
+func nodeError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+
+	return ydberr.Wrap(op+" "+quote(path), err)
+}
 
 // sdkError returns the SDK's error for a status. The SDK does not export the type of that error, so sdkError makes a
 // call over a connection whose answer has the status.

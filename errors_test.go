@@ -60,7 +60,7 @@ func TestCause_OfLease(t *testing.T) {
 	<-lost.Context().Done()
 	requireCause(t, lost, tenure.ErrSessionExpired)
 	require.EqualError(t, context.Cause(lost.Context()),
-		`session expired: attach to node "/local/test": NOT_FOUND: Kesus not found`)
+		`session expired: attach to node "/local/test": the node does not exist`)
 	require.True(t, ydb.IsOperationErrorNotFoundError(context.Cause(lost.Context())))
 }
 

@@ -84,10 +84,12 @@ func TestLog_LifeOfSessions(t *testing.T) {
 			"WARN stream lost cause=the program called Reconnect since_proof=1s node=/local/test session=2",
 			"INFO session reattached node=/local/test session=2",
 		}, log.text[:6])
-		over := "WARN session ended cause=session deadline passed since_proof=9.7s node=/local/test session=2"
+		over := "WARN session ended cause=no answer from the server before the session deadline " +
+			"since_proof=9.7s node=/local/test session=2"
 		require.Equal(w, 10*time.Second*97/100, core.Believed(10*time.Second))
 		require.Contains(w, log.text, over)
-		require.Contains(w, log.text[len(log.text)-1], `cause=session expired: attach to node "/local/none": NOT_FOUND`)
+		require.Contains(w, log.text[len(log.text)-1],
+			`cause=session expired: attach to node "/local/none": the node does not exist`)
 	})
 }
 

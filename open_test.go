@@ -8,12 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"tenure"
+	"tenure/tenuretest"
 )
 
 func listen(t *testing.T) net.Listener {
@@ -28,8 +30,8 @@ func listen(t *testing.T) net.Listener {
 // Open refuses an invalid address immediately. An empty address does not stand for any server.
 func TestOpen_Address(t *testing.T) {
 	for dsn, want := range map[string]string{
-		"": "dsn is empty: pass tenure.Embedded to use the embedded server, or grpc://host:port/database",
-		"http://127.0.0.1:1/local": `dsn="http://127.0.0.1:1/local" does not begin with grpc:// or grpcs://: ` +
+		"": "the DSN is empty: pass tenure.Embedded to use the embedded server, or grpc://host:port/database",
+		"http://127.0.0.1:1/local": `the DSN="http://127.0.0.1:1/local" does not begin with grpc:// or grpcs://: ` +
 			"write grpc://host:port/database, for example grpc://localhost:2136/local",
 	} {
 		_, err := tenure.Open(t.Context(), dsn)
@@ -44,7 +46,7 @@ func TestOpen_NoServer(t *testing.T) {
 	began := time.Now()
 	_, err := tenure.Open(t.Context(), "grpc://"+lis.Addr().String()+"/local")
 	require.EqualError(t, err, "no server at "+lis.Addr().String()+
-		` (connection refused): start one with "tenure serve", or check dsn`)
+		` (connection refused): start one with "tenure serve", or check the DSN`)
 	require.Less(t, time.Since(began), 9*time.Second)
 }
 
@@ -54,7 +56,8 @@ func TestOpen_ConnectTimeout(t *testing.T) {
 	_, err := tenure.Open(t.Context(), "grpc://"+lis.Addr().String()+"/local",
 		tenure.WithConnectTimeout(3*time.Second), nil)
 	require.EqualError(t, err, "no answer from "+lis.Addr().String()+
-		" within 3s: it accepts connections and sends nothing: check the port in dsn")
+		" within 3s: it accepts connections but sends nothing: check that the server is not stopped or overloaded, and the "+
+		"port in the DSN")
 }
 
 // Options of the driver override those of the client.
@@ -90,4 +93,27 @@ func TestOpen_EmbeddedConnectTimeout(t *testing.T) {
 	_, err = tenure.Open(ctx, tenure.Embedded, tenure.WithDir(dir), tenure.WithConnectTimeout(-1))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "waiting for process ")
+}
+
+// Errors about a missing node are one line that names the node, without the server's internal words and the SDK's
+// positions in source files. The SDK's checks still work on them.
+func TestClient_MissingNode(t *testing.T) {
+	srv := tenuretest.NewServer(t)
+	c, err := tenure.Open(t.Context(), srv.DSN())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close(t.Context())) }()
+
+	_, err = c.Session(t.Context(), "/local/none")
+	require.EqualError(t, err, `open session on node "/local/none": the node does not exist`)
+	require.True(t, ydb.IsOperationErrorNotFoundError(err))
+	err = c.DropNode(t.Context(), "/local/none")
+	require.EqualError(t, err, `drop node "/local/none": the node does not exist`)
+	require.True(t, ydb.IsOperationErrorSchemeError(err))
+	_, _, err = c.DescribeNode(t.Context(), "/local/none")
+	require.EqualError(t, err, `describe node "/local/none": the node does not exist`)
+	err = c.AlterNode(t.Context(), "/local/none", coordination.NodeConfig{})
+	require.EqualError(t, err, `alter node "/local/none": the node does not exist`)
+	err = c.CreateNode(t.Context(), "/other/x", coordination.NodeConfig{})
+	require.EqualError(t, err,
+		`create node "/other/x": BAD_REQUEST (path "/other/x" is outside the database "/local")`)
 }

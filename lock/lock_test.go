@@ -418,7 +418,7 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 		},
 		{
 			name: "missing node with WithoutCreate", opts: []lock.Option{lock.WithoutCreate()},
-			want: `node "/local/test" does not exist: create it first, or allow it to be created`,
+			want: `node "/local/test" does not exist: create it first, or leave out WithoutCreate (--no-create)`,
 		},
 		{
 			name: "refused, without a status", call: "AcquireSemaphore", answer: answer(Ydb.StatusIds_UNAUTHORIZED),

@@ -133,7 +133,7 @@ func TestRun_NoSessionIsNotReported(t *testing.T) {
 		service := coordtest.NewService()
 		service.SetFault(failing("DescribeNode", errRefused))
 		first := start(t, service, 0)
-		time.Sleep(time.Second)
+		time.Sleep(300 * time.Millisecond) // the pause at that moment ends within 600 ms
 		service.SetFault(func(string) error { return nil })
 		time.Sleep(time.Second)
 		require.Equal(t, 1, first.working())

@@ -25,13 +25,15 @@ const (
 )
 
 // Advance lets time pass for the server and for the clients that Client and NewClient returned: when it returns, they
-// have done everything that they do in the time d, which takes milliseconds. Clients that reach the server keep their
-// leases. The leases of the others end at their deadlines, before the server grants their semaphores to anyone else.
-// A context that ends with a lease has ended, but the functions that wait for it may still be running.
+// have done everything that they do in the time d. That takes milliseconds for seconds, and seconds for an hour,
+// because sessions exchange pings all the time. Clients that reach the server keep their leases. The leases of the
+// others end at their deadlines, before the server grants their semaphores to anyone else. A context that ends with a
+// lease has ended, but the functions that wait for it may still be running.
 //
 // Advance goes from one timer to the next, and waits at each until server and clients have done what was due, so that
 // no client loses a lease because time passes too fast. Between calls, time passes as usual. Clients that were opened
-// in another way are not part of this: they do not notice that time passes, and may lose their sessions.
+// in another way are not part of this: they do not notice that time passes, and may lose their sessions. Give
+// sessions a timeout of a second or more: on a slow machine, real time alone can exceed a shorter one.
 //
 // The time of the machine does not move, and with it timeouts of contexts and time.Sleep. The pauses that lock.Run and
 // workers.Run make between attempts are of this kind too.

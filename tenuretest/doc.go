@@ -44,10 +44,10 @@
 //
 // # Other clients
 //
-// Any client of the protocol can use the server by its DSN. Such clients have their own clocks and networks, so Advance
-// and Partition do not affect them. A test that uses such a client causes faults with Expire, ExpireSessions,
-// DropStreams, Kill and Restart. After Expire, the client of ydb-go-sdk reports that its session has ended only when the
-// session timeout has passed.
+// Any client of the protocol can use the server by its DSN. Such clients have their own clocks and networks, so
+// Advance and Partition do not affect them. A test that uses such a client causes faults with Expire, ExpireSessions,
+// DropStreams, Kill and Restart. After Expire, the client of ydb-go-sdk reports that its session has ended only when
+// the session timeout has passed.
 //
 // # Without a testing.TB
 //

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,7 +156,8 @@ func (l *locker) split(args []string) (names, argv []string, err error) {
 	case argv[0] == "":
 		err = errors.New("COMMAND is empty: write e.g. lock nightly -- ./backup.sh")
 	case l.shell && len(argv) > 1:
-		err = fmt.Errorf("COMMAND must be one argument with --shell: write %s", shell.Quote(shell.Join(argv...)))
+		err = fmt.Errorf("COMMAND must be one argument with --shell: write --shell %s",
+			shell.Quote(strings.Join(argv, " ")))
 	}
 
 	return names, argv, err

@@ -43,7 +43,7 @@ func TestLock_NodeThatIsMissing(t *testing.T) {
 	lines, code := clitest.Start(t, build, "-ydb", dsn, "--no-create", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, []string{`lock: node "/local/tenure" does not exist: create it first, ` +
-		`or allow it to be created`}, lines)
+		`or leave out WithoutCreate (--no-create)`}, lines)
 
 	lines, code = clitest.Start(t, build, "-ydb", dsn, "-path", "/local", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)

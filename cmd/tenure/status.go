@@ -86,7 +86,7 @@ func describe(r embedded.Report, source string, clk clock.Clock) string {
 		since := clk.Time(clk.Now()).Sub(h.Since).Round(time.Second)
 		fmt.Fprintf(&b, "hosted by process %d on %s for %v: %s (tenure %s)\n", h.PID, h.Name, since, h.Command, h.Version)
 	} else {
-		b.WriteString("not in use\n")
+		b.WriteString("no process uses it\n")
 	}
 	for _, n := range r.Nodes {
 		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", n.Path, n.Sessions)

@@ -99,7 +99,7 @@ $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--
 
 	require.NoError(t, c.Close(t.Context()))
 	require.Error(t, <-waits)
-	require.Equal(t, "state directory "+dir+" (from --dir)\nnot in use\n\n"+
+	require.Equal(t, "state directory "+dir+" (from --dir)\nno process uses it\n\n"+
 		"node /local/a/empty, sessions: 0\n\nnode /local/a/tasks, sessions: 0\n"+
 		"  \"slots\", 0 of 5 taken, data \"five\", free\n", statusOf(t, "--dir", dir))
 	require.Empty(t, entries(t, dir, "socket"), "status has hosted the server for a moment")
@@ -118,11 +118,11 @@ func entries(t *testing.T, dir, name string) (found []string) {
 	return found
 }
 
-// A missing directory is not in use, and is not created.
+// A missing directory is reported as unused, and is not created.
 func TestStatus_OfNothing(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t) + "/none"
-	require.Equal(t, "state directory "+dir+" (from --dir)\nnot in use\n", statusOf(t, "--dir", dir))
+	require.Equal(t, "state directory "+dir+" (from --dir)\nno process uses it\n", statusOf(t, "--dir", dir))
 	require.JSONEq(t, fmt.Sprintf(`{"directory": %q, "host": null, "nodes": []}`, dir),
 		statusOf(t, "--dir", dir, "-o", "json"))
 	require.NoDirExists(t, dir)
@@ -172,7 +172,7 @@ func TestStatus_StateDirectory(t *testing.T) {
 			t.Parallel()
 			code, stdout, stderr := tenureRun(t, test.vars, append([]string{"status"}, strings.Fields(test.line)...)...)
 			require.Empty(t, stderr)
-			require.Equal(t, "state directory "+test.want+"\nnot in use\n", stdout)
+			require.Equal(t, "state directory "+test.want+"\nno process uses it\n", stdout)
 			require.Equal(t, cli.ExitOK, code)
 		})
 	}

@@ -58,5 +58,5 @@ func TestWorkers_NodeThatIsMissing(t *testing.T) {
 	lines, code := clitest.Start(t, command, "-ydb", dsn, "--no-create").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, []string{`workers: node "/local/tenure" does not exist: create it first, ` +
-		`or allow it to be created`}, lines)
+		`or leave out WithoutCreate (--no-create)`}, lines)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,10 +18,17 @@ import (
 func monitored(t *testing.T, f func(m *Monitor, printed func() []string)) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
+		var mu sync.Mutex // guards lines
 		var lines []string
-		m := newMonitor(clock.Go(), func(line string) { lines = append(lines, line) })
+		m := newMonitor(clock.Go(), func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			lines = append(lines, line)
+		})
 		f(m, func() []string {
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			got := lines
 			lines = nil
 

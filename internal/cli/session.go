@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -147,6 +148,10 @@ func (s *Session) Check() error {
 	}
 	if s.Path[0] != '/' {
 		return fmt.Errorf("%s=%q is not absolute: write %s/%s", Setting(s.cmd, "path"), s.Path, database, s.Path)
+	}
+	if !strings.HasPrefix(s.Path, database+"/") && s.Path != database {
+		return fmt.Errorf("%s=%q is outside the database %q: write %s%s", Setting(s.cmd, "path"), s.Path, database,
+			database, s.Path)
 	}
 	if s.Timeout < minTimeout || s.Timeout > maxTimeout {
 		return fmt.Errorf("%s=%v is out of range: must be between 1s and 30m", Setting(s.cmd, "timeout"), s.Timeout)

@@ -118,6 +118,10 @@ func TestSession_CheckRefuses(t *testing.T) {
 			"empty credentials", "YDB_ACCESS_TOKEN_CREDENTIALS=", ydb("grpc://a:1/b"),
 			"YDB_ACCESS_TOKEN_CREDENTIALS is empty: set it to its value, or unset the variable",
 		},
+		{
+			"path outside of the database", "", append(ydb("grpc://a:1/b"), "--path", "/local/x"),
+			`--path="/local/x" is outside the database "/b": write /b/local/x`,
+		},
 		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not a valid address` + write},
 		{
 			"other scheme", "", ydb("http://a:1/local"),
@@ -229,11 +233,12 @@ func TestSession_OpenReportsOtherServers(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
 	for name, test := range map[string]struct{ address, want string }{
-		"HTTP":   {web.Listener.Addr().String(), other + "(an HTTP server answers)" + check},
-		"SSH":    {banner(t, "SSH-2.0-OpenSSH_9.6\r\n"), other + "(an SSH server answers)" + check},
-		"SMTP":   {banner(t, "220 mail.example ESMTP\r\n"), other + "(it does not answer by HTTP/2)" + check},
-		"HTTPS":  {secure.Listener.Addr().String(), "requires TLS: write grpcs:// instead of grpc:// in TENURE_DSN"},
-		"silent": {banner(t, ""), "within 500ms: it accepts connections and sends nothing" + check},
+		"HTTP":  {web.Listener.Addr().String(), other + "(an HTTP server answers)" + check},
+		"SSH":   {banner(t, "SSH-2.0-OpenSSH_9.6\r\n"), other + "(an SSH server answers)" + check},
+		"SMTP":  {banner(t, "220 mail.example ESMTP\r\n"), other + "(it does not answer by HTTP/2)" + check},
+		"HTTPS": {secure.Listener.Addr().String(), "requires TLS: write grpcs:// instead of grpc:// in TENURE_DSN"},
+		"silent": {banner(t, ""), "within 500ms: it accepts connections but sends nothing: check that the server is not " +
+			"stopped or overloaded, and the port in TENURE_DSN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ type Address struct {
 const form = "write grpc://host:port/database, for example grpc://localhost:2136/local"
 
 // Parse parses a DSN of the form grpc://host:port/database or grpcs://host:port/database. The setting names the origin
-// of the text in errors, here and from the methods of the address: "--ydb", "TENURE_DSN", "dsn".
+// of the text in errors, here and from the methods of the address: "--ydb", "TENURE_DSN", "the DSN".
 func Parse(setting, text string) (*Address, error) {
 	if text == "" {
 		return nil, fmt.Errorf("%s is empty: write %q to use the embedded server, or grpc://host:port/database",
@@ -67,7 +67,12 @@ func Parse(setting, text string) (*Address, error) {
 
 // Redact returns a DSN, valid or not, without the password, and without parameters, which may be secret as well.
 func Redact(text string) string {
-	text, _, hasParameters := strings.Cut(text, "?")
+	text, parameters, hasParameters := strings.Cut(text, "?")
+	if hasParameters && !strings.Contains(text, "@") && strings.Contains(parameters, "@") {
+		scheme, _, _ := strings.Cut(text, "://")
+
+		return scheme + "://..." // the question mark may be part of a password
+	}
 	if i := strings.LastIndex(text, "@"); i >= 0 {
 		start := strings.Index(text, "://") + len("://")
 		if start < len("://") || start > i {

@@ -309,10 +309,12 @@ func TestOpen_Limit(t *testing.T) {
 	silent := says(t, "")
 	_, err := open(t, "grpc://HOST/local", silent, 2*time.Second)
 	require.EqualError(t, err, "no answer from "+silent+
-		" within 2s: it accepts connections and sends nothing: check the port in --ydb")
+		" within 2s: it accepts connections but sends nothing: check that the server is not stopped or "+
+		"overloaded, and the port in --ydb")
 	_, err = open(t, "grpcs://HOST/local", silent, 2*time.Second)
 	require.EqualError(t, err, "no answer from "+silent+
-		" within 2s: it accepts connections and sends nothing: check the port in --ydb")
+		" within 2s: it accepts connections but sends nothing: check that the server is not stopped or "+
+		"overloaded, and the port in --ydb")
 
 	busy := serveGRPC(t, answers(Ydb.StatusIds_UNAVAILABLE, "Database nodes resolve failed"))
 	_, err = open(t, "grpc://HOST/local", busy, 300*time.Millisecond)
@@ -332,7 +334,7 @@ func TestOpen_Limit(t *testing.T) {
 func TestOpen_Context(t *testing.T) {
 	t.Parallel()
 	silent := says(t, "")
-	a, err := dsn.Parse("dsn", "grpc://"+silent+"/local")
+	a, err := dsn.Parse("the DSN", "grpc://"+silent+"/local")
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -340,7 +342,8 @@ func TestOpen_Context(t *testing.T) {
 	_, err = a.Open(ctx, -1)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.EqualError(t, err, "no answer from "+silent+
-		" (context deadline exceeded): it accepts connections and sends nothing: check the port in dsn")
+		" (context deadline exceeded): it accepts connections but sends nothing: check that the server is not "+
+		"stopped or overloaded, and the port in the DSN")
 
 	why := errors.New("interrupted")
 	interrupted, interrupt := context.WithCancelCause(t.Context())

@@ -33,7 +33,8 @@ func (a *Address) probe(ctx context.Context, config *tls.Config) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return a.unanswered(ctx, "it accepts connections and sends nothing: check the port in "+a.setting)
+		return a.unanswered(ctx, "it accepts connections but sends nothing: check that the server is not "+
+			"stopped or overloaded, and the port in "+a.setting)
 	default:
 		return a.ungreeted(ctx, err, config != nil)
 	}

@@ -76,7 +76,7 @@ func ensureNode(ctx context.Context, c Config) error {
 	if missing(err) {
 		if c.NoCreate && ydberr.NoNode(err) {
 			return backoff.Permanent(ydberr.Because(
-				fmt.Sprintf("node %q does not exist: create it first, or allow it to be created", c.Path), err))
+				fmt.Sprintf("node %q does not exist: create it first, or leave out WithoutCreate (--no-create)", c.Path), err))
 		}
 		if c.NoCreate {
 			return backoff.Permanent(reason(ctx, doing, c.Path, err))

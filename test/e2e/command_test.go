@@ -142,7 +142,7 @@ func TestCommand_LossStopsIt(t *testing.T) {
 					"stopping COMMAND")
 			off, _ := holder.await(place, soon, suspended,
 				"lock: killing COMMAND: it did not end within 1s of SIGTERM",
-				"lock: killing COMMAND: session deadline passed") // falls on the same instant
+				"lock: killing COMMAND: no answer from the server before the session deadline") // falls on the same instant
 			require.Less(t, off.at.Sub(killed), timeout)
 			require.Equal(t, 123, holder.code())
 			srv.begin()
