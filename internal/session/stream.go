@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
@@ -108,17 +109,26 @@ func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects)
 
 		return
 	}
-	if c.phase == attached && status.Code(err) == codes.ResourceExhausted {
+	if c.phase == attached && tooLarge(err) {
 		c.oversized(err, fx)
 	}
 	c.disconnect(err, fx)
 }
 
-// maxOversized is the number of streams that a Describe may spoil. There are several, because a server that is short
-// of resources may end a stream with the same code.
+// tooLarge reports whether this process's gRPC has refused a message because of its size. The text is all that tells
+// this from a server that ends a stream with the same code, for example because the client reads too slowly. Such a
+// server may accept the same request on the next stream.
+func tooLarge(err error) bool {
+	s := status.Convert(err)
+
+	return s.Code() == codes.ResourceExhausted && strings.Contains(s.Message(), "larger than max")
+}
+
+// maxOversized is the number of streams that a Describe may spoil. There are several, because the guess which Describe
+// is at fault may be wrong.
 const maxOversized = 3
 
-// oversized handles the end of a stream that was probably caused by an answer larger than the client accepts. Only
+// oversized handles the end of a stream by an answer that is larger than the client accepts. Only
 // descriptions can be so large, and the node answers those in order, so the first Describe without an answer is at
 // fault. It would spoil each later stream too, so after a few it finishes with an error. A renewal is changed instead:
 // see renew.
