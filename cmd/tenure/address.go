@@ -12,8 +12,8 @@ import (
 // lookLimit is the time limit for finding out whether the host's name leads to this server.
 const lookLimit = time.Second
 
-// reachable returns the host:port that clients use for a listener. An address of all interfaces, such as [::], is none:
-// then it is the host's name, or localhost if a connection to that name does not succeed.
+// reachable returns the host:port that clients use for a listener. Clients cannot use an address of all interfaces,
+// such as [::]. It is replaced by the host's name, or by localhost if a connection to that name fails.
 func reachable(ctx context.Context, listener net.Addr, log *slog.Logger) string {
 	tcp, ok := listener.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() {

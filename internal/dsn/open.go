@@ -48,7 +48,7 @@ func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Opt
 }
 
 // WithLimit returns a context for the first connection to a server. When it ends because of the limit, its cause says
-// so. A limit below zero is none.
+// so. A negative limit means that there is no limit.
 func WithLimit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if limit < 0 {
 		return context.WithCancel(ctx)
