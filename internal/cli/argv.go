@@ -112,7 +112,14 @@ func lettersTakeNext(cmd *cobra.Command, letters string) bool {
 const annotationCommand = "tenure_command"
 
 // TakesCommand declares that cmd runs a COMMAND, which follows its first argument and "--".
-func TakesCommand(cmd *cobra.Command) { cmd.Annotations = map[string]string{annotationCommand: "yes"} }
+func TakesCommand(cmd *cobra.Command) { annotate(cmd, annotationCommand, "yes") }
+
+func annotate(cmd *cobra.Command, key, value string) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[key] = value
+}
 
 func takesCommand(cmd *cobra.Command) bool { return cmd.Annotations[annotationCommand] != "" }
 

@@ -154,6 +154,9 @@ func prepare(cmd *cobra.Command, env *Env) {
 			if *printConfig {
 				return config(env.Stdout, cmd)
 			}
+			if err := checkFlags(cmd); err != nil {
+				return err
+			}
 
 			return run(cmd, args)
 		}

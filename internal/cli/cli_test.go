@@ -205,12 +205,12 @@ demo shows the flags.
 Usage: demo [flags] [NAME]
 
 Flags, each with its variable:
-  --semaphore NAME   what to take (default none)                             TENURE_SEMAPHORE
-  -l, --limit N      how many (default 3)                                    TENURE_LIMIT
-  -q, --quiet        say less                                                TENURE_QUIET
-  -w, --wait D       how long (default 1s)                                   DEMO_WAIT
-  -v, --verbose      report more on standard error                           TENURE_VERBOSE
-  --print-config     print every setting and where it comes from, and exit   TENURE_PRINT_CONFIG
+  --semaphore NAME   what to take (default none)                                    TENURE_SEMAPHORE
+  -l, --limit N      how many (default 3)                                               TENURE_LIMIT
+  -q, --quiet        say less                                                           TENURE_QUIET
+  -w, --wait D       how long (default 1s)                                                 DEMO_WAIT
+  -v, --verbose      report more on standard error                                    TENURE_VERBOSE
+  --print-config     print every setting and where it comes from, and exit       TENURE_PRINT_CONFIG
   -h, --help         print this text
   --version          print the version
 `

@@ -33,7 +33,13 @@ func config(w io.Writer, cmd *cobra.Command) error {
 			if err != nil && failed == nil {
 				failed = err
 			}
-			fmt.Fprintf(w, "--%s\t%s\t%s\n", f.Name, redacted(value), source)
+			values := []string{value}
+			if list, ok := s.row.Value.(*[]string); ok && len(*list) > 0 {
+				values = *list
+			}
+			for _, value := range values {
+				fmt.Fprintf(w, "--%s\t%s\t%s\n", f.Name, redacted(value), source)
+			}
 		})
 	})
 	if failed != nil {

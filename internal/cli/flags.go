@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,13 +17,22 @@ import (
 // default. A flag or a variable that is set but empty is an error, whatever its type: only one that is not given means
 // the default.
 type Flag struct {
-	Name    string // long name
-	Short   string // letter, optional
-	Arg     string // what stands for the value in the help, e.g. DSN; empty for a switch
-	Example string // a value for messages; empty: Arg
-	Env     string // variable; empty: TENURE_ and the name in capitals
-	Usage   string // a few words, lower case
-	Value   any    // *string, *bool, *int or *time.Duration; what it points to is the default
+	Name    string   // long name
+	Short   string   // letter, optional
+	Aliases []string // other long names, which other programs have for the same flag
+	Group   string   // title in the help, one of those that the command gives to [Groups]
+	Arg     string   // what stands for the value in the help, e.g. DSN; empty for a switch
+	Example string   // a value for messages; empty: Arg
+	Env     string   // variable; empty: TENURE_ and the name in capitals
+	Usage   string   // a few words, lower case; the help adds the default unless the text contains "(default"
+
+	// Value is a *string, *bool, *int, *uint64, *float64, *time.Duration or *[]string. What it points to is the default.
+	// A flag with a *[]string may be given several times, and its variable has one value in each line.
+	Value any
+
+	// Check, if it is not nil, checks the value of a flag that is given, after all flags have their values. It says what
+	// is wrong: "is out of range: must be between 1 and 255". The error names the flag or the variable, and the value.
+	Check func() error
 
 	// Default, if it is not nil, is called by --print-config for a flag that is not given. It returns the value that the
 	// command chooses and what decided it, such as the name of a variable. The help does not show the default of such
@@ -53,6 +63,15 @@ func (s *setting) Set(text string) error {
 	return s.Value.Set(text)
 }
 
+// values returns the values in the text of a variable: the lines for a flag that may be given several times.
+func (s *setting) values(text string) []string {
+	if s.Type() != "stringArray" {
+		return []string{text}
+	}
+
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
 // settingOf returns the setting of a flag; nil for flags of cobra's own.
 func settingOf(f *pflag.Flag) *setting {
 	if f == nil {
@@ -75,8 +94,14 @@ func AddFlags(cmd *cobra.Command, rows ...Flag) {
 			set.BoolVarP(p, row.Name, row.Short, *p, row.Usage)
 		case *int:
 			set.IntVarP(p, row.Name, row.Short, *p, row.Usage)
+		case *uint64:
+			set.Uint64VarP(p, row.Name, row.Short, *p, row.Usage)
+		case *float64:
+			set.Float64VarP(p, row.Name, row.Short, *p, row.Usage)
 		case *time.Duration:
 			set.DurationVarP(p, row.Name, row.Short, *p, row.Usage)
+		case *[]string:
+			set.StringArrayVarP(p, row.Name, row.Short, *p, row.Usage)
 		default:
 			panic(fmt.Sprintf("cli: flag %q: no support for %T", row.Name, row.Value))
 		}
@@ -85,10 +110,51 @@ func AddFlags(cmd *cobra.Command, rows ...Flag) {
 		}
 		f := set.Lookup(row.Name)
 		f.Value = &setting{Value: f.Value, row: row}
-		if row.Default != nil {
+		if row.Default != nil || f.DefValue == "[]" {
 			f.DefValue = ""
 		}
+		addAliases(set, row)
 	}
+}
+
+// addAliases makes the other names of a flag mean the flag.
+func addAliases(set *pflag.FlagSet, row Flag) {
+	if len(row.Aliases) == 0 {
+		return
+	}
+	before := set.GetNormalizeFunc()
+	set.SetNormalizeFunc(func(set *pflag.FlagSet, name string) pflag.NormalizedName {
+		if slices.Contains(row.Aliases, name) {
+			name = row.Name
+		}
+
+		return before(set, name)
+	})
+}
+
+// checkFlags calls the checks of the flags that are given, in the order of the table.
+func checkFlags(cmd *cobra.Command) error {
+	var first error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		s := settingOf(f)
+		if first != nil || s == nil || s.row.Check == nil || !Given(cmd, f.Name) {
+			return
+		}
+		err := s.row.Check()
+		if err == nil {
+			return
+		}
+		switch name, value := Setting(cmd, f.Name), redacted(s.String()); s.Type() {
+		case "string":
+			first = fmt.Errorf("%s=%q %w", name, value, err)
+		case "stringArray":
+			first = fmt.Errorf("%s: %w", name, err)
+		default:
+			first = fmt.Errorf("%s=%s %w", name, value, err)
+		}
+	})
+
+	return first
 }
 
 // Given reports whether the command line or a variable sets the flag.
@@ -125,8 +191,10 @@ func setFromEnv(cmd *cobra.Command, lookup func(string) (string, bool)) error {
 			return
 		}
 		s.variable = s.row.Env
-		if err := s.Set(text); err != nil && first == nil {
-			first = badValue(s, s.row.Env, text)
+		for _, value := range s.values(text) {
+			if err := s.Set(value); err != nil && first == nil {
+				first = badValue(s, s.row.Env, value)
+			}
 		}
 	})
 
@@ -195,6 +263,10 @@ func wanted(s *setting) string {
 		return "a duration: write e.g. 10s, 500ms or 1m30s"
 	case "int":
 		return "a whole number"
+	case "uint64":
+		return "a whole number that is not negative"
+	case "float64":
+		return "a number"
 	case "bool":
 		return "true or false"
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -57,27 +58,100 @@ func commands(cmd *cobra.Command) string {
 	})
 }
 
-// table returns the flags in their order: spelling, meaning, default, variable.
+// helpWidth is the longest line of a table of flags.
+const helpWidth = 100
+
+const annotationGroups = "tenure_groups"
+
+// Groups declares the titles of the groups of flags in the help of cmd, in their order. Flags that name none of them
+// belong to the last group. The help of a command without groups has one table.
+func Groups(cmd *cobra.Command, titles ...string) {
+	annotate(cmd, annotationGroups, strings.Join(titles, "\n"))
+}
+
+// table returns the flags in their order, by group: spelling, meaning, default, variable.
 func table(cmd *cobra.Command) string {
 	cmd.Flags().SortFlags = false
-	title := "Flags:"
+	titles := strings.Split(cmd.Annotations[annotationGroups], "\n")
+	last := len(titles) - 1
+	groups := make([][]*pflag.Flag, len(titles))
+	column, variables := 0, false // the width of the spellings
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if settingOf(f) != nil {
-			title = "Flags, each with its variable:"
+		if f.Hidden {
+			return
 		}
-	})
-
-	return aligned(title, func(w *tabwriter.Writer) {
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if !f.Hidden {
-				variable := ""
-				if s := settingOf(f); s != nil {
-					variable = s.row.Env
-				}
-				fmt.Fprintf(w, "  %s\t%s\t%s\n", spelling(f), meaning(f), variable)
+		group := last
+		if s := settingOf(f); s != nil {
+			variables = true
+			if i := slices.Index(titles, s.row.Group); i >= 0 {
+				group = i
 			}
-		})
+		}
+		groups[group] = append(groups[group], f)
+		column = max(column, len(spelling(f)))
 	})
+	var parts []string
+	for i, flags := range groups {
+		if len(flags) == 0 {
+			continue
+		}
+		title := titles[i]
+		if title == "" {
+			title = "Flags"
+		}
+		if len(parts) == 0 && variables {
+			title += ", each with its variable"
+		}
+		parts = append(parts, title+":\n"+strings.Join(rows(flags, column), "\n"))
+	}
+
+	return strings.Join(parts, "\n\n")
+}
+
+// rows returns the lines for the flags. The variable stands at the right edge, below the meaning if it has no room.
+func rows(flags []*pflag.Flag, column int) []string {
+	const indent, gap = 2, 3
+	width := helpWidth - indent - column - gap
+	var lines []string
+	for _, f := range flags {
+		variable := ""
+		if s := settingOf(f); s != nil {
+			variable = s.row.Env
+		}
+		texts := wrap(meaning(f), width)
+		switch end := len(texts) - 1; {
+		case variable == "":
+		case width-len(texts[end]) > len(variable):
+			texts[end] += fmt.Sprintf("%*s", width-len(texts[end]), variable)
+		default:
+			texts = append(texts, fmt.Sprintf("%*s", width, variable))
+		}
+		first := spelling(f)
+		for _, text := range texts {
+			lines = append(lines, fmt.Sprintf("%*s%-*s%*s%s", indent, "", column, first, gap, "", text))
+			first = ""
+		}
+	}
+
+	return lines
+}
+
+// wrap breaks text at blanks into lines of at most width characters; a longer word has a line of its own.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case len(*last)+1+len(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+
+	return lines
 }
 
 func spelling(f *pflag.Flag) string {
@@ -85,15 +159,20 @@ func spelling(f *pflag.Flag) string {
 	if f.Shorthand != "" {
 		s = "-" + f.Shorthand + ", " + s
 	}
-	if set := settingOf(f); set != nil && set.row.Arg != "" {
-		s += " " + set.row.Arg
+	if set := settingOf(f); set != nil {
+		for _, alias := range set.row.Aliases {
+			s += ", --" + alias
+		}
+		if set.row.Arg != "" {
+			s += " " + set.row.Arg
+		}
 	}
 
 	return s
 }
 
 func meaning(f *pflag.Flag) string {
-	if f.DefValue == "" || f.DefValue == "false" {
+	if f.DefValue == "" || f.DefValue == "false" || strings.Contains(f.Usage, "(default") {
 		return f.Usage
 	}
 

@@ -48,33 +48,43 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 		DSNFlag(&s.DSN),
 		DirFlag(&s.Dir, env, func() bool { return s.DSN == tenure.Embedded }),
 		Flag{
-			Name: "path", Arg: "PATH", Example: "/local/tenure", Value: &s.Path, Default: s.defaultPath,
+			Name: "path", Group: GroupWhere, Arg: "PATH", Example: "/local/tenure", Value: &s.Path, Default: s.defaultPath,
 			Usage: "coordination node, created if missing (default <database>/tenure)",
 		},
-		Flag{Name: "no-create", Value: &s.NoCreate, Usage: "fail if the node does not exist"},
 		Flag{
-			Name: "timeout", Arg: "D", Example: "10s", Value: &s.Timeout,
+			Name: "no-create", Group: GroupWhere, Value: &s.NoCreate, Usage: "fail if the node does not exist",
+		},
+		Flag{
+			Name: "timeout", Group: GroupHolding, Arg: "D", Example: "10s", Value: &s.Timeout,
 			Usage: "session timeout: how long locks of a crashed process stay locked, 1s to 30m",
 		},
 		Flag{
-			Name: "connect-timeout", Arg: "D", Example: "10s", Value: &s.ConnectTimeout,
+			Name: "connect-timeout", Group: GroupWhere, Arg: "D", Example: "10s", Value: &s.ConnectTimeout,
 			Usage: "time limit for the first connection",
 		},
 	)
 }
 
+// Groups of flags that several commands have, as [Groups] takes them.
+const (
+	GroupWhere   = "Where"   // which server to use
+	GroupHolding = "Holding" // for how long a lease is held
+	GroupLooking = "Looking" // what the command prints
+)
+
 // DSNFlag is the row of --ydb.
 func DSNFlag(address *string) Flag {
 	return Flag{
-		Name: "ydb", Arg: "DSN", Example: "grpc://localhost:2136/local", Env: "TENURE_DSN", Value: address,
-		Usage: "server: grpc://host:port/database, grpcs://..., or embedded",
+		Name: "ydb", Group: GroupWhere, Arg: "DSN", Example: "grpc://localhost:2136/local", Env: "TENURE_DSN",
+		Value: address,
+		Usage: "grpc://host:port/database, grpcs://..., or embedded",
 	}
 }
 
 // DirFlag is the row of --dir. Used reports whether the command uses the embedded server.
 func DirFlag(dir *string, env *Env, used func() bool) Flag {
 	return Flag{
-		Name: "dir", Arg: "DIR", Example: "/path/to/directory", Value: dir,
+		Name: "dir", Group: GroupWhere, Arg: "DIR", Example: "/path/to/directory", Value: dir,
 		Usage: "state directory of the embedded server (default: see above)",
 		Default: func() (value, source string, err error) {
 			if !used() {

@@ -15,6 +15,9 @@ func suggestFlag(cmd *cobra.Command, typed string) string {
 		if !f.Hidden {
 			names = append(names, f.Name)
 		}
+		if s := settingOf(f); s != nil {
+			names = append(names, s.row.Aliases...)
+		}
 	})
 	if name := closest(typed, names); name != "" {
 		return fmt.Sprintf("did you mean --%s?", name)
