@@ -13,4 +13,11 @@
 //
 // BenchmarkTakeover is different: its processes share the embedded server. It needs more than a second for each kill,
 // so run it separately, with -bench Takeover -benchtime 100x.
+//
+// BenchmarkFailover does the same with the commands lock and tenure serve, and needs as long for each kill. With -etcd
+// ADDRESS and -zookeeper ADDRESS it also measures those, with servers that are running already. A kill takes them a
+// session timeout, so run it with a smaller -benchtime:
+//
+//	go test -run xxx -bench Failover -benchtime 100x -timeout 0
+//	go test -run xxx -bench Failover/tool=etcd -benchtime 10x -timeout 0 -etcd 127.0.0.1:2379
 package bench

@@ -5,6 +5,7 @@ go 1.26.0
 replace tenure => ../
 
 require (
+	github.com/go-zookeeper/zk v1.0.4
 	github.com/stretchr/testify v1.12.1
 	github.com/ydb-platform/ydb-go-genproto v0.0.0-20260810123728-f0c151ab31b9
 	golang.org/x/sync v0.25.0

@@ -44,14 +44,21 @@ func TestMain(m *testing.M) {
 	if code, is := embedded.Main(); is {
 		os.Exit(code)
 	}
+	if address := os.Getenv(envZooKeeper); address != "" {
+		exitWith(zookeeperMain(address, os.Args[1:]))
+	}
 	if k := kind(os.Getenv(envKind)); k != "" {
-		if err := hostMain(k, os.Getenv(envDir), os.Getenv(envProfile)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		exitWith(hostMain(k, os.Getenv(envDir), os.Getenv(envProfile)))
 	}
 	os.Exit(m.Run())
+}
+
+func exitWith(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // hostMain serves until its standard input ends. It prints its address when it is ready, and its usage after each line

@@ -74,6 +74,7 @@ func (f figures) tables(w io.Writer) error {
 	f.memory(p)
 	f.startup(p)
 	f.takeover(p)
+	f.failover(p)
 
 	return p.err
 }
@@ -152,6 +153,20 @@ func (f figures) takeover(p *printer) {
 			name := fmt.Sprintf("Takeover/killed=%s/contenders=%d", row[0], processes)
 			p.row(number(processes), row[1], row[2], millis(f.median(name, "p50-ns")), millis(f.median(name, "p99-ns")))
 		}
+	}
+}
+
+func (f figures) failover(p *printer) {
+	p.gap()
+	p.row("tool", "p50", "p99", "the old command still ran")
+	p.rule(4)
+	for _, tool := range []string{"tenure", "etcd", "zookeeper"} {
+		name := "Failover/tool=" + tool
+		if f[name] == nil {
+			continue // the peers are optional
+		}
+		p.row(tool, millis(f.median(name, "p50-ns")), millis(f.median(name, "p99-ns")),
+			fmt.Sprintf("%.0f", f.median(name, "overlaps")))
 	}
 }
 
