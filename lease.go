@@ -45,8 +45,15 @@ func (l *Lease) Session() coordination.Session { return l.session }
 // Release ends the lease. It ends the context of the lease immediately, asks the server to release the semaphore, and
 // returns when the server has answered. If the session ends first, Release returns the session's error. Releasing a
 // lease that has already ended returns nil, or the session's error if the session has ended.
-func (l *Lease) Release() error {
-	_, err := l.session.call(context.WithoutCancel(l.ctx), "release semaphore", l.core.Name, session.NewRelease(l.core))
+//
+// Without an answer, Release can block until the deadline of the session. [Lease.ReleaseContext] does not.
+func (l *Lease) Release() error { return l.ReleaseContext(context.WithoutCancel(l.ctx)) }
+
+// ReleaseContext is like Release, but returns the error of ctx if ctx ends before the server has answered. The lease has
+// ended nevertheless, and the client keeps asking the server to release the semaphore until it answers or the session
+// ends.
+func (l *Lease) ReleaseContext(ctx context.Context) error {
+	_, err := l.session.begin(ctx, "release semaphore", l.core.Name, session.NewRelease(l.core))
 
 	return err
 }
@@ -103,3 +110,7 @@ func (l *Lease) Remaining() time.Duration {
 // Valid reports whether the lease is certain to be held at this moment. It does no I/O, so it can be called immediately
 // before each side effect.
 func (l *Lease) Valid() bool { return l.ctx.Err() == nil && l.session.alive() }
+
+// Renewed returns a channel that is closed when the deadline of the lease has moved since the call, or when the lease has
+// ended.
+func (l *Lease) Renewed() <-chan struct{} { return l.session.nextRenewal(l) }

@@ -16,6 +16,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/embedded"
 	"tenure/internal/session"
+	"tenure/internal/ydberr"
 )
 
 // Session is a session on a coordination node. It implements [coordination.Session], which describes how to use
@@ -33,13 +34,14 @@ type Session struct {
 
 	deadline atomic.Int64 // the clock.Instant until which the session is certain to be alive; 0 if it is not
 
-	mu      sync.Mutex // guards core, streams, silent, wakeAt, timer (but not the receive from it), lost, lastDeadline
+	mu      sync.Mutex // guards core, streams, silent, wakeAt, timer (but not its channel), lost, renewed, lastDeadline
 	core    *session.Core
 	streams map[session.StreamID]*stream
 	silent  *stream // the last stream, if it was dropped because the server did not answer on it
 	wakeAt  clock.Instant
-	timer   clock.Timer // fires at wakeAt, or earlier
-	lost    error       // why the last stream, or the session, has ended
+	timer   clock.Timer   // fires at wakeAt, or earlier
+	lost    error         // why the last stream, or the session, has ended
+	renewed chan struct{} // closed when the deadline moves or a lease ends; nil unless somebody waits for that
 
 	lastDeadline clock.Instant // the last deadline that was not 0
 	journal      *journal
@@ -122,7 +124,9 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	now := s.client.clock.Now()
 	f(now, &fx)
 	deadline := s.core.Deadline()
-	s.deadline.Store(int64(deadline))
+	if moved := s.deadline.Swap(int64(deadline)) != int64(deadline); moved {
+		s.renew()
+	}
 	for _, a := range fx.Actions {
 		s.perform(a)
 		s.note(now, a)
@@ -165,6 +169,7 @@ func (s *Session) perform(a session.Action) {
 		a.Call.Owner.(*pending).finish(s, a)
 	case session.EndLease:
 		s.leaseOf(a.Lease).cancel(cause(s.path, a.Cause))
+		s.renew()
 	case session.Fire:
 		go a.Watch.Owner.(func(options.SemaphoreWatchEvent))(options.SemaphoreWatchEvent{
 			DataChanged: a.DataChanged, OwnersChanged: a.OwnersChanged, Lost: !a.DataChanged && !a.OwnersChanged,
@@ -179,6 +184,28 @@ func (s *Session) perform(a session.Action) {
 		_, s.gone = errors.AsType[*session.StatusError](a.Cause)
 		close(s.closed)
 	}
+}
+
+// renew wakes those who wait for a renewal. The caller holds mu.
+func (s *Session) renew() {
+	if s.renewed != nil {
+		close(s.renewed)
+		s.renewed = nil
+	}
+}
+
+// nextRenewal returns a channel that the next call of renew closes, or a closed channel if the lease has ended.
+func (s *Session) nextRenewal(l *Lease) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.ctx.Err() != nil {
+		return l.ctx.Done()
+	}
+	if s.renewed == nil {
+		s.renewed = make(chan struct{})
+	}
+
+	return s.renewed
 }
 
 // tick calls the core each time that the timer fires. It returns when the session has ended and its lifeline is no
@@ -319,6 +346,12 @@ func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (s
 	if err := checkRequest(op, name, c.Message()); err != nil {
 		return session.Finished{}, err
 	}
+
+	return s.begin(ctx, op, name, c)
+}
+
+// begin is like call for a request that needs no check, and begins the call even if ctx has ended.
+func (s *Session) begin(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
 	p := &pending{done: make(chan struct{})}
 	c.Owner = p
 	s.do(func(now clock.Instant, fx *session.Effects) { s.core.Begin(now, c, fx) })
@@ -346,7 +379,7 @@ func (s *Session) callError(op, name string, err error) error {
 	case refused:
 		return newStatusError(op, name, refusal)
 	case errors.Is(err, session.ErrNotAcquired):
-		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrAcquireTimeout)
+		return fmt.Errorf("%s %q: %w", op, name, ydberr.ErrNotAcquired)
 	case errors.Is(err, session.ErrAnswer):
 		return fmt.Errorf("%s %q: %w", op, name, err)
 	case errors.Is(err, session.ErrUnknown) && over != nil:

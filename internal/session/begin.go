@@ -78,7 +78,7 @@ func (c *Core) Cancel(now clock.Instant, call *Call, fx *Effects) {
 	}
 	call.abandoned = true
 	delete(c.watches, call.req)
-	if !call.everSent {
+	if !call.everSent && call.Kind != Release { // a Release has ended its lease, so the node has to know of it
 		c.finish(call)
 	}
 	if call.Kind == Acquire && (call.everSent || len(c.acquires[call.name]) > 0) {

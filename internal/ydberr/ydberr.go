@@ -7,12 +7,14 @@ package ydberr
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -33,6 +35,10 @@ type (
 
 // ErrClientClosed is wrapped by the errors of a tenure.Client that is closed.
 var ErrClientClosed = errors.New("the client is closed")
+
+// ErrNotAcquired is coordination.ErrAcquireTimeout of a client that uses it for nothing else. The SDK's client returns
+// that error for every answer to an acquire that is not a grant.
+var ErrNotAcquired = fmt.Errorf("%w", coordination.ErrAcquireTimeout)
 
 // Answered reports whether err is an answer of the server.
 func Answered(err error) bool {
