@@ -1,40 +1,91 @@
 package lock
 
-import "time"
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
 
-// An Event reports [Run]'s progress. It is a [Waiting], [Acquired], [Lost], [Released], [Retry] or [NoSession]. Later
-// versions may add kinds.
+// An Event reports progress. It is a [Waiting], [Acquired], [Danger], [Safe], [Lost], [Released], [Leader], [Retry] or
+// [NoSession]. Later versions may add kinds.
+//
+// Each Acquired is followed by either one Lost or one Released, and neither comes without an Acquired. Danger and Safe
+// come in turns between them.
 type Event interface{ event() }
 
-// Waiting reports that Run has opened a session and now waits for the lock.
+// Waiting reports that there is a session and that it now waits for the lock. If the wait takes longer than a moment,
+// Waiting comes again with what is known about the queue, and whenever that changes, at most once per second.
 type Waiting struct {
-	Session uint64 // the id of the session
+	Session uint64   // the id of the session
+	Name    string   // of the lock that the session waits for now
+	Holders []Holder // nil if nothing is known yet
+	Ahead   int      // the number of waiters that are ahead in the queue; 0 if nothing is known yet
 }
 
-// Acquired reports that Run holds the lock and is about to call work.
+// A Holder is a session that holds a lock.
+type Holder struct {
+	Session uint64 // the id of the session
+	Token   uint64 // the fencing token
+	Count   uint64 // how much of the limit it holds; the largest uint64 if it holds an exclusive lock
+	Data    []byte // see WithData
+}
+
+// String returns the data if it is text, and otherwise names the session.
+func (h Holder) String() string {
+	if len(h.Data) > 0 && utf8.Valid(h.Data) {
+		return string(h.Data)
+	}
+
+	return fmt.Sprintf("session %d", h.Session)
+}
+
+// Acquired reports that the lock is held and that work is about to start.
 type Acquired struct {
-	Session uint64 // the id of the session
+	Session uint64            // the id of the session
+	Token   uint64            // see Held.Token
+	Tokens  map[string]uint64 // see Held.Tokens
+	Waited  time.Duration     // the time since the call, or since the last loss of the lock
 }
 
-// Lost reports that the lock is lost, or is in danger and counts as lost because of [WithGrace]. The context of work
-// has ended.
+// Danger reports that only the grace ([WithGrace]) is left of the time for which the lock is certainly held. The context
+// of work has ended.
+type Danger struct {
+	Remaining time.Duration
+	Cause     error // wraps ErrLost
+}
+
+// Safe reports that the server has answered since [Danger]. The lock is held until work returns. Its context has ended
+// nevertheless.
+type Safe struct {
+	Remaining time.Duration
+}
+
+// Lost reports that the lock is lost. The context of work has ended.
 type Lost struct {
 	Cause error // wraps ErrLost
 }
 
-// Released reports that Run has released the lock.
+// Released reports that the lock is released.
 type Released struct {
 	Err error // why the server may not know of the release, so that waiters have to wait for the session timeout; or nil
 }
 
-// Retry reports that an attempt failed and that Run will try again with a new session.
+// Leader reports who leads now. It comes from [Elect] when that changes.
+type Leader struct {
+	Session uint64 // the id of the leader's session; 0: nobody leads
+	Token   uint64 // the leader's fencing token
+	Data    []byte // the leader's data
+	Self    bool   // this call of Elect leads
+}
+
+// Retry reports that an attempt failed and that another one with a new session follows.
 type Retry struct {
 	Err   error         // why the attempt failed
 	After time.Duration // the pause before the next attempt
 }
 
-// NoSession reports that Run has been without a session for 3 seconds or longer, and why: the server cannot be reached,
-// does not answer, or refuses. Run keeps trying. The event comes again when the reason changes. It does not replace the
+// NoSession reports that there has been no session for 3 seconds or longer, and why: the server cannot be reached, does
+// not answer, or refuses. The call keeps trying. The event comes again when the reason changes. It does not replace the
 // Retry events, which report every attempt that fails.
 type NoSession struct {
 	For time.Duration // the time without a session
@@ -43,15 +94,10 @@ type NoSession struct {
 
 func (Waiting) event()   {}
 func (Acquired) event()  {}
+func (Danger) event()    {}
+func (Safe) event()      {}
 func (Lost) event()      {}
 func (Released) event()  {}
+func (Leader) event()    {}
 func (Retry) event()     {}
 func (NoSession) event() {}
-
-// retry and noSession report what the term.Opener does.
-
-func (c *config) retry(err error, after time.Duration) { c.observe(Retry{Err: err, After: after}) }
-
-func (c *config) noSession(without time.Duration, why error) {
-	c.observe(NoSession{For: without, Err: why})
-}

@@ -13,7 +13,7 @@ import (
 )
 
 // Of the processes that run this program, only one makes a backup at a time. The others wait.
-func ExampleRun() {
+func ExampleDo() {
 	dsn, stop := serve() // "tenure serve" has grpc://localhost:2136/local
 	defer stop()
 
@@ -26,7 +26,7 @@ func ExampleRun() {
 	}
 	defer func() { _ = db.Close(ctx) }()
 
-	err = lock.Run(ctx, tenure.New(db), "/local/test", "backup", func(ctx context.Context) error {
+	err = lock.Do(ctx, tenure.New(db), "/local/test", "backup", func(ctx context.Context, _ *lock.Held) error {
 		for _, table := range []string{"users", "orders"} {
 			if ctx.Err() != nil {
 				return context.Cause(ctx) // the lock is lost, or the program shuts down
@@ -73,12 +73,12 @@ func ExampleWithObserver() {
 			fmt.Println("no session after", e.For, "because:", e.Err)
 		}
 	}
-	work := func(context.Context) error {
+	work := func(context.Context, *lock.Held) error {
 		fmt.Println("working")
 
 		return nil
 	}
-	if err := lock.Run(ctx, tenure.New(db), "/local/test", "backup", work, lock.WithObserver(observe)); err != nil {
+	if err := lock.Do(ctx, tenure.New(db), "/local/test", "backup", work, lock.WithObserver(observe)); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
@@ -90,7 +90,7 @@ func ExampleWithObserver() {
 
 // Each holder's token is greater than those of all earlier holders. A storage that receives the token with each write
 // can reject the writes of a holder that has lost the lock and has not noticed yet.
-func ExampleToken() {
+func ExampleHeld_Token() {
 	dsn, stop := serve()
 	defer stop()
 
@@ -103,17 +103,13 @@ func ExampleToken() {
 	}
 	defer func() { _ = db.Close(ctx) }()
 
-	work := func(ctx context.Context) error {
-		token, err := lock.Token(ctx)
-		if err != nil {
-			return err
-		}
-		fmt.Println("token:", token)
+	work := func(_ context.Context, held *lock.Held) error {
+		fmt.Println("token:", held.Token())
 
 		return nil
 	}
 	for range 2 {
-		if err := lock.Run(ctx, tenure.New(db), "/local/test", "backup", work); err != nil {
+		if err := lock.Do(ctx, tenure.New(db), "/local/test", "backup", work); err != nil {
 			fmt.Println(err)
 		}
 	}

@@ -91,9 +91,9 @@ func (r *runner) workingAfter(d time.Duration) int {
 	return r.working()
 }
 
-// Run cancels the context of work exactly when the remaining time falls to the grace. If work returns within the grace,
-// Run releases the lock.
-func TestRun_GraceBeforeLoss(t *testing.T) {
+// Elect cancels the context of work exactly when the remaining time falls to the grace. If work returns within the grace,
+// Elect releases the lock.
+func TestElect_GraceBeforeLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace/2)
@@ -104,7 +104,7 @@ func TestRun_GraceBeforeLoss(t *testing.T) {
 		require.Equal(t, "waiting acquired", r.story())
 
 		time.Sleep(time.Nanosecond)
-		require.Equal(t, "waiting acquired lost", r.story(), "reported while work continues")
+		require.Equal(t, "waiting acquired danger", r.story(), "reported while work continues")
 		require.Len(t, r.ended, 1)
 		require.ErrorIs(t, r.ended[0], lock.ErrLost)
 		require.EqualError(t, r.ended[0], "lease lost: the server does not answer, "+
@@ -113,16 +113,16 @@ func TestRun_GraceBeforeLoss(t *testing.T) {
 
 		service.last(timeout) // too late
 		time.Sleep(grace/2 + soon)
-		require.Equal(t, "waiting acquired lost released retry waiting acquired", r.story())
+		require.Equal(t, "waiting acquired danger safe released retry waiting acquired", r.story())
 		require.NoError(t, r.end(t))
 		require.Equal(t, 2, r.working())
 		require.Zero(t, service.Owner(path, name))
 	})
 }
 
-// As long as the server answers in time, the lease is never in danger, and Run reads the remaining time no more often
+// As long as the server answers in time, the lease is never in danger, and Elect reads the remaining time no more often
 // than necessary.
-func TestRun_AnswersPreventDanger(t *testing.T) {
+func TestElect_AnswersPreventDanger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, 0)
@@ -139,17 +139,17 @@ func TestRun_AnswersPreventDanger(t *testing.T) {
 }
 
 // If the lease ends before work returns, there is nothing to release.
-func TestRun_LostDuringGrace(t *testing.T) {
+func TestElect_LostDuringGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace+time.Second)
 		time.Sleep(timeout - grace)
-		require.Equal(t, "waiting acquired lost", r.story())
+		require.Equal(t, "waiting acquired danger", r.story())
 		time.Sleep(grace)
 		require.True(t, service.Break(r.session(), errors.New("unplugged")))
-		require.Equal(t, "waiting acquired lost", r.story(), "the loss is reported once")
+		require.Equal(t, "waiting acquired danger lost", r.story())
 		time.Sleep(time.Second)
-		require.Equal(t, "waiting acquired lost retry waiting", r.story())
+		require.Equal(t, "waiting acquired danger lost retry waiting", r.story())
 		time.Sleep(timeout) // the dead session leaves the queue
 		require.Equal(t, 2, r.working())
 		require.NoError(t, r.end(t))
@@ -157,7 +157,7 @@ func TestRun_LostDuringGrace(t *testing.T) {
 }
 
 // If the lock is lost without warning, there is no grace, and the cause is the client's.
-func TestRun_LostWithoutGrace(t *testing.T) {
+func TestElect_LostWithoutGrace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, 0)
@@ -171,8 +171,8 @@ func TestRun_LostWithoutGrace(t *testing.T) {
 	})
 }
 
-// Run ignores what work returns after the lease was in danger, because work was interrupted.
-func TestRun_IgnoresResultAfterDanger(t *testing.T) {
+// Elect ignores what work returns after the lease was in danger, because work was interrupted.
+func TestElect_IgnoresResultAfterDanger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := &timedService{Service: coordtest.NewService()}
@@ -186,26 +186,26 @@ func TestRun_IgnoresResultAfterDanger(t *testing.T) {
 			return errors.New("ignored")
 		}, lock.WithGrace(grace))
 		require.NoError(t, <-r.done)
-		require.Equal(t, "waiting acquired lost released retry waiting acquired released", r.story())
+		require.Equal(t, "waiting acquired danger released retry waiting acquired released", r.story())
 	})
 }
 
-// If ctx ends before the lease is in danger, the danger does not change what Run returns.
-func TestRun_DangerAfterEndOfContext(t *testing.T) {
+// If ctx ends before the lease is in danger, the danger does not change what Elect returns.
+func TestElect_DangerAfterEndOfContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := startTimed(t, grace)
 		time.Sleep(timeout - grace - time.Second)
 		r.stop(errStopped)
 		time.Sleep(time.Second)
-		require.Equal(t, "waiting acquired lost", r.story())
+		require.Equal(t, "waiting acquired danger", r.story())
 		require.Equal(t, []error{errStopped}, r.ended)
 		require.Equal(t, errStopped, <-r.done)
-		require.Equal(t, "waiting acquired lost released", r.story())
+		require.Equal(t, "waiting acquired danger released", r.story())
 	})
 }
 
-func TestRun_GraceNeedsRemainingTime(t *testing.T) {
+func TestElect_GraceNeedsRemainingTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -213,30 +213,19 @@ func TestRun_GraceNeedsRemainingTime(t *testing.T) {
 		require.EqualError(t, <-r.done, `lock "lock": a grace needs leases that report their remaining time, and `+
 			`those of this client do not: use the client of package tenure`)
 		require.Zero(t, r.working())
-		require.Equal(t, "waiting acquired released", r.story())
+		require.Equal(t, "waiting", r.story())
 		require.Zero(t, service.Owner(path, name))
 	})
 }
 
-func TestLease(t *testing.T) {
+func TestHeld_Lease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		require.Nil(t, lock.Lease(t.Context()))
-		for _, opts := range [][]lock.Option{nil, {lock.WithGrace(grace)}} {
-			service := &timedService{Service: coordtest.NewService()}
-			var lease coordination.Lease
-			var r runner
-			r.run(t.Context(), service, func(ctx context.Context) error {
-				sub, cancel := context.WithCancel(ctx)
-				defer cancel()
-				lease = lock.Lease(sub)
-				require.NoError(t, lease.Context().Err())
-
-				return nil
-			}, opts...)
-			require.NoError(t, <-r.done)
-			require.IsType(t, &timedLease{}, lease)
-			require.Equal(t, r.session(), lease.Session().SessionID())
-		}
+		service := &timedService{Service: coordtest.NewService()}
+		held, err := lock.Acquire(t.Context(), service, path, name)
+		require.NoError(t, err)
+		require.IsType(t, &timedLease{}, held.Lease())
+		require.Equal(t, held.SessionID(), held.Lease().Session().SessionID())
+		require.NoError(t, held.Release(t.Context()))
 	})
 }

@@ -26,19 +26,20 @@ const (
 // soon is longer than any exchange of messages takes, and much shorter than a session's timeout.
 const soon = 50 * time.Millisecond
 
-// A runner is a call of lock.Run.
+// A runner is a call of lock.Elect.
 type runner struct {
 	stop   context.CancelCauseFunc
-	done   chan error    // the result of Run
+	done   chan error    // the result of Elect
 	linger time.Duration // how long work continues after its context has ended
 
 	mu     sync.Mutex
 	events []lock.Event
 	began  []time.Time // when work was called
+	held   *lock.Held  // of the last call of work
 	ended  []error     // the causes of the end of the context of work
 }
 
-// start calls lock.Run with work that returns when linger has passed since its context ended.
+// start calls lock.Elect with work that returns when linger has passed since its context ended.
 func start(t *testing.T, service coordination.Client, linger time.Duration, opts ...lock.Option) *runner {
 	t.Helper()
 	r := &runner{linger: linger}
@@ -55,7 +56,7 @@ func start(t *testing.T, service coordination.Client, linger time.Duration, opts
 	return r
 }
 
-// run calls lock.Run with the work.
+// run calls lock.Elect with the work.
 func (r *runner) run(
 	ctx context.Context, service coordination.Client, work func(context.Context) error, opts ...lock.Option,
 ) {
@@ -67,8 +68,9 @@ func (r *runner) run(
 		r.events = append(r.events, e)
 	}))
 	go func() {
-		r.done <- lock.Run(ctx, service, path, name, func(ctx context.Context) error {
+		r.done <- lock.Elect(ctx, service, path, name, func(ctx context.Context, held *lock.Held) error {
 			r.mu.Lock()
+			r.held = held
 			r.began = append(r.began, time.Now())
 			r.mu.Unlock()
 
@@ -113,6 +115,10 @@ func (r *runner) story() string {
 			words = append(words, "waiting")
 		case lock.Acquired:
 			words = append(words, "acquired")
+		case lock.Danger:
+			words = append(words, "danger")
+		case lock.Safe:
+			words = append(words, "safe")
 		case lock.Lost:
 			words = append(words, "lost")
 		case lock.Released:
@@ -127,7 +133,7 @@ func (r *runner) story() string {
 	return strings.Join(words, " ")
 }
 
-// end stops the runner and returns the result of Run. It fails the test if Run does not return soon.
+// end stops the runner and returns the result of Elect. It fails the test if Elect does not return soon.
 func (r *runner) end(t *testing.T) error {
 	t.Helper()
 	r.stop(errStopped)
@@ -137,7 +143,7 @@ func (r *runner) end(t *testing.T) error {
 	case err := <-r.done:
 		return err
 	default:
-		require.FailNow(t, "Run has not returned")
+		require.FailNow(t, "Elect has not returned")
 
 		return nil
 	}
@@ -145,7 +151,7 @@ func (r *runner) end(t *testing.T) error {
 
 var errStopped = errors.New("stopped by the test")
 
-func TestRun_HandsOverImmediately(t *testing.T) {
+func TestElect_HandsOverImmediately(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -156,7 +162,7 @@ func TestRun_HandsOverImmediately(t *testing.T) {
 		require.Equal(t, 1, first.working())
 		require.Zero(t, second.working())
 
-		require.NoError(t, first.end(t), "Run returns the result of work")
+		require.NoError(t, first.end(t), "Elect returns the result of work")
 		require.Equal(t, []error{errStopped}, first.ended)
 		require.Equal(t, "waiting acquired released", first.story())
 		require.Equal(t, 1, second.working())
@@ -165,7 +171,7 @@ func TestRun_HandsOverImmediately(t *testing.T) {
 	})
 }
 
-func TestRun_ReturnsResultOfWork(t *testing.T) {
+func TestElect_ReturnsResultOfWork(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for _, want := range []error{nil, broken} {
@@ -175,12 +181,12 @@ func TestRun_ReturnsResultOfWork(t *testing.T) {
 			r.run(t.Context(), service, func(context.Context) error { return want })
 			require.Equal(t, want, <-r.done)
 			require.Equal(t, "waiting acquired released", r.story())
-			require.Zero(t, service.Owner(path, name), "Run releases the lock before it returns")
+			require.Zero(t, service.Owner(path, name), "Elect releases the lock before it returns")
 		})
 	}
 }
 
-func TestRun_ReturnsErrorOfStoppedWork(t *testing.T) {
+func TestElect_ReturnsErrorOfStoppedWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
@@ -191,7 +197,7 @@ func TestRun_ReturnsErrorOfStoppedWork(t *testing.T) {
 	})
 }
 
-func TestRun_LostWhileWorking(t *testing.T) {
+func TestElect_LostWhileWorking(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -210,7 +216,7 @@ func TestRun_LostWhileWorking(t *testing.T) {
 		require.ErrorIs(t, first.ended[0], unplugged)
 
 		time.Sleep(2 * time.Second)
-		require.Equal(t, "waiting acquired lost", first.story(), "Run waits for work to return")
+		require.Equal(t, "waiting acquired lost", first.story(), "Elect waits for work to return")
 		time.Sleep(2 * time.Second)
 		require.Equal(t, "waiting acquired lost retry waiting", first.story())
 		time.Sleep(time.Minute)
@@ -223,7 +229,7 @@ func TestRun_LostWhileWorking(t *testing.T) {
 	})
 }
 
-func TestRun_IgnoresResultAfterLoss(t *testing.T) {
+func TestElect_IgnoresResultAfterLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -245,7 +251,7 @@ func TestRun_IgnoresResultAfterLoss(t *testing.T) {
 	})
 }
 
-func TestRun_LostWhileWaiting(t *testing.T) {
+func TestElect_LostWhileWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -268,7 +274,7 @@ func TestRun_LostWhileWaiting(t *testing.T) {
 	})
 }
 
-func TestRun_StoppedWhileWaiting(t *testing.T) {
+func TestElect_StoppedWhileWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -287,8 +293,8 @@ func TestRun_StoppedWhileWaiting(t *testing.T) {
 	})
 }
 
-// The test ends ctx at many moments before, during and after the grant. Run always leaves the lock free.
-func TestRun_StoppedDuringGrant(t *testing.T) {
+// The test ends ctx at many moments before, during and after the grant. Elect always leaves the lock free.
+func TestElect_StoppedDuringGrant(t *testing.T) {
 	t.Parallel()
 	for step := range 200 {
 		after := time.Duration(step/2) * 100 * time.Microsecond
@@ -309,7 +315,7 @@ func TestRun_StoppedDuringGrant(t *testing.T) {
 	}
 }
 
-func TestRun_StoppedWithoutAServer(t *testing.T) {
+func TestElect_StoppedWithoutAServer(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"DescribeNode", "Session"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -323,7 +329,7 @@ func TestRun_StoppedWithoutAServer(t *testing.T) {
 	}
 }
 
-func TestRun_ReleaseWithoutAServer(t *testing.T) {
+func TestElect_ReleaseWithoutAServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -339,7 +345,7 @@ func TestRun_ReleaseWithoutAServer(t *testing.T) {
 	})
 }
 
-func TestRun_PausesAfterFirstRetry(t *testing.T) {
+func TestElect_PausesAfterFirstRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -372,7 +378,7 @@ func TestRun_PausesAfterFirstRetry(t *testing.T) {
 	})
 }
 
-func TestRun_SessionThatDoesNotStart(t *testing.T) {
+func TestElect_SessionThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -390,7 +396,7 @@ func TestRun_SessionThatDoesNotStart(t *testing.T) {
 	})
 }
 
-func TestRun_ReturnsPermanentErrors(t *testing.T) {
+func TestElect_ReturnsPermanentErrors(t *testing.T) {
 	t.Parallel()
 	answer := func(status Ydb.StatusIds_StatusCode) error { return &coordtest.StatusError{Status: status, Text: "no"} }
 	for _, test := range []struct {
@@ -448,7 +454,7 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	}
 }
 
-func TestRun_PersistentSemaphore(t *testing.T) {
+func TestElect_PersistentSemaphore(t *testing.T) {
 	t.Parallel()
 	for _, reveal := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -462,7 +468,7 @@ func TestRun_PersistentSemaphore(t *testing.T) {
 			second := start(t, service, 0)
 			err := <-second.done
 			require.ErrorContains(t, err, `acquire semaphore "lock" on node "/local/test": `)
-			require.ErrorContains(t, err, "a persistent semaphore with this name already exists, and an ephemeral one is needed")
+			require.ErrorContains(t, err, "already exists, and an ephemeral one without a limit is needed")
 			if reveal {
 				require.ErrorContains(t, err, "PRECONDITION_FAILED (Semaphore ephemeral mode mismatch)")
 				_, ok := errors.AsType[*coordtest.StatusError](err)
@@ -473,7 +479,7 @@ func TestRun_PersistentSemaphore(t *testing.T) {
 	}
 }
 
-func TestRun_RefusedTemporarily(t *testing.T) {
+func TestElect_RefusedTemporarily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -495,13 +501,13 @@ func TestRun_RefusedTemporarily(t *testing.T) {
 	})
 }
 
-func TestRun_NoConcurrentEvents(t *testing.T) {
+func TestElect_NoConcurrentEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		ctx, stop := context.WithCancel(t.Context())
 		busy, story := false, 0
-		err := lock.Run(ctx, service, path, name, func(ctx context.Context) error {
+		err := lock.Elect(ctx, service, path, name, func(ctx context.Context, _ *lock.Held) error {
 			<-ctx.Done()
 
 			return nil
@@ -523,24 +529,24 @@ func TestRun_NoConcurrentEvents(t *testing.T) {
 	})
 }
 
-func TestRun_ReleasesOnPanic(t *testing.T) {
+func TestElect_ReleasesOnPanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		require.PanicsWithValue(t, "oh", func() {
-			_ = lock.Run(t.Context(), service, path, name, func(context.Context) error { panic("oh") })
+			_ = lock.Elect(t.Context(), service, path, name, func(context.Context, *lock.Held) error { panic("oh") })
 		})
 		require.Zero(t, service.Owner(path, name))
 	})
 }
 
-func TestRun_Arguments(t *testing.T) {
+func TestElect_Arguments(t *testing.T) {
 	t.Parallel()
-	work := func(context.Context) error { return nil }
+	work := func(context.Context, *lock.Held) error { return nil }
 	long := strings.Repeat("x", 1<<20+1)
 	for _, test := range []struct {
 		name, path, semaphore string
-		work                  func(context.Context) error
+		work                  func(context.Context, *lock.Held) error
 		opt                   lock.Option
 		want                  string
 	}{
@@ -580,7 +586,7 @@ func TestRun_Arguments(t *testing.T) {
 				opts = append(opts, test.opt)
 			}
 			service := coordtest.NewService()
-			require.EqualError(t, lock.Run(t.Context(), service, test.path, test.semaphore, test.work, opts...), test.want)
+			require.EqualError(t, lock.Elect(t.Context(), service, test.path, test.semaphore, test.work, opts...), test.want)
 			require.Zero(t, service.Calls("DescribeNode"))
 		})
 	}

@@ -47,8 +47,8 @@ func (r *runner) requireDelay(t *testing.T, n int, without time.Duration, why st
 	require.InDelta(t, without, delays[n-1].For, float64(soon))
 }
 
-// Run reports the reason after 3 s, even if an attempt takes longer, and reports it again only when it changes.
-func TestRun_NoSession(t *testing.T) {
+// Elect reports the reason after 3 s, even if an attempt takes longer, and reports it again only when it changes.
+func TestElect_NoSession(t *testing.T) {
 	t.Parallel()
 	overloaded := &coordtest.StatusError{Status: Ydb.StatusIds_OVERLOADED, Text: "too many requests"}
 	for _, test := range []struct {
@@ -101,7 +101,7 @@ func TestRun_NoSession(t *testing.T) {
 }
 
 // The time without a session starts from zero each time a session is lost.
-func TestRun_NoSessionAfterALoss(t *testing.T) {
+func TestElect_NoSessionAfterALoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
@@ -126,8 +126,8 @@ func TestRun_NoSessionAfterALoss(t *testing.T) {
 	})
 }
 
-// Run reports neither a wait for the lock nor a time without a session that is shorter than 3 s.
-func TestRun_NoSessionIsNotReported(t *testing.T) {
+// Elect reports neither a wait for the lock nor a time without a session that is shorter than 3 s.
+func TestElect_NoSessionIsNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()

@@ -16,7 +16,7 @@ import (
 
 // Lockers start and stop, sessions break, work returns and messages are delayed, in random order. At most one locker
 // works at any time. After everything has settled, exactly one works if there are any lockers.
-func TestRun_AnySchedule(t *testing.T) {
+func TestElect_AnySchedule(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {

@@ -2,10 +2,8 @@ package lock_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
@@ -19,42 +17,16 @@ import (
 	"tenure/tenuretest"
 )
 
-// The leases of this client do not know their token, so Token asks the server for the order id.
-func TestToken(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		service := coordtest.NewService()
-		for _, want := range []uint64{1, 2} {
-			err := lock.Run(t.Context(), service, path, name, func(ctx context.Context) error {
-				asked := service.Calls("DescribeSemaphore")
-				sub, cancel := context.WithCancel(ctx)
-				defer cancel()
-				for range 3 {
-					token, err := lock.Token(sub)
-					require.NoError(t, err)
-					require.Equal(t, want, token)
-				}
-				require.Equal(t, 1, service.Calls("DescribeSemaphore")-asked, "the server is asked once")
-
-				return nil
-			})
-			require.NoError(t, err)
-		}
-	})
-}
-
 // The token is the same number with the client of package tenure and with the SDK's.
-func TestToken_Clients(t *testing.T) {
+func TestHeld_TokenOfAnyClient(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
 	db, err := ydb.Open(t.Context(), srv.DSN(), ydb.WithAnonymousCredentials())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) }()
 	for i, client := range []coordination.Client{tenure.New(db), db.Coordination(), tenure.New(db)} {
-		err := lock.Run(t.Context(), client, path, name, func(ctx context.Context) error {
-			token, err := lock.Token(ctx)
-			require.NoError(t, err)
-			require.EqualValues(t, i+1, token)
+		err := lock.Do(t.Context(), client, path, name, func(ctx context.Context, held *lock.Held) error {
+			require.EqualValues(t, i+1, held.Token())
 
 			return nil
 		})
@@ -62,58 +34,8 @@ func TestToken_Clients(t *testing.T) {
 	}
 }
 
-func TestToken_OutsideWork(t *testing.T) {
-	t.Parallel()
-	_, err := lock.Token(t.Context())
-	require.EqualError(t, err, "there is no token: the context is not one that Run passed to work")
-}
-
-// Token stops waiting for the answer when the lock is lost, even if its ctx has not ended.
-func TestToken_Lost(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		service := coordtest.NewService()
-		var r runner
-		unplugged := errors.New("unplugged")
-		r.run(t.Context(), service, func(ctx context.Context) error {
-			if len(r.began) > 1 {
-				return nil
-			}
-			time.AfterFunc(time.Second, func() { service.Break(1, unplugged) })
-			service.SetDelay(func() time.Duration { return time.Hour })
-			_, err := lock.Token(context.WithoutCancel(ctx))
-			service.SetDelay(func() time.Duration { return time.Millisecond })
-			require.ErrorIs(t, err, lock.ErrLost)
-			require.EqualError(t, err, `read the token of semaphore "lock": lease lost: unplugged`)
-			_, err = lock.Token(ctx)
-			require.ErrorIs(t, err, lock.ErrLost)
-
-			return nil
-		})
-		require.NoError(t, <-r.done)
-	})
-}
-
-func TestToken_NoAnswer(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		service := coordtest.NewService()
-		err := lock.Run(t.Context(), service, path, name, func(ctx context.Context) error {
-			service.SetDelay(func() time.Duration { return time.Hour })
-			defer service.SetDelay(func() time.Duration { return time.Millisecond })
-			limited, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			_, err := lock.Token(limited)
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-
-			return nil
-		})
-		require.NoError(t, err)
-	})
-}
-
 // By default, the data that others can see describes the process. The caller can attach other data, or none.
-func TestRun_Data(t *testing.T) {
+func TestElect_Data(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name string
@@ -143,48 +65,48 @@ func TestRun_Data(t *testing.T) {
 	}
 }
 
-func TestRun_NilClient(t *testing.T) {
+func TestDo_NilClient(t *testing.T) {
 	t.Parallel()
 	var ours *tenure.Client
 	var others *coordtest.Service
-	work := func(context.Context) error { return nil }
+	work := func(context.Context, *lock.Held) error { return nil }
 	for _, client := range []coordination.Client{nil, ours, others} {
-		require.EqualError(t, lock.Run(t.Context(), client, path, name, work), `lock "lock": the coordination client is nil`)
+		require.EqualError(t, lock.Do(t.Context(), client, path, name, work), `lock "lock": the coordination client is nil`)
 	}
 	var none context.Context
-	require.EqualError(t, lock.Run(none, coordtest.NewService(), path, name, work), `lock "lock": the context is nil`)
+	require.EqualError(t, lock.Do(none, coordtest.NewService(), path, name, work), `lock "lock": the context is nil`)
 }
 
-// A client that is closed stays closed, so Run does not try again.
-func TestRun_ClosedClient(t *testing.T) {
+// A client that is closed stays closed, so no function tries again.
+func TestElect_ClosedClient(t *testing.T) {
 	t.Parallel()
 	client := tenuretest.NewServer(t).Client(t)
-	working := func(context.Context) error { return client.Close(t.Context()) }
-	for _, when := range []string{"during work", "before Run"} {
-		err := lock.Run(t.Context(), client, path, "job", working)
+	working := func(context.Context, *lock.Held) error { return client.Close(t.Context()) }
+	for _, when := range []string{"during work", "before Elect"} {
+		err := lock.Elect(t.Context(), client, path, "job", working)
 		require.EqualError(t, err, `describe node "/local/test": the client is closed`, when)
 	}
 }
 
-func TestRun_NilOptions(t *testing.T) {
+func TestDo_NilOptions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		work := func(context.Context) error { return nil }
-		require.NoError(t, lock.Run(t.Context(), coordtest.NewService(), path, name, work, nil, lock.WithObserver(nil), nil))
+		work := func(context.Context, *lock.Held) error { return nil }
+		require.NoError(t, lock.Do(t.Context(), coordtest.NewService(), path, name, work, nil, lock.WithObserver(nil), nil))
 	})
 }
 
 // The protocol cannot carry text that is not valid UTF-8, and the SDK's client would wait forever.
-func TestRun_InvalidUTF8(t *testing.T) {
+func TestDo_InvalidUTF8(t *testing.T) {
 	t.Parallel()
 	service := coordtest.NewService()
-	work := func(context.Context) error { return nil }
+	work := func(context.Context, *lock.Held) error { return nil }
 	const bad = "caf\xe9"
-	require.EqualError(t, lock.Run(t.Context(), service, path, bad, work),
+	require.EqualError(t, lock.Do(t.Context(), service, path, bad, work),
 		`lock "caf\xe9": the semaphore name is not valid UTF-8`)
-	require.EqualError(t, lock.Run(t.Context(), service, "/local/"+bad, name, work),
+	require.EqualError(t, lock.Do(t.Context(), service, "/local/"+bad, name, work),
 		`lock "lock": the node path "/local/caf\xe9" is not valid UTF-8`)
-	require.EqualError(t, lock.Run(t.Context(), service, path, name, work, lock.WithDescription(bad)),
+	require.EqualError(t, lock.Do(t.Context(), service, path, name, work, lock.WithDescription(bad)),
 		`lock "lock": the description "caf\xe9" is not valid UTF-8`)
 	require.Zero(t, service.Calls("DescribeNode"))
 }

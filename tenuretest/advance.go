@@ -35,8 +35,8 @@ const (
 // in another way are not part of this: they do not notice that time passes, and may lose their sessions. Give
 // sessions a timeout of a second or more: on a slow machine, real time alone can exceed a shorter one.
 //
-// The time of the machine does not move, and with it timeouts of contexts and time.Sleep. The pauses that lock.Run and
-// workers.Run make between attempts are of this kind too.
+// The time of the machine does not move, and with it timeouts of contexts and time.Sleep. The pauses that packages lock
+// and workers make between attempts are of this kind too.
 func (s *Server) Advance(d time.Duration) {
 	s.advancing.Lock()
 	defer s.advancing.Unlock()

@@ -9,7 +9,7 @@
 //		srv := tenuretest.NewServer(t)
 //		client := srv.Client(t)
 //		started, stopped := make(chan struct{}, 1), make(chan error, 1)
-//		go lock.Run(t.Context(), client, "/local/app", "backup", func(ctx context.Context) error {
+//		go lock.Do(t.Context(), client, "/local/app", "backup", func(ctx context.Context, _ *lock.Held) error {
 //			started <- struct{}{}
 //			err := backup(ctx) // the program
 //			stopped <- err

@@ -35,7 +35,7 @@ func ExampleNewServer() { //nolint:testableexamples // it needs the testing.T of
 
 // backup stands for the program under test. It runs until its lock is lost, or ctx ends.
 func backup(ctx context.Context, client *tenure.Client, name string, started chan<- string) error {
-	return lock.Run(ctx, client, "/local/app", "backup", func(ctx context.Context) error {
+	return lock.Elect(ctx, client, "/local/app", "backup", func(ctx context.Context, _ *lock.Held) error {
 		started <- name
 		<-ctx.Done()
 		if errors.Is(context.Cause(ctx), lock.ErrLost) {
@@ -120,7 +120,7 @@ func ExampleServer_Expire() {
 	}
 
 	attempts := 0
-	err = lock.Run(context.Background(), client, "/local/app", "report", func(ctx context.Context) error {
+	err = lock.Elect(context.Background(), client, "/local/app", "report", func(ctx context.Context, _ *lock.Held) error {
 		if attempts++; attempts == 1 {
 			fmt.Println("sessions that have ended:", srv.Expire("report"))
 			<-ctx.Done()
@@ -203,7 +203,7 @@ func ExampleServer_Advance() {
 		return
 	}
 
-	err = lock.Run(context.Background(), client, "/local/app", "report", func(ctx context.Context) error {
+	err = lock.Do(context.Background(), client, "/local/app", "report", func(ctx context.Context, _ *lock.Held) error {
 		srv.Advance(time.Minute)
 		fmt.Println(ctx.Err())
 

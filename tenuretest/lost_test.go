@@ -61,14 +61,13 @@ func queue(t *testing.T, s *tenure.Session) <-chan *tenure.Lease {
 func TestProgram_StopsWhenItLosesTheLock(t *testing.T) {
 	srv := tenuretest.NewServer(t)
 	client, started, lost := srv.Client(t), make(chan struct{}), make(chan error)
-	program := func(ctx context.Context) error {
+	program := func(ctx context.Context, _ *lock.Held) error {
 		close(started)
 		<-ctx.Done()
-		lost <- context.Cause(ctx)
 
 		return nil
 	}
-	go func() { _ = lock.Run(t.Context(), client, "/local/app", "job", program) }()
+	go func() { lost <- lock.Do(t.Context(), client, "/local/app", "job", program) }()
 	<-started
 	srv.Partition(client)
 	srv.Advance(20 * time.Second)
@@ -225,13 +224,12 @@ func TestServer_AdvanceGrace(t *testing.T) {
 	srv := tenuretest.NewServer(t)
 	client := srv.Client(t)
 	started, remaining := make(chan struct{}), make(chan time.Duration, 1)
-	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- lock.Run(ctx, client, node, "job", func(ctx context.Context) error {
+		ended <- lock.Do(t.Context(), client, node, "job", func(ctx context.Context, held *lock.Held) error {
 			close(started)
 			<-ctx.Done()
-			remaining <- lock.Lease(ctx).(*tenure.Lease).Remaining()
+			remaining <- held.Remaining()
 
 			return nil
 		}, lock.WithTimeout(timeout), lock.WithGrace(timeout/4))
@@ -242,9 +240,7 @@ func TestServer_AdvanceGrace(t *testing.T) {
 	left := <-remaining
 	require.Positive(t, left)
 	require.LessOrEqual(t, left, timeout/4)
-	cancel()
-	srv.Heal(client)
-	require.ErrorIs(t, <-ended, context.Canceled)
+	require.ErrorIs(t, <-ended, lock.ErrLost)
 }
 
 func TestServer_PartitionOfStranger(t *testing.T) {

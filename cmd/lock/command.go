@@ -28,7 +28,7 @@ type locker struct {
 	command   *command.Command // nil: hold the lock and print events
 
 	monitor *cli.Monitor
-	lost    bool // the lock was lost since it was acquired
+	danger  bool // the lock was in danger since it was acquired
 }
 
 // Shares of --timeout that --grace has by default and at most. Package lock documents the reason for the maximum.
@@ -244,26 +244,30 @@ func (l *locker) identity() string {
 func (l *locker) observe(e lock.Event) {
 	switch e := e.(type) {
 	case lock.Waiting:
+		if len(e.Holders) > 0 {
+			return
+		}
 		l.monitor.Opened(fmt.Sprintf("waiting for %q on %s", l.semaphore, l.Place()))
 		l.say("waiting for a lock...")
 	case lock.Acquired:
 		l.monitor.Granted()
-		l.lost = false
+		l.danger = false
 		l.say("the lock is acquired")
 	case lock.Released:
 		switch {
 		case e.Err == nil:
 			l.say("the lock is released")
-		case !l.lost: // a lost lock cannot be released
+		case !l.danger: // Danger has said so
 			l.complain(fmt.Errorf("the lock may stay locked for up to %v, because the server did not confirm its release: %w",
 				l.Timeout, e.Err))
 		}
+	case lock.Danger:
+		l.danger = true
+		l.warn(e.Cause)
 	case lock.Lost:
-		l.lost = true
-		if l.command != nil {
-			e.Cause = fmt.Errorf("%w: stopping COMMAND", e.Cause)
+		if !l.danger {
+			l.warn(e.Cause)
 		}
-		l.complain(e.Cause)
 	case lock.NoSession:
 		l.monitor.NoSession(e.For, e.Err)
 	case lock.Retry:
@@ -272,6 +276,14 @@ func (l *locker) observe(e lock.Event) {
 		}
 		l.monitor.Failed(e.Err)
 	}
+}
+
+// warn says that COMMAND is stopped, if there is one, and why.
+func (l *locker) warn(cause error) {
+	if l.command != nil {
+		cause = fmt.Errorf("%w: stopping COMMAND", cause)
+	}
+	l.complain(cause)
 }
 
 // say prints a line on stdout, unless stdout belongs to COMMAND.

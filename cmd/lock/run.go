@@ -19,15 +19,12 @@ func (l *locker) run(ctx context.Context) error {
 	}
 	defer client.Close(ctx)
 
-	attempt, end := context.WithCancel(ctx)
-	defer end()
 	var ended bool
 	var result error
-	err = lock.Run(attempt, client, l.Path, l.semaphore, func(ctx context.Context) error {
-		ended, result = l.under(ctx)
-		if ended {
-			end()
-		}
+	err = lock.Do(ctx, client, l.Path, l.semaphore, func(ctx context.Context, held *lock.Held) error {
+		ended = true
+		l.command.Env = command.Environment(held.Lease(), held.Token(), l.Path, l.semaphore)
+		result = l.command.Run(ctx, held.Lease())
 
 		return result
 	}, l.options()...)
@@ -36,20 +33,6 @@ func (l *locker) run(ctx context.Context) error {
 	}
 
 	return l.unless(ctx, err)
-}
-
-// under runs COMMAND in the context of work. It reports whether it has run COMMAND, or tried to.
-func (l *locker) under(ctx context.Context) (ended bool, result error) {
-	token, err := lock.Token(ctx)
-	if err != nil {
-		return false, err
-	}
-	lease := lock.Lease(ctx)
-	l.command.Env = command.Environment(lease, token, l.Path, l.semaphore)
-	err = l.command.Run(ctx, lease)
-	_, tried := errors.AsType[*cli.ExitError](err)
-
-	return tried || err == nil, err
 }
 
 // unless returns err, or that lock was interrupted before it ran COMMAND.

@@ -12,7 +12,7 @@ import (
 func (l *locker) show(ctx context.Context) error {
 	client, err := l.Open(ctx, l.monitor)
 	if err == nil {
-		err = lock.Run(ctx, client, l.Path, l.semaphore, l.work, l.options()...)
+		err = lock.Elect(ctx, client, l.Path, l.semaphore, l.work, l.options()...)
 		client.Close(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -24,7 +24,7 @@ func (l *locker) show(ctx context.Context) error {
 }
 
 // work prints lines that show that the lock is held.
-func (l *locker) work(ctx context.Context) error {
+func (l *locker) work(ctx context.Context, _ *lock.Held) error {
 	l.say("starting work")
 	for clock.Pause(ctx, clock.Go(), time.Second) {
 		l.say("work is in progress...")

@@ -117,7 +117,9 @@ func (s *Session) DescribeSemaphore(
 		if sem == nil {
 			return
 		}
-		found = &coordination.SemaphoreDescription{Name: name, Ephemeral: !sem.persistent}
+		found = &coordination.SemaphoreDescription{
+			Name: name, Ephemeral: !sem.persistent, Limit: coordination.MaxSemaphoreLimit,
+		}
 		if o.IncludeOwners && len(sem.links) > 0 {
 			owner := sem.links[0]
 			found.Owners = []*coordination.SemaphoreSession{

@@ -16,22 +16,15 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
-	"tenure/internal/clock"
 	"tenure/internal/ydberr"
 )
 
 // ErrLost is wrapped by the cause of the end of a lease that was not released.
 var ErrLost = errors.New("lease lost")
 
-const (
-	// closeLimit limits the release and the close at the end of a term, because the server may not answer. After that,
-	// the session ends by its timeout.
-	closeLimit = 5 * time.Second
-
-	// refusals is how many acquires in a row may be refused without a visible reason before the refusal counts as
-	// permanent.
-	refusals = 3
-)
+// closeLimit limits the release and the close at the end of a term, because the server may not answer. After that, the
+// session ends by its timeout.
+const closeLimit = 5 * time.Second
 
 // A Term is a session. Its methods may be called from several goroutines.
 type Term struct {
@@ -139,72 +132,14 @@ func (t *Term) SessionID() uint64 { return t.session.SessionID() }
 // Context ends with the session.
 func (t *Term) Context() context.Context { return t.session.Context() }
 
-// Acquire waits for the ephemeral semaphore and takes all of it. It returns when it has the lease, when ctx ends, or
-// when the session ends. It may return a lease even if ctx has ended. It marks permanent errors with
-// [backoff.Permanent].
-func (t *Term) Acquire(ctx context.Context, name string) (coordination.Lease, error) {
-	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
-	bound, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.Lost()) })
-	defer stop()
-
-	pauses := newPauses()
-	for try := 1; ; try++ {
-		lease, err := t.session.AcquireSemaphore(bound, name, coordination.Exclusive,
-			options.WithEphemeral(true), options.WithAcquireData(t.config.Data))
-		switch {
-		case err == nil:
-			return lease, nil
-		case bound.Err() != nil:
-			return nil, context.Cause(bound)
-		case errors.Is(err, coordination.ErrAcquireTimeout):
-			err = t.refused(bound, name)
-		case ydberr.Is(err, Ydb.StatusIds_PRECONDITION_FAILED) && t.persistent(bound, name):
-			err = backoff.Permanent(ydberr.Wrap(t.wrongKind(name), err))
-		case ydberr.Permanent(err):
-			err = backoff.Permanent(ydberr.Wrap(t.acquiring(name), err))
-		default:
-			return nil, ydberr.Wrap(t.acquiring(name), err)
-		}
-		if try == refusals {
-			err = backoff.Permanent(err)
-		}
-		if _, permanent := errors.AsType[*backoff.PermanentError](err); permanent {
-			return nil, err
-		}
-		clock.Pause(bound, clock.Go(), pauses.NextBackOff())
-	}
-}
-
-func (t *Term) acquiring(name string) string {
-	return fmt.Sprintf("acquire semaphore %q on node %q", name, t.config.Path)
-}
-
-// refused finds out why the server refused an acquire that has no time limit. The SDK's client drops the status of the
-// answer, so the reason can only be found by looking at the semaphore.
-func (t *Term) refused(ctx context.Context, name string) error {
-	if t.persistent(ctx, name) {
-		return backoff.Permanent(errors.New(t.wrongKind(name)))
-	}
-
-	return fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(name))
-}
-
-// persistent reports whether the semaphore is persistent. The server then refuses ephemeral acquires (Q3).
-func (t *Term) persistent(ctx context.Context, name string) bool {
-	found, err := t.session.DescribeSemaphore(ctx, name)
-
-	return err == nil && found.Name == name && !found.Ephemeral
-}
-
-func (t *Term) wrongKind(name string) string {
-	return t.acquiring(name) + ": a persistent semaphore with this name already exists, and an ephemeral one is needed: " +
-		"delete it, or choose another name"
-}
+// Session returns the session.
+func (t *Term) Session() coordination.Session { return t.session }
 
 // Lost returns an error that wraps ErrLost and the cause of the end of the session, if it is known.
 func (t *Term) Lost() error { return lost(t.session.Context()) }
+
+// LostLease is like Lost for a lease that has ended.
+func LostLease(lease coordination.Lease) error { return lost(lease.Context()) }
 
 // lost describes the end of ctx, which is the context of a session or a lease.
 func lost(ctx context.Context) error {
@@ -220,7 +155,7 @@ func lost(ctx context.Context) error {
 func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.session.Close(ctx) })
 	defer stop()
-	err := lease.Release()
+	err := release(ctx, lease)
 	switch {
 	case err == nil:
 		return nil
@@ -229,6 +164,16 @@ func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	}
 
 	return ydberr.Wrap(fmt.Sprintf("release on node %q", t.config.Path), err)
+}
+
+func release(ctx context.Context, lease coordination.Lease) error {
+	if l, ok := lease.(interface {
+		ReleaseContext(ctx context.Context) error
+	}); ok {
+		return l.ReleaseContext(ctx)
+	}
+
+	return lease.Release()
 }
 
 // Close makes sure that the server knows of every cancelled acquire, and then ends the session. The name can be that of
@@ -248,5 +193,10 @@ func (t *Term) Close(ctx context.Context, name string) error {
 
 // Farewell returns a context for Release and Close at the end of a term. It outlives ctx for a limited time.
 func Farewell(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+	return Limit(context.WithoutCancel(ctx))
+}
+
+// Limit returns a context for Release and Close that ends with ctx, or after a limited time.
+func Limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, closeLimit)
 }

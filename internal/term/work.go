@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
-	"tenure/internal/clock"
 	"tenure/internal/ydberr"
 )
 
@@ -108,71 +105,23 @@ func (g *Grant) describe(ctx context.Context) (uint64, error) {
 func Under(
 	ctx context.Context, g *Grant, observe func(cause error),
 ) (work context.Context, end func() (held bool)) {
-	return within(ctx, g.Lease.Context(), g, observe)
-}
-
-// UnderWithGrace is like Under for work that takes time to stop. The lease counts as lost as soon as its remaining time
-// has fallen to the grace. An answer of the server before that moment postpones it. A later answer has no effect.
-// UnderWithGrace returns an error if the lease does not report its remaining time.
-func UnderWithGrace(
-	ctx context.Context, g *Grant, grace time.Duration, observe func(cause error),
-) (work context.Context, end func() (held bool), err error) {
-	timed, ok := g.Lease.(interface{ Remaining() time.Duration })
-	if !ok {
-		return nil, nil, errors.New("a grace needs leases that report their remaining time, and those of this client " +
-			"do not: use the client of package tenure")
-	}
-
-	safe, danger := context.WithCancelCause(g.Lease.Context())
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		clk := clock.FromContext(safe) // the client's, which a test may move
-		timer := clk.NewTimer()
-		defer timer.Stop()
-		// Answers can only add to the remaining time, so it is enough to read it at the earliest moment at which it can
-		// have fallen to the grace.
-		for left := timed.Remaining(); left > grace; left = timed.Remaining() {
-			now := clk.Now()
-			timer.Set(now, now.Add(left-grace))
-			select {
-			case <-timer.C():
-			case <-safe.Done():
-				return
-			}
-		}
-		danger(fmt.Errorf("the server does not answer, and the lease may be granted to someone else in %v", grace))
-	})
-	work, endWork := within(ctx, safe, g, observe)
-
-	return work, func() bool {
-		held := endWork()
-		danger(nil)
-		watch.Wait()
-
-		return held
-	}, nil
-}
-
-// within returns a context for work under a lease that counts as held until safe ends.
-func within(
-	ctx, safe context.Context, g *Grant, observe func(cause error),
-) (work context.Context, end func() (held bool)) {
+	held := g.Lease.Context()
 	work, cancel := context.WithCancelCause(context.WithValue(ctx, grantKey{}, g))
 	observed := make(chan struct{})
-	stop := context.AfterFunc(safe, func() {
+	stop := context.AfterFunc(held, func() {
 		defer close(observed)
-		cause := lost(safe)
+		cause := lost(held)
 		cancel(cause)
 		observe(cause)
 	})
 
 	return work, func() bool {
-		held := stop()
-		if !held {
+		inTime := stop()
+		if !inTime {
 			<-observed
 		}
 		cancel(nil)
 
-		return held
+		return inTime
 	}
 }

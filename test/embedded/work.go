@@ -42,10 +42,10 @@ func (w *worker) lock(ctx context.Context) error {
 		if err := w.append(Ask, task, 0); err != nil {
 			return err
 		}
-		err := lock.Run(ctx, w.client, Node, task, func(ctx context.Context) error {
-			return w.work(ctx, term.Lease(ctx), task)
+		err := lock.Do(ctx, w.client, Node, task, func(ctx context.Context, held *lock.Held) error {
+			return w.work(ctx, held.Lease(), task)
 		}, lock.WithTimeout(w.Timeout))
-		if err != nil {
+		if err != nil && !errors.Is(err, lock.ErrLost) {
 			return err
 		}
 	}

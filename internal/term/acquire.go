@@ -1,0 +1,276 @@
+package term
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure/internal/clock"
+	"tenure/internal/ydberr"
+)
+
+// refusals is how many acquires in a row may be refused without a visible reason before the refusal counts as
+// permanent.
+const refusals = 3
+
+// ErrTaken means that a Request with NoWait was not granted because the semaphore is taken.
+var ErrTaken = errors.New("the semaphore is taken")
+
+// A Request describes what to acquire. Name is required.
+type Request struct {
+	Name   string
+	Count  uint64 // 0: all units of the semaphore
+	Limit  uint64 // of a persistent semaphore, which is created if it is missing; 0: the semaphore is ephemeral
+	NoWait bool   // return an error that wraps ErrTaken if the semaphore cannot be acquired immediately
+}
+
+func (r Request) options(data []byte) []options.AcquireSemaphoreOption {
+	opts := []options.AcquireSemaphoreOption{
+		options.WithEphemeral(r.Limit == 0), options.WithAcquireData(data),
+	}
+	if r.NoWait {
+		opts = append(opts, options.WithAcquireTimeout(0))
+	}
+
+	return opts
+}
+
+// count returns the number of units to acquire.
+func (r Request) count() uint64 {
+	if r.Count == 0 && r.Limit == 0 {
+		return coordination.Exclusive
+	}
+
+	return cmp.Or(r.Count, r.Limit)
+}
+
+// Acquire waits for the semaphore and acquires it. It returns when it has the lease, when ctx ends, or when the session
+// ends. It may return a lease even if ctx has ended. It marks permanent errors with [backoff.Permanent].
+func (t *Term) Acquire(ctx context.Context, r Request) (coordination.Lease, error) {
+	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
+	bound, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.Lost()) })
+	defer stop()
+
+	pauses := newPauses()
+	for try := 1; ; try++ {
+		lease, err := t.attempt(bound, r)
+		if err == nil {
+			return lease, nil
+		}
+		if bound.Err() != nil {
+			return nil, context.Cause(bound)
+		}
+		if uncertain, ok := errors.AsType[*refusal](err); !ok {
+			return nil, err
+		} else if try == refusals {
+			return nil, backoff.Permanent(uncertain.err)
+		}
+		clock.Pause(bound, clock.Go(), pauses.NextBackOff())
+	}
+}
+
+// A refusal is an error of an attempt for a reason that the client does not reveal. It may be temporary.
+type refusal struct{ err error }
+
+func (r *refusal) Error() string { return r.err.Error() }
+
+// attempt acquires the semaphore, or finds out why that is not possible.
+func (t *Term) attempt(ctx context.Context, r Request) (coordination.Lease, error) {
+	if r.Limit != 0 {
+		if err := t.ensureSemaphore(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	lease, err := t.session.AcquireSemaphore(ctx, r.Name, r.count(), r.options(t.config.Data)...)
+	switch {
+	case err == nil:
+		return lease, nil
+	case ctx.Err() != nil:
+		return nil, err
+	case errors.Is(err, ydberr.ErrNotAcquired) && r.NoWait:
+		return nil, ErrTaken
+	case errors.Is(err, coordination.ErrAcquireTimeout):
+		return nil, t.refused(ctx, r)
+	case ydberr.Is(err, Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_BAD_REQUEST):
+		if found, lookErr := t.Look(ctx, r.Name); lookErr == nil && !found.missing() {
+			if text := r.mismatch(found); text != "" {
+				return nil, backoff.Permanent(ydberr.Wrap(t.acquiring(r.Name)+": "+text, err))
+			}
+		}
+	case ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) && r.Limit != 0: // it was deleted after ensureSemaphore
+		return nil, &refusal{ydberr.Wrap(t.acquiring(r.Name), err)}
+	}
+	if ydberr.Permanent(err) {
+		return nil, backoff.Permanent(ydberr.Wrap(t.acquiring(r.Name), err))
+	}
+
+	return nil, ydberr.Wrap(t.acquiring(r.Name), err)
+}
+
+func (t *Term) acquiring(name string) string {
+	return fmt.Sprintf("acquire semaphore %q on node %q", name, t.config.Path)
+}
+
+// refused finds out why an acquire was refused. The SDK's client drops the status of the answer, so the reason can only
+// be found by looking at the semaphore.
+func (t *Term) refused(ctx context.Context, r Request) error {
+	found, err := t.Look(ctx, r.Name, options.WithDescribeWaiters(r.NoWait))
+	if err == nil && !found.missing() {
+		if text := r.mismatch(found); text != "" {
+			return backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
+		}
+		if r.NoWait && !found.fits(r) {
+			return ErrTaken
+		}
+	}
+
+	return &refusal{fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(r.Name))}
+}
+
+// ensureSemaphore creates a persistent semaphore if it is missing, and checks its kind and its limit.
+func (t *Term) ensureSemaphore(ctx context.Context, r Request) error {
+	found, err := t.Look(ctx, r.Name)
+	if err != nil && !ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) {
+		return t.unless(ctx, err, r.Name)
+	}
+	if err != nil || found.missing() {
+		err = t.session.CreateSemaphore(ctx, r.Name, r.Limit)
+		switch {
+		case err == nil, errors.Is(err, coordination.ErrOperationStatusUnknown),
+			ydberr.Is(err, Ydb.StatusIds_ALREADY_EXISTS, Ydb.StatusIds_PRECONDITION_FAILED):
+		default:
+			return t.unless(ctx, err, r.Name)
+		}
+		if found, err = t.Look(ctx, r.Name); err != nil && !ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) {
+			return t.unless(ctx, err, r.Name)
+		}
+	}
+	if err != nil || found.missing() {
+		return &refusal{fmt.Errorf("%s: the server does not create it: check the right to create semaphores on the node",
+			t.acquiring(r.Name))}
+	}
+	if text := r.mismatch(found); text != "" {
+		return backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
+	}
+
+	return nil
+}
+
+// unless returns the error of a request, or the cause of the end of ctx. It marks permanent errors.
+func (t *Term) unless(ctx context.Context, err error, name string) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case ydberr.Permanent(err):
+		return backoff.Permanent(ydberr.Wrap(t.acquiring(name), err))
+	}
+
+	return ydberr.Wrap(t.acquiring(name), err)
+}
+
+// mismatch says what is wrong if a semaphore is not of the kind that the request needs. Otherwise it returns "".
+func (r Request) mismatch(found *State) string {
+	const remedy = ": use the same kind and limit everywhere, or choose another name"
+	switch {
+	case r.Limit == 0 && !found.Ephemeral:
+		return fmt.Sprintf("a persistent semaphore with this name and limit %d already exists, "+
+			"and an ephemeral one without a limit is needed", found.Limit) + remedy
+	case r.Limit != 0 && found.Ephemeral:
+		return fmt.Sprintf("an ephemeral semaphore with this name and without a limit is in use, "+
+			"and a persistent one with limit %d is needed", r.Limit) + remedy
+	case r.Limit != 0 && found.Limit != r.Limit:
+		return fmt.Sprintf("the semaphore has limit %d, and limit %d is needed", found.Limit, r.Limit) + remedy
+	}
+
+	return ""
+}
+
+// A State is the description of a semaphore.
+type State struct {
+	*coordination.SemaphoreDescription
+}
+
+// Look describes a semaphore, with its owners. The SDK's client returns an empty description of a semaphore that does
+// not exist.
+func (t *Term) Look(ctx context.Context, name string, opts ...options.DescribeSemaphoreOption) (*State, error) {
+	found, err := t.session.DescribeSemaphore(ctx, name, append(opts, options.WithDescribeOwners(true))...)
+	if err != nil {
+		return nil, err
+	}
+
+	return &State{found}, nil
+}
+
+func (s *State) missing() bool { return s.Limit == 0 }
+
+// fits reports whether the server would grant the request now, as far as the description shows.
+func (s *State) fits(r Request) bool {
+	return len(s.Waiters) == 0 && r.count() <= s.Limit-min(s.Count, s.Limit)
+}
+
+// Read returns the fencing token of a lease of the session, which is the order id of its acquire (C4), and checks the
+// kind and the limit of the semaphore. The semaphore may have been deleted and made again since the acquire began.
+func (t *Term) Read(ctx context.Context, lease coordination.Lease, r Request) (uint64, error) {
+	held := lease.Context()
+	bound, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(held, func() { cancel(lost(held)) })() // the SDK's client may wait even longer
+
+	found, err := t.Look(bound, r.Name)
+	switch {
+	case bound.Err() != nil:
+		return 0, context.Cause(bound)
+	case err != nil:
+		return 0, ydberr.Wrap(fmt.Sprintf("read the token of semaphore %q", r.Name), err)
+	}
+	if text := r.mismatch(found); text != "" && !found.missing() {
+		return 0, backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
+	}
+	for _, owner := range found.Owners {
+		if owner.SessionID == t.session.SessionID() {
+			return owner.OrderID, nil
+		}
+	}
+
+	return 0, fmt.Errorf("read the token of semaphore %q: the server does not list the session as an owner", r.Name)
+}
+
+// SetData replaces the data of an acquire (Q6). It returns an error if ctx or held ends first.
+//
+// The acquire itself does not end with ctx, because the SDK's client would then release the semaphore.
+func (t *Term) SetData(ctx, held context.Context, r Request, data []byte) error {
+	if held.Err() != nil {
+		return context.Cause(held)
+	}
+	session, stop := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(t.session.Context(), stop) // the SDK's client may wait forever
+	done := make(chan error, 1)
+	go func() {
+		defer stop()
+		_, err := t.session.AcquireSemaphore(session, r.Name, r.count(), r.options(data)...)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		switch {
+		case err == nil:
+			return nil
+		case held.Err() != nil:
+			return context.Cause(held)
+		}
+
+		return ydberr.Wrap(t.acquiring(r.Name), err)
+	case <-held.Done():
+		return context.Cause(held)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

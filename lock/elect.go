@@ -1,0 +1,54 @@
+package lock
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+)
+
+// Elect campaigns for leadership and calls lead while this process leads. The leader is the holder of the lock, as with
+// [Do]. When the leadership is lost, Elect cancels the context of lead, waits for lead to return, ignores its result, and
+// campaigns again. So lead may run several times, but never concurrently, and its last run held the lock from beginning
+// to end.
+//
+// If lead returns while it still leads, Elect returns what lead returned, also if ctx has ended. Otherwise, when ctx ends,
+// Elect returns its cause ([context.Cause]). It retries or returns errors as Do does.
+//
+// The observer ([WithObserver]) learns from [Leader] events who leads. [WithData] sets what the others see of this
+// process when it leads, such as its address. [Observe] is for processes that do not campaign.
+func Elect(
+	ctx context.Context, client coordination.Client, node, name string,
+	lead func(ctx context.Context, held *Held) error, opts ...Option,
+) error {
+	l := newLocker(client, node, name, opts)
+	if lead == nil {
+		return fmt.Errorf("lock %q: %w", name, errNoWork)
+	}
+	if l.wait >= 0 {
+		return fmt.Errorf("lock %q: Elect does not limit the wait: leave out WithWait, or end the context", name)
+	}
+	if err := l.prepare(ctx); err != nil {
+		return err
+	}
+	var result error
+	err := l.opener.Repeat(ctx, func() error {
+		l.since = l.clock.Now()
+		held, err := l.once(ctx)
+		if err != nil {
+			return err
+		}
+		r, lost := held.do(ctx, lead)
+		if lost != nil {
+			return lost
+		}
+		result = r
+
+		return nil
+	}, l.retry)
+	if err != nil {
+		return err
+	}
+
+	return result
+}
