@@ -52,6 +52,11 @@ func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error
 	local, err := embedded.Open(limited, embedded.Config{
 		Dir: cfg.Dir, Logger: cfg.Logger, Notice: cfg.Notice,
 		DirSetting: cfg.DirSetting, AddressSetting: cfg.AddressSetting,
+		Opened: func(l *embedded.Local) {
+			if cfg.Embedded != nil {
+				cfg.Embedded(l)
+			}
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -64,9 +64,13 @@ Exit code:
 }
 
 func status(ctx context.Context, w io.Writer, choice embedded.Choice, output string) error {
+	read := make(reading)
+	stops := cli.HandleStops(read, func(error) {})
 	report, err := embedded.ReadReport(ctx, embedded.Config{
 		Dir: choice.Dir, DirSetting: cli.DirSetting, AddressSetting: cli.AddressSetting,
 	})
+	close(read)
+	stops.Close()
 	if err != nil {
 		return err
 	}
@@ -77,6 +81,21 @@ func status(ctx context.Context, w io.Writer, choice embedded.Choice, output str
 
 	return err
 }
+
+// reading is closed when the report has been read. Until then this process may host the server, but only for a moment,
+// so a stop waits for the end of reading. If that takes longer, this process waits for another host.
+type reading chan struct{}
+
+func (r reading) StepAside(ctx context.Context) error {
+	select {
+	case <-r:
+	case <-ctx.Done():
+	}
+
+	return nil
+}
+
+func (reading) Resume() {}
 
 // describe returns a report as text. Source is what chose the state directory.
 func describe(r embedded.Report, source string, clk clock.Clock) string {

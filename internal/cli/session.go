@@ -222,7 +222,11 @@ func (s *Session) verbose(line string) {
 }
 
 // A Client is a client of the server that the flags name.
-type Client struct{ *tenure.Client }
+type Client struct {
+	*tenure.Client
+
+	Stops *Stops // handles SIGTSTP until Close; nil if the server is not the embedded one
+}
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
 func (s *Session) NewMonitor() *Monitor {
@@ -234,11 +238,15 @@ func (s *Session) NewMonitor() *Monitor {
 // Open connects to the server, after Check, or hosts the embedded one in this process if no process does. Credentials
 // come from the variables YDB_*.
 func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
+	var stops *Stops
 	opts := []tenure.Option{
 		tenure.WithDir(s.Dir),
 		tenure.WithNotice(m.Notice),
 		tenure.WithConnectTimeout(-1), // the embedded server's notices say what it waits for
-		func(c *clientconfig.Config) { c.DirSetting, c.AddressSetting = DirSetting, AddressSetting },
+		func(c *clientconfig.Config) {
+			c.DirSetting, c.AddressSetting = DirSetting, AddressSetting
+			c.Embedded = func(h clientconfig.Host) { stops = HandleStops(h, s.notHandedOver) }
+		},
 	}
 	if !s.embedded() {
 		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, s.ConnectTimeout))
@@ -252,12 +260,19 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 	client, err := tenure.Open(ctx, s.DSN, opts...)
 	switch {
 	case err == nil:
-		return &Client{client}, nil
+		return &Client{client, stops}, nil
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
+	stops.Close()
 
 	return nil, err
+}
+
+// notHandedOver reports, after the process was suspended, that it could not step aside before.
+func (s *Session) notHandedOver(err error) {
+	Complain(s.env, s.cmd.Root().Name(), fmt.Errorf("the embedded server was not handed over when this process was "+
+		"suspended: %w", err))
 }
 
 // closeLimit is the time limit for closing a client.
@@ -277,6 +292,7 @@ func (c *Client) Close(ctx context.Context) {
 	case <-closed:
 	case <-limited.Done():
 	}
+	c.Stops.Close()
 }
 
 // ServerHelp is the part of a command's help about servers.

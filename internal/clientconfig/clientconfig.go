@@ -6,6 +6,7 @@
 package clientconfig
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -30,6 +31,18 @@ type Config struct {
 	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout; negative: no limit
 	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
 	Opened         func(Session)     // receives each session before its first answer; nil: it is not called
+	Embedded       func(Host)        // receives the client's part of the embedded server before it can host it; may be nil
+}
+
+// A Host is a client's part of the embedded server. Its methods are safe for concurrent use.
+type Host interface {
+	// StepAside prepares the process for being suspended: if the process hosts the server, it stops the server, so that
+	// another process can take over. It returns when the server has stopped or ctx ends. Until Resume is called, the
+	// process does not host the server.
+	StepAside(ctx context.Context) error
+
+	// Resume ends the effect of StepAside.
+	Resume()
 }
 
 // Session is a session of the client as tenuretest sees it.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type Config struct {
 	Dir    string            // state directory; "" means that of DefaultDir
 	Logger *slog.Logger      // used by the server while this process hosts it; nil means silent
 	Notice func(line string) // called if a client waits or this process cannot serve; calls do not overlap
+	Opened func(*Local)      // called before this process can become the host; nil: it is not called
 
 	// The names of settings in messages, for users of a command. "" means the names in package tenure.
 	DirSetting     string // sets Dir, such as "--dir"
@@ -40,8 +42,12 @@ type Local struct {
 	ctx   context.Context // Close cancels it with cause errClosed
 	end   context.CancelCauseFunc
 
+	aside atomic.Bool    // set by StepAside and reset by Resume: this process must not become the host
+	steps sync.WaitGroup // goroutines of StepAside
+	dials atomic.Int32   // calls of dial in progress
+
 	mu   sync.Mutex // guards host and shut; held while a host starts or stops
-	host *host      // nil until this process becomes the host
+	host *host      // nil unless this process has become the host
 	shut bool       // set by Close
 }
 
@@ -73,6 +79,9 @@ func Open(ctx context.Context, c Config) (*Local, error) {
 		clock: clk, dir: dir.path, setting: c.AddressSetting, notice: c.Notice,
 	}}
 	l.ctx, l.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	if c.Opened != nil {
+		c.Opened(l)
+	}
 	conn, err := l.dial(ctx, true)
 	if err != nil {
 		return nil, errors.Join(err, l.Close(ctx))
@@ -93,6 +102,8 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 	if ctx.Err() != nil || l.ctx.Err() != nil {
 		return nil, l.gaveUp(ctx, false)
 	}
+	l.dials.Add(1)
+	defer l.dials.Add(-1)
 	l.vigil.want()
 	pauses := newPauses()
 	for {
@@ -219,7 +230,7 @@ func (l *Local) serve() (made bool, err error) {
 	switch {
 	case l.shut:
 		return false, errClosed
-	case l.host != nil && l.host.serving():
+	case l.aside.Load(), l.host != nil && l.host.serving():
 		return false, nil
 	}
 	h, err := newHost(l.dir, l.log, l.vigil.fault)
@@ -257,10 +268,17 @@ func (l *Local) Close(ctx context.Context) error {
 	}
 	l.shut = true
 	l.vigil.close()
-	var err error
-	if l.host != nil {
-		err = l.host.stop(ctx)
-	}
 
-	return errors.Join(err, l.dir.close())
+	return errors.Join(l.endHost(ctx), l.dir.close())
+}
+
+// endHost stops the host if there is one. The caller must hold l.mu.
+func (l *Local) endHost(ctx context.Context) error {
+	if l.host == nil {
+		return nil
+	}
+	err := l.host.stop(ctx)
+	l.host = nil
+
+	return err
 }

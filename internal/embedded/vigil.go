@@ -25,10 +25,11 @@ type vigil struct {
 
 	waiting sync.WaitGroup // goroutines that may call notice
 
-	mu     sync.Mutex          // guards heed, said and closed
-	heed   context.CancelFunc  // ends the current wait; nil if no caller is waiting
-	said   map[string]struct{} // kinds of the notices since the host last answered; see tell
-	closed bool
+	mu      sync.Mutex          // guards the following fields
+	heed    context.CancelFunc  // ends the current wait; nil if no caller is waiting
+	said    map[string]struct{} // kinds of the notices since the host last answered; see tell
+	resting bool                // see rest
+	closed  bool
 
 	telling sync.Mutex // held during a call of notice, so that calls do not overlap
 }
@@ -37,7 +38,7 @@ type vigil struct {
 func (v *vigil) want() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.heed != nil || v.closed {
+	if v.heed != nil || v.resting || v.closed {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -58,6 +59,15 @@ func (v *vigil) heard() {
 		v.heed()
 		v.heed = nil
 	}
+}
+
+// rest ends the current wait and, until it is called with false, ignores new ones. The time during which this process
+// is suspended says nothing about the host.
+func (v *vigil) rest(on bool) {
+	v.heard()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.resting = on
 }
 
 // spoken reports whether there was a notice since the host last answered.

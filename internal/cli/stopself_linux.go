@@ -1,0 +1,55 @@
+//go:build linux && (amd64 || arm64)
+
+package cli
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// StopSelf stops the process by the default action of SIGTSTP and returns when the process continues. The default
+// action has no effect in an orphaned process group, because no shell could continue its processes. In this case
+// StopSelf returns immediately.
+//
+// Package signal cannot restore the default action: the handler of Go stays installed after [signal.Reset]. SIGSTOP
+// would stop an orphaned process group forever. So StopSelf sets the action itself while it stops the process.
+func StopSelf() {
+	runtime.LockOSThread() // the signal must take effect in this thread before Tgkill returns
+	defer runtime.UnlockOSThread()
+	var handler, def sigaction
+	if sigactionOf(unix.SIGTSTP, &def, &handler) == nil {
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTSTP)
+		_ = sigactionOf(unix.SIGTSTP, &handler, nil)
+	}
+}
+
+// ignored reports whether the process ignores the signal.
+func ignored(sig syscall.Signal) bool {
+	const ignore = 1 // SIG_IGN
+	var action sigaction
+
+	return sigactionOf(sig, nil, &action) == nil && action.handler == ignore
+}
+
+// sigaction is the kernel's struct sigaction. Its zero value stands for the default action.
+type sigaction struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+// sigactionOf sets the action of the signal unless set is nil, and stores the previous one in old unless old is nil.
+func sigactionOf(sig syscall.Signal, set, old *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)),
+		uintptr(unsafe.Pointer(old)), unsafe.Sizeof(sigaction{}.mask), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+
+	return nil
+}

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package cli
+
+// handle does nothing, because this system has no SIGTSTP.
+func (*Stops) handle() {}
+
+// StopSelf does nothing, because this system has no SIGTSTP.
+func StopSelf() {}
