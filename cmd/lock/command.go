@@ -207,8 +207,9 @@ func (l *locker) checkCommand(argv []string) error {
 	if err != nil {
 		return err
 	}
+	stdout, stderr := l.env.Inherited()
 	l.command = &command.Command{
-		Path: path, Argv: argv, Stdin: l.env.Stdin, Stdout: l.env.Stdout, Stderr: l.env.Stderr,
+		Path: path, Argv: argv, Stdin: l.env.Stdin, Stdout: stdout, Stderr: stderr,
 		Signal: sig, Grace: l.grace, Warn: l.complain,
 	}
 

@@ -139,9 +139,9 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f serveFlags) 
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }() // ends with Stop, below
 	address := reachable(ctx, lis.Addr(), log)
-	_, err = fmt.Fprintf(env.Stdout, "tenure: serving grpc://%s%s, data %s\n", address, f.database, where)
-	if err != nil {
-		log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", err)
+	_, unread := fmt.Fprintf(env.Stdout, "tenure: serving grpc://%s%s, data %s\n", address, f.database, where)
+	if unread != nil {
+		log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", unread)
 	}
 	select {
 	case <-ctx.Done():

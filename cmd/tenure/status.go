@@ -50,7 +50,7 @@ Exit code:
 			return err
 		}
 
-		return status(cmd.Context(), env.Stdout, choice, output)
+		return status(cmd.Context(), env.Data, choice, output)
 	}
 	cli.AddFlags(cmd,
 		cli.DSNFlag(&dsn),

@@ -9,6 +9,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -17,7 +18,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 
+	"tenure/internal/output"
 	"tenure/internal/version"
 )
 
@@ -32,9 +35,23 @@ type Env struct {
 	Args           []string                    // without the command's own name
 	LookupEnv      func(string) (string, bool) // os.LookupEnv, or a function like it
 	Stdin          io.Reader
-	Stdout, Stderr io.Writer // Run makes them safe for use by several goroutines, one Write at a time
-	Verbose        bool      // set by --verbose before the command runs
+
+	// While the command runs, these take messages: one Write is one message. They are safe for concurrent use. A reader
+	// that is slow, stuck or gone delays nobody, and a message that it does not take is dropped. See package output.
+	Stdout, Stderr io.Writer
+
+	// Data is for data that the user asks for, on standard output. A Write waits for the reader. It fails when ctx of
+	// the command ends, and then so does the command.
+	Data io.Writer
+
+	Verbose bool // set by --verbose before the command runs
+
+	inherited struct{ stdout, stderr io.Writer }
 }
+
+// Inherited returns the standard output and the standard error that the command was started with, for a program that it
+// runs. They are files if the command was started with files.
+func (e *Env) Inherited() (stdout, stderr io.Writer) { return e.inherited.stdout, e.inherited.stderr }
 
 // An ExitError ends the command with its exit code.
 type ExitError struct {
@@ -72,7 +89,10 @@ func Interrupts() []os.Signal {
 
 // Main runs a command as the process and returns its exit code. The first of the [Interrupts] ends the context of the
 // command, so that it shuts down gracefully. The second one ends the process immediately.
+//
+// The process ignores SIGPIPE: a write to a pipe without a reader fails. Programs that it starts do not inherit that.
 func Main(build func(*Env) *cobra.Command) int {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would be inherited
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, Interrupts()...)
@@ -82,30 +102,44 @@ func Main(build func(*Env) *cobra.Command) int {
 		end(&Interrupt{sig.(syscall.Signal)})
 	}()
 
-	return Run(ctx, build, &Env{
-		Args:      os.Args[1:],
-		LookupEnv: os.LookupEnv,
-		Stdin:     os.Stdin,
-		Stdout:    os.Stdout,
-		Stderr:    os.Stderr,
-	})
+	out := output.New(os.Stdout, os.Stderr)
+	if _, debugging := os.LookupEnv("GRPC_GO_LOG_SEVERITY_LEVEL"); !debugging { // else grpc writes to os.Stderr itself
+		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, out.Stderr))
+	}
+	env := &Env{Args: os.Args[1:], LookupEnv: os.LookupEnv, Stdin: os.Stdin}
+	env.inherited.stdout, env.inherited.stderr = os.Stdout, os.Stderr
+
+	return run(ctx, build, env, out)
 }
 
 // Run runs a command in env until it returns, and returns its exit code. It prints an error as one line on env.Stderr.
 func Run(ctx context.Context, build func(*Env) *cobra.Command, env *Env) int {
 	shared := *env
-	shared.Stdout, shared.Stderr = locked(env.Stdout), locked(env.Stderr)
-	env = &shared
+	stdout, stderr := locked(env.Stdout, env.Stderr)
+	shared.inherited.stdout, shared.inherited.stderr = stdout, stderr
+
+	return run(ctx, build, &shared, output.New(stdout, stderr))
+}
+
+// run runs a command that prints to out, and closes out.
+func run(ctx context.Context, build func(*Env) *cobra.Command, env *Env, out *output.Output) int {
+	defer out.Close()
+	data := out.Stdout.Data(ctx)
+	env.Stdout, env.Stderr, env.Data = out.Stdout, out.Stderr, data
 
 	root := build(env)
+	out.Name = root.Name()
 	prepare(root, env)
 	root.SetIn(env.Stdin)
-	root.SetOut(env.Stdout)
+	root.SetOut(env.Data)
 	root.SetErr(env.Stderr)
 	args, _ := doubleDash(root, env.Args)
 	root.SetArgs(args)
 
 	err := root.ExecuteContext(ctx)
+	if data.Err() != nil {
+		err = dataError(data.Err())
+	}
 	code := ExitOK
 	if err != nil {
 		code = ExitFailure
@@ -120,6 +154,20 @@ func Run(ctx context.Context, build func(*Env) *cobra.Command, env *Env) int {
 	return code
 }
 
+// dataError returns the result of a command that could not write its data. It is that of a command that a signal has
+// ended if the reader has gone, or if a signal has interrupted the wait for the reader.
+func dataError(err error) error {
+	const signalled = 128 // plus the number of the signal
+	if errors.Is(err, syscall.EPIPE) {
+		return &ExitError{Code: signalled + int(syscall.SIGPIPE)}
+	}
+	if interrupt, ok := errors.AsType[*Interrupt](err); ok {
+		return &ExitError{Code: signalled + int(interrupt.Signal)}
+	}
+
+	return fmt.Errorf("cannot write to standard output: %w", err)
+}
+
 // Complain prints err as one line, "name: text", on env.Stderr.
 func Complain(env *Env, name string, err error) {
 	_, _ = io.WriteString(env.Stderr, name+": "+oneLine(err.Error())+"\n")
@@ -131,7 +179,7 @@ func prepare(cmd *cobra.Command, env *Env) {
 	cmd.DisableSuggestions = true                    // they take several lines; noArgs makes a suggestion
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(env, cmd, err) })
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(env.Stdout, help(cmd)) })
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(env.Data, help(cmd)) })
 	var printConfig *bool
 	if cmd.Runnable() {
 		printConfig = generalFlags(cmd, env)
@@ -152,7 +200,7 @@ func prepare(cmd *cobra.Command, env *Env) {
 				return err
 			}
 			if *printConfig {
-				return config(env.Stdout, cmd)
+				return config(env.Data, cmd)
 			}
 			if err := checkFlags(cmd); err != nil {
 				return err
@@ -174,14 +222,22 @@ func Version() string { return version.String() }
 // oneLine joins the lines of text with blanks.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// locked returns a writer that several goroutines may use. A file already is such a writer, and stays a file so that
+// locked returns writers that several goroutines may use. A file already is such a writer, and stays a file so that
 // other processes can inherit it.
-func locked(w io.Writer) io.Writer {
-	if file, ok := w.(*os.File); ok {
-		return file
+func locked(stdout, stderr io.Writer) (out, errs io.Writer) {
+	lock := func(w io.Writer) io.Writer {
+		if file, ok := w.(*os.File); ok {
+			return file
+		}
+
+		return &lockedWriter{w: w}
+	}
+	out = lock(stdout)
+	if output.Same(stdout, stderr) {
+		return out, out
 	}
 
-	return &lockedWriter{w: w}
+	return out, lock(stderr)
 }
 
 // A lockedWriter makes one Write at a time.

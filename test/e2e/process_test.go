@@ -25,12 +25,18 @@ type process struct {
 // start starts one of our commands. The name must be unique on the stage.
 func (s *stage) start(name, command string, args ...string) *process {
 	s.t.Helper()
+
+	return s.startTo(s.file(s.output(name, stdout)), s.file(s.output(name, stderr)), name, command, args...)
+}
+
+// startTo is like start with files of the caller's for the output of the process.
+func (s *stage) startTo(out, errs *os.File, name, command string, args ...string) *process {
+	s.t.Helper()
 	p := &process{stage: s, name: name, cmd: exec.Command(filepath.Join(scratch, command), args...)}
 	p.cmd.Env = environment(s.dir)
 	p.cmd.SysProcAttr = dieWithUs()
-	out, errs := s.output(name, stdout), s.output(name, stderr)
 	p.report = s.output(name, ended)
-	p.cmd.Stdout, p.cmd.Stderr = s.file(out), s.file(errs)
+	p.cmd.Stdout, p.cmd.Stderr = out, errs
 	require.NoError(s.t, p.cmd.Start())
 
 	p.end = sync.OnceValue(func() error {

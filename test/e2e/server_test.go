@@ -158,17 +158,37 @@ type owner struct{ session, order uint64 }
 // owner returns the only owner of the semaphore, or the zero owner if it has none.
 func (srv *server) owner(semaphore string) owner {
 	srv.stage.t.Helper()
-	s := srv.session()
-	defer s.close()
-	s.send(&Ydb_Coordination.SessionRequest{Request: &Ydb_Coordination.SessionRequest_DescribeSemaphore_{
-		DescribeSemaphore: &Ydb_Coordination.SessionRequest_DescribeSemaphore{Name: semaphore, IncludeOwners: true},
-	}})
-	owners := receive(s, (*Ydb_Coordination.SessionResponse).GetDescribeSemaphoreResult).
-		GetSemaphoreDescription().GetOwners()
+	owners := srv.describe(semaphore).GetOwners()
 	if len(owners) == 0 {
 		return owner{}
 	}
 	require.Len(srv.stage.t, owners, 1)
 
 	return owner{owners[0].GetSessionId(), owners[0].GetOrderId()}
+}
+
+// describe returns the semaphore with its owners and waiters; nil if it does not exist.
+func (srv *server) describe(semaphore string) *Ydb_Coordination.SemaphoreDescription {
+	srv.stage.t.Helper()
+	s := srv.session()
+	defer s.close()
+	s.send(&Ydb_Coordination.SessionRequest{Request: &Ydb_Coordination.SessionRequest_DescribeSemaphore_{
+		DescribeSemaphore: &Ydb_Coordination.SessionRequest_DescribeSemaphore{
+			Name: semaphore, IncludeOwners: true, IncludeWaiters: true,
+		},
+	}})
+
+	return receive(s, (*Ydb_Coordination.SessionResponse).GetDescribeSemaphoreResult).GetSemaphoreDescription()
+}
+
+// awaitQueue waits until the semaphore has as many owners and waiters.
+func (srv *server) awaitQueue(semaphore string, owners, waiters int) {
+	srv.stage.t.Helper()
+	for limit := time.Now().Add(soon); ; {
+		d := srv.describe(semaphore)
+		if len(d.GetOwners()) == owners && len(d.GetWaiters()) == waiters {
+			return
+		}
+		require.True(srv.stage.t, time.Now().Before(limit), d)
+	}
 }
