@@ -3,32 +3,42 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"tenure/internal/cli"
+	"tenure/internal/clock"
 	"tenure/internal/command"
-	"tenure/internal/identity"
 	"tenure/internal/shell"
-	"tenure/lock"
 )
+
+// exitBusy is the default exit code if the lock was not acquired.
+const exitBusy = 124
 
 // A locker is one run of the command.
 type locker struct {
 	cli.Session
+	config
 
-	env       *cli.Env
-	cmd       *cobra.Command
-	semaphore string
-	shell     bool
-	grace     time.Duration
-	signal    string
-	command   *command.Command // nil: hold the lock and print events
+	env     *cli.Env
+	cmd     *cobra.Command
+	command *command.Command // nil: there is no COMMAND
 
-	monitor *cli.Monitor
-	danger  bool // the lock was in danger since it was acquired
+	clock     clock.Clock
+	ancestors []hold
+	monitor   *cli.Monitor
+	reporter  *reporter
+	display   *display
+	metered   *meter
+	notifier  *notifier
+
+	began       clock.Instant // when lock began to connect
+	lastSession uint64        // the one that waits, or has waited
+	endangered  bool          // the lease was in danger since the lock was acquired
+	stateFailed bool          // the state file could not be written
 }
 
 // Shares of --timeout that --grace has by default and at most. Package lock documents the reason for the maximum.
@@ -38,97 +48,49 @@ const (
 )
 
 func build(env *cli.Env) *cobra.Command {
-	l := &locker{env: env, signal: "TERM"}
+	l := &locker{env: env, config: newConfig(), clock: clock.Go()}
 	cmd := &cobra.Command{
-		Use: "lock [flags] NAME [-- COMMAND [ARG...]]",
-		Example: `lock deploy -- ./deploy.sh
-			lock nightly --shell 'backup --fence "$TENURE_TOKEN" | gzip > backup.gz'
-			lock --ydb grpc://localhost:2136/local --timeout 1m deploy -- ./deploy.sh`,
-		Long: `lock waits for the lock NAME and runs COMMAND while it holds it. Only one process holds NAME at a time,
-among all processes that use the same server. The others wait in a queue. Without COMMAND, lock holds the lock and
-prints events until it is interrupted. If it loses the lock, it waits for it again.
-
-` + cli.ServerHelp + `
-
-` + cli.DirHelp + `
-
-When COMMAND is stopped:
-  If the server stops answering, lock stops COMMAND before the lock can go to someone else. It sends --signal, and
-  KILL when --grace is over. If lock itself is interrupted, it passes the signal on to COMMAND, and sends KILL after
-  --grace or at a second interrupt. Signals go to COMMAND's whole process group. Background processes that outlive
-  COMMAND keep running, without the lock.
-
-Environment of COMMAND:
-  TENURE_TOKEN is a number that grows with every grant. Send it with each write, and have the storage reject a write
-  whose token is lower than one it has seen. TENURE_SEMAPHORE is NAME. TENURE_SESSION_ID and TENURE_NODE name the
-  session and its coordination node.
-  A lock that runs inside COMMAND needs a NAME of its own: it ignores TENURE_SEMAPHORE if TENURE_TOKEN is set.
-
-Exit code:
-  COMMAND's own; 128+n if signal n ended it, or ended lock before COMMAND ran; 123 if the lock was lost and COMMAND
-  was stopped; 125 if lock itself failed; 126 if COMMAND cannot run; 127 if COMMAND is not found.
-  Without COMMAND: 0 after an interrupt.`,
-		Args: cobra.ArbitraryArgs,
+		Use:     "lock [flags] NAME... -- COMMAND [ARG...]",
+		Example: examples,
+		Long:    about,
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := l.check(args); err != nil {
 				return err
 			}
-			l.monitor = l.NewMonitor()
-			defer l.monitor.Close()
-			if l.command != nil {
-				return l.run(cmd.Context())
-			}
 
-			return l.show(cmd.Context())
+			return l.start(cmd.Context())
 		},
 	}
 	l.cmd = cmd
 	cli.TakesCommand(cmd)
+	cli.Groups(cmd, cli.GroupWhere, groupWaiting, cli.GroupHolding, cli.GroupLooking)
 	l.AddFlags(cmd, env)
-	cli.AddFlags(
-		cmd,
-		cli.Flag{
-			Name: "semaphore", Arg: "NAME", Usage: "the same as the argument NAME", Value: &l.semaphore,
-			Default: func() (value, source string, err error) {
-				if cmd.Flags().NArg() == 0 || cmd.ArgsLenAtDash() == 0 {
-					return "", "not given", nil
-				}
-
-				return cmd.Flags().Arg(0), "argument", nil
-			},
-			IgnoreEnv: func() bool { // it names the lock that this process runs under
-				_, under := env.LookupEnv("TENURE_TOKEN")
-
-				return under
-			},
-		},
-		cli.Flag{Name: "shell", Short: "c", Usage: "COMMAND is one string for /bin/sh -c", Value: &l.shell},
-		cli.Flag{
-			Name: "grace", Arg: "D", Example: "2s", Value: &l.grace,
-			Usage: "time from --signal to KILL, at most a third of --timeout (default a quarter)",
-			Default: func() (value, source string, err error) {
-				return (l.Timeout / graceShare).String(), "a quarter of --timeout", nil
-			},
-		},
-		cli.Flag{
-			Name: "signal", Arg: "SIG", Example: "TERM", Value: &l.signal, Usage: "signal that asks COMMAND to stop",
-		},
-	)
+	cli.AddFlags(cmd, l.flags(env, cmd)...)
 
 	return cmd
 }
 
 // check checks the command line.
-func (l *locker) check(args []string) error {
+func (l *locker) check(args []string) (err error) {
 	names, argv, err := l.split(args)
 	if err != nil {
 		return err
 	}
-	if err := l.checkName(names, argv); err != nil {
+	if err := l.checkNames(names, argv); err != nil {
 		return err
 	}
-	if err := l.Check(); err != nil || argv == nil {
+	if err := l.checkTogether(argv); err != nil {
 		return err
+	}
+	if l.ancestors, err = ancestry(l.env.LookupEnv); err != nil {
+		return err
+	}
+	if err := l.Check(); err != nil {
+		return err
+	}
+	if argv == nil && l.pid == 0 {
+		return nil
 	}
 
 	return l.checkCommand(argv)
@@ -163,20 +125,24 @@ func (l *locker) split(args []string) (names, argv []string, err error) {
 	return names, argv, err
 }
 
-// checkName finds out which lock to take.
-func (l *locker) checkName(names, argv []string) error {
+// checkNames finds out which locks to take, and sorts them.
+func (l *locker) checkNames(names, argv []string) error {
 	switch {
-	case len(names) > 1:
+	case argv == nil && len(names) > 1:
 		return cli.Unexpected(l.env, l.cmd, names[1])
-	case len(names) == 1 && names[0] == "":
+	case slices.Contains(names, ""):
 		return errors.New("NAME is empty: name the lock, e.g. lock nightly -- ./backup.sh")
-	case len(names) == 1 && cli.OnLine(l.cmd, "semaphore") && names[0] != l.semaphore:
-		return fmt.Errorf("--semaphore=%q and the argument %q name two locks: leave one out", l.semaphore, names[0])
-	case len(names) == 1:
-		l.semaphore = names[0]
+	case argv == nil && len(names) == 1 && cli.OnLine(l.cmd, "semaphore") && !slices.Equal(l.names, names):
+		return fmt.Errorf("--semaphore=%q and the argument %q name two locks: leave one out", l.names[0], names[0])
+	case len(names) > 0 && cli.OnLine(l.cmd, "semaphore"):
+		l.names = append(l.names, names...)
+	case len(names) > 0:
+		l.names = names
 	}
+	slices.Sort(l.names)
+	l.names = slices.Compact(l.names)
 	switch {
-	case l.semaphore != "":
+	case len(l.names) > 0:
 		return nil
 	case argv != nil && l.shell:
 		return fmt.Errorf("NAME is missing: name the lock, e.g. lock nightly --shell %s", shell.Quote(argv[0]))
@@ -187,7 +153,54 @@ func (l *locker) checkName(names, argv []string) error {
 	return errors.New("NAME is missing: name the lock, e.g. lock nightly -- ./backup.sh")
 }
 
-// checkCommand finds COMMAND and decides how to stop it.
+// checkTogether refuses flags that contradict each other.
+func (l *locker) checkTogether(argv []string) error {
+	given := func(flag string) bool { return cli.Given(l.cmd, flag) }
+	for _, pair := range []struct {
+		wrong bool
+		a, b  string
+	}{
+		{l.noWait && l.wait > 0, "no-wait", "wait"},
+		{l.shared && l.exclusive, "shared", "exclusive"},
+		{l.shared && l.limit > 0, "shared", "limit"},
+		{l.exclusive && l.limit > 0, "exclusive", "limit"},
+		{l.once != "" && l.restart == restartAlways, "once", "restart"},
+		{l.status && l.pid != 0, "status", "pid"},
+		{l.status && l.release, "status", "release"},
+		{l.pid != 0 && l.shell, "pid", "shell"},
+		{l.release && l.shell, "release", "shell"},
+	} {
+		if pair.wrong {
+			return fmt.Errorf("%s and %s contradict each other: leave one out", cli.Setting(l.cmd, pair.a),
+				cli.Setting(l.cmd, pair.b))
+		}
+	}
+	switch {
+	case l.once != "" && len(l.names) > 1:
+		return fmt.Errorf("%s needs one NAME, which the record belongs to, and here are %d: leave the others out, or "+
+			"nest two locks", cli.Setting(l.cmd, "once"), len(l.names))
+	case argv == nil:
+		for _, flag := range []string{"min-hold", "max-hold", "once", "restart"} {
+			if given(flag) {
+				return fmt.Errorf("%s needs a COMMAND: write e.g. lock %s -- ./backup.sh", cli.Setting(l.cmd, flag),
+					shell.Join(l.names...))
+			}
+		}
+	default:
+		for flag, set := range map[string]bool{"status": l.status, "pid": l.pid != 0, "release": l.release} {
+			if set {
+				return fmt.Errorf("%s runs no COMMAND: leave out -- and everything after it", cli.Setting(l.cmd, flag))
+			}
+		}
+	}
+	if l.noWait {
+		l.wait = 0
+	}
+
+	return nil
+}
+
+// checkCommand finds COMMAND and decides how to stop it. Without argv, the process of --pid is in COMMAND's place.
 func (l *locker) checkCommand(argv []string) error {
 	sig, err := command.ParseSignal(l.signal)
 	if err != nil {
@@ -215,83 +228,3 @@ func (l *locker) checkCommand(argv []string) error {
 
 	return nil
 }
-
-func (l *locker) options() []lock.Option {
-	opts := []lock.Option{
-		lock.WithTimeout(l.Timeout),
-		lock.WithData([]byte(l.identity())),
-		lock.WithDescription("lock"),
-		lock.WithObserver(l.observe),
-	}
-	if l.NoCreate {
-		opts = append(opts, lock.WithoutCreate())
-	}
-	if l.command != nil {
-		opts = append(opts, lock.WithGrace(l.grace))
-	}
-
-	return opts
-}
-
-// identity describes the holder to others who look at the lock.
-func (l *locker) identity() string {
-	if l.command == nil {
-		return identity.Of("lock")
-	}
-
-	return identity.Of(l.command.Argv[0])
-}
-
-func (l *locker) observe(e lock.Event) {
-	switch e := e.(type) {
-	case lock.Waiting:
-		if len(e.Holders) > 0 {
-			return
-		}
-		l.monitor.Opened(fmt.Sprintf("waiting for %q on %s", l.semaphore, l.Place()))
-		l.say("waiting for a lock...")
-	case lock.Acquired:
-		l.monitor.Granted()
-		l.danger = false
-		l.say("the lock is acquired")
-	case lock.Released:
-		switch {
-		case e.Err == nil:
-			l.say("the lock is released")
-		case !l.danger: // Danger has said so
-			l.complain(fmt.Errorf("the lock may stay locked for up to %v, because the server did not confirm its release: %w",
-				l.Timeout, e.Err))
-		}
-	case lock.Danger:
-		l.danger = true
-		l.warn(e.Cause)
-	case lock.Lost:
-		if !l.danger {
-			l.warn(e.Cause)
-		}
-	case lock.NoSession:
-		l.monitor.NoSession(e.For, e.Err)
-	case lock.Retry:
-		if errors.Is(e.Err, lock.ErrLost) { // Lost has reported it if the lock was held
-			e.Err = nil
-		}
-		l.monitor.Failed(e.Err)
-	}
-}
-
-// warn says that COMMAND is stopped, if there is one, and why.
-func (l *locker) warn(cause error) {
-	if l.command != nil {
-		cause = fmt.Errorf("%w: stopping COMMAND", cause)
-	}
-	l.complain(cause)
-}
-
-// say prints a line on stdout, unless stdout belongs to COMMAND.
-func (l *locker) say(line string) {
-	if l.command == nil {
-		fmt.Fprintln(l.env.Stdout, line)
-	}
-}
-
-func (l *locker) complain(err error) { cli.Complain(l.env, "lock", err) }

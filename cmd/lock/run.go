@@ -4,41 +4,147 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"tenure/internal/cli"
+	"tenure/internal/clock"
 	"tenure/internal/command"
 	"tenure/lock"
 )
 
-// run runs COMMAND once under the lock and returns its result. It does not wait for the lock again after it has started
-// COMMAND, even if the lock is lost.
+// An outcome is the result of one attempt to run COMMAND under the lock.
+type outcome struct {
+	ran  bool  // COMMAND has run, or could not be started
+	lost bool  // COMMAND was stopped because the lock was lost
+	err  error // as run returns it
+}
+
+// run runs COMMAND under the lock, again and again if --restart says so, and returns its result.
 func (l *locker) run(ctx context.Context) error {
-	client, err := l.Open(ctx, l.monitor)
+	client, err := l.connect(ctx)
 	if err != nil {
 		return l.unless(ctx, err)
 	}
 	defer client.Close(ctx)
 
-	var ended bool
-	var result error
-	err = lock.Do(ctx, client, l.Path, l.semaphore, func(ctx context.Context, held *lock.Held) error {
-		ended = true
-		l.command.Env = command.Environment(held.Lease(), held.Token(), l.Path, l.semaphore)
-		result = l.command.Run(ctx, held.Lease())
+	policy := newRestarts(l.restart, l.backoff)
+	for {
+		began := l.clock.Now()
+		result := l.attempt(ctx, client)
+		if !result.ran {
+			return l.unless(ctx, result.err)
+		}
+		pause, again := policy.after(result, l.clock.Now().Sub(began))
+		if !again || ctx.Err() != nil {
+			return result.err
+		}
+		l.report(event{Event: "restarted", After: seconds(pause)},
+			fmt.Sprintf("%s: queueing again in %v", l.ending(result), pause.Round(time.Millisecond)))
+		if !clock.Pause(ctx, l.clock, pause) {
+			return result.err
+		}
+	}
+}
 
-		return result
-	}, l.options()...)
-	if ended {
-		return result
+// ending says how COMMAND ended.
+func (l *locker) ending(result outcome) string {
+	exit, failed := errors.AsType[*cli.ExitError](result.err)
+	switch {
+	case result.lost:
+		return "COMMAND was stopped because the lock was lost"
+	case failed:
+		return fmt.Sprintf("COMMAND has ended with exit code %d", exit.Code)
 	}
 
-	return l.unless(ctx, err)
+	return "COMMAND has ended"
+}
+
+// attempt waits for the lock, runs COMMAND once and releases the lock.
+func (l *locker) attempt(ctx context.Context, client *cli.Client) (result outcome) {
+	skip, err := l.done(ctx, client)
+	if skip || err != nil {
+		return outcome{err: err}
+	}
+	held, err := l.acquire(ctx, client)
+	if err != nil {
+		return outcome{err: err}
+	}
+	f := l.follow(held)
+	defer func() { // also if COMMAND has not run
+		if result.ran {
+			l.keep(ctx, f)
+		}
+		f.stop()
+		_ = held.Release(context.WithoutCancel(ctx)) // Released or Lost has reported it
+	}()
+
+	if l.once != "" {
+		done, found, err := recordOf(held.Session(), l.names[0]).find(ctx, l.once)
+		switch {
+		case err != nil:
+			return outcome{err: err}
+		case found:
+			l.skip(done)
+
+			return outcome{}
+		}
+	}
+	l.notifier.ready()
+	result = l.under(ctx, held)
+	if l.once != "" && result.err == nil {
+		result.err = l.record(ctx, held)
+	}
+
+	return result
+}
+
+// acquire waits for the lock.
+func (l *locker) acquire(ctx context.Context, client *cli.Client) (*lock.Held, error) {
+	held, err := l.nested(ctx, client)
+	if held != nil || err != nil {
+		return held, err
+	}
+	held, err = lock.Acquire(ctx, client, l.Path, l.names[0], l.options(l.limitWait()...)...)
+
+	return held, l.busy(err)
+}
+
+// limitWait returns the option for what is left of --wait.
+func (l *locker) limitWait() []lock.Option {
+	switch {
+	case l.wait < 0:
+		return nil
+	case l.wait == 0:
+		return []lock.Option{lock.WithWait(0)}
+	}
+
+	return []lock.Option{lock.WithWait(max(time.Millisecond, l.wait-l.clock.Now().Sub(l.began)))}
+}
+
+// busy returns the error for a lock that was not acquired.
+func (l *locker) busy(err error) error {
+	busy, ok := errors.AsType[*lock.BusyError](err)
+	if !ok {
+		return err
+	}
+	text := fmt.Sprintf("%s is taken", quoted(l.names))
+	if l.wait > 0 {
+		text = fmt.Sprintf("%s was not acquired within %v", quoted(l.names), l.wait)
+	}
+	if len(busy.Holders) > 0 {
+		q := queue{Names: []string{busy.Name}, Holders: holders(busy.Holders), Ahead: -1}
+		text += ": " + q.holding(l.clock.Time(l.clock.Now()))
+	} else if busy.Err != nil {
+		text += ": " + busy.Err.Error()
+	}
+
+	return &cli.ExitError{Code: l.conflictCode, Err: errors.New(text)}
 }
 
 // unless returns err, or that lock was interrupted before it ran COMMAND.
 func (l *locker) unless(ctx context.Context, err error) error {
 	interrupt, ok := errors.AsType[*cli.Interrupt](context.Cause(ctx))
-	if !ok {
+	if !ok || err == nil {
 		return err
 	}
 
@@ -46,4 +152,18 @@ func (l *locker) unless(ctx context.Context, err error) error {
 		Code: command.ExitSignal + int(interrupt.Signal),
 		Err:  fmt.Errorf("%w: COMMAND has not run", interrupt),
 	}
+}
+
+// keep keeps the lock for the rest of --min-hold. An interrupt ends that.
+func (l *locker) keep(ctx context.Context, f *follower) {
+	until := f.granted.Add(l.minHold)
+	left := func() time.Duration { return until.Sub(l.clock.Time(l.clock.Now())) }
+	if left() <= 0 || !f.held.Valid() || ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(f.held.Context(), cancel)()
+	f.done(ctx, until)
+	clock.Pause(ctx, l.clock, left())
 }

@@ -106,7 +106,7 @@ func AddFlags(cmd *cobra.Command, rows ...Flag) {
 			panic(fmt.Sprintf("cli: flag %q: no support for %T", row.Name, row.Value))
 		}
 		if row.Env == "" {
-			row.Env = "TENURE_" + strings.ToUpper(strings.ReplaceAll(row.Name, "-", "_"))
+			row.Env = variable(row.Name)
 		}
 		f := set.Lookup(row.Name)
 		f.Value = &setting{Value: f.Value, row: row}
@@ -116,6 +116,9 @@ func AddFlags(cmd *cobra.Command, rows ...Flag) {
 		addAliases(set, row)
 	}
 }
+
+// variable returns the variable of the flag with this name, unless its row has another one.
+func variable(flag string) string { return "TENURE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
 
 // addAliases makes the other names of a flag mean the flag.
 func addAliases(set *pflag.FlagSet, row Flag) {

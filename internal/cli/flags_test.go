@@ -133,22 +133,23 @@ demo shows groups.
 
 Usage: demo [flags]
 
-Waiting, each with its variable:
-  -n, --no-wait, --nonblock, --nb   give up immediately                               TENURE_NO_WAIT
-  -w, --wait D                      give up after D (default: never)                     TENURE_WAIT
-  -E, --conflict-exit-code N        exit code for giving up (default 124)  TENURE_CONFLICT_EXIT_CODE
+Waiting:
+  -n, --no-wait, --nonblock, --nb   give up immediately
+  -w, --wait D                      give up after D (default: never)
+  -E, --conflict-exit-code N        exit code for giving up (default 124)
 
 Holding:
   --limit N                         a semaphore with as many slots as this, and everybody who uses
-                                    it has to give the same number of them (default 2)  TENURE_LIMIT
-  --factor F                        grow by (default 1.5)                              TENURE_FACTOR
-  --name NAME                       what to hold; repeatable                             TENURE_NAME
+                                    it has to give the same number of them (default 2)
+  --factor F                        grow by (default 1.5)
+  --name NAME                       what to hold; repeatable
 
 Looking:
-  -v, --verbose                     report more on standard error                     TENURE_VERBOSE
+  -v, --verbose                     report more on standard error
   --print-config                    print every setting and where it comes from, and exit
-                                                                                 TENURE_PRINT_CONFIG
   -h, --help                        print this text
   --version                         print the version
+
+Every flag has a variable: TENURE_ and the name of the flag, as in TENURE_NO_CREATE.
 `, stdout)
 }

@@ -64,7 +64,8 @@ const helpWidth = 100
 const annotationGroups = "tenure_groups"
 
 // Groups declares the titles of the groups of flags in the help of cmd, in their order. Flags that name none of them
-// belong to the last group. The help of a command without groups has one table.
+// belong to the last group. The help of a command without groups has one table, with a column for the variables. With
+// groups, a sentence below the tables explains the variables, so that each flag fits on one line.
 func Groups(cmd *cobra.Command, titles ...string) {
 	annotate(cmd, annotationGroups, strings.Join(titles, "\n"))
 }
@@ -99,23 +100,39 @@ func table(cmd *cobra.Command) string {
 		if title == "" {
 			title = "Flags"
 		}
-		if len(parts) == 0 && variables {
+		if len(titles) == 1 && variables {
 			title += ", each with its variable"
 		}
-		parts = append(parts, title+":\n"+strings.Join(rows(flags, column), "\n"))
+		parts = append(parts, title+":\n"+strings.Join(rows(flags, column, len(titles) == 1), "\n"))
+	}
+	if len(titles) > 1 && variables {
+		parts = append(parts, variablesHelp(cmd))
 	}
 
 	return strings.Join(parts, "\n\n")
 }
 
-// rows returns the lines for the flags. The variable stands at the right edge, below the meaning if it has no room.
-func rows(flags []*pflag.Flag, column int) []string {
+// variablesHelp explains the variables of the flags, and names those that do not follow the rule.
+func variablesHelp(cmd *cobra.Command) string {
+	text := "Every flag has a variable: TENURE_ and the name of the flag, as in TENURE_NO_CREATE."
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if s := settingOf(f); s != nil && s.row.Env != variable(f.Name) {
+			text += fmt.Sprintf(" That of --%s is %s.", f.Name, s.row.Env)
+		}
+	})
+
+	return strings.Join(wrap(text, helpWidth), "\n")
+}
+
+// rows returns the lines for the flags. If variables is set, the variable stands at the right edge, below the meaning if
+// it has no room.
+func rows(flags []*pflag.Flag, column int, variables bool) []string {
 	const indent, gap = 2, 3
 	width := helpWidth - indent - column - gap
 	var lines []string
 	for _, f := range flags {
 		variable := ""
-		if s := settingOf(f); s != nil {
+		if s := settingOf(f); s != nil && variables {
 			variable = s.row.Env
 		}
 		texts := wrap(meaning(f), width)

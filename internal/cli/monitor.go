@@ -43,13 +43,16 @@ func newMonitor(clk clock.Clock, say func(line string)) *Monitor {
 func (m *Monitor) Connecting(line string) { m.after(patience, line) }
 
 // Opened says that there is a session, and that it asks for leases. If it waits longer than a moment for the first one,
-// the monitor prints the line.
+// the monitor prints the line, unless that is empty.
 func (m *Monitor) Opened(line string) {
 	m.open = true
 	m.mu.Lock()
 	m.noticed = false
 	m.mu.Unlock()
-	m.after(moment, line)
+	m.Close()
+	if line != "" {
+		m.after(moment, line)
+	}
 }
 
 // Granted says that the session got a lease.

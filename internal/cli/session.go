@@ -56,7 +56,7 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 		},
 		Flag{
 			Name: "timeout", Group: GroupHolding, Arg: "D", Example: "10s", Value: &s.Timeout,
-			Usage: "session timeout: how long locks of a crashed process stay locked, 1s to 30m",
+			Usage: "session timeout: how long locks of a crashed process stay locked",
 		},
 		Flag{
 			Name: "connect-timeout", Group: GroupWhere, Arg: "D", Example: "10s", Value: &s.ConnectTimeout,
@@ -85,7 +85,7 @@ func DSNFlag(address *string) Flag {
 func DirFlag(dir *string, env *Env, used func() bool) Flag {
 	return Flag{
 		Name: "dir", Group: GroupWhere, Arg: "DIR", Example: "/path/to/directory", Value: dir,
-		Usage: "state directory of the embedded server (default: see above)",
+		Usage: "state directory of the embedded server (--print-config shows it)",
 		Default: func() (value, source string, err error) {
 			if !used() {
 				return "", "not used", nil
@@ -122,10 +122,11 @@ func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error
 	return choice, nil
 }
 
-func (s *Session) embedded() bool { return s.DSN == tenure.Embedded }
+// Embedded reports whether the server is the embedded one.
+func (s *Session) Embedded() bool { return s.DSN == tenure.Embedded }
 
 func (s *Session) defaultPath() (value, source string, err error) {
-	if s.embedded() {
+	if s.Embedded() {
 		return tenure.EmbeddedDatabase + "/tenure", "default", nil
 	}
 	address, err := dsn.Parse(Setting(s.cmd, "ydb"), s.DSN)
@@ -139,7 +140,7 @@ func (s *Session) defaultPath() (value, source string, err error) {
 // Check checks the values of the flags, and completes those that are not given.
 func (s *Session) Check() error {
 	database := tenure.EmbeddedDatabase
-	if s.embedded() {
+	if s.Embedded() {
 		choice, err := ChooseDir(s.env, s.cmd, s.Dir)
 		if err != nil {
 			return err
@@ -208,7 +209,7 @@ var credentials = []string{
 
 // Place names the server, for messages.
 func (s *Session) Place() string {
-	if s.embedded() {
+	if s.Embedded() {
 		return "the embedded server in " + s.Dir
 	}
 
@@ -248,7 +249,7 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 			c.Embedded = func(h clientconfig.Host) { stops = HandleStops(h, s.notHandedOver) }
 		},
 	}
-	if !s.embedded() {
+	if !s.Embedded() {
 		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, s.ConnectTimeout))
 		defer m.Close()
 		opts = []tenure.Option{

@@ -29,15 +29,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/cli"
 	"tenure/internal/shell"
@@ -114,14 +114,24 @@ func unusable(path string, err error) error {
 	return &cli.ExitError{Code: ExitUnusable, Err: fmt.Errorf("cannot run %q: %w%s", path, why, hint)}
 }
 
-// Environment returns the variables that describe the lease and its fencing token to COMMAND.
-func Environment(lease coordination.Lease, token uint64, node, semaphore string) []string {
-	return []string{
+// Environment returns the variables that describe the lock to COMMAND: TENURE_TOKEN with the fencing token of a single
+// lock, or TENURE_TOKENS with a line name=token for each of several, and the names in TENURE_SEMAPHORE, one per line.
+func Environment(sessionID uint64, node string, tokens map[string]uint64) []string {
+	names := slices.Sorted(maps.Keys(tokens))
+	env := []string{
 		"TENURE_NODE=" + node,
-		"TENURE_SEMAPHORE=" + semaphore,
-		"TENURE_SESSION_ID=" + strconv.FormatUint(lease.Session().SessionID(), 10),
-		"TENURE_TOKEN=" + strconv.FormatUint(token, 10),
+		"TENURE_SEMAPHORE=" + strings.Join(names, "\n"),
+		"TENURE_SESSION_ID=" + strconv.FormatUint(sessionID, 10),
 	}
+	if len(names) == 1 {
+		return append(env, "TENURE_TOKEN="+strconv.FormatUint(tokens[names[0]], 10))
+	}
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = name + "=" + strconv.FormatUint(tokens[name], 10)
+	}
+
+	return append(env, "TENURE_TOKENS="+strings.Join(lines, "\n"))
 }
 
 // ParseSignal parses a signal: a name with or without SIG, in any case, or a number.

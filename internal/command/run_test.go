@@ -74,7 +74,7 @@ func TestRun_InheritsFiles(t *testing.T) {
 func TestRun_Environment(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort; cat /dev/fd/$LIFELINE`)
-	p.Env = command.Environment(p.lease, 12, "/local/tenure", "nightly")
+	p.Env = command.Environment(42, "/local/tenure", map[string]uint64{"nightly": 12})
 	lifeline, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer lifeline.Close()

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"tenure/internal/cli"
+	"tenure/lock"
+)
+
+// server returns the name of the server for TENURE_HELD.
+func (l *locker) server() string {
+	if l.Embedded() {
+		if dir, err := filepath.EvalSymlinks(l.Dir); err == nil {
+			return dir
+		}
+
+		return l.Dir
+	}
+
+	return serverID(l.DSN)
+}
+
+// nested acquires the lock if an ancestor of this process holds it too, which is possible if both share it. It must not
+// wait: the ancestor waits for this process, so the wait might never end. Nested returns nil without an error if no
+// ancestor holds the lock. An ancestor may have lost a lock that it lists in TENURE_HELD.
+func (l *locker) nested(ctx context.Context, client *cli.Client) (*lock.Held, error) {
+	var above []hold
+	for _, name := range l.names {
+		if h, found := under(l.ancestors, l.server(), l.Path, name); found {
+			above = append(above, h)
+		}
+	}
+	if len(above) == 0 {
+		return nil, nil
+	}
+	held, err := lock.TryAcquire(ctx, client, l.Path, l.names[0], l.options()...)
+	busy, taken := errors.AsType[*lock.BusyError](err)
+	if !taken {
+		return held, err
+	}
+	for _, h := range above {
+		if h.Name != busy.Name {
+			continue
+		}
+		holds := slices.ContainsFunc(busy.Holders, func(o lock.Holder) bool {
+			return o.Session == h.Session && o.Token == h.Token
+		})
+		if holds {
+			return nil, fmt.Errorf("%q is held by an ancestor of this process (token %d), so the wait would never end: "+
+				"use another NAME inside COMMAND", h.Name, h.Token)
+		}
+	}
+
+	return nil, nil
+}

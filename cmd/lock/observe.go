@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"tenure/internal/identity"
+	"tenure/lock"
+)
+
+// observe tells the user what happens to the lock.
+func (l *locker) observe(e lock.Event) {
+	switch e := e.(type) {
+	case lock.Waiting:
+		l.waiting(e)
+	case lock.Acquired:
+		l.display.end()
+		l.monitor.Granted()
+		l.metered.acquired(e.Waited)
+		l.endangered = false
+		l.say("the lock is acquired")
+		l.report(event{Event: "acquired", Tokens: e.Tokens, Waited: seconds(e.Waited)},
+			l.verbosely("acquired %s after %v", quoted(l.names), e.Waited.Round(time.Millisecond)))
+	case lock.Danger:
+		l.endangered = true
+		l.report(event{Event: "danger", Remaining: seconds(e.Remaining), Cause: e.Cause.Error()},
+			e.Cause.Error()+": stopping COMMAND")
+	case lock.Safe:
+		l.report(event{Event: "safe", Remaining: seconds(e.Remaining)},
+			"the server answers again, but COMMAND is already stopping")
+	case lock.Lost:
+		l.metered.lost(e.Cause)
+		text := e.Cause.Error()
+		switch {
+		case l.endangered: // Danger has said it
+			text = ""
+		case l.command != nil:
+			text += ": stopping COMMAND"
+		}
+		l.report(event{Event: "lost", Cause: e.Cause.Error()}, text)
+	case lock.Released:
+		l.released(e)
+	case lock.NoSession:
+		l.display.end()
+		l.monitor.NoSession(e.For, e.Err)
+	case lock.Retry:
+		l.display.end()
+		if errors.Is(e.Err, lock.ErrLost) { // Lost has reported it if the lock was held
+			e.Err = nil
+		}
+		l.monitor.Failed(e.Err)
+	}
+}
+
+// waiting shows the queue for the lock.
+func (l *locker) waiting(e lock.Waiting) {
+	q := queue{Names: l.names, Server: l.Place(), Ahead: -1}
+	if e.Holders == nil {
+		if e.Session != l.lastSession {
+			l.lastSession = e.Session
+			l.monitor.Opened("")
+			l.notifier.waiting()
+			l.say("waiting for a lock...")
+		}
+		l.display.set(q)
+
+		return
+	}
+	q.Names, q.Holders, q.Ahead = []string{e.Name}, holders(e.Holders), e.Ahead
+	l.display.set(q)
+	if l.reporter.events != nil {
+		place := e.Ahead + 1
+		l.report(event{Event: "waiting", Place: &place, Holders: q.Holders}, "")
+	}
+}
+
+func (l *locker) released(e lock.Released) {
+	l.metered.released()
+	done := event{Event: "released"}
+	if e.Err == nil {
+		l.say("the lock is released")
+		l.report(done, l.verbosely("released %s", quoted(l.names)))
+
+		return
+	}
+	done.Cause = e.Err.Error()
+	text := ""
+	if !l.endangered { // otherwise Danger has said that the server does not answer
+		text = fmt.Sprintf("the lock may stay locked for up to %v, because the server did not confirm its release: %v",
+			l.Timeout, e.Err)
+	}
+	l.report(done, text)
+}
+
+// holders returns the holders as they describe themselves.
+func holders(all []lock.Holder) []holder {
+	list := make([]holder, 0, len(all))
+	for _, h := range all {
+		card := identity.ReadCard(h.Data)
+		one := holder{Who: card.Who, Session: h.Session, Token: h.Token}
+		if one.Who == "" {
+			one.Who = fmt.Sprintf("session %d", h.Session)
+		}
+		if !card.Since.IsZero() {
+			one.Since = &card.Since
+		}
+		if !card.Until.IsZero() {
+			one.Until = &card.Until
+		}
+		list = append(list, one)
+	}
+
+	return list
+}
+
+func (l *locker) report(e event, text string) { l.reporter.report(e, text) }
+
+// verbosely returns the text with --verbose, and otherwise nothing.
+func (l *locker) verbosely(format string, args ...any) string {
+	if !l.env.Verbose {
+		return ""
+	}
+
+	return fmt.Sprintf(format, args...)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"tenure/internal/cli"
+	"tenure/internal/clock"
+)
+
+// An event is something that happens to the lock, as one line of -o json. Its fields are documented in docs/lock.md.
+type event struct {
+	Event string    `json:"event"`
+	Time  time.Time `json:"time"`
+	Names []string  `json:"names"`
+
+	Place     *int              `json:"place,omitempty"`     // waiting: 1 is the next one in the queue
+	Holders   []holder          `json:"holders,omitempty"`   // waiting
+	Tokens    map[string]uint64 `json:"tokens,omitempty"`    // acquired: by name
+	Waited    *float64          `json:"waited,omitempty"`    // acquired: seconds
+	Remaining *float64          `json:"remaining,omitempty"` // danger, safe: seconds until someone else may get the lock
+	Cause     string            `json:"cause,omitempty"`     // danger, lost, stopping, released
+	Signal    string            `json:"signal,omitempty"`    // stopping
+	After     *float64          `json:"after,omitempty"`     // restarted: seconds
+	Run       *run              `json:"run,omitempty"`       // skipped: the successful run for the key
+	Code      *int              `json:"code,omitempty"`      // exited: of COMMAND
+}
+
+// A holder is an owner of the lock, or a waiter for it, as it describes itself.
+type holder struct {
+	Who     string     `json:"who"`
+	Since   *time.Time `json:"since,omitempty"` // when it got the lock; absent: not known
+	Until   *time.Time `json:"until,omitempty"` // its work is done, and it keeps the lock until then
+	Session uint64     `json:"session"`
+	Token   uint64     `json:"token"`
+}
+
+// seconds returns the duration for an event.
+func seconds(d time.Duration) *float64 {
+	s := d.Seconds()
+
+	return &s
+}
+
+// A reporter tells the user what happens to the lock, in lines of text or as JSON. Its methods are safe for concurrent
+// use.
+type reporter struct {
+	clock  clock.Clock
+	names  []string
+	events io.Writer         // for JSON; nil: text
+	text   func(line string) // prints a line on standard error
+}
+
+// report writes the event as JSON, or otherwise its text unless that is empty.
+func (r *reporter) report(e event, text string) {
+	if r.events == nil {
+		if text != "" {
+			r.text(text)
+		}
+
+		return
+	}
+	e.Time, e.Names = r.clock.Time(r.clock.Now()).UTC().Truncate(time.Millisecond), r.names
+	line, err := json.Marshal(e)
+	if err != nil {
+		panic("lock: event " + e.Event + ": " + err.Error()) // an event has only plain data
+	}
+	_, _ = r.events.Write(append(line, '\n'))
+}
+
+// prepareOutput redirects the output of the command as its flags say. After restore, errors appear even with --quiet.
+func (l *locker) prepareOutput() (restore func()) {
+	stdout, stderr := l.env.Stdout, l.env.Stderr
+	l.reporter = &reporter{
+		clock: clock.Go(), names: l.names, text: func(line string) { l.complain(errors.New(line)) },
+	}
+	if l.output == "json" {
+		l.reporter.events = stdout
+		if l.command != nil { // COMMAND's output is on stdout
+			l.reporter.events = stderr
+		}
+	}
+	if l.logFormat == "json" || l.output == "json" && !cli.Given(l.cmd, "log-format") {
+		l.env.Stderr = &logLines{w: stderr, clock: l.reporter.clock}
+	}
+	restored := l.env.Stderr
+	if l.quiet {
+		l.env.Stderr = io.Discard
+	}
+
+	return func() { l.env.Stderr = restored }
+}
+
+// A logLines turns each line of text that is written to it into a JSON object.
+type logLines struct {
+	w     io.Writer
+	clock clock.Clock
+}
+
+func (j *logLines) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		object, err := json.Marshal(struct {
+			Event   string    `json:"event"`
+			Time    time.Time `json:"time"`
+			Message string    `json:"message"`
+		}{"message", j.clock.Time(j.clock.Now()).UTC().Truncate(time.Millisecond), text})
+		if err != nil {
+			return 0, err
+		}
+		if _, err := j.w.Write(append(object, '\n')); err != nil {
+			return 0, err
+		}
+	}
+
+	return len(p), nil
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+
+	"tenure/internal/cli"
+	"tenure/internal/clock"
+	"tenure/internal/identity"
+	"tenure/lock"
+)
+
+// start does what the flags ask for.
+func (l *locker) start(ctx context.Context) (err error) {
+	defer l.prepareOutput()()
+	l.monitor = l.NewMonitor()
+	defer l.monitor.Close()
+	l.prepareDisplay()
+	defer l.display.end()
+	if l.metered, err = l.newMeter(); err != nil {
+		return err
+	}
+	defer l.metered.close()
+	l.notifier = newNotifier(l.restart == restartAlways)
+	defer l.notifier.close()
+	if l.stateFile != "" {
+		if err := (stateFile{l.stateFile}).check(); err != nil {
+			return fmt.Errorf("%s=%q: %w", cli.Setting(l.cmd, "state-file"), l.stateFile, errors.Unwrap(err))
+		}
+	}
+
+	switch {
+	case l.status:
+		return l.showStatus(ctx)
+	case l.release:
+		return l.releaseHolder(ctx)
+	case l.pid != 0:
+		return l.background(ctx)
+	case l.command != nil:
+		return l.run(ctx)
+	}
+
+	return l.show(ctx)
+}
+
+// prepareDisplay decides where and how the waiting line appears.
+func (l *locker) prepareDisplay() {
+	l.display = &display{
+		clock: clock.Go(), clear: func() {}, show: func(line string) { l.complain(errors.New(line)) },
+	}
+	file, ok := l.env.Stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return
+	}
+	l.display.terminal = true
+	l.display.show = func(line string) {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			line = clip(l.cmd.Root().Name()+": "+line, width-1)
+		}
+		fmt.Fprintf(l.env.Stderr, "\r%s\x1b[K", line)
+	}
+	l.display.clear = func() { fmt.Fprint(l.env.Stderr, "\r\x1b[K") }
+}
+
+// clip returns at most width characters of the text.
+func clip(text string, width int) string {
+	if runes := []rune(text); width > 0 && len(runes) > width {
+		return string(runes[:width])
+	}
+
+	return text
+}
+
+// card returns the data that this process attaches to the lock.
+func (l *locker) card() identity.Card {
+	switch {
+	case l.data != "":
+		return identity.Card{Who: l.data}
+	case l.command == nil:
+		return identity.Card{Who: identity.Of("lock")}
+	}
+
+	return identity.Card{Who: identity.Of(l.command.Argv[0])}
+}
+
+// options returns the options for package lock. Those in more come last.
+func (l *locker) options(more ...lock.Option) []lock.Option {
+	opts := []lock.Option{
+		lock.WithTimeout(l.Timeout),
+		lock.WithData([]byte(l.card().String())),
+		lock.WithDescription("lock"),
+		lock.WithObserver(l.observe),
+		lock.WithAlso(l.names[1:]...),
+	}
+	if l.NoCreate {
+		opts = append(opts, lock.WithoutCreate())
+	}
+	if l.command != nil {
+		opts = append(opts, lock.WithGrace(l.grace))
+	}
+	if l.shared {
+		opts = append(opts, lock.WithShared())
+	}
+	if l.limit > 0 {
+		opts = append(opts, lock.WithLimit(l.limit), lock.WithCount(l.count))
+	}
+
+	return append(opts, more...)
+}
+
+// complain prints a line on standard error.
+func (l *locker) complain(err error) { cli.Complain(l.env, l.cmd.Root().Name(), err) }
+
+// say prints a line on standard output, which belongs to this process only if there is no COMMAND.
+func (l *locker) say(line string) {
+	if l.command == nil && l.reporter.events == nil && !l.quiet {
+		fmt.Fprintln(l.env.Stdout, line)
+	}
+}

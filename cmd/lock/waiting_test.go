@@ -1,0 +1,98 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/clock"
+)
+
+func TestQueue_Line(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 2, 4, 0, 0, time.UTC)
+	ago := func(d time.Duration) *time.Time {
+		at := now.Add(-d)
+
+		return &at
+	}
+	alice := holder{Who: "alice@ci-3, pid 42 (./deploy.sh)", Since: ago(4 * time.Minute)}
+	for want, q := range map[string]queue{
+		`waiting for "deploy" on localhost:2136`: {
+			Names: []string{"deploy"}, Server: "localhost:2136", Ahead: -1,
+		},
+		`waiting for "deploy": held by alice@ci-3, pid 42 (./deploy.sh) for 4m, 1 ahead of you`: {
+			Names: []string{"deploy"}, Holders: []holder{alice}, Ahead: 1,
+		},
+		`waiting for "deploy": held by alice@ci-3, pid 42 (./deploy.sh) for 4m, you are next`: {
+			Names: []string{"deploy"}, Holders: []holder{alice},
+		},
+		`waiting for "a", "b" and "c": held by alice@ci-3, pid 42 (./deploy.sh) for 4m and 1 other, 12 ahead of you`: {
+			Names: []string{"a", "b", "c"}, Holders: []holder{alice, alice}, Ahead: 12,
+		},
+		`waiting for "a" and "b": held by release 7 and 2 others`: {
+			Names: []string{"a", "b"}, Holders: []holder{{Who: "release 7"}, alice, alice}, Ahead: -1,
+		},
+		`waiting for "a": held by bob, which is done and keeps it for 2m30s, you are next`: {
+			Names: []string{"a"}, Holders: []holder{{Who: "bob", Since: ago(time.Hour), Until: ago(-150 * time.Second)}},
+		},
+	} {
+		require.Equal(t, want, q.line(now))
+	}
+}
+
+func TestShort(t *testing.T) {
+	t.Parallel()
+	for want, d := range map[string]time.Duration{
+		"0s": -time.Second, "59s": 59 * time.Second, "1m": time.Minute, "4m5s": 245 * time.Second,
+		"12m": 12*time.Minute + 5*time.Second, "1h0m": time.Hour, "2d3h": 51 * time.Hour,
+	} {
+		require.Equal(t, want, short(d))
+	}
+}
+
+// Elsewhere than on a terminal, the line appears after a moment and then every minute, as it is then.
+func TestDisplay_Reminds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		d := &display{clock: clock.Go(), show: func(line string) { lines = append(lines, line) }}
+		d.set(queue{Names: []string{"a"}, Server: "S"})
+		d.end()
+		time.Sleep(time.Hour)
+		require.Empty(t, lines, "the lock was granted immediately")
+
+		d.set(queue{Names: []string{"a"}, Server: "S"})
+		time.Sleep(moment + time.Millisecond)
+		require.Equal(t, []string{`waiting for "a" on S`}, lines)
+		d.set(queue{Names: []string{"a"}, Holders: []holder{{Who: "bob"}}, Ahead: 2})
+		time.Sleep(reminder - 2*time.Millisecond)
+		require.Len(t, lines, 1)
+		time.Sleep(2 * time.Millisecond)
+		require.Equal(t, `waiting for "a": held by bob, 2 ahead of you`, lines[1])
+		d.end()
+		time.Sleep(time.Hour)
+		require.Len(t, lines, 2)
+	})
+}
+
+// On a terminal, the line is updated every second and is gone when the wait is over.
+func TestDisplay_Terminal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var shown, cleared int
+		d := &display{
+			clock: clock.Go(), terminal: true,
+			show: func(string) { shown++ }, clear: func() { cleared++ },
+		}
+		d.set(queue{Names: []string{"a"}, Server: "S"})
+		time.Sleep(moment + 3*refresh + time.Millisecond)
+		require.Equal(t, 4, shown)
+		require.Zero(t, cleared)
+		d.end()
+		require.Equal(t, 1, cleared)
+		require.Equal(t, 4, shown)
+	})
+}

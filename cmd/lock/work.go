@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"tenure/internal/cli"
+	"tenure/internal/command"
+	"tenure/lock"
+)
+
+// errMaxHold is the cause of the end of COMMAND's context when --max-hold has passed.
+var errMaxHold = errors.New("--max-hold has passed")
+
+// under runs COMMAND under the lock.
+func (l *locker) under(ctx context.Context, held *lock.Held) outcome {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(held.Context(), func() { cancel(context.Cause(held.Context())) })()
+	if l.maxHold > 0 {
+		limited, end := context.WithTimeoutCause(ctx, l.maxHold, errMaxHold)
+		defer end()
+		ctx = limited
+	}
+	l.command.Env = l.environment(held)
+	err := l.command.Run(ctx, held.Lease())
+	exit, failed := errors.AsType[*cli.ExitError](err)
+	result := outcome{ran: failed || err == nil, lost: failed && exit.Code == command.ExitLost, err: err}
+	if result.ran {
+		code := 0
+		if failed {
+			code = exit.Code
+		}
+		l.report(event{Event: "exited", Code: &code}, l.verbosely("COMMAND has ended with exit code %d", code))
+	}
+
+	return result
+}
+
+// environment returns the variables that describe the lock to COMMAND.
+func (l *locker) environment(held *lock.Held) []string {
+	own := make([]hold, 0, len(l.names))
+	for _, name := range l.names {
+		own = append(own, hold{
+			Server: l.server(), Node: l.Path, Name: name, Session: held.SessionID(), Token: held.Tokens()[name],
+		})
+	}
+
+	return append(command.Environment(held.SessionID(), l.Path, held.Tokens()), heldVariable+"="+heldText(l.ancestors, own))
+}
