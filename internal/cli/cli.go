@@ -32,9 +32,9 @@ const (
 
 // An Env is the environment of a command.
 type Env struct {
-	Args           []string                    // without the command's own name
-	LookupEnv      func(string) (string, bool) // os.LookupEnv, or a function like it
-	Stdin          io.Reader
+	Args      []string                    // without the command's own name
+	LookupEnv func(string) (string, bool) // os.LookupEnv, or a function like it
+	Stdin     io.Reader
 
 	// While the command runs, these take messages: one Write is one message. They are safe for concurrent use. A reader
 	// that is slow, stuck or gone delays nobody, and a message that it does not take is dropped. See package output.
@@ -197,6 +197,9 @@ func prepare(cmd *cobra.Command, env *Env) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := setFromEnv(cmd, env.LookupEnv); err != nil {
+				return err
+			}
+			if err := setFromConfig(cmd, env.LookupEnv); err != nil {
 				return err
 			}
 			if *printConfig {
