@@ -31,6 +31,8 @@ type locker struct {
 	since    clock.Instant // the start of the wait for the lock
 	queue    queue         // what is known about the lock that the session waits for
 	reason   error         // why there is no session; nil if there is one
+	electing bool          // it is a call of Elect
+	leader   *Leader       // the one reported last; nil: none; mu guards it
 }
 
 func newLocker(client coordination.Client, node, name string, opts []Option) *locker {

@@ -31,6 +31,7 @@ func Elect(
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
+	l.electing = true
 	var result error
 	err := l.opener.Repeat(ctx, func() error {
 		l.since = l.clock.Now()

@@ -54,11 +54,17 @@ func (h *Held) begin() {
 	h.locker.observe(Acquired{
 		Session: h.term.SessionID(), Token: h.Token(), Tokens: h.Tokens(), Waited: h.locker.clock.Now().Sub(h.locker.since),
 	})
+	if h.locker.electing {
+		h.locker.lead(Leader{Session: h.SessionID(), Token: h.Token(), Data: h.term.Data(), Self: true})
+	}
 	h.stopLost = context.AfterFunc(h.alive, func() {
 		defer close(h.lost)
 		cause := context.Cause(h.alive)
 		h.cancel(cause)
 		h.locker.observe(Lost{Cause: cause})
+		if h.locker.electing {
+			h.locker.lead(Leader{})
+		}
 	})
 	if grace := h.locker.grace; grace > 0 {
 		h.watch.Go(func() {
@@ -75,6 +81,9 @@ func (h *Held) endangered(left time.Duration) {
 		ErrLost, h.locker.grace)
 	h.cancel(cause)
 	h.locker.observe(Danger{Remaining: left, Cause: cause})
+	if h.locker.electing {
+		h.locker.lead(Leader{})
+	}
 }
 
 // Token returns the fencing token of the lock. Each holder's token is greater than those of all earlier holders of the
@@ -193,6 +202,9 @@ func (h *Held) release(ctx context.Context) (err error) {
 
 // free releases the leases.
 func (h *Held) free(ctx context.Context) error {
+	if len(h.leases) == 1 {
+		return h.term.Release(ctx, h.leases[0])
+	}
 	var g errgroup.Group
 	for _, lease := range h.leases {
 		if lease.Context().Err() == nil {

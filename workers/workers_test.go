@@ -547,7 +547,7 @@ func TestRun_PersistentSemaphore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		require.NoError(t, h.CreateNode(t.Context(), path, coordination.NodeConfig{}))
-		h.CreatePersistent(path, "job-2")
+		h.CreatePersistent(path, "job-2", 1)
 		w := h.enter(t, 3)
 		err := <-w.done
 		require.ErrorContains(t, err, `acquire semaphore "job-2" on node "/local/test": a persistent semaphore`)

@@ -1,6 +1,6 @@
 // Package coordtest is a coordination service in memory, with a client, for the tests of recipes in virtual time.
 //
-// It follows the protocol's rules about sessions and ephemeral semaphores. Messages take time and stay in order. The
+// It follows the protocol's rules about sessions and semaphores. Messages take time and stay in order. The
 // client has the weaknesses of ydb-go-sdk's client: it keeps trying to open a session on a missing node, drops the
 // status of answers, leaves an acquire waiting when its session ends, cancels acquires in the background, and closes
 // abruptly. In one respect it is better: it gives up a lease before the service does.
@@ -67,20 +67,6 @@ type node struct {
 	semaphores map[string]*semaphore
 }
 
-// A semaphore has an owner and a queue of waiters. An ephemeral semaphore is deleted when it has neither (Q11).
-type semaphore struct {
-	persistent bool
-	links      []*link // links[0] is the owner; the others wait in this order
-}
-
-// A link makes a session the owner of a semaphore, or a waiter.
-type link struct {
-	session *Session
-	request *request
-	order   uint64
-	data    []byte
-}
-
 // NewService returns a service without nodes, whose messages take a millisecond.
 func NewService() *Service {
 	return &Service{
@@ -93,9 +79,9 @@ func NewService() *Service {
 	}
 }
 
-// SetFault makes fault decide whether a call of CreateNode, DescribeNode, Session or AcquireSemaphore fails, and with
-// which error. While fault returns an error for Session, the call waits. The error for AcquireSemaphore is the
-// service's answer.
+// SetFault makes fault decide whether a call of CreateNode, DescribeNode, Session, AcquireSemaphore or CreateSemaphore
+// fails, and with which error. While fault returns an error for Session, the call waits. The errors for AcquireSemaphore
+// and CreateSemaphore are the service's answers.
 func (s *Service) SetFault(fault func(call string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,13 +105,21 @@ func (s *Service) Calls(method string) int {
 }
 
 // CreatePersistent creates a persistent semaphore.
-func (s *Service) CreatePersistent(path, name string) {
+func (s *Service) CreatePersistent(path, name string, limit uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.nodes[path].semaphores[name] = &semaphore{persistent: true}
+	s.nodes[path].semaphores[name] = &semaphore{persistent: true, limit: limit}
 }
 
-// Owner returns the id of the session that owns the semaphore, or 0.
+// Delete deletes a semaphore with force; S3. Owners do not notice.
+func (s *Service) Delete(path, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.nodes[path].semaphores, name)
+}
+
+// Owner returns the id of the session that owns the semaphore, or 0. If there are several, it is the one with the lowest
+// token.
 func (s *Service) Owner(path, name string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +139,7 @@ func (s *Service) Waiting(path string, session uint64) int {
 	places := 0
 	if n := s.nodes[path]; n != nil {
 		for _, sem := range n.semaphores {
-			if slices.IndexFunc(sem.links, func(l *link) bool { return l.session.id == session }) > 0 {
+			if i := slices.IndexFunc(sem.links, func(l *link) bool { return l.session.id == session }); i >= sem.owners {
 				places++
 			}
 		}

@@ -3,6 +3,7 @@ package coordtest
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure/internal/ydberr"
 )
 
 // A Session is both ends of a session. The service's mu guards its fields except ctx.
@@ -54,16 +57,13 @@ func (s *Session) AcquireSemaphore(
 	if s.ctx.Err() != nil {
 		return nil, coordination.ErrSessionClosed
 	}
-	var o Ydb_Coordination.SessionRequest_AcquireSemaphore
+	o := Ydb_Coordination.SessionRequest_AcquireSemaphore{Name: name, Count: count, TimeoutMillis: math.MaxUint64}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	if count != coordination.Exclusive || !o.GetEphemeral() {
-		panic("coordtest: only exclusive acquires of ephemeral semaphores")
-	}
 
 	req := &request{answer: make(chan error, 1)}
-	s.toService(func() { s.acquire(name, o.GetData(), req) })
+	s.toService(func() { s.acquire(&o, req) })
 	var err error
 	select {
 	case err = <-req.answer:
@@ -94,7 +94,7 @@ func (s *Session) crossed(name string, req *request) bool {
 	s.service.mu.Lock()
 	defer s.service.mu.Unlock()
 	sem := s.node.semaphores[name]
-	if s.service.Late && sem != nil && sem.index(s) == 0 && sem.links[0].request == req {
+	if i := sem.index(s); s.service.Late && i >= 0 && i < sem.owners && sem.links[i].request == req {
 		return true
 	}
 	req.canceled = true
@@ -102,7 +102,7 @@ func (s *Session) crossed(name string, req *request) bool {
 	return false
 }
 
-// DescribeSemaphore implements coordination.Session. It reports the name, the kind and, on request, the owner.
+// DescribeSemaphore implements coordination.Session; S4, S5. A watch is lost when the session ends.
 func (s *Session) DescribeSemaphore(
 	ctx context.Context, name string, opts ...options.DescribeSemaphoreOption,
 ) (*coordination.SemaphoreDescription, error) {
@@ -113,17 +113,10 @@ func (s *Session) DescribeSemaphore(
 	s.service.count("DescribeSemaphore")
 	found := &coordination.SemaphoreDescription{}
 	err := s.ask(ctx, func() {
-		sem := s.node.semaphores[name]
-		if sem == nil {
-			return
-		}
-		found = &coordination.SemaphoreDescription{
-			Name: name, Ephemeral: !sem.persistent, Limit: coordination.MaxSemaphoreLimit,
-		}
-		if o.IncludeOwners && len(sem.links) > 0 {
-			owner := sem.links[0]
-			found.Owners = []*coordination.SemaphoreSession{
-				{SessionID: owner.session.id, Count: coordination.Exclusive, OrderID: owner.order, Data: owner.data},
+		if sem := s.node.semaphores[name]; sem != nil {
+			found = sem.describe(name, o)
+			if o.OneShotHandler != nil {
+				sem.watch(s, o.OneShotHandler)
 			}
 		}
 	})
@@ -139,9 +132,29 @@ func (s *Session) Close(context.Context) error {
 	return nil
 }
 
-// CreateSemaphore panics. The recipes do not call it.
-func (s *Session) CreateSemaphore(context.Context, string, uint64, ...options.CreateSemaphoreOption) error {
-	panic("coordtest: no CreateSemaphore")
+// CreateSemaphore implements coordination.Session; S1. The client drops the status of the answer, unless Reveal is set.
+func (s *Session) CreateSemaphore(
+	ctx context.Context, name string, limit uint64, _ ...options.CreateSemaphoreOption,
+) error {
+	s.service.count("CreateSemaphore")
+	var answer error
+	err := s.ask(ctx, func() {
+		switch sem := s.node.semaphores[name]; {
+		case s.service.fault("CreateSemaphore") != nil:
+			answer = s.service.fault("CreateSemaphore")
+		case sem == nil:
+			s.node.semaphores[name] = &semaphore{persistent: true, limit: limit}
+		case sem.persistent:
+			answer = &StatusError{Ydb.StatusIds_ALREADY_EXISTS, "Semaphore already exists"}
+		default:
+			answer = &StatusError{Ydb.StatusIds_PRECONDITION_FAILED, "Cannot create semaphore due to ephemeral locks"}
+		}
+	})
+	if err == nil && s.service.Reveal {
+		return answer
+	}
+
+	return err
 }
 
 // UpdateSemaphore panics. The recipes do not call it.
@@ -200,6 +213,9 @@ func (s *Session) ask(ctx context.Context, do func()) error {
 
 // conceal drops the status of an answer, unless Reveal is set.
 func (s *Session) conceal(err error) error {
+	if errors.Is(err, errTaken) && s.service.Reveal {
+		return ydberr.ErrNotAcquired
+	}
 	if _, ok := errors.AsType[*StatusError](err); ok && !s.service.Reveal {
 		return coordination.ErrAcquireTimeout
 	}
@@ -236,66 +252,8 @@ func (s *Session) deliver(before time.Time, do func()) time.Time {
 	return at
 }
 
-// acquire is the service's part of an acquire; Q3, Q5, Q6, Q7.
-func (s *Session) acquire(name string, data []byte, req *request) {
-	if err := s.service.fault("AcquireSemaphore"); err != nil {
-		s.answer(req, err)
-
-		return
-	}
-	sem := s.node.semaphores[name]
-	if sem == nil {
-		sem = &semaphore{}
-		s.node.semaphores[name] = sem
-	}
-	if sem.persistent {
-		s.answer(req, &StatusError{Ydb.StatusIds_PRECONDITION_FAILED, "Semaphore ephemeral mode mismatch"})
-
-		return
-	}
-	switch i := sem.index(s); i {
-	case -1:
-		s.service.orders++
-		sem.links = append(sem.links, &link{session: s, request: req, order: s.service.orders, data: data})
-		if len(sem.links) == 1 {
-			s.answer(req, nil)
-		}
-	case 0:
-		s.answer(req, nil)
-	default:
-		s.answer(sem.links[i].request, errSuperseded)
-		sem.links[i].request = req
-	}
-}
-
-var errSuperseded = &StatusError{Ydb.StatusIds_ABORTED, "Operation superseded by another request"}
-
-// release is the service's part of a release; Q8, Q9, Q11.
-func (s *Session) release(name string) {
-	sem := s.node.semaphores[name]
-	if sem == nil {
-		return
-	}
-	i := sem.index(s)
-	if i < 0 {
-		return
-	}
-	if i > 0 {
-		s.answer(sem.links[i].request, errSuperseded)
-	}
-	sem.links = slices.Delete(sem.links, i, i+1)
-	switch {
-	case len(sem.links) == 0 && !sem.persistent:
-		delete(s.node.semaphores, name)
-	case len(sem.links) > 0 && i == 0:
-		sem.links[0].session.answer(sem.links[0].request, nil)
-	}
-}
-
-// index returns the position of the session's link, or -1.
-func (sem *semaphore) index(s *Session) int {
-	return slices.IndexFunc(sem.links, func(l *link) bool { return l.session == s })
-}
+// errTaken is the answer that the semaphore was not acquired, with the status SUCCESS.
+var errTaken = &StatusError{Ydb.StatusIds_SUCCESS, "not acquired"}
 
 // answer sends the service's answer to a request. The client ignores the answer to a cancelled request, because it has
 // sent a release.
@@ -318,6 +276,9 @@ func (s *Session) detach(cause error) {
 		return
 	}
 	s.cancel(cause)
+	for _, sem := range s.node.semaphores {
+		sem.watch(s, nil)
+	}
 	time.AfterFunc(s.timeout, func() {
 		s.service.mu.Lock()
 		defer s.service.mu.Unlock()

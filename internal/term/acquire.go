@@ -100,7 +100,7 @@ func (t *Term) attempt(ctx context.Context, r Request) (coordination.Lease, erro
 	case errors.Is(err, coordination.ErrAcquireTimeout):
 		return nil, t.refused(ctx, r)
 	case ydberr.Is(err, Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_BAD_REQUEST):
-		if found, lookErr := t.Look(ctx, r.Name); lookErr == nil && !found.missing() {
+		if found, lookErr := t.Look(ctx, r.Name); lookErr == nil && !found.Missing() {
 			if text := r.mismatch(found); text != "" {
 				return nil, backoff.Permanent(ydberr.Wrap(t.acquiring(r.Name)+": "+text, err))
 			}
@@ -123,7 +123,7 @@ func (t *Term) acquiring(name string) string {
 // be found by looking at the semaphore.
 func (t *Term) refused(ctx context.Context, r Request) error {
 	found, err := t.Look(ctx, r.Name, options.WithDescribeWaiters(r.NoWait))
-	if err == nil && !found.missing() {
+	if err == nil && !found.Missing() {
 		if text := r.mismatch(found); text != "" {
 			return backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
 		}
@@ -138,10 +138,10 @@ func (t *Term) refused(ctx context.Context, r Request) error {
 // ensureSemaphore creates a persistent semaphore if it is missing, and checks its kind and its limit.
 func (t *Term) ensureSemaphore(ctx context.Context, r Request) error {
 	found, err := t.Look(ctx, r.Name)
-	if err != nil && !ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) {
+	if err != nil && !Missing(err) {
 		return t.unless(ctx, err, r.Name)
 	}
-	if err != nil || found.missing() {
+	if err != nil || found.Missing() {
 		err = t.session.CreateSemaphore(ctx, r.Name, r.Limit)
 		switch {
 		case err == nil, errors.Is(err, coordination.ErrOperationStatusUnknown),
@@ -149,11 +149,11 @@ func (t *Term) ensureSemaphore(ctx context.Context, r Request) error {
 		default:
 			return t.unless(ctx, err, r.Name)
 		}
-		if found, err = t.Look(ctx, r.Name); err != nil && !ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) {
+		if found, err = t.Look(ctx, r.Name); err != nil && !Missing(err) {
 			return t.unless(ctx, err, r.Name)
 		}
 	}
-	if err != nil || found.missing() {
+	if err != nil || found.Missing() {
 		return &refusal{fmt.Errorf("%s: the server does not create it: check the right to create semaphores on the node",
 			t.acquiring(r.Name))}
 	}
@@ -209,7 +209,11 @@ func (t *Term) Look(ctx context.Context, name string, opts ...options.DescribeSe
 	return &State{found}, nil
 }
 
-func (s *State) missing() bool { return s.Limit == 0 }
+// Missing reports whether the semaphore does not exist.
+func (s *State) Missing() bool { return s.Limit == 0 }
+
+// Missing reports whether the error of Look means that the semaphore does not exist.
+func Missing(err error) bool { return ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) }
 
 // fits reports whether the server would grant the request now, as far as the description shows.
 func (s *State) fits(r Request) bool {
@@ -231,7 +235,7 @@ func (t *Term) Read(ctx context.Context, lease coordination.Lease, r Request) (u
 	case err != nil:
 		return 0, ydberr.Wrap(fmt.Sprintf("read the token of semaphore %q", r.Name), err)
 	}
-	if text := r.mismatch(found); text != "" && !found.missing() {
+	if text := r.mismatch(found); text != "" && !found.Missing() {
 		return 0, backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
 	}
 	for _, owner := range found.Owners {

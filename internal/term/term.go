@@ -126,6 +126,9 @@ func notStarted(path string) error {
 	return fmt.Errorf("the server answers, but does not start a session on node %q: check the right to use the node", path)
 }
 
+// Data returns the data that is attached to acquires.
+func (t *Term) Data() []byte { return t.config.Data }
+
 // SessionID returns the session's id.
 func (t *Term) SessionID() uint64 { return t.session.SessionID() }
 
