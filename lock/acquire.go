@@ -69,9 +69,15 @@ func (l *locker) prepare(ctx context.Context) error {
 }
 
 func (l *locker) request(name string) term.Request {
-	r := term.Request{Name: name, Count: l.count, Limit: l.limit, NoWait: l.wait == 0}
-	if l.shared || l.limit != 0 {
-		r.Count = max(1, l.count)
+	r := term.Request{Name: name, NoWait: l.wait == 0}
+	switch {
+	case l.limit != nil:
+		r.Limit, r.Count = *l.limit, 1
+		if l.count != nil {
+			r.Count = *l.count
+		}
+	case l.shared:
+		r.Count = coordination.Shared
 	}
 
 	return r
@@ -96,12 +102,16 @@ func (l *locker) check(ctx context.Context) error {
 	case l.grace < 0 || l.grace > timeout/graceShare:
 		return fmt.Errorf("the grace %v is out of range: it must be between 0 and a third of the timeout, which is %v",
 			l.grace, timeout)
-	case l.counted && l.limit == 0:
+	case l.limit == nil && l.count != nil:
 		return errors.New("the limit is missing: it must be at least 1, and the same for all users of the lock")
-	case l.counted && l.shared:
-		return errors.New("WithShared cannot be combined with WithLimit: use WithLimit with a count of 1")
-	case l.limit != 0 && l.count > l.limit:
-		return fmt.Errorf("the count %d is above the limit %d", l.count, l.limit)
+	case l.limit != nil && *l.limit == 0:
+		return errors.New("the limit is 0: it must be at least 1, and the same for all users of the lock")
+	case l.limit != nil && l.shared:
+		return errors.New("WithShared cannot be combined with WithLimit: use WithLimit, and WithCount with 1")
+	case l.count != nil && *l.count == 0:
+		return errors.New("the count is 0: it must be at least 1")
+	case l.count != nil && *l.count > *l.limit:
+		return fmt.Errorf("the count %d is above the limit %d", *l.count, *l.limit)
 	}
 
 	return l.term.Check()

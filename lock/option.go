@@ -11,15 +11,14 @@ import (
 type Option func(*config)
 
 type config struct {
-	term    term.Config
-	grace   time.Duration
-	wait    time.Duration // negative: no limit
-	shared  bool
-	limit   uint64 // 0: the semaphore is ephemeral
-	count   uint64 // 0: not given
-	counted bool   // WithLimit or WithCount is given
-	also    []string
-	tell    func(Event)
+	term   term.Config
+	grace  time.Duration
+	wait   time.Duration // negative: no limit
+	shared bool
+	limit  *uint64 // nil: the semaphore is ephemeral
+	count  *uint64 // nil: 1
+	also   []string
+	tell   func(Event)
 
 	mu *sync.Mutex // held while tell runs
 }
@@ -74,12 +73,12 @@ func WithShared() Option {
 // must be at least 1, and all users of the lock must give the same one. The lock is then a persistent semaphore, which
 // is created if it is missing and is never deleted.
 func WithLimit(limit uint64) Option {
-	return func(c *config) { c.limit, c.counted = limit, true }
+	return func(c *config) { c.limit = &limit }
 }
 
 // WithCount sets how much of the limit ([WithLimit]) this holder takes: between 1, the default, and the limit.
 func WithCount(count uint64) Option {
-	return func(c *config) { c.count, c.counted = count, true }
+	return func(c *config) { c.count = &count }
 }
 
 // WithAlso adds locks. All of them are held at the same time, in one session, and the other options apply to each. The

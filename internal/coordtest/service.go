@@ -50,6 +50,8 @@ type Service struct {
 	Reveal bool
 	// Late makes an acquire return the lease if its ctx ends while the grant is on the way.
 	Late bool
+	// Unwatched makes the service add no watches.
+	Unwatched bool
 
 	mu       sync.Mutex // guards the rest
 	travel   func() time.Duration
@@ -111,11 +113,16 @@ func (s *Service) CreatePersistent(path, name string, limit uint64) {
 	s.nodes[path].semaphores[name] = &semaphore{persistent: true, limit: limit}
 }
 
-// Delete deletes a semaphore with force; S3. Owners do not notice.
-func (s *Service) Delete(path, name string) {
+// Replace deletes a semaphore with force (S3) and creates a persistent one. It may only be called by a fault.
+func (s *Service) Replace(path, name string, limit uint64) {
+	s.nodes[path].semaphores[name] = &semaphore{persistent: true, limit: limit}
+}
+
+// Touch fires the watches of a semaphore as if its owners had changed.
+func (s *Service) Touch(path, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.nodes[path].semaphores, name)
+	s.nodes[path].semaphores[name].changed()
 }
 
 // Owner returns the id of the session that owns the semaphore, or 0. If there are several, it is the one with the lowest

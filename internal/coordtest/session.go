@@ -115,7 +115,7 @@ func (s *Session) DescribeSemaphore(
 	err := s.ask(ctx, func() {
 		if sem := s.node.semaphores[name]; sem != nil {
 			found = sem.describe(name, o)
-			if o.OneShotHandler != nil {
+			if o.OneShotHandler != nil && !s.service.Unwatched {
 				sem.watch(s, o.OneShotHandler)
 			}
 		}

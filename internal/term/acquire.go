@@ -102,7 +102,7 @@ func (t *Term) attempt(ctx context.Context, r Request) (coordination.Lease, erro
 	case ydberr.Is(err, Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_BAD_REQUEST):
 		if found, lookErr := t.Look(ctx, r.Name); lookErr == nil && !found.Missing() {
 			if text := r.mismatch(found); text != "" {
-				return nil, backoff.Permanent(ydberr.Wrap(t.acquiring(r.Name)+": "+text, err))
+				return nil, backoff.Permanent(ydberr.Because(t.acquiring(r.Name)+": "+text, err))
 			}
 		}
 	case ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) && r.Limit != 0: // it was deleted after ensureSemaphore
