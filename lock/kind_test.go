@@ -3,6 +3,8 @@ package lock_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,7 +50,15 @@ func TestWithShared_Fair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		reader := acquire(t, service, name, lock.WithShared())
+		var mu sync.Mutex
 		var order []string
+		begun := func() []string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+
+			return slices.Clone(order)
+		}
 		done := make(chan error, 3)
 		for _, who := range []string{"writer", "second reader", "third reader"} {
 			var opts []lock.Option
@@ -57,7 +67,9 @@ func TestWithShared_Fair(t *testing.T) {
 			}
 			go func() {
 				done <- lock.Do(t.Context(), service, path, name, func(context.Context, *lock.Held) error {
+					mu.Lock()
 					order = append(order, who)
+					mu.Unlock()
 					time.Sleep(time.Minute)
 
 					return nil
@@ -65,15 +77,15 @@ func TestWithShared_Fair(t *testing.T) {
 			}()
 			time.Sleep(soon)
 		}
-		require.Empty(t, order)
+		require.Empty(t, begun())
 		require.NoError(t, reader.Release(t.Context()))
 		time.Sleep(soon)
-		require.Equal(t, []string{"writer"}, order)
+		require.Equal(t, []string{"writer"}, begun())
 		began := time.Now()
 		for range 3 {
 			require.NoError(t, <-done)
 		}
-		require.Equal(t, []string{"writer", "second reader", "third reader"}, order)
+		require.Equal(t, []string{"writer", "second reader", "third reader"}, begun())
 		require.Equal(t, 2*time.Minute, time.Since(began).Round(time.Second), "the readers work at the same time")
 	})
 }

@@ -35,7 +35,6 @@ type runner struct {
 	mu     sync.Mutex
 	events []lock.Event
 	began  []time.Time // when work was called
-	held   *lock.Held  // of the last call of work
 	ended  []error     // the causes of the end of the context of work
 }
 
@@ -71,9 +70,8 @@ func (r *runner) run(
 		r.events = append(r.events, e)
 	}))
 	go func() {
-		r.done <- lock.Elect(ctx, service, path, name, func(ctx context.Context, held *lock.Held) error {
+		r.done <- lock.Elect(ctx, service, path, name, func(ctx context.Context, _ *lock.Held) error {
 			r.mu.Lock()
-			r.held = held
 			r.began = append(r.began, time.Now())
 			r.mu.Unlock()
 

@@ -58,16 +58,29 @@ func TestWithAlso_GivesUp(t *testing.T) {
 		r := newRecorder()
 		_, err := lock.TryAcquire(t.Context(), client, path, "c", lock.WithAlso("b", "a"), r.observer())
 		require.EqualError(t, err, `lock "b": the lock is taken: held by alice`)
-		_, err = lock.Acquire(t.Context(), client, path, "c", lock.WithAlso("b", "a"), r.observer(),
-			lock.WithWait(50*time.Millisecond))
-		require.ErrorIs(t, err, lock.ErrBusy)
-		require.ErrorContains(t, err, `lock "b": not acquired within 50ms`)
 		require.Empty(t, all[lock.Released](r), "there is no Released without an Acquired")
 		for _, name := range []string{"a", "c"} {
 			free, err := lock.TryAcquire(t.Context(), client, path, name)
 			require.NoError(t, err, name)
 			require.NoError(t, free.Release(t.Context()))
 		}
+	})
+}
+
+// The time limit is that of all locks together.
+func TestWithAlso_WithWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		a := acquire(t, service, "a")
+		_ = acquire(t, service, "b", lock.WithData([]byte("alice")))
+		time.AfterFunc(time.Second, func() { _ = a.Release(t.Context()) })
+		began := time.Now()
+		err := lock.Do(t.Context(), service, path, "b", unused(t), lock.WithAlso("a"), lock.WithWait(3*time.Second))
+		require.Equal(t, 3*time.Second, time.Since(began).Round(soon))
+		require.ErrorIs(t, err, lock.ErrBusy)
+		require.EqualError(t, err, `lock "b": not acquired within 3s: held by alice`)
+		require.Zero(t, service.Owner(path, "a"))
 	})
 }
 

@@ -112,16 +112,18 @@ func (s *Session) DescribeSemaphore(
 	}
 	s.service.count("DescribeSemaphore")
 	found := &coordination.SemaphoreDescription{}
-	err := s.ask(ctx, func() {
+	if err := s.ask(ctx, func() {
 		if sem := s.node.semaphores[name]; sem != nil {
 			found = sem.describe(name, o)
 			if o.OneShotHandler != nil && !s.service.Unwatched {
 				sem.watch(s, o.OneShotHandler)
 			}
 		}
-	})
+	}); err != nil {
+		return nil, err // the service may still write to found
+	}
 
-	return found, err
+	return found, nil
 }
 
 // Close implements coordination.Session. It is abrupt. Messages that are on the way are lost, and for the service the
