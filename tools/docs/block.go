@@ -14,7 +14,7 @@ type block struct {
 	text     string
 }
 
-var kinds = []string{"console", "crontab", "go", "ini", "sh", "text"}
+var kinds = []string{"console", "crontab", "dockerfile", "go", "ini", "sh", "text"}
 
 // parse returns the fenced blocks of a document.
 func parse(document, text string) (blocks []block, err error) {
@@ -91,6 +91,7 @@ type unit struct {
 	command   string
 	success   []string // exit codes that mean success, besides 0
 	state     bool     // it has a state directory
+	notifies  bool     // it tells systemd what it does
 }
 
 // parseUnit reads a unit whose first line is a comment with its path.
@@ -111,6 +112,8 @@ func parseUnit(text string) (u unit, err error) {
 			u.success = strings.Fields(value)
 		case "StateDirectory":
 			u.state = true
+		case "NotifyAccess":
+			u.notifies = true
 		}
 	}
 	if !strings.HasSuffix(u.name, ".service") || u.command == "" {

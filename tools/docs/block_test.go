@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 func TestParse_Refuses(t *testing.T) {
 	t.Parallel()
 	_, err := parse("a.md", "text\n```bash\nls\n```\n")
-	require.ErrorContains(t, err, `a.md:2: no block is of the kind "bash": write one of [console crontab go ini sh text]`)
+	require.ErrorContains(t, err, `a.md:2: no block is of the kind "bash": write one of [console crontab dockerfile go ini sh text]`)
 	_, err = parse("a.md", "```\nls\n```\n")
 	require.ErrorContains(t, err, `a.md:1: no block is of the kind ""`)
 	_, err = parse("a.md", "```sh\nls\n")
@@ -44,12 +44,13 @@ func TestParseCrontab(t *testing.T) {
 func TestParseUnit(t *testing.T) {
 	t.Parallel()
 	text := "# /etc/systemd/system/a.service\n[Service]\nEnvironment=A=1 B=2\nEnvironment=C=3\nExecStart=/bin/a --x=y\n" +
-		"StateDirectory=a\nSuccessExitStatus=1 143\n"
+		"StateDirectory=a\nNotifyAccess=main\nSuccessExitStatus=1 143\n"
 	got, err := parseUnit(text)
 	require.NoError(t, err)
 	require.Equal(t, unit{
 		name: "a.service", variables: []string{"A=1", "B=2", "C=3"}, command: "/bin/a --x=y", state: true,
-		success: []string{"1", "143"},
+		notifies: true,
+		success:  []string{"1", "143"},
 	}, got)
 	for _, broken := range []string{
 		strings.TrimPrefix(text, "# /etc/systemd/system/a.service\n"),

@@ -74,7 +74,10 @@ func (s *stage) terminals(ctx context.Context, b block) error {
 	return nil
 }
 
-// crontab runs each job on two machines. They share their home, as they share a disk.
+// machines is the number of machines that run a crontab.
+const machines = 3
+
+// crontab runs each job on several machines. They share their home, as they share a disk.
 func (s *stage) crontab(ctx context.Context, b block) error {
 	limited, cancel := context.WithTimeoutCause(ctx, soon, fmt.Errorf("not over after %v", soon))
 	defer cancel()
@@ -84,14 +87,14 @@ func (s *stage) crontab(ctx context.Context, b block) error {
 	}
 	env := append([]string{"HOME=" + s.home, "LOGNAME=reader", "PATH=/usr/bin:/bin", "SHELL=/bin/sh"}, table.variables...)
 	for _, job := range table.commands {
-		var machines [2]*process
-		for i := range machines {
-			if machines[i], err = s.start(limited, s.home, env, "/bin/sh", "-c", job); err != nil {
+		var runs [machines]*process
+		for i := range runs {
+			if runs[i], err = s.start(limited, s.home, env, "/bin/sh", "-c", job); err != nil {
 				return err
 			}
 		}
 		var printed int
-		for _, m := range machines {
+		for _, m := range runs {
 			if code, err := m.wait(); code != 0 || err != nil {
 				return errors.Join(err, fmt.Errorf("the job %q exited with %d", job, code))
 			}
@@ -100,7 +103,7 @@ func (s *stage) crontab(ctx context.Context, b block) error {
 			}
 		}
 		if printed != 1 {
-			return fmt.Errorf("the job %q printed something on %d of 2 machines", job, printed)
+			return fmt.Errorf("the job %q printed something on %d of %d machines", job, printed, machines)
 		}
 	}
 
@@ -134,12 +137,25 @@ func (s *stage) unit(ctx context.Context, b block) error {
 	if u.state {
 		env = append(env, "STATE_DIRECTORY="+dir)
 	}
+	systemd, err := newManager(dir)
+	if err != nil {
+		return err
+	}
+	defer systemd.close()
+	if u.notifies {
+		env = append(env, systemd.variable())
+	}
 	p, err := s.start(limited, dir, env, "bash", "-c", "exec "+u.command)
 	if err != nil {
 		return err
 	}
 	if err := p.firstLine(limited); err != nil {
 		return err
+	}
+	if u.notifies {
+		if err := systemd.ready(limited); err != nil {
+			return errors.Join(err, p.kill())
+		}
 	}
 	code, err := p.stop(syscall.SIGTERM)
 	if err != nil || code != 0 && !slices.Contains(u.success, strconv.Itoa(code)) {

@@ -1,6 +1,6 @@
 // Command docs runs what the documents tell their readers to copy:
 //
-//	go run ./tools/docs README.md docs/operations.md
+//	go run ./tools/docs README.md docs/operations.md docs/lock.md
 //
 // It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if
 // each block did what its kind promises:
@@ -10,9 +10,13 @@
 //	          line. A block that begins with "go test" is left to the gate.
 //	console   each line after "$ " gets a terminal of its own. All of them run at the same time, print something, and
 //	          exit with 0 when they get SIGTERM.
-//	crontab   each job runs at the same time on two machines: both exit with 0, and exactly one of them prints something.
+//	crontab   each job runs at the same time on three machines: all exit with 0, and exactly one of them prints
+//	          something.
+//	dockerfile
+//	          what ENTRYPOINT and CMD name runs as process 1 of a PID namespace, prints something, reaps orphans, and exits
+//	          with 0, or 128 and the signal's number, when it gets STOPSIGNAL.
 //	ini       is a systemd unit: systemd-analyze accepts it, and what ExecStart names prints something, and exits with a
-//	          code that means success when it gets SIGTERM.
+//	          code that means success when it gets SIGTERM. With NotifyAccess, it tells systemd that it is ready.
 //	go        is a program: it passes vet, prints something, exits with 0 at its end or after SIGINT, and exits with 1
 //	          where the embedded server cannot run. A block without a package clause is an excerpt: it is formatted.
 //	text      is not run.

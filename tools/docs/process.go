@@ -36,11 +36,18 @@ type process struct {
 	output bytes.Buffer
 }
 
-// start starts a command. Its goroutine ends when the command does.
+// start starts a command.
 func (s *stage) start(ctx context.Context, dir string, env []string, name string, args ...string) (*process, error) {
-	p := &process{first: make(chan struct{}), ended: make(chan struct{}), show: s.out}
-	p.cmd = s.command(ctx, dir, name, args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, p, p
+	cmd := s.command(ctx, dir, name, args...)
+	cmd.Env = env
+
+	return s.startCommand(cmd)
+}
+
+// startCommand starts a command that has its environment. Its goroutine ends when the command does.
+func (s *stage) startCommand(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, first: make(chan struct{}), ended: make(chan struct{}), show: s.out}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -117,6 +117,8 @@ func (s *stage) run(ctx context.Context, b block) error {
 		return s.terminals(ctx, b)
 	case "crontab":
 		return s.crontab(ctx, b)
+	case "dockerfile":
+		return s.container(ctx, b)
 	case "ini":
 		return s.unit(ctx, b)
 	default:
