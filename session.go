@@ -13,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/embedded"
 	"tenure/internal/session"
@@ -27,6 +28,7 @@ type Session struct {
 
 	client *Client
 	path   string
+	key    []byte
 	base   context.Context // never ends; holds values for streams and for users of leases, such as the clock
 
 	ctx    context.Context // ends with the session
@@ -64,12 +66,13 @@ var _ coordination.Session = (*Session)(nil)
 
 func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 	s := &Session{
-		client: c, path: cfg.Path, base: clock.NewContext(context.WithoutCancel(ctx), c.clock),
+		client: c, path: cfg.Path, key: cfg.Key,
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
 		timer: c.clock.NewTimer(), started: make(chan struct{}), closed: make(chan struct{}),
 		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout, dismissed: make(chan struct{}),
 	}
 	s.dismiss = sync.OnceFunc(func() { close(s.dismissed) })
+	s.base = clientconfig.NewContext(clock.NewContext(context.WithoutCancel(ctx), c.clock), probe{s})
 	s.ctx, s.cancel = context.WithCancelCause(s.base)
 
 	return s
@@ -308,17 +311,6 @@ func (s *Session) SessionID() uint64 {
 
 // Reconnect closes the stream of the session and opens another one. It is intended for tests.
 func (s *Session) Reconnect() { s.do(s.core.Reconnect) }
-
-// probe is a session as tenuretest sees it.
-type probe struct{ *Session }
-
-// Apart implements clientconfig.Session.
-func (p probe) Apart() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-
-	return p.core.Apart()
-}
 
 // alive reports whether the session is certain to be alive now.
 func (s *Session) alive() bool { return s.client.clock.Now() < clock.Instant(s.deadline.Load()) }

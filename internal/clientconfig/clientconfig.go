@@ -45,12 +45,40 @@ type Host interface {
 	Resume()
 }
 
-// Session is a session of the client as tenuretest sees it.
+// Session is a session of the client as the project's own packages see it.
 type Session interface {
 	coordination.Session
 
 	// Apart reports whether the session has no stream and waits for a timer before it opens one, or is over.
 	Apart() bool
+
+	// Node returns the path of the session's node.
+	Node() string
+
+	// Key returns the protection key, which lets other processes attach to the session.
+	Key() []byte
+
+	// Timeout returns the session timeout.
+	Timeout() time.Duration
+
+	// Deadline returns the instant until which the session is certain to be alive, on the clock of Clock, or 0 if it is
+	// not alive.
+	Deadline() clock.Instant
+	Clock() clock.Clock
+}
+
+type contextKey struct{}
+
+// NewContext returns a context that carries the session. The contexts of a session and of its leases do.
+func NewContext(ctx context.Context, s Session) context.Context {
+	return context.WithValue(ctx, contextKey{}, s)
+}
+
+// FromContext returns the session that the context carries, or nil: other clients have no such contexts.
+func FromContext(ctx context.Context) Session {
+	s, _ := ctx.Value(contextKey{}).(Session)
+
+	return s
 }
 
 // New applies the options and returns the settings. It skips nil options and replaces zero values with their defaults.

@@ -1,0 +1,36 @@
+package tenure
+
+import (
+	"time"
+
+	"tenure/internal/clientconfig"
+	"tenure/internal/clock"
+)
+
+// probe is a session as the project's own packages see it.
+type probe struct{ *Session }
+
+var _ clientconfig.Session = probe{}
+
+// Apart implements clientconfig.Session.
+func (p probe) Apart() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return p.core.Apart()
+}
+
+// Node implements clientconfig.Session.
+func (p probe) Node() string { return p.path }
+
+// Key implements clientconfig.Session.
+func (p probe) Key() []byte { return p.key }
+
+// Timeout implements clientconfig.Session.
+func (p probe) Timeout() time.Duration { return p.timeout }
+
+// Deadline implements clientconfig.Session.
+func (p probe) Deadline() clock.Instant { return clock.Instant(p.deadline.Load()) }
+
+// Clock implements clientconfig.Session.
+func (p probe) Clock() clock.Clock { return p.client.clock }
