@@ -223,7 +223,8 @@ func (l *locker) checkCommand(argv []string) error {
 	stdout, stderr := l.env.Inherited()
 	l.command = &command.Command{
 		Path: path, Argv: argv, Stdin: l.env.Stdin, Stdout: stdout, Stderr: stderr,
-		Signal: sig, Grace: l.grace, Warn: l.complain,
+		Signal: sig, Grace: l.grace, StopTimeout: l.stopTimeout,
+		Name: "lock " + strings.Join(l.names, " "), DSN: l.DSN, Observe: l.stopped,
 	}
 
 	return nil

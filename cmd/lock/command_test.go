@@ -7,10 +7,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tenure/internal/cli"
+	"tenure/internal/guard"
 	"tenure/tenuretest"
 )
 
 func TestMain(m *testing.M) {
+	if guard.Selected() {
+		os.Exit(guard.Main())
+	}
 	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(build)) }})
 }
 

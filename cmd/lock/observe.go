@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tenure/internal/command"
 	"tenure/internal/identity"
 	"tenure/lock"
 )
@@ -50,6 +51,16 @@ func (l *locker) observe(e lock.Event) {
 			e.Err = nil
 		}
 		l.monitor.Failed(e.Err)
+	}
+}
+
+// stopped tells the user what happens to COMMAND, except what observe tells.
+func (l *locker) stopped(e command.Event) {
+	switch e := e.(type) {
+	case command.Stopping:
+		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()}, "")
+	case command.Killing, command.Suspended, command.Problem:
+		l.complain(errors.New(e.String()))
 	}
 }
 

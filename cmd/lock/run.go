@@ -21,6 +21,8 @@ type outcome struct {
 
 // run runs COMMAND under the lock, again and again if --restart says so, and returns its result.
 func (l *locker) run(ctx context.Context) error {
+	l.command.Prepare()
+	defer l.command.Close()
 	client, err := l.connect(ctx)
 	if err != nil {
 		return l.unless(ctx, err)
@@ -61,6 +63,7 @@ func (l *locker) ending(result outcome) string {
 
 // attempt waits for the lock, runs COMMAND once and releases the lock.
 func (l *locker) attempt(ctx context.Context, client *cli.Client) (result outcome) {
+	l.command.Prepare()
 	skip, err := l.done(ctx, client)
 	if skip || err != nil {
 		return outcome{err: err}

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/grpclog"
 
+	"tenure/internal/guard"
 	"tenure/internal/output"
 	"tenure/internal/version"
 )
@@ -69,38 +70,18 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// An Interrupt is the cause with which the context of a command ends when a signal asks the process to end.
-type Interrupt struct{ Signal syscall.Signal }
-
-func (i *Interrupt) Error() string { return i.Signal.String() }
-
-// Is makes an Interrupt a [context.Canceled], like the cause of signal.NotifyContext.
-func (i *Interrupt) Is(target error) bool { return target == context.Canceled }
-
-// Interrupts returns the signals that ask the process to end: SIGINT, SIGTERM and, unless nohup runs it, SIGHUP.
-func Interrupts() []os.Signal {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-
-	return signals
-}
-
 // Main runs a command as the process and returns its exit code. The first of the [Interrupts] ends the context of the
-// command, so that it shuts down gracefully. The second one ends the process immediately.
+// command, so that it shuts down gracefully. The second one ends the process immediately, unless [TakeInterrupts] takes
+// it. In a process that was started as a guard, Main is the guard instead.
 //
 // The process ignores SIGPIPE: a write to a pipe without a reader fails. Programs that it starts do not inherit that.
 func Main(build func(*Env) *cobra.Command) int {
+	if guard.Selected() {
+		return guard.Main()
+	}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would be inherited
-	ctx, end := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, Interrupts()...)
-	go func() { // ends with the process
-		sig := <-signals
-		signal.Stop(signals) // restores the default action, which ends the process
-		end(&Interrupt{sig.(syscall.Signal)})
-	}()
+	ctx := interruptible(context.Background())
+	guard.Own(ctx)
 
 	out := output.New(os.Stdout, os.Stderr)
 	if _, debugging := os.LookupEnv("GRPC_GO_LOG_SEVERITY_LEVEL"); !debugging { // else grpc writes to os.Stderr itself
@@ -197,9 +178,6 @@ func prepare(cmd *cobra.Command, env *Env) {
 	if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := setFromEnv(cmd, env.LookupEnv); err != nil {
-				return err
-			}
-			if err := setFromConfig(cmd, env.LookupEnv); err != nil {
 				return err
 			}
 			if *printConfig {

@@ -5,22 +5,30 @@
 //
 // COMMAND has its own process group. The processes that it starts are in the same group, except those that leave it, as
 // daemons and the jobs of interactive shells do. Signals go to the whole group. Once [Command.Run] has begun to stop
-// COMMAND, it waits for the whole group, and kills the group when the time is up. It cannot reach processes that have
-// left the group, or that belong to another user (sudo).
+// COMMAND, it waits for the whole group. When the lease is in danger, it kills all descendants of COMMAND in the end,
+// also those that have left the group (on Linux). Otherwise those keep running, like the background processes of a
+// COMMAND that ends without being stopped: they are meant to outlive COMMAND, and run without the lease.
 //
-// When COMMAND ends without being stopped, the rest of its group keeps running without the lease, because background
-// processes are meant to outlive COMMAND. If the session has a lifeline, these processes have inherited it. If this
-// process then dies, the server keeps the lease until the session timeout has expired.
+// A second process, the guard, does the same at the deadline of the lease if this process is frozen, and immediately if
+// this process is killed: see package guard, also for what it cannot reach. If the guard is killed, Run stops COMMAND.
 //
-// If the process that calls Run is killed by KILL, COMMAND is killed too on Linux. The processes that COMMAND has
-// started are not.
+// # Signals and descriptors
+//
+// COMMAND starts with the signal mask and the dispositions that this process was started with, and with the descriptors
+// that the shell has opened for this process. Without cgo, some dispositions are not known: see package disposition.
+// While COMMAND runs, no signal that can be caught ends this process. HUP, INT, QUIT and TERM, and other signals whose
+// default action ends a process, are passed on to COMMAND and begin a graceful stop. ALRM, CONT, USR1, USR2 and WINCH are
+// passed on.
+//
+// TENURE_FD names a descriptor of COMMAND. COMMAND can read from it: a line with the deadline of the lease (RFC 3339)
+// at the start and at each renewal, the line "danger" when the lease is in danger, and the end of the file when the lease
+// is lost or this process has ended. Lines are dropped while COMMAND does not read.
 //
 // # Terminals
 //
 // If stdin is a terminal and this process is in its foreground group, COMMAND is in the foreground while it runs. It
 // can read, and it gets Ctrl-C. Other processes of a pipeline, such as the pager in "lock x -- cmd | less", are in the
-// background during that time and cannot read the terminal. Ctrl-Z does nothing unless COMMAND enables it: this process
-// would not notice that COMMAND is suspended, and would hold the lease for it.
+// background during that time and cannot read the terminal. Ctrl-Z does nothing unless COMMAND enables it.
 package command
 
 import (
@@ -61,10 +69,17 @@ type Command struct {
 	Stdin          io.Reader // COMMAND inherits a file directly; nil: the null device
 	Stdout, Stderr io.Writer
 
-	Signal syscall.Signal // the signal that asks COMMAND to stop
-	Grace  time.Duration  // the time between Signal and KILL
+	Signal      syscall.Signal // asks COMMAND to stop
+	Grace       time.Duration  // the lease is in danger when so much of it is left; KILL follows in time before its end
+	StopTimeout time.Duration  // the time between Signal and KILL if the lease is not in danger; 0: no limit
 
-	Warn func(error) // called with problems to report to the user while COMMAND is being stopped
+	Name string // describes this process in lists of processes, for its guard: "lock deploy"
+	DSN  string // the address of the server, so that the guard can end the session; empty for the embedded server
+
+	// Observe is called with each event. It must not block: the deadline of the lease does not wait. It may be nil.
+	Observe func(Event)
+
+	guards spare
 }
 
 // Look returns the path of the program that a shell would run for this name. The error is a [*cli.ExitError].

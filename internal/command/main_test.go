@@ -4,6 +4,7 @@ package command_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,12 +20,16 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/command"
+	"tenure/internal/guard"
 )
 
 // role is the variable that selects what a process of this binary does. Without it, the process runs the tests.
 const role = "TENURE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if guard.Selected() {
+		os.Exit(guard.Main())
+	}
 	switch os.Getenv(role) {
 	case "":
 		self, err := os.Executable()
@@ -67,8 +72,13 @@ func act(as string) int {
 // holder is a command that runs its arguments as COMMAND, under a lease that does not end.
 func holder(env *cli.Env) *cobra.Command {
 	c := &command.Command{
-		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Grace: time.Hour,
-		Warn: func(err error) { cli.Complain(env, "holder", err) },
+		Name: "holder", Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Grace: time.Hour,
+		Observe: func(e command.Event) {
+			switch e.(type) {
+			case command.Killing, command.Problem:
+				cli.Complain(env, "holder", errors.New(e.String()))
+			}
+		},
 	}
 	sig := "USR1"
 	cmd := &cobra.Command{
@@ -93,6 +103,7 @@ func holder(env *cli.Env) *cobra.Command {
 	}
 	cli.AddFlags(cmd,
 		cli.Flag{Name: "grace", Arg: "D", Value: &c.Grace, Usage: "grace"},
+		cli.Flag{Name: "stop-timeout", Arg: "D", Value: &c.StopTimeout, Usage: "stop-timeout"},
 		cli.Flag{Name: "signal", Arg: "SIG", Value: &sig, Usage: "signal"},
 	)
 

@@ -200,7 +200,7 @@ func TestRun_CannotBeSuspended(t *testing.T) {
 // The holder can write from the background to a terminal that forbids that (stty tostop).
 func TestRun_WriteFromBackground(t *testing.T) {
 	t.Parallel()
-	p := newTerminal(t, `stty tostop; sh -c 'echo $$; exec HOLD -grace 10ms -- sh -c "$0"' '`+stubborn+`'; echo $?`)
+	p := newTerminal(t, `stty tostop; sh -c 'echo $$; exec HOLD -stop-timeout 10ms -- sh -c "$0"' '`+stubborn+`'; echo $?`)
 	holder := p.number()
 	p.says("ready")
 	require.NoError(t, syscall.Kill(holder, syscall.SIGTERM))

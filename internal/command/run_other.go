@@ -5,12 +5,21 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/cli"
 )
+
+type spare struct{}
+
+// Prepare does nothing: this system has no guards.
+func (c *Command) Prepare() {}
+
+// Close does nothing: this system has no guards.
+func (c *Command) Close() {}
 
 // Run does not start COMMAND: without process groups there is no reliable way to stop it.
 func (c *Command) Run(context.Context, coordination.Lease) error {
@@ -24,3 +33,5 @@ func signalNum(name string) syscall.Signal {
 
 	return 0
 }
+
+func SignalName(sig syscall.Signal) string { return fmt.Sprintf("signal %d", int(sig)) }

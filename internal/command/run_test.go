@@ -73,7 +73,8 @@ func TestRun_InheritsFiles(t *testing.T) {
 
 func TestRun_Environment(t *testing.T) {
 	t.Parallel()
-	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort; cat /dev/fd/$LIFELINE`)
+	p := newPlay(t, `echo ready; env | grep ^TENURE_ | sort
+		for fd in /dev/fd/*; do case $(ls -Li $fd 2>&-) in "$INODE "*) cat $fd; esac; done`)
 	p.Env = command.Environment(42, "/local/tenure", map[string]uint64{"nightly": 12})
 	lifeline, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -82,10 +83,11 @@ func TestRun_Environment(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	p.lease.session.inherit = func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, lifeline) }
-	p.Env = append(p.Env, fmt.Sprint("LIFELINE=", lifeline.Fd()))
-
+	info, err := lifeline.Stat()
+	require.NoError(t, err)
+	p.Env = append(p.Env, fmt.Sprint("INODE=", info.Sys().(*syscall.Stat_t).Ino))
 	p.begin()
-	require.Equal(t, "TENURE_NODE=/local/tenure\nTENURE_SEMAPHORE=nightly\nTENURE_SESSION_ID=42\nTENURE_TOKEN=12\n"+
+	require.Equal(t, "TENURE_FD=3\nTENURE_NODE=/local/tenure\nTENURE_SEMAPHORE=nightly\nTENURE_SESSION_ID=42\nTENURE_TOKEN=12\n"+
 		"the lifeline\n", p.rest())
 	require.Zero(t, p.end())
 	flags, err := unix.FcntlInt(lifeline.Fd(), unix.F_GETFD, 0)

@@ -9,7 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,192 +18,520 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tenure/internal/cli"
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
+	"tenure/internal/disposition"
+	"tenure/internal/guard"
 	"tenure/internal/term"
 )
 
 const (
-	// look is the pause between checks whether a group is empty. The system does not report when it becomes empty.
-	look = 10 * time.Millisecond
+	// look is the pause between looks at processes that are being killed.
+	look = 5 * time.Millisecond
 
-	// killLimit is the time limit for a killed group to become empty. Its processes end immediately, unless they belong
-	// to another user. They remain in the group until their parents have waited for them.
+	// killLimit is the time limit for killed processes to end. They end immediately, unless they belong to another user.
 	killLimit = time.Second
 )
 
 // Run starts COMMAND under the lease and returns when COMMAND has ended. It returns nil if COMMAND succeeded. Otherwise
-// it returns a [*cli.ExitError] without text: its code is that of COMMAND, or 128+n if signal n ended COMMAND. If
-// COMMAND cannot be started, the ExitError says why. If ctx has ended before the start, Run returns its cause.
+// it returns a [*cli.ExitError]: its code is that of COMMAND, or 128+n if signal n ended COMMAND. If COMMAND cannot be
+// started, the ExitError says why. If ctx has ended before the start, Run returns its cause.
 //
 // When ctx ends, Run stops COMMAND. It sends the signal that ended ctx ([cli.Interrupt]), or otherwise c.Signal, to the
-// group of COMMAND. It sends KILL when c.Grace has passed, when the lease has ended, or when another signal interrupts
-// this process. The exit code is 123 if the lease is lost before COMMAND has ended.
+// group of COMMAND. It sends KILL when c.StopTimeout has passed, or when another signal interrupts this process.
 //
-// After a call of Run, this process ignores SIGTSTP. Several goroutines may call Run at the same time if at most one of
-// them passes the terminal as stdin.
+// When only c.Grace is left of the lease, or when the cause of ctx wraps [term.ErrLost], the lease is in danger. Run
+// then sends c.Signal. It kills all descendants of COMMAND so early that they have ended when the lease ends. A renewal
+// postpones that. If the lease does not report its deadline, it kills them after c.Grace. The exit code is 123 if COMMAND
+// was stopped because of the lease.
+//
+// Several goroutines may call Run at the same time if at most one of them passes the terminal as stdin.
 func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
+	interrupts := make(chan syscall.Signal, 1)
+	defer cli.TakeInterrupts(ctx, interrupts)()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	// On Linux, COMMAND is killed when the thread that started it ends. This thread does not end while a goroutine is
-	// locked to it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	g, err := c.start(lease)
-	if err != nil {
+	clk := clock.FromContext(lease.Context())
+	r := &run{
+		Command: c, ctx: ctx, lease: lease, session: clientconfig.FromContext(lease.Context()),
+		clock: clk, timer: clk.NewTimer(), interrupts: interrupts, signals: make(chan os.Signal, 8),
+	}
+	defer r.timer.Stop()
+	notify(r.signals)
+	defer signal.Stop(r.signals)
+	defer guard.Adopt()()
+
+	if err := r.start(); err != nil {
 		return err
 	}
-	defer g.terminal.takeBack()
+	err := r.watch()
+	r.end()
 
-	select {
-	case <-g.ended:
-		return g.exit()
-	case <-ctx.Done():
-	}
-	cause := context.Cause(ctx)
-	c.stop(g, lease, cause)
-	if errors.Is(cause, term.ErrLost) || lease.Context().Err() != nil {
-		return &cli.ExitError{Code: ExitLost}
-	}
+	return err
+}
 
-	return g.exit()
+// passed are the signals that COMMAND gets without being stopped.
+var passed = []syscall.Signal{syscall.SIGALRM, syscall.SIGCONT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
+
+// notify asks for all signals that can be passed on, except those that cli.Main handles and those that this process was
+// started to ignore.
+func notify(signals chan<- os.Signal) {
+	for sig := syscall.Signal(1); sig <= maxSignal; sig++ {
+		switch sig {
+		case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM: // of package cli
+		case syscall.SIGKILL, syscall.SIGSTOP: // cannot be caught
+		case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU: // job control
+		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE, syscall.SIGXFSZ: // do not ask this process to end
+		default:
+			if !disposition.IsIgnored(sig) {
+				signal.Notify(signals, sig)
+			}
+		}
+	}
+}
+
+// A run is one call of Run.
+type run struct {
+	*Command
+
+	ctx     context.Context
+	lease   coordination.Lease
+	session clientconfig.Session // nil: the client of the lease does not say until when it is held
+	clock   clock.Clock          // of the lease
+	timer   clock.Timer
+
+	interrupts <-chan syscall.Signal // those after the one that ended ctx
+	signals    chan os.Signal        // other signals
+
+	guard    *guard.Guard
+	pid      int // of COMMAND and its group
+	terminal *terminal
+	stdio    stdio
+	deadline *pipe // TENURE_FD
+
+	told     clock.Instant // the deadline that the guard and COMMAND know
+	danger   bool
+	lost     bool           // the lease has ended
+	stopping bool           // COMMAND is being stopped
+	asked    syscall.Signal // the signal that has asked it to
+	because  bool           // of the lease
+	killAt   clock.Instant  // 0: never
+	late     error          // why COMMAND is killed at killAt
+	killing  bool           // KILL was sent to the group
+	all      bool           // KILL was sent to all descendants
+	giveUp   clock.Instant  // when to stop waiting for them; 0: not yet
+
+	ended, collected, empty, gone bool // the events of the guard
+	status                        syscall.WaitStatus
 }
 
 // start starts COMMAND. The error is a *cli.ExitError.
-func (c *Command) start(lease coordination.Lease) (*group, error) {
-	cmd := &exec.Cmd{
-		Path: c.Path, Args: c.Argv, Env: append(os.Environ(), c.Env...),
-		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+func (r *run) start() (err error) {
+	fail := func(err error) error {
+		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("cannot run COMMAND: %w", err)}
 	}
-	if session, ok := lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
-		session.Inherit(cmd) // the lifeline
+	if r.guard, err = r.guards.take(r.name()); err != nil {
+		return fail(err)
 	}
-	lifelines := cmd.ExtraFiles
-	cmd.ExtraFiles = nil // they would replace the user's files, which COMMAND inherits as descriptors 3 and up
-	g := &group{cmd: cmd, terminal: terminalOf(c.Stdin), ended: make(chan struct{})}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	dieWithThread(cmd.SysProcAttr)
-	if g.terminal != nil {
-		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, g.terminal.fd
+	defer func() {
+		if err != nil {
+			r.end()
+		}
+	}()
+	if err := r.stdio.open(r.Stdin, r.Stdout, r.Stderr); err != nil {
+		return fail(err)
 	}
-
-	signal.Ignore(syscall.SIGTSTP) // COMMAND inherits this; this process must not be suspended while COMMAND runs
-	handOn(lifelines, true)
-	err := cmd.Start()
-	handOn(lifelines, false)
+	if r.deadline, err = newPipe(); err != nil {
+		return fail(err)
+	}
+	var lifelines exec.Cmd
+	if session, ok := r.lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
+		session.Inherit(&lifelines)
+	}
+	r.terminal = terminalOf(r.Stdin)
+	program := guard.Program{
+		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(),
+	}
+	if r.terminal != nil {
+		program.Foreground = true
+		// This process would not notice that COMMAND is suspended, and would hold the lease for it.
+		program.Ignored = append(program.Ignored, syscall.SIGTSTP)
+	}
+	r.announce()
+	r.pid, err = r.guard.Run(program, guard.Files{
+		Stdin: r.stdio.in, Stdout: r.stdio.out, Stderr: r.stdio.err, Pipe: r.deadline.reader, Lifelines: lifelines.ExtraFiles,
+	}, r.guarded())
+	r.stdio.started()
+	r.deadline.started()
 	if err != nil {
-		g.terminal.takeBack() // the child had it in the foreground
-		if _, missing := os.Stat(c.Path); errors.Is(missing, os.ErrNotExist) {
-			return nil, notFound(c.Path, "check its path")
+		r.terminal.takeBack() // the child had it in the foreground
+		if _, refused := errors.AsType[syscall.Errno](err); !refused {
+			return fail(err)
+		}
+		if _, missing := os.Stat(r.Path); errors.Is(missing, os.ErrNotExist) {
+			return notFound(r.Path, "check its path")
 		}
 
-		return nil, unusable(c.Path, err)
+		return unusable(r.Path, err)
 	}
-	g.terminal.lent()
-	go func() { // Run waits for ended
-		g.err = cmd.Wait()
-		close(g.ended)
-	}()
-
-	return g, nil
-}
-
-// handOn sets whether processes that start now inherit the files. They inherit them under the same descriptors.
-func handOn(files []*os.File, on bool) {
-	flags := unix.FD_CLOEXEC
-	if on {
-		flags = 0
-	}
-	for _, file := range files {
-		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFD, flags) // fails if the file is closed
-	}
-}
-
-// stop ends the group and returns when COMMAND has ended.
-func (c *Command) stop(g *group, lease coordination.Lease, cause error) {
-	sig := c.Signal
-	if interrupt, ok := errors.AsType[*cli.Interrupt](cause); ok {
-		sig = interrupt.Signal
-	}
-	patience, cancel := context.WithTimeoutCause(lease.Context(), c.Grace,
-		fmt.Errorf("it did not end within %v of %v", c.Grace, unix.SignalName(sig)))
-	defer cancel()
-	patience, stop := signal.NotifyContext(patience, cli.Interrupts()...)
-	defer stop()
-	defer adopt()()
-
-	c.signal(g, sig)
-	c.signal(g, syscall.SIGCONT) // a suspended process gets no other signal
-	if g.gone(patience) {
-		return
-	}
-	c.Warn(fmt.Errorf("killing COMMAND: %w", context.Cause(patience)))
-	c.signal(g, syscall.SIGKILL)
-	<-g.ended
-	dying, cancel := context.WithTimeout(context.WithoutCancel(patience), killLimit)
-	defer cancel()
-	g.gone(dying)
-}
-
-func (c *Command) signal(g *group, sig syscall.Signal) {
-	if err := g.signal(sig); err != nil {
-		c.Warn(fmt.Errorf("send %s to COMMAND: %w", unix.SignalName(sig), err))
-	}
-}
-
-// A group is a COMMAND that was started, and the other processes in its process group.
-type group struct {
-	cmd      *exec.Cmd
-	terminal *terminal     // nil: COMMAND is not in the foreground of a terminal
-	ended    chan struct{} // closed when COMMAND has ended
-	err      error         // the result of waiting for COMMAND; set when ended is closed
-}
-
-// signal sends a signal to the whole group. An empty group is not an error.
-func (g *group) signal(sig syscall.Signal) error {
-	if err := syscall.Kill(-g.cmd.Process.Pid, sig); !errors.Is(err, syscall.ESRCH) {
-		return err
-	}
+	r.terminal.lent()
+	r.observe(Started{r.pid})
 
 	return nil
 }
 
-// gone waits until the group is empty, and reports false if ctx ends before that.
-func (g *group) gone(ctx context.Context) bool {
-	select {
-	case <-g.ended:
-	case <-ctx.Done():
-		return false
-	}
-	for !g.empty() {
-		if !clock.Pause(ctx, clock.Go(), look) {
-			return false
-		}
+// environment returns the environment of COMMAND. The additions replace variables of this process, which may itself run
+// under a lock.
+func environment(additions []string) []string {
+	replaced := map[string]bool{"TENURE_FD": true}
+	for _, v := range additions {
+		name, _, _ := strings.Cut(v, "=")
+		replaced[name] = true
 	}
 
-	return true
+	return append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+
+		return replaced[name]
+	}), additions...)
 }
 
-// empty reports whether the group is empty, after the end of COMMAND.
-func (g *group) empty() bool {
-	for { // collect adopted processes that have ended, because they still count as members
-		if pid, err := syscall.Wait4(-g.cmd.Process.Pid, nil, syscall.WNOHANG, nil); err != nil || pid == 0 {
-			break
-		}
+// guarded returns what the guard must know about the lease.
+func (r *run) guarded() *guard.Lease {
+	if r.session == nil {
+		return nil
+	}
+	l := &guard.Lease{
+		Deadline: r.system(r.told), Path: r.session.Node(), Session: r.session.SessionID(), Key: r.session.Key(),
+		Timeout: r.session.Timeout(),
+	}
+	if r.DSN != embedded {
+		l.DSN = r.DSN
 	}
 
-	return errors.Is(syscall.Kill(-g.cmd.Process.Pid, 0), syscall.ESRCH)
+	return l
+}
+
+const embedded = "embedded" // the DSN of the embedded server
+
+// system converts an instant of the lease's clock to one of the system's clock, or to an earlier one.
+func (r *run) system(i clock.Instant) clock.Instant {
+	if i == 0 {
+		return 0
+	}
+	now := clock.System().Now() // read first: a delay makes the result earlier
+
+	return now.Add(i.Sub(r.clock.Now()))
+}
+
+// announce tells COMMAND and the guard, if there is one, the deadline of the lease.
+func (r *run) announce() {
+	if r.session == nil {
+		return
+	}
+	deadline := r.session.Deadline()
+	if deadline == 0 || deadline == r.told {
+		return
+	}
+	r.told = deadline
+	if r.pid != 0 {
+		r.guard.Extend(r.system(deadline))
+	}
+	r.deadline.say(r.clock.Time(deadline).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+}
+
+// watch returns when COMMAND has ended, or has been stopped.
+func (r *run) watch() error {
+	events, canceled, over := r.guard.Events(), r.ctx.Done(), r.lease.Context().Done()
+	for {
+		var renewed <-chan struct{}
+		if l, ok := r.lease.(interface{ Renewed() <-chan struct{} }); ok && !r.lost {
+			renewed = l.Renewed() // before the deadline is read, so that no renewal is missed
+		}
+		r.checkLease()
+		r.checkStop()
+		if r.over() {
+			return r.exit()
+		}
+		r.setTimer()
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return r.orphaned()
+			}
+			r.handle(e)
+		case <-canceled:
+			canceled = nil
+			r.cancel(context.Cause(r.ctx))
+		case <-over:
+			over = nil
+		case sig := <-r.interrupts:
+			r.interrupt(sig)
+		case sig := <-r.signals:
+			r.signaled(sig.(syscall.Signal))
+		case <-renewed:
+		case <-r.timer.C():
+		}
+	}
+}
+
+// checkLease compares the deadline of the lease with the clock.
+func (r *run) checkLease() {
+	if r.lost || r.ended && !r.stopping {
+		return
+	}
+	if r.lease.Context().Err() != nil {
+		r.lost, r.stopping, r.because = true, true, true
+		cause := context.Cause(r.lease.Context())
+		r.deadline.close()
+		r.observe(Lost{cause})
+		r.kill(cause, true)
+
+		return
+	}
+	if r.session == nil {
+		return
+	}
+	r.announce()
+	deadline := r.session.Deadline()
+	if deadline == 0 { // the context of the lease ends now
+		return
+	}
+	left := deadline.Sub(r.clock.Now())
+	switch {
+	case r.clock.Now() >= guard.KillAt(deadline, r.session.Timeout()):
+		cause := errors.New("the lease ends")
+		if r.asked != 0 {
+			cause = fmt.Errorf("it did not end within %v of %s", r.Grace, SignalName(r.asked))
+		}
+		r.stopping, r.because = true, true
+		r.kill(cause, true)
+	case left <= r.Grace && !r.danger:
+		r.danger = true
+		r.deadline.say("danger")
+		r.observe(Danger{left})
+		r.because = true
+		r.stop(r.Signal, errors.New("the lease is in danger"))
+	case left > r.Grace && r.danger:
+		r.danger = false
+		r.observe(Safe{left})
+	}
+}
+
+// checkStop kills COMMAND if it has not stopped in time.
+func (r *run) checkStop() {
+	now := r.clock.Now()
+	if r.killAt != 0 && now >= r.killAt {
+		r.killAt = 0
+		r.kill(r.late, r.because)
+	}
+	if r.all && !r.gone {
+		r.guard.KillChildren() // the guard does this too, unless it is frozen
+	}
+	if r.giveUp != 0 && now >= r.giveUp && (r.all || !r.collected) {
+		r.giveUp = 0
+		r.guard.Destroy()
+	}
+}
+
+// over reports whether there is nothing left to wait for.
+func (r *run) over() bool {
+	switch {
+	case !r.collected:
+		return false
+	case !r.stopping:
+		return true
+	case r.all:
+		return r.gone
+	case r.because && r.empty: // the lease is or may be lost: nothing may keep running
+		r.all = true
+		r.guard.Kill()
+		r.expect()
+
+		return false
+	}
+
+	return r.empty || r.giveUp != 0 && r.clock.Now() >= r.giveUp
+}
+
+// setTimer sets the timer to the next instant at which the checks have something to do.
+func (r *run) setTimer() {
+	now := r.clock.Now()
+	var next clock.Instant
+	sooner := func(i clock.Instant) {
+		if i != 0 && (next == 0 || i < next) {
+			next = i
+		}
+	}
+	sooner(r.killAt)
+	sooner(r.giveUp)
+	if r.all && !r.gone {
+		sooner(now.Add(look))
+	}
+	if r.session != nil && !r.lost && !r.all {
+		if deadline := r.session.Deadline(); deadline != 0 {
+			sooner(guard.KillAt(deadline, r.session.Timeout()))
+			if !r.danger {
+				sooner(deadline.Add(-r.Grace))
+			}
+		}
+	}
+	if next == 0 {
+		r.timer.Stop()
+	} else {
+		r.timer.Set(now, next)
+	}
+}
+
+func (r *run) handle(e guard.Event) {
+	switch e.Kind {
+	case guard.Started:
+	case guard.Stopped:
+		r.observe(Suspended{e.Signal})
+	case guard.Continued:
+		r.observe(Continued{})
+	case guard.Ended:
+		r.ended = true
+		r.terminal.takeBack()
+		r.guard.Reap()
+	case guard.Reaped:
+		r.status, r.collected = e.Status, true
+	case guard.Empty:
+		r.empty = true
+	case guard.Gone:
+		r.gone = true
+		if !r.stopping { // the guard has acted on its own: the deadline has passed
+			r.stopping, r.because, r.all = true, true, true
+		}
+	}
+}
+
+// cancel stops COMMAND because ctx has ended.
+func (r *run) cancel(cause error) {
+	sig := r.Signal
+	if interrupt, ok := errors.AsType[*cli.Interrupt](cause); ok {
+		sig = interrupt.Signal
+	}
+	if errors.Is(cause, term.ErrLost) {
+		r.because = true
+		if r.session == nil && !r.stopping {
+			r.killAfter(r.Grace, sig)
+		}
+	}
+	r.stop(sig, cause)
+}
+
+// interrupt handles a signal that asks this process to end, after the one that has ended ctx.
+func (r *run) interrupt(sig syscall.Signal) {
+	if !r.stopping {
+		r.stop(sig, &cli.Interrupt{Signal: sig})
+
+		return
+	}
+	r.kill(fmt.Errorf("%v signal received", sig), r.because)
+}
+
+func (r *run) signaled(sig syscall.Signal) {
+	if slices.Contains(passed, sig) {
+		r.send(sig)
+	} else {
+		r.interrupt(sig)
+	}
+}
+
+// stop asks COMMAND to stop, unless it was asked before.
+func (r *run) stop(sig syscall.Signal, cause error) {
+	if r.stopping || r.ended {
+		return
+	}
+	r.stopping, r.asked = true, sig
+	r.observe(Stopping{sig, cause})
+	if r.StopTimeout > 0 && !r.because {
+		r.killAfter(r.StopTimeout, sig)
+	}
+	r.send(sig)
+	r.send(syscall.SIGCONT) // a suspended process gets no other signal
+}
+
+func (r *run) killAfter(d time.Duration, sig syscall.Signal) {
+	r.killAt = r.clock.Now().Add(d)
+	r.late = fmt.Errorf("it did not end within %v of %s", d, SignalName(sig))
+}
+
+// kill kills the group of COMMAND, or all of its descendants.
+func (r *run) kill(cause error, all bool) {
+	if !r.killing {
+		r.killing = true
+		r.observe(Killing{cause})
+		r.send(syscall.SIGKILL)
+		r.expect()
+	}
+	if all && !r.all {
+		r.all = true
+		r.guard.Kill()
+		r.expect()
+	}
+}
+
+// expect limits the time to wait for processes that were killed.
+func (r *run) expect() { r.giveUp = r.clock.Now().Add(killLimit) }
+
+// send sends a signal to the group of COMMAND. An empty group is not an error.
+func (r *run) send(sig syscall.Signal) {
+	if r.ended { // the guard knows whether the group still exists
+		r.guard.Signal(sig)
+
+		return
+	}
+	if err := syscall.Kill(-r.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		r.observe(Problem{fmt.Errorf("send %s to COMMAND: %w", SignalName(sig), err)})
+	}
+}
+
+// orphaned kills all descendants of COMMAND after the guard has ended.
+func (r *run) orphaned() error {
+	ours := r.giveUp == 0 && r.killing // this process has killed the guard, which did not answer
+	if !r.ended {
+		_ = syscall.Kill(-r.pid, syscall.SIGKILL) // on Linux, COMMAND itself has been killed already
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), killLimit)
+	defer cancel()
+	guard.KillAdopted(limited)
+	switch {
+	case r.because:
+		return &cli.ExitError{Code: ExitLost}
+	case ours:
+		return &cli.ExitError{Code: ExitSignal + int(syscall.SIGKILL)}
+	case r.collected:
+		return r.exit()
+	}
+
+	return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf(
+		"COMMAND was killed, because its guard, pid %d, has ended: do not end it alone; end this process instead",
+		r.guard.PID())}
+}
+
+// end waits for the end of the guard and closes what COMMAND no longer needs.
+func (r *run) end() {
+	r.terminal.takeBack()
+	if r.deadline != nil {
+		r.deadline.close()
+	}
+	r.guard.Close()
+	guard.LeaveAlone()
+	r.stdio.close()
 }
 
 // exit returns the result of COMMAND as documented at Run.
-func (g *group) exit() error {
-	if g.cmd.ProcessState == nil {
-		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("wait for COMMAND: %w", g.err)}
+func (r *run) exit() error {
+	code := r.status.ExitStatus()
+	if r.status.Signaled() { //nolint:misspell // the spelling of the standard library
+		code = ExitSignal + int(r.status.Signal())
 	}
-	code := g.cmd.ProcessState.ExitCode()
-	status := g.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() { //nolint:misspell // the spelling of the standard library
-		code = ExitSignal + int(status.Signal())
+	r.observe(Exited{code})
+	if r.because {
+		code = ExitLost
 	}
 	if code == 0 {
 		return nil
@@ -212,3 +541,12 @@ func (g *group) exit() error {
 }
 
 func signalNum(name string) syscall.Signal { return unix.SignalNum(name) }
+
+// SignalName returns the name of a signal, such as SIGTERM.
+func SignalName(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name
+	}
+
+	return fmt.Sprintf("signal %d", int(sig))
+}

@@ -34,7 +34,7 @@ type play struct {
 	group  int                     // the process group of COMMAND
 	lines  *bufio.Reader           // the output of COMMAND
 	result chan error              // the result of Run
-	warned []error                 // read it after Run has returned
+	warned []error                 // Killing and Problem; read it after Run has returned
 }
 
 // newPlay returns a play that has not begun. Its lease does not end unless the test calls lose, and its grace is long.
@@ -47,7 +47,12 @@ func newPlay(t *testing.T, script string) *play {
 	p.Command = &command.Command{
 		Path: path, Argv: []string{"sh", "-c", "echo $$; " + script},
 		Signal: syscall.SIGTERM, Grace: time.Hour,
-		Warn: func(err error) { p.warned = append(p.warned, err) },
+		Observe: func(e command.Event) {
+			switch e.(type) {
+			case command.Killing, command.Problem:
+				p.warned = append(p.warned, errors.New(e.String()))
+			}
+		},
 	}
 
 	return p

@@ -152,10 +152,11 @@ func TestCommand_LossStopsIt(t *testing.T) {
 	}
 }
 
-// When lock is killed, COMMAND dies too. The next waiter runs alone, after the session timeout.
+// When lock is killed, its guard kills COMMAND and ends the session. The next waiter runs alone, long before the session
+// timeout.
 func TestCommand_DiesWithLock(t *testing.T) {
 	t.Parallel()
-	const timeout = 2 * time.Second
+	const timeout = time.Minute
 	s := newStage(t)
 	srv := newServer(s)
 	// If COMMAND survived, its output would show work without a claim.
@@ -165,7 +166,8 @@ func TestCommand_DiesWithLock(t *testing.T) {
 	next := srv.under("next", begin+finish)
 	killed := holder.kill()
 	on, _ := next.await(place, soon, acquired)
-	require.GreaterOrEqual(t, on.at.Sub(killed), timeout)
+	require.Less(t, on.at.Sub(killed), slack)
+	t.Logf("%v from the kill of lock to the next COMMAND", on.at.Sub(killed))
 	next.ends()
 	s.requireGrowth(2)
 }

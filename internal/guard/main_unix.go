@@ -1,0 +1,485 @@
+//go:build unix
+
+package guard
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tenure/internal/clock"
+)
+
+// argv0 is the name of a guard in lists of processes, and selects that a process is one.
+const argv0 = "tenure-guard"
+
+// socketVariable names the guard's end of the socket pair.
+const socketVariable = "TENURE_GUARD_SOCKET"
+
+// Selected reports whether this process was started to be a guard. Its main function must then call Main before it does
+// anything else.
+func Selected() bool {
+	return len(os.Args) > 0 && os.Args[0] == argv0 && os.Getenv(socketVariable) != ""
+}
+
+// pause is the longest time between two looks at a process group that is about to become empty, and at processes that
+// are being killed. The system does not report either.
+const pause = 10 * time.Millisecond
+
+// A watchman is the state of the guard process. It runs in one goroutine, on the first thread of the process: COMMAND is
+// killed when this thread ends.
+//
+// I1 After any wait, and before anything else, the watchman reads the messages that have arrived, and then compares the
+// newest deadline with the clock. A newer deadline counts even if the guard was frozen when it arrived.
+// I2 COMMAND is not collected before the holder allows it or has ended: until then, its process group id stays its own.
+type watchman struct {
+	socket  int
+	in, out []byte
+	files   []int // received
+	shell   []int // descriptors that the shell has opened for COMMAND
+	holder  string
+	alone   bool // the holder has ended
+	done    bool // the holder needs the guard no more
+
+	clock clock.Clock
+	alarm *alarm
+	woken int // becomes readable when a child has ended, stopped or continued
+
+	lease  Lease
+	killAt clock.Instant // 0: never
+
+	command   int // process id; 0: not started
+	ended     bool
+	collected bool
+	status    syscall.WaitStatus
+	reap      bool // the holder has allowed to collect COMMAND
+	empty     bool // Empty was sent
+	kill      bool // everything is being killed
+	gone      bool // everything was killed
+	killed    bool // COMMAND was still running when the guard decided to kill it
+}
+
+// Main is the main function of a guard. It returns the exit code.
+func Main() int {
+	runtime.LockOSThread()
+	w, err := newWatchman()
+	if err != nil {
+		_, _ = io.WriteString(os.Stderr, argv0+": "+err.Error()+"\n")
+
+		return 1
+	}
+	w.run()
+	if w.alone && w.killed {
+		w.explain()
+	}
+	if w.mayEndSession() {
+		endSession(w.lease)
+	}
+
+	return 0
+}
+
+func newWatchman() (*watchman, error) {
+	socket, err := strconv.Atoi(os.Getenv(socketVariable))
+	if err != nil {
+		return nil, errors.New("started by hand: run lock instead")
+	}
+	for _, name := range []string{socketVariable, "GOMAXPROCS", "GOGC"} {
+		_ = os.Unsetenv(name)
+	}
+	nameThread(argv0)
+	survive()
+	unix.CloseOnExec(socket)
+	w := &watchman{socket: socket, shell: opened(), clock: clock.System()}
+	if err := unix.SetNonblock(socket, true); err != nil {
+		return nil, err
+	}
+	if w.alarm, err = newAlarm(); err != nil {
+		return nil, err
+	}
+	Adopt()
+	w.woken, err = wakeOnChild()
+
+	return w, err
+}
+
+// survive keeps signals from ending or stopping the guard. It catches them and does not ignore them, because COMMAND
+// would inherit that.
+func survive() {
+	var signals []os.Signal
+	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
+		switch sig {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGCONT,
+			syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE:
+		default:
+			signals = append(signals, sig)
+		}
+	}
+	signal.Notify(make(chan os.Signal), signals...) // package signal drops what nobody receives
+}
+
+// wakeOnChild returns the end of a pipe that becomes readable with each SIGCHLD.
+func wakeOnChild() (fd int, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	fd, err = unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	r.Close()
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return 0, err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGCHLD)
+	go func() { // ends with the process
+		for range signals {
+			_, _ = w.Write([]byte{0}) // the watchman always reads
+		}
+	}()
+
+	return fd, nil
+}
+
+// opened returns the descriptors above 2 that this process has inherited. Those that it opens itself are closed when it
+// starts a process.
+func opened() (fds []int) {
+	for fd := 3; fd < 1024; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fds = append(fds, fd)
+		}
+	}
+
+	return fds
+}
+
+// run returns when the guard has nothing to do but end the session, if it may.
+func (w *watchman) run() {
+	for {
+		w.receive()
+		if w.killAt != 0 && w.clock.Now() >= w.killAt || w.alone {
+			w.killed = w.killed || !w.ended && w.command != 0
+			w.kill = true
+		}
+		switch {
+		case w.command == 0 && (w.alone || w.done):
+			return
+		case w.command != 0:
+			w.look()
+		}
+		w.flush()
+		if w.done && (!w.kill || w.gone) || w.gone && (w.alone || w.expired(0)) || w.expired(w.lease.Timeout) {
+			return
+		}
+		w.wait()
+	}
+}
+
+// expired reports whether the deadline passed at least a time ago. After the deadline, there is no reason to wait for the
+// holder, which may be frozen. A session timeout later, there is no session left.
+func (w *watchman) expired(since time.Duration) bool {
+	return w.lease.Deadline != 0 && w.clock.Now() >= w.lease.Deadline.Add(since)
+}
+
+// wait waits for a message, for a change of a child, or until something is due.
+func (w *watchman) wait() {
+	events := []unix.PollFd{
+		{Fd: int32(w.socket), Events: unix.POLLIN},
+		{Fd: int32(w.woken), Events: unix.POLLIN},
+		{Fd: w.alarm.fd(), Events: unix.POLLIN},
+	}
+	if w.alone {
+		events[0].Fd = -1
+	} else if len(w.out) > 0 {
+		events[0].Events |= unix.POLLOUT
+	}
+	limit := -1
+	due := w.killAt
+	if w.gone {
+		due = w.lease.Deadline
+	}
+	if due != 0 && (!w.kill || w.gone) {
+		limit = w.alarm.set(w.clock, due)
+	}
+	if w.kill && !w.gone || w.collected && !w.empty {
+		limit = int(pause / time.Millisecond)
+	}
+	_, _ = unix.Poll(events, limit) // whatever the result, run looks at everything
+	var drain [64]byte
+	for n := len(drain); n == len(drain); {
+		n, _ = unix.Read(w.woken, drain[:])
+	}
+	w.alarm.drain()
+}
+
+// receive reads and performs all messages that have arrived.
+func (w *watchman) receive() {
+	buffer, control := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(16*4))
+	for !w.alone {
+		n, oobn, _, _, err := unix.Recvmsg(w.socket, buffer, control, cloexec)
+		if err == unix.EAGAIN {
+			break
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			w.alone = !w.done
+			if w.done {
+				break
+			}
+		}
+		w.takeFiles(control[:oobn])
+		w.in = append(w.in, buffer[:max(n, 0)]...)
+	}
+	for {
+		var r request
+		rest, ok, err := decode(w.in, &r)
+		if err != nil {
+			w.alone = true // it is not a holder
+		}
+		if w.in = rest; !ok {
+			return
+		}
+		w.perform(r)
+	}
+}
+
+func (w *watchman) takeFiles(control []byte) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return
+	}
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+		}
+		w.files = append(w.files, fds...)
+	}
+}
+
+func (w *watchman) perform(r request) {
+	switch {
+	case r.Lease != nil:
+		w.lease = *r.Lease
+		w.extend(r.Lease.Deadline)
+	case r.Extend != 0:
+		w.extend(r.Extend)
+	case r.Start != nil:
+		w.start(r.Start)
+	case r.Reap:
+		w.reap = true
+	case r.Signal != 0:
+		if w.command != 0 && !w.empty {
+			_ = syscall.Kill(-w.command, syscall.Signal(r.Signal)) // the group may be empty
+		}
+	case r.Kill:
+		w.kill = true
+	case r.Done:
+		w.done = true
+	}
+}
+
+func (w *watchman) extend(deadline clock.Instant) {
+	w.lease.Deadline = deadline
+	w.killAt = KillAt(deadline, w.lease.Timeout)
+}
+
+// start starts COMMAND, unless the deadline has passed.
+func (w *watchman) start(s *start) {
+	w.holder = s.Holder
+	pid, err := w.fork(s)
+	e := Event{Kind: Started, PID: pid}
+	if err != nil {
+		e.Errno = syscall.EIO
+		if errno, ok := errors.AsType[syscall.Errno](err); ok {
+			e.Errno = errno
+		}
+	}
+	w.command = pid
+	w.say(e)
+}
+
+func (w *watchman) fork(s *start) (pid int, err error) {
+	const stdio = 3
+	if len(w.files) < stdio+s.Lifelines {
+		return 0, syscall.EBADF
+	}
+	env := stringsOf(s.Env)
+	files := append([]int{}, w.files[:stdio]...)
+	rest := w.files[stdio:]
+	for _, fd := range w.shell {
+		for len(files) < fd {
+			files = append(files, -1)
+		}
+		files = append(files, fd)
+	}
+	if s.Pipe {
+		number := stdio
+		for number < len(files) && files[number] != -1 {
+			number++
+		}
+		if number == len(files) {
+			files = append(files, -1)
+		}
+		files[number] = rest[0]
+		rest = rest[1:]
+		env = append(env, "TENURE_FD="+strconv.Itoa(number))
+	}
+	// A lifeline stays open here, and in COMMAND under a number that scripts do not use.
+	for i, fd := range rest {
+		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(len(files), 10+i))
+		if err != nil {
+			return 0, err
+		}
+		for len(files) < high {
+			files = append(files, -1)
+		}
+		files = append(files, high)
+	}
+	attr := &syscall.ProcAttr{Dir: string(s.Dir), Env: env, Sys: &syscall.SysProcAttr{Setpgid: true}}
+	for _, fd := range files {
+		attr.Files = append(attr.Files, uintptr(fd))
+	}
+	dieWithThread(attr.Sys)
+	if s.Foreground {
+		attr.Sys.Foreground, attr.Sys.Ctty = true, w.files[0]
+	}
+	for _, sig := range s.Ignored {
+		if sig != syscall.SIGCHLD { // the guard could not wait for its children
+			signal.Ignore(sig)
+		}
+	}
+	pid, err = syscall.ForkExec(string(s.Path), stringsOf(s.Argv), attr)
+
+	// A pipeline must not wait for the guard.
+	for _, fd := range append(w.shell, w.files[:len(w.files)-len(rest)]...) {
+		_ = unix.Close(fd)
+	}
+
+	return pid, err
+}
+
+// look looks at the children, and reports what has changed.
+func (w *watchman) look() {
+	if !w.ended {
+		for e, ok := hasStopped(w.command); ok; e, ok = hasStopped(w.command) {
+			w.say(e)
+		}
+		if hasEnded(w.command) {
+			w.ended = true
+			w.say(Event{Kind: Ended})
+		}
+	}
+	if w.ended && !w.collected && (w.reap || w.alone) {
+		w.status, w.collected = collectCommand(w.command), true
+		w.say(Event{Kind: Reaped, Status: w.status})
+	}
+	alive := w.collect()
+	if w.kill && !w.gone && !alive {
+		w.gone = true
+		w.say(Event{Kind: Gone})
+	}
+	if w.collected && !w.empty && syscall.Kill(-w.command, 0) == syscall.ESRCH {
+		w.empty = true
+		w.say(Event{Kind: Empty})
+	}
+}
+
+// collect collects the children that have ended, except COMMAND. If kill is set, it kills the others and COMMAND, and
+// reports whether one was alive.
+func (w *watchman) collect() (alive bool) {
+	if w.kill && !w.collected {
+		_ = syscall.Kill(-w.command, syscall.SIGKILL) // kills the whole group at once
+		alive = !w.ended
+	}
+	self := os.Getpid()
+	for _, pid := range childrenOf(self) {
+		if pid == w.command && !w.collected {
+			continue
+		}
+		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got == 0 && w.kill {
+			alive = true
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may belong to another user
+		}
+	}
+
+	return alive
+}
+
+// say queues an event for the holder. A holder that is frozen for long may miss that COMMAND was stopped or continued.
+func (w *watchman) say(e Event) {
+	const plenty = 64 << 10
+	if w.alone || len(w.out) > plenty && (e.Kind == Stopped || e.Kind == Continued) {
+		return
+	}
+	w.out = encode(w.out, e)
+}
+
+// flush sends what the socket takes.
+func (w *watchman) flush() {
+	for len(w.out) > 0 && !w.alone {
+		n, err := unix.Write(w.socket, w.out)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return // receive notices the end of the holder
+		}
+		w.out = w.out[n:]
+	}
+}
+
+// explain tells the user what has happened. Nothing waits for the message for long.
+func (w *watchman) explain() {
+	name, _, _ := strings.Cut(w.holder, " ")
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = io.WriteString(os.Stderr, name+": killed COMMAND: the process that held the lock for it has ended\n")
+	}()
+	clk := clock.Go()
+	timer := clk.NewTimer()
+	now := clk.Now()
+	timer.Set(now, now.Add(5*pause))
+	select {
+	case <-written:
+	case <-timer.C():
+	}
+}
+
+// mayEndSession reports whether no process works under the session any longer, and whether its holder can no longer end
+// it.
+func (w *watchman) mayEndSession() bool {
+	return w.gone && !w.done && w.lease.DSN != "" && w.lease.Session != 0
+}
+
+// killMargin is the part of the session timeout before the deadline at which COMMAND is killed. It is the time for the
+// kernel to end the processes, and for the guard to see that. It is within 20 and 250 milliseconds.
+func killMargin(timeout time.Duration) time.Duration {
+	return min(max(timeout/50, 20*time.Millisecond), 250*time.Millisecond)
+}
+
+// KillAt returns when COMMAND must be killed so that it has ended by the deadline of a lease. It returns 0 if there is no
+// deadline.
+func KillAt(deadline clock.Instant, timeout time.Duration) clock.Instant {
+	if deadline == 0 {
+		return 0
+	}
+
+	return deadline.Add(-killMargin(timeout))
+}

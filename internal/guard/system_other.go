@@ -1,0 +1,33 @@
+//go:build unix && !linux
+
+package guard
+
+import (
+	"syscall"
+	"time"
+
+	"tenure/internal/clock"
+)
+
+const (
+	cloexec    = 0
+	lastSignal = 31
+)
+
+// dieWithThread does nothing: this system cannot kill a process together with its parent.
+func dieWithThread(*syscall.SysProcAttr) {}
+
+func nameThread(string) {}
+
+// An alarm computes the limit of a poll. It may be late by the time for which the machine was suspended.
+type alarm struct{}
+
+func newAlarm() (*alarm, error) { return &alarm{}, nil }
+
+func (*alarm) fd() int32 { return -1 }
+
+func (*alarm) set(c clock.Clock, at clock.Instant) int {
+	return int(max(0, at.Sub(c.Now())+time.Millisecond-1) / time.Millisecond)
+}
+
+func (*alarm) drain() {}
