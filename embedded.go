@@ -26,7 +26,12 @@ const EmbeddedDatabase = "/local"
 const embeddedDSN = "grpc://embedded:1" + EmbeddedDatabase
 
 // WithDir sets the state directory of the embedded server. All processes that use the same directory share their locks.
-// The directory must be on a local disk, and only its owner may have access to it. Open creates it if it is missing.
+// The directory must be on a local disk. Open creates it if it is missing, with mode 0700, so that it belongs to one
+// user. A relative dir starts at the working directory of the process when it calls Open.
+//
+// The members of a group share their locks if they use a directory that belongs to this group and has mode 2770 or 0770.
+// They must trust each other: each of them can end and forge the leases of the others. A process of root refuses a
+// directory that does not belong to root.
 //
 // By default, or if dir is empty, the directory is $TENURE_DIR if that variable is set. Otherwise it is named tenure
 // and is in the first of these directories that is known:
@@ -35,6 +40,9 @@ const embeddedDSN = "grpc://embedded:1" + EmbeddedDatabase
 //   - ~/.local/state, where ~ is $HOME
 //   - $STATE_DIRECTORY, which systemd sets for a service with StateDirectory=
 //   - ~/.local/state, where ~ is the home directory that the system's user database has for the account
+//
+// A process of root ignores $XDG_STATE_HOME and $HOME if they lead into a directory of another user, as after sudo, and
+// uses the home directory of root in the user database.
 func WithDir(dir string) Option { return func(c *clientconfig.Config) { c.Dir = dir } }
 
 // WithNotice sets a function that the client calls with a line of text for the user when something prevents the

@@ -298,9 +298,9 @@ func (c *Client) Close(ctx context.Context) {
 
 // ServerHelp is the part of a command's help about servers.
 const ServerHelp = `Server:
-  By default there is nothing to install. The first process on this machine that needs the server runs it inside
-  itself, and another process takes over when that one ends. For several machines, run "tenure serve" or YDB and
-  pass its address with --ydb. The YDB_* variables of ydb-go-sdk-auth-environ set the credentials.`
+  By default there is nothing to install. Of the processes of this user on this machine, the first that needs the
+  server runs it inside itself, and another one takes over when that one ends. For several machines, run "tenure
+  serve" or YDB and pass its address with --ydb. The YDB_* variables of ydb-go-sdk-auth-environ set the credentials.`
 
 // DirHelp is the part of a command's help about the state directory.
 const DirHelp = `State directory:
@@ -312,5 +312,6 @@ const DirHelp = `State directory:
     $HOME/.local/state/tenure
     $STATE_DIRECTORY/tenure, in a service of systemd
     .local/state/tenure in the home directory of the account
-  Different users, or a cron job and a login shell, may get different directories: set TENURE_DIR for all of them.
+  Each user has their own directory, also with sudo, and so their own locks. To share one, a group of users that
+  trust each other needs a directory of its own: install -d -m 2770 -g GROUP DIR. Set TENURE_DIR for all of them.
   --print-config, --verbose and "tenure status" show the directory and what chose it.`

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"tenure/internal/groupdir"
+	"tenure/internal/shell"
 )
 
 const (
@@ -54,8 +57,35 @@ func DefaultDir(lookup func(string) (string, bool), setting string) (Choice, err
 //   - ~/.local/state, where ~ is the home directory that the system's user database has for the account
 //
 // A variable that is empty, or not an absolute path, is ignored: the XDG Base Directory Specification asks for that.
+//
+// If the process runs as root, XDG_STATE_HOME and HOME are also ignored if they lead into a directory of another user.
+// Sudo may leave HOME unchanged, and files of root in the user's home would then lock the user out.
 func StateDir(lookup func(string) (string, bool)) (Choice, error) {
+	if os.Geteuid() == 0 {
+		return chooseAsRoot(lookup, accountHome)
+	}
+
 	return chooseStateDir(lookup, accountHome)
+}
+
+// chooseAsRoot is like chooseStateDir, but does not choose a directory in a directory of another user.
+func chooseAsRoot(lookup func(string) (string, bool), accountHome func() (string, error)) (Choice, error) {
+	choice, err := chooseStateDir(lookup, accountHome)
+	if err != nil || choice.Source != "HOME" && choice.Source != "XDG_STATE_HOME" {
+		return choice, err
+	}
+	uid, ok := foreignParent(choice.Dir)
+	if !ok {
+		return choice, nil
+	}
+	account, err := accountHome()
+	if err != nil {
+		return Choice{}, fmt.Errorf("%s leads into a directory of user %d, and %w", choice.Source, uid, err)
+	}
+
+	return Choice{
+		inHome(account), fmt.Sprintf("user database, because %s leads into a directory of user %d", choice.Source, uid),
+	}, nil
 }
 
 func chooseStateDir(lookup func(string) (string, bool), accountHome func() (string, error)) (Choice, error) {
@@ -106,8 +136,8 @@ type directory struct {
 	setting string   // see Config.DirSetting
 }
 
-// openDirectory makes the directory if it is missing, and refuses one that other users can access. Errors name the
-// setting with which the user can choose another directory.
+// openDirectory makes the directory if it is missing, and refuses one that users can access who are neither its owner
+// nor members of a group that shares it. Errors name the setting with which the user can choose another directory.
 func openDirectory(path, setting string) (*directory, error) {
 	d := &directory{path: path, setting: setting}
 	abs, err := filepath.Abs(path)
@@ -115,20 +145,47 @@ func openDirectory(path, setting string) (*directory, error) {
 		return nil, d.fault(err)
 	}
 	path, d.path = abs, abs
+	if err := d.checkParent(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, d.fault(err)
 	}
 	if err := d.checkOurs(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(path, lifelinesName), 0o700); err != nil {
-		return nil, d.fault(err)
+	if err := d.prepare(); err != nil {
+		return nil, err
 	}
 	if d.file, err = os.Open(path); err != nil {
 		return nil, d.fault(err)
 	}
 
 	return d, nil
+}
+
+// prepare gives the group of a shared directory access to what is in the directory, and makes what is missing.
+func (d *directory) prepare() error {
+	err := d.within(func(in *groupdir.Dir) error { return errors.Join(in.Repair(), in.Mkdir(lifelinesName)) })
+	if closed, ok := errors.AsType[*groupdir.ClosedError](err); ok {
+		return fmt.Errorf("state directory %q: %w: end all processes that use the directory, and run as user %d, to "+
+			"repair the modes: tenure status --dir %s", d.path, closed, closed.UID, shell.Quote(d.path))
+	}
+	if err != nil {
+		return d.fault(err)
+	}
+
+	return nil
+}
+
+// within calls do with the directory that is at the path now.
+func (d *directory) within(do func(*groupdir.Dir) error) error {
+	in, err := groupdir.Open(d.path)
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(do(in), in.Close())
 }
 
 func (d *directory) join(name string) string { return filepath.Join(d.path, name) }
@@ -148,8 +205,12 @@ func (d *directory) fault(err error) error {
 			path, target, d.choose("another"))
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		if err = e.Err; e.Path != path {
-			err = fmt.Errorf("%s %q: %w", e.Op, e.Path, e.Err)
+		at := e.Path
+		if !filepath.IsAbs(at) { // in the directory
+			at = d.join(at)
+		}
+		if err = e.Err; at != path {
+			err = fmt.Errorf("%s %q: %w", strings.TrimSuffix(e.Op, "at"), at, e.Err)
 		}
 	}
 	if errors.Is(err, syscall.ENOSPC) {

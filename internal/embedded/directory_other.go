@@ -8,3 +8,7 @@ import "errors"
 func (*directory) checkOurs() error {
 	return errors.New(`this system has no embedded server: run "tenure serve", and connect to the address that it prints`)
 }
+
+func (*directory) checkParent() error { return nil }
+
+func foreignParent(string) (uid int, ok bool) { return 0, false }

@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,7 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const nobody = 65534
+// nobody is an ordinary user, and other one that is not in the user database.
+const (
+	nobody = 65534
+	other  = 54322
+)
 
 // stateDir returns the name of a state directory that does not exist yet.
 func stateDir(t *testing.T) string {
@@ -252,10 +257,48 @@ func TestOpenDirectory_OtherOwner(t *testing.T) {
 	}
 	path := stateDir(t)
 	requireFit(t, path)
-	require.NoError(t, os.Chown(path, nobody, nobody))
-	line := requireRefused(t, path, "belongs to user 65534, but this process runs as user 0", "chown -R 0 "+path)
-	repair(t, line)
-	requireFit(t, path)
+	require.NoError(t, os.Chown(path, other, other))
+	line := requireRefused(t, path, "belongs to user 54322, but this process runs as root",
+		"run this command as that user (sudo -u '#54322' ...)", "install -d -m 2770 -g GROUP DIRECTORY")
+	require.NotContains(t, line, "chown") // it would end what the owner's processes do
+	missing := filepath.Join(path, "a", "b")
+	requireRefused(t, missing, missing, "does not exist", "belongs to user 54322")
+	require.NoDirExists(t, filepath.Join(path, "a"))
+}
+
+// As root, a variable that leads into a directory of another user does not choose the state directory.
+func TestStateDir_AsRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory to another user")
+	}
+	home, ours := t.TempDir(), t.TempDir()
+	left := filepath.Join(home, ".local", "state", "tenure") // an earlier process of root may have made it
+	require.NoError(t, os.MkdirAll(left, 0o700))
+	require.NoError(t, os.Chown(home, other, other))
+	const account, because = "/root/.local/state/tenure", "user database, because %s leads into a directory of user 54322"
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want Choice
+	}{
+		"HOME": {map[string]string{"HOME": home}, Choice{account, fmt.Sprintf(because, "HOME")}},
+		"XDG":  {map[string]string{"XDG_STATE_HOME": home + "/x"}, Choice{account, fmt.Sprintf(because, "XDG_STATE_HOME")}},
+		"HOME of root": {
+			map[string]string{"HOME": ours + "/missing"}, Choice{ours + "/missing/.local/state/tenure", "HOME"},
+		},
+		"systemd": {map[string]string{"STATE_DIRECTORY": home}, Choice{home + "/tenure", "STATE_DIRECTORY"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := chooseAsRoot(variables(c.env), func() (string, error) { return "/root", nil })
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+	_, err := chooseAsRoot(variables(map[string]string{"HOME": home}), func() (string, error) {
+		return "", errors.New("user 0 is not in the user database")
+	})
+	require.EqualError(t, err, "HOME leads into a directory of user 54322, and user 0 is not in the user database")
 }
 
 // Each obstacle is named in one line.

@@ -48,7 +48,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	if err != nil {
 		return nil, err
 	}
-	lines := &lifelines{dir: dir.path}
+	lines := &lifelines{dir: dir}
 	srv, err := server.New(func(c *serverconfig.Config) { c.Store, c.Lifelines, c.Logger = store, lines, log })
 	if err != nil {
 		return nil, err // server.New has closed the store

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,28 +14,28 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/groupdir"
 )
 
 // Lifeline is a locked file that shows the host whether any process can still work under a session. The kernel unlocks
 // the file when the last process that has it open ends.
-type Lifeline struct{ file *os.File }
+type Lifeline struct {
+	file *os.File
+	path string
+}
 
 // Lifeline creates and locks the lifeline of the session with the protection key. The caller must start the session
 // only after that (E3), and must call Cut or Release in the end.
 func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 	path := lifelinePath(l.dir.path, string(key))
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		if errors.Is(err, fs.ErrNotExist) { // the directory was removed
-			_ = os.MkdirAll(filepath.Dir(path), 0o700)
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-		}
+		f, err := l.dir.openLifeline(filepath.Base(path))
 		if err != nil {
 			return nil, fmt.Errorf("make lifeline: %w", l.dir.fault(err))
 		}
 		locked, err := tryLock(f)
 		if locked && isAt(path, f) {
-			return &Lifeline{f}, nil
+			return &Lifeline{f, path}, nil
 		}
 		f.Close() // a host has locked the file to look at it, or has just removed it
 		if err != nil {
@@ -44,6 +45,28 @@ func (l *Local) Lifeline(ctx context.Context, key []byte) (*Lifeline, error) {
 			return nil, fmt.Errorf("lock lifeline: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// openLifeline makes or opens the file of a lifeline.
+func (d *directory) openLifeline(name string) (f *os.File, err error) {
+	open := func(in *groupdir.Dir) (err error) {
+		f, err = in.OpenFile(lifelinesName + "/" + name)
+		if errors.Is(err, fs.ErrNotExist) { // the directory was removed
+			_ = in.Mkdir(lifelinesName)
+			f, err = in.OpenFile(lifelinesName + "/" + name)
+		}
+
+		return err
+	}
+	err = d.within(open)
+	if errors.Is(err, fs.ErrNotExist) { // and the state directory too
+		if err = d.checkParent(); err == nil {
+			err = os.MkdirAll(d.path, 0o700)
+		}
+		err = cmp.Or(err, d.within(open))
+	}
+
+	return f, err
 }
 
 // File returns the file, to be passed on to other processes that work under the session. While one of them has the file
@@ -59,7 +82,7 @@ func (l *Lifeline) Release() {
 	if l == nil {
 		return
 	}
-	_ = os.Remove(l.file.Name()) // if this fails, the host removes it
+	_ = os.Remove(l.path) // if this fails, the host removes it
 	_ = l.file.Close()
 }
 
@@ -83,51 +106,58 @@ func isAt(path string, f *os.File) bool {
 
 // lifelines is the host's view of all lifelines. Its methods are safe for concurrent use.
 type lifelines struct {
-	dir string // the state directory
+	dir *directory
 
 	mu  sync.Mutex          // guards cut; held during isCut, so that one call does not see the lock of another
 	cut map[string]struct{} // files that the last sweep found cut
 }
 
 // Cut reports whether all processes that could work under the session with the key are gone (E4).
-func (l *lifelines) Cut(key string) bool {
+func (l *lifelines) Cut(key string) (cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	err := l.dir.within(func(in *groupdir.Dir) error {
+		cut = isCut(in.Root(), filepath.Base(lifelinePath("", key)), func() {})
 
-	return isCut(lifelinePath(l.dir, key), func() {})
+		return nil
+	})
+
+	return cut && err == nil
 }
 
 // sweep removes the files that were already cut at the previous sweep. In the meantime the server has ended their
 // sessions, at least those whose nodes are loaded.
 func (l *lifelines) sweep() error {
-	entries, err := os.ReadDir(filepath.Join(l.dir, lifelinesName))
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	return l.dir.within(func(in *groupdir.Dir) error {
+		entries, err := fs.ReadDir(in.Root().FS(), lifelinesName)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
 
-	before := l.cut
-	l.cut = make(map[string]struct{})
-	var errs []error
-	for _, e := range entries {
-		path := filepath.Join(l.dir, lifelinesName, e.Name())
-		_, again := before[path]
-		isCut(path, func() { // the file is locked here, so no client can start to use it
-			if again {
-				errs = append(errs, os.Remove(path))
-			} else {
-				l.cut[path] = struct{}{}
-			}
-		})
-	}
+		before := l.cut
+		l.cut = make(map[string]struct{})
+		var errs []error
+		for _, e := range entries {
+			_, again := before[e.Name()]
+			isCut(in.Root(), e.Name(), func() { // the file is locked here, so no client can start to use it
+				if again {
+					errs = append(errs, in.Root().Remove(lifelinesName+"/"+e.Name()))
+				} else {
+					l.cut[e.Name()] = struct{}{}
+				}
+			})
+		}
 
-	return errors.Join(errs...)
+		return errors.Join(errs...)
+	})
 }
 
-// isCut reports whether the file exists and no process has it locked. If so, it locks the file and calls do.
-func isCut(path string, do func()) bool {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+// isCut reports whether the lifeline with the name exists and no process has it locked. If so, it locks the file and
+// calls do.
+func isCut(state *os.Root, name string, do func()) bool {
+	f, err := state.OpenFile(lifelinesName+"/"+name, os.O_RDWR, 0)
 	if err != nil {
 		return false // fs.ErrNotExist: the client has no lifeline or has released it
 	}

@@ -27,7 +27,7 @@ func client(t *testing.T) (*Local, *lifelines) {
 	t.Helper()
 	dir := openedDir(t, stateDir(t))
 
-	return &Local{dir: dir, clock: clock.System()}, &lifelines{dir: dir.path}
+	return &Local{dir: dir, clock: clock.System()}, &lifelines{dir: dir}
 }
 
 func lifeline(t *testing.T, l *Local, key string) *Lifeline {
@@ -46,7 +46,7 @@ func die(t *testing.T, line *Lifeline) {
 
 func files(t *testing.T, l *lifelines) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(l.dir, lifelinesName))
+	entries, err := os.ReadDir(l.dir.join(lifelinesName))
 	require.NoError(t, err)
 	for _, e := range entries {
 		names = append(names, e.Name())

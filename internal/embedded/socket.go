@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"tenure/internal/groupdir"
 )
 
 // address returns a path of the socket that is short enough for the system, which allows about a hundred bytes.
@@ -47,26 +50,16 @@ func (d *directory) listen(name string) (*socket, error) {
 		return nil, fmt.Errorf("state directory %q: %q is not a socket: move it away, or %s", d.path, path,
 			d.choose("another"))
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, d.fault(err)
-	}
-	address, err := d.address(name)
+	lis, err := d.bind(name)
 	if err != nil {
 		return nil, err
-	}
-	lis, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: %s", d.path, reason(err),
-			d.choose("a directory on a local disk"))
 	}
 	lis.SetUnlinkOnClose(false) // it would not check which file has the name; see Close
 	file, err := os.Lstat(path)
 	if err != nil {
 		lis.Close()
-
 		return nil, d.fault(err)
 	}
-
 	s := &socket{Listener: lis, path: path, file: file}
 	s.close = sync.OnceValue(func() error {
 		if s.inPlace() {
@@ -77,6 +70,43 @@ func (d *directory) listen(name string) (*socket, error) {
 	})
 
 	return s, nil
+}
+
+// boundName is the name of a socket in a shared directory until it has its final group and mode. It is not longer than
+// the names of the sockets, because the length of a path is limited.
+const boundName = "bound"
+
+// bind creates a socket with the name. In a shared directory, the socket gets its name only when the members of the
+// group can connect to it.
+func (d *directory) bind(name string) (*net.UnixListener, error) {
+	bound := name
+	in, err := groupdir.Open(d.path)
+	if err != nil {
+		return nil, d.fault(err)
+	}
+	defer in.Close()
+	if in.Shared() {
+		bound = boundName
+	}
+	if err := in.Root().Remove(bound); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, d.fault(err)
+	}
+	address, err := d.address(bound)
+	if err != nil {
+		return nil, err
+	}
+	lis, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: %s", d.path, reason(err),
+			d.choose("a directory on a local disk"))
+	}
+	if in.Shared() {
+		if err := cmp.Or(in.Grant(bound), in.Root().Rename(bound, name)); err != nil {
+			return nil, errors.Join(d.fault(err), lis.Close())
+		}
+	}
+
+	return lis, nil
 }
 
 // inPlace reports whether the socket is still at its path, where clients look for it.

@@ -28,7 +28,21 @@ const (
 	newName    = "pebble.new" // a database that is being created
 )
 
-// Open opens the store in the directory. It creates a missing directory with mode 0700. Its error is one line that says
+// then closes a Closer and calls done.
+type then struct {
+	io.Closer
+
+	done func()
+}
+
+func (t *then) Close() error {
+	defer t.done()
+
+	return t.Closer.Close()
+}
+
+// Open opens the store in the directory. It creates a missing directory with mode 0700. If the directory has mode 0770,
+// all members of its group can use the files of the store. Its error is one line that says
 // what to do, and wraps store.ErrLocked, store.ErrNewer, store.ErrDamaged or an error of the system. If the store is
 // locked, Open returns within microseconds.
 //
@@ -39,15 +53,24 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := opts.disk.MkdirAll(dir, 0o700); err != nil {
 		return nil, openError(dir, err)
 	}
-	held, err := lock(opts.disk, dir)
+	disk, done, err := shareable(opts.disk, dir)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
+	opts.disk = disk
+	held, err := lock(opts.disk, dir)
+	if err != nil {
+		done()
+
+		return nil, openError(dir, err)
+	}
+	held = &then{held, done}
 	s, err := openLocked(dir, opts, held)
 	if err != nil {
+		err = refusal(err, readStamp(opts.disk, dir), opts.Version)
 		_ = unlock(opts.disk, dir, held) // the first error is the cause
 
-		return nil, openError(dir, refusal(err, readStamp(opts.disk, dir), opts.Version))
+		return nil, openError(dir, err)
 	}
 
 	return s, nil

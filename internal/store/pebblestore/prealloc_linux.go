@@ -1,6 +1,8 @@
 package pebblestore
 
 import (
+	"os"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 )
@@ -25,3 +27,6 @@ func preallocate(f vfs.File, offset, length int64) error {
 
 	return err
 }
+
+// syncData makes the data of the file durable.
+func syncData(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
