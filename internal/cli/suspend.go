@@ -31,8 +31,8 @@ func HandleStops(host clientconfig.Host, failed func(error)) *Stops {
 	return s
 }
 
-// Own ends the handling of SIGTSTP until giveBack is called, for a caller that handles the signal itself, and then calls
-// StepAside, stops the process and calls Resume. In between, the signal has no effect.
+// Own ends the handling of SIGTSTP until giveBack is called. The caller handles the signal itself: it calls StepAside,
+// stops the process with StopSelf, and calls Resume. Unless the caller asks for the signal, it has no effect.
 func (s *Stops) Own() (giveBack func()) {
 	s.Close()
 

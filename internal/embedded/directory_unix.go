@@ -92,8 +92,8 @@ func (d *directory) checkParent() error {
 		return nil
 	}
 
-	return fmt.Errorf("state directory %q does not exist, and %q belongs to user %d, but this process runs as root: %s, or %s",
-		d.path, parent, uid, d.choose("another"), asOwner(uid))
+	return fmt.Errorf("state directory %q does not exist, and %q belongs to user %d, but this process runs as root: %s, "+
+		"or %s", d.path, parent, uid, d.choose("another"), asOwner(uid))
 }
 
 // foreignParent reports whether a directory on the path belongs to a user other than root, and to which user.

@@ -42,9 +42,8 @@ type Local struct {
 	ctx   context.Context // Close cancels it with cause errClosed
 	end   context.CancelCauseFunc
 
-	aside atomic.Bool    // set by StepAside and reset by Resume: this process must not become the host
-	steps sync.WaitGroup // goroutines of StepAside
-	dials atomic.Int32   // calls of dial in progress
+	aside atomic.Bool  // set by StepAside and reset by Resume: this process must not become the host
+	dials atomic.Int32 // calls of dial in progress
 
 	mu   sync.Mutex // guards host and shut; held while a host starts or stops
 	host *host      // nil unless this process has become the host

@@ -199,7 +199,7 @@ func (d *Dir) Repair() error {
 		if errors.Is(err, fs.ErrNotExist) { // another process has removed it
 			return nil
 		}
-		if err != nil || !(info.Mode().IsRegular() || info.IsDir()) {
+		if err != nil || !info.Mode().IsRegular() && !info.IsDir() {
 			return err
 		}
 		uid, gid := owner(info)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,9 +99,9 @@ func (j *job) signal(sig syscall.Signal) {
 // ends waits for the end of the job and requires its exit code.
 func (j *job) ends(code int) {
 	j.t.Helper()
-	for j.lines.Scan() { //nolint:revive // until the end
+	for j.lines.Scan() {
 	}
-	_ = j.cmd.Wait()
+	_ = j.cmd.Wait() // the exit code is checked below
 	require.Equal(j.t, code, j.cmd.ProcessState.ExitCode(), j.stderr.String())
 }
 
@@ -110,10 +109,12 @@ func (j *job) ends(code int) {
 // several session timeouts while the first host is stopped. Afterwards the first host continues.
 func TestHost_StepsAside(t *testing.T) {
 	t.Parallel()
-	lock := filepath.Join(buildLock(t), "lock")
+	lock := buildLock(t)
 	own := syscall.SysProcAttr{Setpgid: true} // otherwise the group is that of the test, which may be orphaned
 	const timeout, work = 2 * time.Second, 5 * time.Second
-	stranger := []string{"--timeout", timeout.String(), "b", "--", "sh", "-c", fmt.Sprint("echo works; sleep ", work.Seconds())}
+	stranger := []string{
+		"--timeout", timeout.String(), "b", "--", "sh", "-c", fmt.Sprint("echo works; sleep ", work.Seconds()),
+	}
 
 	t.Run("while it holds a lock", func(t *testing.T) {
 		t.Parallel()

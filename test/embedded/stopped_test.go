@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,45 +31,59 @@ func (c *Crew) stopProcess(p *Process) {
 }
 
 // startLock starts the command lock, which waits for the same lock as the contenders. Stderr includes its messages.
-func (c *Crew) startLock(dir string) *Process {
+func (c *Crew) startLock(lock string) *Process {
 	c.tb.Helper()
-	cmd := exec.Command(filepath.Join(dir, "lock"), "--dir", c.model.Dir, "-path", Node, theLock)
-	cmd.Env = []string{"HOME=" + dir, "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
+	cmd := exec.Command(lock, "--dir", c.model.Dir, "-path", Node, theLock)
+	cmd.Env = []string{"HOME=" + filepath.Dir(lock), "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 	cmd.SysProcAttr = dieWithUs()
 
 	return c.run(cmd)
 }
 
-// buildLock builds the command lock. It uses the race detector if this test binary was built with it. It also reads the
-// directories of the module, so that the go command sees which files this test depends on and does not use a cached
-// result when they change.
-func buildLock(t *testing.T) (dir string) {
+// commands is the directory of the command lock. The user that runs the tests and all others can reach it. It is empty
+// until buildLock has been called.
+var commands string
+
+// buildLock builds the command lock once and returns its path. It uses the race detector if this test binary was built
+// with it. It also reads the directories of the module, so that the go command sees which files this test depends on
+// and does not use a cached result when they change.
+func buildLock(t *testing.T) (lock string) {
 	t.Helper()
-	dir = t.TempDir()
-	args := []string{"build", "-o", dir + string(os.PathSeparator)}
+	require.NoError(t, buildOnce())
+
+	return filepath.Join(commands, "lock")
+}
+
+var buildOnce = sync.OnceValue(func() (err error) {
+	if commands, err = os.MkdirTemp("", "commands-"); err != nil {
+		return err
+	}
+	args := []string{"build", "-o", commands + string(os.PathSeparator)}
 	if info, ok := debug.ReadBuildInfo(); ok &&
 		slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "tenure/cmd/lock")...).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.NoError(t, filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
+	if err != nil {
+		return fmt.Errorf("build lock: %w: %s", err, out)
+	}
+	read := filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == ".git" {
 			return filepath.SkipDir
 		}
 
 		return err
-	}))
+	})
 
-	return dir
-}
+	return errors.Join(read, os.Chmod(commands, 0o755))
+})
 
 // A suspended host blocks all other processes. They print which process they wait for and what to do about it, and none
 // gets the lock of another. When the host is resumed, everything continues as before. When it is killed, another
 // process takes over.
 func TestHost_Suspended(t *testing.T) {
 	t.Parallel()
-	commands := buildLock(t)
+	lock := buildLock(t)
 	for _, holds := range []bool{false, true} {
 		t.Run(fmt.Sprint("holds the lock: ", holds), func(t *testing.T) {
 			t.Parallel()
@@ -77,7 +93,7 @@ func TestHost_Suspended(t *testing.T) {
 
 			c.stopProcess(host)
 			stopped := time.Now()
-			waits := c.startLock(commands)
+			waits := c.startLock(lock)
 			names := []string{"lock"}
 			if !holds { // the holder has sent a request
 				names = append(names, fmt.Sprint("contender ", holder.Who))
