@@ -59,7 +59,9 @@ type process struct {
 
 // environment is the demo's own, without the variables that would change what the commands do.
 func (s *stage) environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TENURE_") })
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TENURE_") })
+
+	return append(env, "TENURE_CONFIG=/dev/null")
 }
 
 // run starts a command. A goroutine reads what the command prints, and ends when the command does.

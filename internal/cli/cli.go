@@ -180,6 +180,9 @@ func prepare(cmd *cobra.Command, env *Env) {
 			if err := setFromEnv(cmd, env.LookupEnv); err != nil {
 				return err
 			}
+			if err := setFromConfig(cmd, env.LookupEnv); err != nil {
+				return err
+			}
 			if *printConfig {
 				return config(env.Data, cmd)
 			}

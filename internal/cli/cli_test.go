@@ -213,6 +213,8 @@ Flags, each with its variable:
   --print-config     print every setting and where it comes from, and exit       TENURE_PRINT_CONFIG
   -h, --help         print this text
   --version          print the version
+
+Flag names are also keys in ~/.config/tenure/config.toml, or in the file that TENURE_CONFIG names.
 `
 	for _, line := range []string{"-h", "-help", "--help", "x --help"} {
 		code, stdout, stderr := run(t, program, nil, strings.Fields(line)...)

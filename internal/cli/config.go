@@ -55,6 +55,8 @@ func (s *setting) effective(f *pflag.Flag) (value, source string, err error) {
 	switch {
 	case s.variable != "":
 		return s.String(), s.variable, nil
+	case s.entry != nil:
+		return s.String(), s.entry.file + ": " + s.entry.path(), nil
 	case f.Changed:
 		return s.String(), "command line", nil
 	case s.row.Default != nil:

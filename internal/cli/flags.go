@@ -14,8 +14,8 @@ import (
 )
 
 // A Flag is one row of a command's table of flags. The command line decides its value, then its variable, then the
-// default. A flag or a variable that is set but empty is an error, whatever its type: only one that is not given means
-// the default.
+// configuration file, then the default. A flag, a variable or a key that is set but empty is an error, whatever its
+// type: only one that is not given means the default.
 type Flag struct {
 	Name    string   // long name
 	Short   string   // letter, optional
@@ -48,7 +48,8 @@ type setting struct {
 	pflag.Value
 
 	row      Flag
-	variable string // the variable that the value came from; empty: the command line, or the default
+	variable string // the variable that the value came from
+	entry    *entry // what the value came from in the configuration file
 }
 
 var errEmpty = errors.New("empty value")
@@ -162,22 +163,25 @@ func checkFlags(cmd *cobra.Command) error {
 	return first
 }
 
-// Given reports whether the command line or a variable sets the flag.
+// Given reports whether the command line, a variable or the configuration file sets the flag.
 func Given(cmd *cobra.Command, flag string) bool {
 	f := cmd.Flags().Lookup(flag)
 	s := settingOf(f)
 
-	return s != nil && (f.Changed || s.variable != "")
+	return s != nil && (f.Changed || s.variable != "" || s.entry != nil)
 }
 
 // OnLine reports whether the command line sets the flag.
 func OnLine(cmd *cobra.Command, flag string) bool { return cmd.Flags().Changed(flag) }
 
-// Setting returns the name that messages use for where the flag's value comes from: its variable if that set it,
-// otherwise the flag, such as "TENURE_DSN" or "--ydb".
+// Setting returns the name that messages use for where the flag's value comes from: its variable or its place in the
+// configuration file if that set it, otherwise the flag, such as "TENURE_DSN" or "--ydb".
 func Setting(cmd *cobra.Command, flag string) string {
-	if s := settingOf(cmd.Flags().Lookup(flag)); s != nil && s.variable != "" {
+	switch s := settingOf(cmd.Flags().Lookup(flag)); {
+	case s != nil && s.variable != "":
 		return s.variable
+	case s != nil && s.entry != nil:
+		return s.entry.String()
 	}
 
 	return "--" + flag

@@ -151,5 +151,7 @@ Looking:
   --version                         print the version
 
 Every flag has a variable: TENURE_ and the name of the flag, as in TENURE_NO_CREATE.
+
+Flag names are also keys in ~/.config/tenure/config.toml, or in the file that TENURE_CONFIG names.
 `, stdout)
 }

@@ -26,6 +26,9 @@ func help(cmd *cobra.Command) string {
 		}
 		b.WriteString(part + "\n")
 	}
+	if cmd.Runnable() && cmd.Flags().Lookup("print-config") != nil {
+		b.WriteString("\n" + configHelp)
+	}
 
 	return b.String()
 }
