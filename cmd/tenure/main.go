@@ -18,6 +18,7 @@ func build(env *cli.Env) *cobra.Command {
 		Long:    "tenure runs a server for locks, semaphores and leases, for programs on one machine or on many.",
 	}
 	root.AddCommand(serveCommand(env), statusCommand(env))
+	root.AddCommand(cli.CompletionCommand(env, root), cli.ManCommand(env, root))
 
 	return root
 }

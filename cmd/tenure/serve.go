@@ -85,8 +85,12 @@ Data directory:
 		cli.Flag{Name: "insecure", Usage: "allow listening on a non-loopback address", Value: &f.insecure},
 		cli.Flag{
 			Name: "log-level", Arg: "LEVEL", Example: "info", Usage: "debug, info, warn or error", Value: &f.logLevel,
+			Values: []string{"debug", "info", "warn", "error"},
 		},
-		cli.Flag{Name: "log-format", Arg: "FORMAT", Example: "text", Usage: "text or json", Value: &f.logFormat},
+		cli.Flag{
+			Name: "log-format", Arg: "FORMAT", Example: "text", Usage: "text or json", Value: &f.logFormat,
+			Values: []string{"text", "json"},
+		},
 	)
 
 	return cmd

@@ -57,6 +57,7 @@ Exit code:
 		cli.DirFlag(&dir, env, func() bool { return dsn == tenure.Embedded }),
 		cli.Flag{
 			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Usage: "text, or json: one object", Value: &output,
+			Values: []string{"text", "json"},
 		},
 	)
 

@@ -114,7 +114,12 @@ func run(ctx context.Context, build func(*Env) *cobra.Command, env *Env, out *ou
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Data)
 	root.SetErr(env.Stderr)
-	args, _ := doubleDash(root, env.Args)
+	args := env.Args
+	if !isCompleting(env) {
+		var positions []int
+		args, positions = doubleDash(root, args)
+		reserve(args, positions)
+	}
 	root.SetArgs(args)
 
 	err := root.ExecuteContext(ctx)
@@ -158,11 +163,11 @@ func Complain(env *Env, name string, err error) {
 func prepare(cmd *cobra.Command, env *Env) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true // Run prints the one line
 	cmd.DisableSuggestions = true                    // they take several lines; noArgs makes a suggestion
-	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.CompletionOptions.DisableDefaultCmd = true   // it would hide a lock with its name
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(env, cmd, err) })
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(env.Data, help(cmd)) })
 	var printConfig *bool
-	if cmd.Runnable() {
+	if cmd.Runnable() && hasSettings(cmd) {
 		printConfig = generalFlags(cmd, env)
 	}
 	cmd.InitDefaultHelpFlag()
@@ -175,7 +180,9 @@ func prepare(cmd *cobra.Command, env *Env) {
 	if cmd.Args == nil {
 		cmd.Args = noArgs
 	}
-	if run := cmd.RunE; run != nil {
+	cmd.Args = unreserved(cmd.Args)
+	completeArgs(cmd)
+	if run := cmd.RunE; run != nil && hasSettings(cmd) {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if err := setFromEnv(cmd, env.LookupEnv); err != nil {
 				return err
@@ -192,7 +199,7 @@ func prepare(cmd *cobra.Command, env *Env) {
 
 			return run(cmd, args)
 		}
-	} else {
+	} else if run == nil {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	for _, sub := range cmd.Commands() {

@@ -26,7 +26,7 @@ func help(cmd *cobra.Command) string {
 		}
 		b.WriteString(part + "\n")
 	}
-	if cmd.Runnable() && cmd.Flags().Lookup("print-config") != nil {
+	if hasSettings(cmd) && cmd.Flags().Lookup("print-config") != nil {
 		b.WriteString("\n" + configHelp)
 	}
 
@@ -75,22 +75,12 @@ func Groups(cmd *cobra.Command, titles ...string) {
 
 // table returns the flags in their order, by group: spelling, meaning, default, variable.
 func table(cmd *cobra.Command) string {
-	cmd.Flags().SortFlags = false
 	titles := strings.Split(cmd.Annotations[annotationGroups], "\n")
-	last := len(titles) - 1
 	groups := make([][]*pflag.Flag, len(titles))
 	column, variables := 0, false // the width of the spellings
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Hidden {
-			return
-		}
-		group := last
-		if s := settingOf(f); s != nil {
-			variables = true
-			if i := slices.Index(titles, s.row.Group); i >= 0 {
-				group = i
-			}
-		}
+	visibleFlags(cmd, func(f *pflag.Flag) {
+		variables = variables || settingOf(f) != nil
+		group := groupOf(f, titles)
 		groups[group] = append(groups[group], f)
 		column = max(column, len(spelling(f)))
 	})
@@ -113,6 +103,17 @@ func table(cmd *cobra.Command) string {
 	}
 
 	return strings.Join(parts, "\n\n")
+}
+
+// groupOf returns the index of the title of the flag's group.
+func groupOf(f *pflag.Flag, titles []string) int {
+	if s := settingOf(f); s != nil {
+		if i := slices.Index(titles, s.row.Group); i >= 0 {
+			return i
+		}
+	}
+
+	return len(titles) - 1
 }
 
 // variablesHelp explains the variables of the flags, and names those that do not follow the rule.
