@@ -29,12 +29,12 @@ const embeddedDSN = "grpc://embedded:1" + EmbeddedDatabase
 // The directory must be on a local disk. Open creates it if it is missing, with mode 0700, so that it belongs to one
 // user. A relative dir starts at the working directory of the process when it calls Open.
 //
-// The members of a group share their locks if they use a directory that belongs to this group and has mode 2770 or 0770.
-// They must trust each other: each of them can end and forge the leases of the others. A process of root refuses a
-// directory that does not belong to root.
+// The members of a group share their locks if they use a directory that belongs to this group and has mode 2770 or
+// 0770. They must trust each other: each of them can end and forge the leases of the others. A process of root refuses
+// a directory that does not belong to root.
 //
-// By default, or if dir is empty, the directory is $TENURE_DIR if that variable is set. Otherwise it is named tenure
-// and is in the first of these directories that is known:
+// By default, or if dir is empty, the directory is $TENURE_DIR if that variable is set. It must be an absolute path.
+// Otherwise the directory is named tenure and is in the first of these directories that is known:
 //
 //   - $XDG_STATE_HOME
 //   - ~/.local/state, where ~ is $HOME

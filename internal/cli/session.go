@@ -104,7 +104,7 @@ const (
 )
 
 // ChooseDir returns the state directory that --dir, its variable or the environment chooses, as an absolute path, and
-// the name of what chose it.
+// the name of what chose it. Only --dir may be relative, because its user sees the working directory.
 func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error) {
 	choice := embedded.Choice{Dir: dir, Source: Setting(cmd, "dir")}
 	if dir == "" {
@@ -113,11 +113,17 @@ func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error
 			return choice, err
 		}
 	}
+	if filepath.IsAbs(choice.Dir) {
+		return choice, nil
+	}
+	if !OnLine(cmd, "dir") {
+		return choice, embedded.CheckAbs(choice.Source, choice.Dir)
+	}
 	abs, err := filepath.Abs(choice.Dir)
 	if err != nil {
 		return choice, fmt.Errorf("%s=%q: %w", choice.Source, dir, err)
 	}
-	choice.Dir = abs
+	choice = embedded.Choice{Dir: abs, Source: fmt.Sprintf("--dir=%q, in the working directory", dir)}
 
 	return choice, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -98,6 +99,8 @@ func TestSession_CheckRefuses(t *testing.T) {
 	t.Parallel()
 	const write = ": write grpc://host:port/database, for example grpc://localhost:2136/local"
 	ydb := func(dsn string) []string { return []string{"--ydb", dsn} }
+	here, err := os.Getwd()
+	require.NoError(t, err)
 	for _, test := range []struct {
 		name, vars string
 		line       []string
@@ -109,6 +112,11 @@ func TestSession_CheckRefuses(t *testing.T) {
 			"TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable",
 		},
 		{"empty directory", "", []string{"--dir="}, "--dir is empty: write --dir /path/to/directory, or leave the flag out"},
+		{
+			"relative directory variable", "TENURE_DIR=d,HOME=/h", nil,
+			`TENURE_DIR="d" is not an absolute path, so each working directory would have its own locks: ` +
+				"write TENURE_DIR=" + here + "/d",
+		},
 		{
 			"empty directory variable", "TENURE_DIR=,HOME=/h", nil,
 			"TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable",
@@ -206,6 +214,12 @@ func TestSession_Verbose(t *testing.T) {
 	}
 	_, _, stderr := run(t, settings, nil, "--verbose", "--dir", "/d")
 	require.Equal(t, "demo: using the embedded server in /d (from --dir)\n", stderr)
+
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	_, _, stderr = run(t, settings, nil, "--verbose", "--dir", "d")
+	require.Equal(t,
+		"demo: using the embedded server in "+here+"/d (from --dir=\"d\", in the working directory)\n", stderr)
 }
 
 func TestSession_OpenReportsThatThereIsNoServer(t *testing.T) {

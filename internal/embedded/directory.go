@@ -30,15 +30,15 @@ type Choice struct {
 
 // DefaultDir returns the state directory for callers that do not name one: $TENURE_DIR if it is set, otherwise that of
 // [StateDir]. Lookup is os.LookupEnv or a function like it. An empty TENURE_DIR is an error, because it is most likely
-// the value of a variable that its user forgot to set. Errors name the setting with which the user can choose a
-// directory, such as "--dir".
+// the value of a variable that its user forgot to set. A relative one is an error too (see CheckAbs). Errors name the
+// setting with which the user can choose a directory, such as "--dir".
 func DefaultDir(lookup func(string) (string, bool), setting string) (Choice, error) {
 	if dir, ok := lookup("TENURE_DIR"); ok {
 		if dir == "" {
 			return Choice{}, errors.New("TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable")
 		}
 
-		return Choice{dir, "TENURE_DIR"}, nil
+		return Choice{dir, "TENURE_DIR"}, CheckAbs("TENURE_DIR", dir)
 	}
 	choice, err := StateDir(lookup)
 	if err != nil {
@@ -46,6 +46,21 @@ func DefaultDir(lookup func(string) (string, bool), setting string) (Choice, err
 	}
 
 	return choice, nil
+}
+
+// CheckAbs returns an error if the value of a setting that stays for several commands is a relative path. It would name
+// another directory, and so other locks, wherever a command runs.
+func CheckAbs(setting, dir string) error {
+	if filepath.IsAbs(dir) {
+		return nil
+	}
+	example := "/path/to/directory"
+	if abs, err := filepath.Abs(dir); err == nil {
+		example = abs
+	}
+
+	return fmt.Errorf("%s=%q is not an absolute path, so each working directory would have its own locks: write %s=%s",
+		setting, dir, setting, shell.Quote(example))
 }
 
 // StateDir returns the directory in which tenure keeps the files of the account. It is named tenure and is in the first

@@ -42,9 +42,9 @@ func variables(env map[string]string) func(string) (string, bool) {
 func TestDefaultDir(t *testing.T) {
 	t.Parallel()
 	chosen, err := DefaultDir(
-		variables(map[string]string{"TENURE_DIR": "a", "XDG_STATE_HOME": "/b", "HOME": "/c"}), "--dir")
+		variables(map[string]string{"TENURE_DIR": "/a", "XDG_STATE_HOME": "/b", "HOME": "/c"}), "--dir")
 	require.NoError(t, err)
-	require.Equal(t, Choice{"a", "TENURE_DIR"}, chosen)
+	require.Equal(t, Choice{"/a", "TENURE_DIR"}, chosen)
 
 	chosen, err = DefaultDir(variables(map[string]string{"HOME": "/c"}), "--dir")
 	require.NoError(t, err)
@@ -52,6 +52,11 @@ func TestDefaultDir(t *testing.T) {
 
 	_, err = DefaultDir(variables(map[string]string{"TENURE_DIR": "", "HOME": "/c"}), "--dir")
 	require.EqualError(t, err, "TENURE_DIR is empty: write TENURE_DIR=/path/to/directory, or unset the variable")
+
+	_, err = DefaultDir(variables(map[string]string{"TENURE_DIR": "a b"}), "--dir")
+	here, _ := os.Getwd()
+	require.EqualError(t, err, `TENURE_DIR="a b" is not an absolute path, so each working directory would have its own `+
+		"locks: write TENURE_DIR='"+here+"/a b'")
 }
 
 // The first variable that is an absolute path decides, and the user database decides if there is none.
