@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type locker struct {
 	clock     clock.Clock
 	ancestors []hold
 	monitor   *cli.Monitor
+	stderr    io.Writer // for events; unlike env.Stderr, it takes lines of any format
 	reporter  *reporter
 	display   *display
 	metered   *meter
@@ -39,6 +41,7 @@ type locker struct {
 	lastSession uint64        // the one that waits, or has waited
 	endangered  bool          // the lease was in danger since the lock was acquired
 	stateFailed bool          // the state file could not be written
+	onGrant     func()        // called when the lock is held and COMMAND runs; may be nil
 }
 
 // Shares of --timeout that --grace has by default and at most. Package lock documents the reason for the maximum.
@@ -55,6 +58,7 @@ func build(env *cli.Env) *cobra.Command {
 		Long:    about,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			defer l.prepareLog()()
 			if err := l.check(args); err != nil {
 				return err
 			}
@@ -216,9 +220,11 @@ func (l *locker) checkCommand(argv []string) error {
 	if l.shell {
 		argv = []string{"/bin/sh", "-c", argv[0]}
 	}
-	path, err := command.Look(argv[0])
-	if err != nil {
-		return err
+	path := "" // with --pid, holdFor sets it
+	if l.pid == 0 {
+		if path, err = command.Look(argv[0]); err != nil {
+			return err
+		}
 	}
 	stdout, stderr := l.env.Inherited()
 	l.command = &command.Command{

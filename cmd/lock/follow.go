@@ -31,6 +31,7 @@ func (l *locker) follow(held *lock.Held) *follower {
 	var ctx, data context.Context
 	ctx, f.stopped = context.WithCancel(held.Context())
 	data, f.stopData = context.WithCancel(ctx)
+	f.note() // before COMMAND can look at the state file
 	f.renewed.Go(func() { f.renewals(ctx) })
 	f.data.Go(func() {
 		// Most locks are held for less than a moment. Nobody needs to know the time of their grant.
@@ -46,8 +47,7 @@ func (l *locker) follow(held *lock.Held) *follower {
 func (f *follower) renewals(ctx context.Context) {
 	for {
 		renewed := f.held.Renewed() // before the deadline, so that no renewal is missed
-		f.metered.renewed(f.held.Deadline())
-		f.writeState()
+		f.note()
 		select {
 		case <-renewed:
 		case <-ctx.Done():
@@ -83,9 +83,10 @@ func (f *follower) stop() {
 	}
 }
 
-// writeState writes the state file, if there is one. Its first failure is reported.
-func (f *follower) writeState() {
+// note notes the deadline in the metrics and in the state file, if there is one. The first failure is reported.
+func (f *follower) note() {
 	deadline := f.held.Deadline()
+	f.metered.renewed(deadline)
 	if f.stateFile == "" || deadline.IsZero() {
 		return
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -20,21 +19,22 @@ const (
 // A notifier tells the service manager, if NOTIFY_SOCKET names one, what lock does. The methods never wait for the
 // service manager, and ignore errors, as systemd asks for.
 type notifier struct {
-	states  chan string // nil: there is no service manager
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	states chan string // nil: there is no service manager
+	stop   context.CancelFunc
+	extend context.CancelFunc // ends the extensions
 }
 
-// newNotifier starts a notifier if on is set. The caller must call close.
+// newNotifier starts a notifier, which does nothing unless on is set. The caller must call close.
 func newNotifier(on bool) *notifier {
-	n := &notifier{stop: func() {}}
+	n := &notifier{stop: func() {}, extend: func() {}}
 	if !on {
 		return n
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	n.stop = stop
+	waiting, extend := context.WithCancel(ctx)
+	n.stop, n.extend = stop, extend
 	n.states = make(chan string, 16)
-	n.running.Go(func() {
+	go func() { // ends with close, or with the process if the service manager does not read
 		for {
 			select {
 			case state := <-n.states:
@@ -43,21 +43,25 @@ func newNotifier(on bool) *notifier {
 				return
 			}
 		}
-	})
-	n.running.Go(func() {
-		for clock.Pause(ctx, clock.Go(), extendEvery) {
+	}()
+	n.send(extendBy)
+	go func() { // ends with ready or close
+		for clock.Pause(waiting, clock.Go(), extendEvery) {
 			n.send(extendBy)
 		}
-	})
+	}()
 
 	return n
 }
 
 // waiting says that lock waits for the lock.
-func (n *notifier) waiting() { n.send("STATUS=waiting for the lock\n" + extendBy) }
+func (n *notifier) waiting() { n.send("STATUS=waiting for the lock") }
 
 // ready says that lock holds the lock and starts COMMAND.
-func (n *notifier) ready() { n.send(daemon.SdNotifyReady + "\nSTATUS=holding the lock") }
+func (n *notifier) ready() {
+	n.extend() // a later wait is not a start
+	n.send(daemon.SdNotifyReady + "\nSTATUS=holding the lock")
+}
 
 // stopping says that lock is about to end.
 func (n *notifier) stopping() { n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
@@ -73,9 +77,4 @@ func (n *notifier) send(state string) {
 }
 
 // close ends the notifier.
-func (n *notifier) close() {
-	n.stop()
-	if n.states != nil {
-		n.running.Wait()
-	}
-}
+func (n *notifier) close() { n.stop() }

@@ -57,6 +57,10 @@ func (l *locker) observe(e lock.Event) {
 // stopped tells the user what happens to COMMAND, except what observe tells.
 func (l *locker) stopped(e command.Event) {
 	switch e := e.(type) {
+	case command.Started:
+		if l.onGrant != nil {
+			l.onGrant()
+		}
 	case command.Stopping:
 		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()}, "")
 	case command.Killing, command.Suspended, command.Problem:

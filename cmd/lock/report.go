@@ -71,27 +71,33 @@ func (r *reporter) report(e event, text string) {
 	_, _ = r.events.Write(append(line, '\n'))
 }
 
-// prepareOutput redirects the output of the command as its flags say. After restore, errors appear even with --quiet.
-func (l *locker) prepareOutput() (restore func()) {
-	stdout, stderr := l.env.Stdout, l.env.Stderr
-	l.reporter = &reporter{
-		clock: clock.Go(), names: l.names, text: func(line string) { l.complain(errors.New(line)) },
-	}
-	if l.output == "json" {
-		l.reporter.events = stdout
-		if l.command != nil { // COMMAND's output is on stdout
-			l.reporter.events = stderr
-		}
-	}
+// prepareLog redirects standard error as the flags say. After restore, errors appear even with --quiet.
+func (l *locker) prepareLog() (restore func()) {
+	stderr := l.env.Stderr
 	if l.logFormat == "json" || l.output == "json" && !cli.Given(l.cmd, "log-format") {
-		l.env.Stderr = &logLines{w: stderr, clock: l.reporter.clock}
+		l.env.Stderr = &logLines{w: stderr, clock: l.clock}
 	}
 	restored := l.env.Stderr
 	if l.quiet {
 		l.env.Stderr = io.Discard
 	}
+	l.stderr = stderr
 
 	return func() { l.env.Stderr = restored }
+}
+
+// newReporter returns the reporter that the flags ask for. It uses standard error if standard output is COMMAND's.
+func (l *locker) newReporter() *reporter {
+	r := &reporter{clock: l.clock, names: l.names, text: func(line string) { l.complain(errors.New(line)) }}
+	switch {
+	case l.output != "json":
+	case l.command != nil:
+		r.events = l.stderr
+	default:
+		r.events = l.env.Stdout
+	}
+
+	return r
 }
 
 // A logLines turns each line of text that is written to it into a JSON object.

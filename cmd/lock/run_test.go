@@ -13,14 +13,14 @@ import (
 // holding is a COMMAND that prints its token and runs until it is stopped.
 var holding = []string{"--", "sh", "-c", "echo holding $TENURE_TOKEN; exec sleep 1000"}
 
-// A wait that takes longer than a moment is reported once, with the name of the lock and the server.
+// A wait that takes longer than a moment is reported once, with the holder and the place in the queue.
 func TestRun_Waiting(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	first := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
+	first := clitest.Start(t, build, append([]string{"-ydb", dsn, "--data", "first", "deploy"}, holding...)...)
 	require.Equal(t, []string{"holding 1"}, first.Until(t, "holding 1"))
 	second := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
-	waiting := `lock: waiting for "deploy" on ` + dsn
+	waiting := `lock: waiting for "deploy": held by first, you are next`
 	require.Equal(t, []string{waiting}, second.Until(t, waiting))
 
 	first.Interrupt()

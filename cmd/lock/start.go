@@ -16,7 +16,7 @@ import (
 
 // start does what the flags ask for.
 func (l *locker) start(ctx context.Context) (err error) {
-	defer l.prepareOutput()()
+	l.reporter = l.newReporter()
 	l.monitor = l.NewMonitor()
 	defer l.monitor.Close()
 	l.prepareDisplay()
@@ -25,8 +25,10 @@ func (l *locker) start(ctx context.Context) (err error) {
 		return err
 	}
 	defer l.metered.close()
-	l.notifier = newNotifier(l.restart == restartAlways)
+	_, managed := l.env.LookupEnv("NOTIFY_SOCKET")
+	l.notifier = newNotifier(managed && l.restart == restartAlways)
 	defer l.notifier.close()
+	defer context.AfterFunc(ctx, l.notifier.stopping)()
 	if l.stateFile != "" {
 		if err := (stateFile{l.stateFile}).check(); err != nil {
 			return fmt.Errorf("%s=%q: %w", cli.Setting(l.cmd, "state-file"), l.stateFile, errors.Unwrap(err))
@@ -52,8 +54,9 @@ func (l *locker) prepareDisplay() {
 	l.display = &display{
 		clock: clock.Go(), clear: func() {}, show: func(line string) { l.complain(errors.New(line)) },
 	}
-	file, ok := l.env.Stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	_, stderr := l.env.Inherited()
+	file, ok := stderr.(*os.File)
+	if !ok || l.quiet || l.reporter.events != nil || l.logFormat != "text" || !term.IsTerminal(int(file.Fd())) {
 		return
 	}
 	l.display.terminal = true
@@ -80,6 +83,8 @@ func (l *locker) card() identity.Card {
 	switch {
 	case l.data != "":
 		return identity.Card{Who: l.data}
+	case l.pid != 0:
+		return identity.Card{Who: identity.Of(fmt.Sprintf("lock --pid %d", l.pid))}
 	case l.command == nil:
 		return identity.Card{Who: identity.Of("lock")}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -53,7 +54,9 @@ func (l *locker) showStatus(ctx context.Context) error {
 			}
 		}
 		free = free && !s.Held
-		l.printStatus(s)
+		if err := l.printStatus(s); err != nil {
+			return err
+		}
 	}
 	if free {
 		return &cli.ExitError{Code: exitFree}
@@ -105,17 +108,13 @@ func listed(all []*coordination.SemaphoreSession) []lock.Holder {
 }
 
 // printStatus prints the status of one lock on standard output.
-func (l *locker) printStatus(s status) {
+func (l *locker) printStatus(s status) error {
 	if l.output == "json" {
-		line, err := json.Marshal(s)
-		if err != nil {
-			panic("lock: status: " + err.Error()) // a status has only plain data
-		}
-		fmt.Fprintln(l.env.Stdout, string(line))
-
-		return
+		return json.NewEncoder(l.env.Data).Encode(s)
 	}
-	fmt.Fprint(l.env.Stdout, s.text(l.clock.Time(l.clock.Now())))
+	_, err := io.WriteString(l.env.Data, s.text(l.clock.Time(l.clock.Now())))
+
+	return err
 }
 
 // text returns the status for people.

@@ -9,16 +9,13 @@ import (
 	"tenure/lock"
 )
 
-// errMaxHold is the cause of the end of COMMAND's context when --max-hold has passed.
-var errMaxHold = errors.New("--max-hold has passed")
-
 // under runs COMMAND under the lock.
 func (l *locker) under(ctx context.Context, held *lock.Held) outcome {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(held.Context(), func() { cancel(context.Cause(held.Context())) })()
 	if l.maxHold > 0 {
-		limited, end := context.WithTimeoutCause(ctx, l.maxHold, errMaxHold)
+		limited, end := context.WithTimeoutCause(ctx, l.maxHold, command.ErrTimeIsUp)
 		defer end()
 		ctx = limited
 	}

@@ -76,8 +76,11 @@ func (e *ExitError) Unwrap() error { return e.Err }
 //
 // The process ignores SIGPIPE: a write to a pipe without a reader fails. Programs that it starts do not inherit that.
 func Main(build func(*Env) *cobra.Command) int {
-	if guard.Selected() {
+	switch {
+	case guard.Selected():
 		return guard.Main()
+	case guard.WatcherSelected():
+		return guard.WatcherMain()
 	}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would be inherited
 	ctx := interruptible(context.Background())

@@ -60,6 +60,10 @@ const (
 	ExitSignal = 128 // plus the number of the signal that ended COMMAND
 )
 
+// ErrTimeIsUp as the cause of the end of a context means that COMMAND has had its time. It is then killed after
+// StopTimeout, or after Grace if StopTimeout is 0.
+var ErrTimeIsUp = errors.New("its time is up")
+
 // A Command describes a COMMAND and how to run and stop it.
 type Command struct {
 	Path string   // the path of the program, from Look
@@ -68,6 +72,9 @@ type Command struct {
 
 	Stdin          io.Reader // COMMAND inherits a file directly; nil: the null device
 	Stdout, Stderr io.Writer
+
+	// Stands is the id of a process that COMMAND stands for (guard.Watcher), and that is killed with COMMAND; 0: none.
+	Stands int
 
 	Signal      syscall.Signal // asks COMMAND to stop
 	Grace       time.Duration  // the lease is in danger when so much of it is left; KILL follows in time before its end

@@ -105,7 +105,8 @@ type run struct {
 	signals    chan os.Signal        // other signals
 
 	guard    *guard.Guard
-	pid      int // of COMMAND and its group
+	pid      int            // of COMMAND and its group
+	stands   *guard.Watched // nil: COMMAND stands for no process
 	terminal *terminal
 	stdio    stdio
 	deadline *pipe // TENURE_FD
@@ -151,12 +152,17 @@ func (r *run) start() (err error) {
 	}
 	r.terminal = terminalOf(r.Stdin)
 	program := guard.Program{
-		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(),
+		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(), Stands: r.Stands,
 	}
 	if r.terminal != nil {
 		program.Foreground = true
 		// This process would not notice that COMMAND is suspended, and would hold the lease for it.
 		program.Ignored = append(program.Ignored, syscall.SIGTSTP)
+	}
+	if r.Stands != 0 {
+		if r.stands, err = guard.Watch(r.Stands); err != nil {
+			return fail(fmt.Errorf("process %d: %w", r.Stands, err))
+		}
 	}
 	r.announce()
 	r.pid, err = r.guard.Run(program, guard.Files{
@@ -447,8 +453,12 @@ func (r *run) stop(sig syscall.Signal, cause error) {
 	}
 	r.stopping, r.asked = true, sig
 	r.observe(Stopping{sig, cause})
-	if r.StopTimeout > 0 && !r.because {
+	switch {
+	case r.because:
+	case r.StopTimeout > 0:
 		r.killAfter(r.StopTimeout, sig)
+	case errors.Is(cause, ErrTimeIsUp):
+		r.killAfter(r.Grace, sig)
 	}
 	r.send(sig)
 	r.send(syscall.SIGCONT) // a suspended process gets no other signal
@@ -465,6 +475,9 @@ func (r *run) kill(cause error, all bool) {
 		r.killing = true
 		r.observe(Killing{cause})
 		r.send(syscall.SIGKILL)
+		if r.stands != nil {
+			_ = r.stands.Signal(syscall.SIGKILL) // it may have ended
+		}
 		r.expect()
 	}
 	if all && !r.all {
@@ -517,6 +530,9 @@ func (r *run) end() {
 	r.terminal.takeBack()
 	if r.deadline != nil {
 		r.deadline.close()
+	}
+	if r.stands != nil {
+		r.stands.Close()
 	}
 	r.guard.Close()
 	guard.LeaveAlone()

@@ -56,7 +56,8 @@ type watchman struct {
 	lease  Lease
 	killAt clock.Instant // 0: never
 
-	command   int // process id; 0: not started
+	command   int      // process id; 0: not started
+	stands    *Watched // the process that COMMAND stands for; nil: none
 	ended     bool
 	collected bool
 	status    syscall.WaitStatus
@@ -302,6 +303,9 @@ func (w *watchman) extend(deadline clock.Instant) {
 // start starts COMMAND, unless the deadline has passed.
 func (w *watchman) start(s *start) {
 	w.holder = s.Holder
+	if s.Stands != 0 {
+		w.stands, _ = Watch(s.Stands) // it may have ended
+	}
 	pid, err := w.fork(s)
 	e := Event{Kind: Started, PID: pid}
 	if err != nil {
@@ -406,6 +410,10 @@ func (w *watchman) collect() (alive bool) {
 	if w.kill && !w.collected {
 		_ = syscall.Kill(-w.command, syscall.SIGKILL) // kills the whole group at once
 		alive = !w.ended
+	}
+	if w.kill && w.stands != nil && !w.stands.Ended() {
+		alive = true
+		_ = w.stands.Signal(syscall.SIGKILL)
 	}
 	self := os.Getpid()
 	for _, pid := range childrenOf(self) {

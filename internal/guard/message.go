@@ -18,6 +18,7 @@ type Program struct {
 	Dir  string   // empty: the directory of the holder
 
 	Ignored    []syscall.Signal // are ignored by COMMAND; it starts with the default action for all others
+	Stands     int              // if not 0: the id of a process that COMMAND stands for, see Watcher; killed with it
 	Foreground bool             // COMMAND becomes the foreground process group of the terminal that its stdin is
 }
 
@@ -50,6 +51,7 @@ type start struct {
 	Path, Dir  []byte // text that need not be UTF-8
 	Argv, Env  [][]byte
 	Ignored    []syscall.Signal
+	Stands     int `json:",omitempty"`
 	Foreground bool
 	Pipe       bool // the next file becomes the one that TENURE_FD names
 	Lifelines  int  // the number of the remaining files

@@ -147,7 +147,7 @@ func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	}
 	b := encode(encode(nil, first)[1:], request{Start: &start{
 		Path: []byte(p.Path), Dir: []byte(p.Dir), Argv: texts(p.Argv), Env: texts(p.Env),
-		Ignored: p.Ignored, Foreground: p.Foreground, Pipe: files.Pipe != nil, Lifelines: len(files.Lifelines),
+		Ignored: p.Ignored, Stands: p.Stands, Foreground: p.Foreground, Pipe: files.Pipe != nil, Lifelines: len(files.Lifelines),
 		Holder: g.name,
 	}})
 	if _, err = g.conn.Write(b); err != nil {

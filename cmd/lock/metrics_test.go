@@ -1,0 +1,53 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/cli/clitest"
+	"tenure/tenuretest"
+)
+
+// The metrics say whether the lock is held, until when, how long the wait took, and why it was lost.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	srv := tenuretest.NewServer(t)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := lis.Addr().String()
+	require.NoError(t, lis.Close())
+
+	p := clitest.Start(t, build, "--ydb", srv.DSN(), "--metrics", address, "deploy")
+	p.Until(t, "starting work")
+	require.Regexp(t, `tenure_lock_held\{name="deploy"\} 1\n`, scrape(t, address))
+	require.Regexp(t, `tenure_lock_wait_seconds_count\{name="deploy"\} 1\n`, scrape(t, address))
+	deadline := regexp.MustCompile(`tenure_lock_deadline_timestamp_seconds\{name="deploy"\} 1\.\d+e\+09\n`)
+	require.Regexp(t, deadline, scrape(t, address))
+
+	srv.ExpireSessions()
+	p.Until(t, "the lock is acquired")
+	require.Regexp(t, `tenure_lock_losses_total\{cause="expired",name="deploy"\} 1\n`, scrape(t, address))
+	p.Interrupt()
+	_, code := p.Wait(t)
+	require.Zero(t, code)
+	_, err = http.Get("http://" + address + "/metrics")
+	require.Error(t, err)
+}
+
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+
+	return string(text)
+}
