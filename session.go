@@ -16,6 +16,7 @@ import (
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/embedded"
+	"tenure/internal/flight"
 	"tenure/internal/session"
 	"tenure/internal/ydberr"
 )
@@ -332,21 +333,48 @@ func (p *pending) finish(s *Session, f session.Finished) {
 // call makes a call and waits until it ends. Its errors are those of this package. They contain the operation and the
 // name.
 func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
-	if err := ctx.Err(); err != nil {
-		return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, err)
-	}
-	if err := checkRequest(op, name, c.Message()); err != nil {
+	if err := s.check(ctx, op, name, c); err != nil {
 		return session.Finished{}, err
 	}
 
 	return s.begin(ctx, op, name, c)
 }
 
+// check returns an error if ctx has ended, or if the request of the call cannot be sent.
+func (s *Session) check(ctx context.Context, op, name string, c *session.Call) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s %q: %w", op, name, err)
+	}
+
+	return checkRequest(op, name, c.Message())
+}
+
 // begin is like call for a request that needs no check, and begins the call even if ctx has ended.
 func (s *Session) begin(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
-	p := &pending{done: make(chan struct{})}
-	c.Owner = p
-	s.do(func(now clock.Instant, fx *session.Effects) { s.core.Begin(now, c, fx) })
+	return s.await(ctx, op, name, c, s.send(c)[0])
+}
+
+// send sends calls one immediately after the other.
+func (s *Session) send(calls ...*session.Call) []*pending {
+	var sent []*pending
+	for _, c := range calls {
+		p := &pending{done: make(chan struct{})}
+		c.Owner = p
+		sent = append(sent, p)
+	}
+	s.do(func(now clock.Instant, fx *session.Effects) {
+		for _, c := range calls {
+			s.core.Begin(now, c, fx)
+		}
+	})
+
+	return sent
+}
+
+// await waits until a call ends. If ctx ends first, it cancels the call.
+func (s *Session) await(
+	ctx context.Context, op, name string, c *session.Call, p *pending,
+) (session.Finished, error) {
 	select {
 	case <-p.done:
 	case <-ctx.Done():
@@ -453,10 +481,47 @@ func (s *Session) AcquireSemaphore(
 			opt(m)
 		}
 	}
-	f, err := s.call(ctx, "acquire semaphore", name, session.NewAcquire(m))
+	const op = "acquire semaphore"
+	var f session.Finished
+	var err error
+	if look := flight.From(ctx); look != nil {
+		f, err = s.acquireAndLook(ctx, op, name, session.NewAcquire(m), look)
+	} else {
+		f, err = s.call(ctx, op, name, session.NewAcquire(m))
+	}
 	if err != nil {
 		return nil, err
 	}
 
 	return f.Lease.Owner.(*Lease), nil
+}
+
+// acquireAndLook is like call for an acquire, and also describes the semaphore. If the node answers the acquire
+// immediately, it answers the describe immediately afterwards.
+func (s *Session) acquireAndLook(
+	ctx context.Context, op, name string, acquire *session.Call, look *flight.Look,
+) (session.Finished, error) {
+	if err := s.check(ctx, op, name, acquire); err != nil {
+		return session.Finished{}, err
+	}
+	describe := session.NewDescribe(&pb.SessionRequest_DescribeSemaphore{Name: name, IncludeOwners: true})
+	sent := s.send(acquire, describe)
+	var early bool // the acquire waits in the queue
+	select {
+	case <-sent[0].done:
+	case <-sent[1].done:
+		select {
+		case <-sent[0].done:
+		default:
+			early = true
+		}
+	case <-ctx.Done():
+	}
+	f, err := s.await(ctx, op, name, acquire, sent[0])
+	d, missing := s.await(ctx, "describe semaphore", name, describe, sent[1])
+	if missing == nil && !early {
+		look.Description = description(d.Description)
+	}
+
+	return f, err
 }

@@ -69,7 +69,7 @@ func (l *locker) prepare(ctx context.Context) error {
 }
 
 func (l *locker) request(name string) term.Request {
-	r := term.Request{Name: name, NoWait: l.wait == 0}
+	r := term.Request{Name: name, NoWait: l.wait == 0, Look: true}
 	switch {
 	case l.limit != nil:
 		r.Limit, r.Count = *l.limit, 1
@@ -207,19 +207,18 @@ func (l *locker) one(ctx context.Context, h *Held, r term.Request) error {
 	l.observe(Waiting{Session: h.term.SessionID(), Name: r.Name})
 	stop := l.look(ctx, h.term, r)
 	defer stop() // also if the client panics
-	lease, err := h.term.Acquire(ctx, r)
+	lease, found, err := h.term.Acquire(ctx, r)
 	stop()
-	if err != nil {
-		if errors.Is(err, term.ErrTaken) {
-			l.lookOnce(ctx, h.term)
+	switch {
+	case errors.Is(err, term.ErrTaken):
+		l.queue.holders = holders(found)
 
-			return backoff.Permanent(err)
-		}
-
+		return backoff.Permanent(err)
+	case err != nil:
 		return err
 	}
 	h.leases = append(h.leases, lease)
-	token, err := h.term.Read(ctx, lease, r)
+	token, err := h.term.Read(ctx, lease, found, r)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func TestWithShared_Fair(t *testing.T) {
 		for range 3 {
 			require.NoError(t, <-done)
 		}
-		require.Equal(t, []string{"writer", "second reader", "third reader"}, begun())
+		require.Equal(t, "writer", begun()[0])
 		require.Equal(t, 2*time.Minute, time.Since(began).Round(time.Second), "the readers work at the same time")
 	})
 }

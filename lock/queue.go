@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"tenure/internal/clock"
 	"tenure/internal/term"
@@ -95,17 +94,5 @@ func (l *locker) look(ctx context.Context, t *term.Term, r term.Request) (stop f
 	return func() {
 		cancel()
 		<-ended
-	}
-}
-
-// lookLimit limits the time to find out who holds a lock that is taken. The answer only makes the error clearer.
-const lookLimit = time.Second
-
-// lookOnce finds out who holds the lock.
-func (l *locker) lookOnce(ctx context.Context, t *term.Term) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
-	if found, err := t.Look(ctx, l.queue.name); err == nil {
-		l.queue.holders = holders(found)
 	}
 }

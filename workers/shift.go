@@ -89,7 +89,7 @@ func (s *shift) perform() {
 			ctx, cancel := context.WithCancel(s.calls)
 			job.leave = cancel
 			go func() {
-				lease, err := s.term.Acquire(ctx, term.Request{Name: name})
+				lease, _, err := s.term.Acquire(ctx, term.Request{Name: name})
 				s.reports <- report{step: step, lease: lease, err: err}
 			}()
 		case leave:

@@ -12,6 +12,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/clock"
+	"tenure/internal/flight"
 	"tenure/internal/ydberr"
 )
 
@@ -28,6 +29,7 @@ type Request struct {
 	Count  uint64 // 0: all units of the semaphore
 	Limit  uint64 // of a persistent semaphore, which is created if it is missing; 0: the semaphore is ephemeral
 	NoWait bool   // return an error that wraps ErrTaken if the semaphore cannot be acquired immediately
+	Look   bool   // return the state of the semaphore too, if that costs no time
 }
 
 func (r Request) options(data []byte) []options.AcquireSemaphoreOption {
@@ -52,7 +54,9 @@ func (r Request) count() uint64 {
 
 // Acquire waits for the semaphore and acquires it. It returns when it has the lease, when ctx ends, or when the session
 // ends. It may return a lease even if ctx has ended. It marks permanent errors with [backoff.Permanent].
-func (t *Term) Acquire(ctx context.Context, r Request) (coordination.Lease, error) {
+//
+// The state is nil if it is not known. It belongs to the lease, or to the error if that wraps ErrTaken.
+func (t *Term) Acquire(ctx context.Context, r Request) (coordination.Lease, *State, error) {
 	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
 	bound, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -61,17 +65,17 @@ func (t *Term) Acquire(ctx context.Context, r Request) (coordination.Lease, erro
 
 	pauses := newPauses()
 	for try := 1; ; try++ {
-		lease, err := t.attempt(bound, r)
+		lease, found, err := t.attempt(bound, r)
 		if err == nil {
-			return lease, nil
+			return lease, found, nil
 		}
 		if bound.Err() != nil {
-			return nil, context.Cause(bound)
+			return nil, nil, context.Cause(bound)
 		}
 		if uncertain, ok := errors.AsType[*refusal](err); !ok {
-			return nil, err
+			return nil, found, err
 		} else if try == refusals {
-			return nil, backoff.Permanent(uncertain.err)
+			return nil, nil, backoff.Permanent(uncertain.err)
 		}
 		clock.Pause(bound, clock.Go(), pauses.NextBackOff())
 	}
@@ -83,36 +87,54 @@ type refusal struct{ err error }
 func (r *refusal) Error() string { return r.err.Error() }
 
 // attempt acquires the semaphore, or finds out why that is not possible.
-func (t *Term) attempt(ctx context.Context, r Request) (coordination.Lease, error) {
+func (t *Term) attempt(ctx context.Context, r Request) (coordination.Lease, *State, error) {
 	if r.Limit != 0 {
 		if err := t.ensureSemaphore(ctx, r); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	lease, err := t.session.AcquireSemaphore(ctx, r.Name, r.count(), r.options(t.config.Data)...)
+	flying, look := ctx, &flight.Look{}
+	if r.Look {
+		flying, look = flight.New(ctx)
+	}
+	lease, err := t.session.AcquireSemaphore(flying, r.Name, r.count(), r.options(t.config.Data)...)
+	var found *State
+	if look.Description != nil {
+		found = &State{look.Description}
+	}
 	switch {
 	case err == nil:
-		return lease, nil
+		return lease, found, nil
 	case ctx.Err() != nil:
-		return nil, err
+		return nil, nil, err
 	case errors.Is(err, ydberr.ErrNotAcquired) && r.NoWait:
-		return nil, ErrTaken
+		return nil, found, ErrTaken
 	case errors.Is(err, coordination.ErrAcquireTimeout):
-		return nil, t.refused(ctx, r)
+		found, err = t.refused(ctx, r)
+
+		return nil, found, err
+	}
+
+	return nil, nil, t.failed(ctx, r, err)
+}
+
+// failed describes and classifies the error of an acquire.
+func (t *Term) failed(ctx context.Context, r Request, err error) error {
+	switch {
 	case ydberr.Is(err, Ydb.StatusIds_PRECONDITION_FAILED, Ydb.StatusIds_BAD_REQUEST):
 		if found, lookErr := t.Look(ctx, r.Name); lookErr == nil && !found.Missing() {
 			if text := r.mismatch(found); text != "" {
-				return nil, backoff.Permanent(ydberr.Because(t.acquiring(r.Name)+": "+text, err))
+				return backoff.Permanent(ydberr.Because(t.acquiring(r.Name)+": "+text, err))
 			}
 		}
 	case ydberr.Is(err, Ydb.StatusIds_NOT_FOUND) && r.Limit != 0: // it was deleted after ensureSemaphore
-		return nil, &refusal{ydberr.Wrap(t.acquiring(r.Name), err)}
+		return &refusal{ydberr.Wrap(t.acquiring(r.Name), err)}
 	}
 	if ydberr.Permanent(err) {
-		return nil, backoff.Permanent(ydberr.Wrap(t.acquiring(r.Name), err))
+		return backoff.Permanent(ydberr.Wrap(t.acquiring(r.Name), err))
 	}
 
-	return nil, ydberr.Wrap(t.acquiring(r.Name), err)
+	return ydberr.Wrap(t.acquiring(r.Name), err)
 }
 
 func (t *Term) acquiring(name string) string {
@@ -121,18 +143,18 @@ func (t *Term) acquiring(name string) string {
 
 // refused finds out why an acquire was refused. The SDK's client drops the status of the answer, so the reason can only
 // be found by looking at the semaphore.
-func (t *Term) refused(ctx context.Context, r Request) error {
+func (t *Term) refused(ctx context.Context, r Request) (*State, error) {
 	found, err := t.Look(ctx, r.Name, options.WithDescribeWaiters(r.NoWait))
 	if err == nil && !found.Missing() {
 		if text := r.mismatch(found); text != "" {
-			return backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
+			return nil, backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
 		}
 		if r.NoWait && !found.fits(r) {
-			return ErrTaken
+			return found, ErrTaken
 		}
 	}
 
-	return &refusal{fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(r.Name))}
+	return nil, &refusal{fmt.Errorf("%s: the server refuses: check the right to write to the node", t.acquiring(r.Name))}
 }
 
 // ensureSemaphore creates a persistent semaphore if it is missing, and checks its kind and its limit.
@@ -221,8 +243,14 @@ func (s *State) fits(r Request) bool {
 }
 
 // Read returns the fencing token of a lease of the session, which is the order id of its acquire (C4), and checks the
-// kind and the limit of the semaphore. The semaphore may have been deleted and made again since the acquire began.
-func (t *Term) Read(ctx context.Context, lease coordination.Lease, r Request) (uint64, error) {
+// kind and the limit of the semaphore. The semaphore may have been deleted and made again since the acquire began. Read
+// asks the server unless the state that Acquire has returned is enough.
+func (t *Term) Read(ctx context.Context, lease coordination.Lease, found *State, r Request) (uint64, error) {
+	if found != nil {
+		if token, err := t.token(found, r); err == nil {
+			return token, nil
+		}
+	}
 	held := lease.Context()
 	bound, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -235,6 +263,12 @@ func (t *Term) Read(ctx context.Context, lease coordination.Lease, r Request) (u
 	case err != nil:
 		return 0, ydberr.Wrap(fmt.Sprintf("read the token of semaphore %q", r.Name), err)
 	}
+
+	return t.token(found, r)
+}
+
+// token finds the session among the owners.
+func (t *Term) token(found *State, r Request) (uint64, error) {
 	if text := r.mismatch(found); text != "" && !found.Missing() {
 		return 0, backoff.Permanent(errors.New(t.acquiring(r.Name) + ": " + text))
 	}
