@@ -2,6 +2,7 @@ package lock_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -60,9 +61,13 @@ func ExampleWithObserver() {
 	observe := func(e lock.Event) {
 		switch e := e.(type) {
 		case lock.Waiting:
-			fmt.Println("waiting")
+			fmt.Println("waiting behind", e.Ahead, "others and", e.Holders) // nil until the wait takes a moment
 		case lock.Acquired:
-			fmt.Println("acquired")
+			fmt.Println("acquired with token", e.Token)
+		case lock.Danger:
+			fmt.Println("in danger:", e.Cause)
+		case lock.Safe:
+			fmt.Println("safe again for", e.Remaining)
 		case lock.Lost:
 			fmt.Println("lost:", e.Cause)
 		case lock.Released:
@@ -82,8 +87,8 @@ func ExampleWithObserver() {
 		fmt.Println(err)
 	}
 	// Output:
-	// waiting
-	// acquired
+	// waiting behind 0 others and []
+	// acquired with token 1
 	// working
 	// released
 }
@@ -116,6 +121,69 @@ func ExampleHeld_Token() {
 	// Output:
 	// token: 1
 	// token: 2
+}
+
+// A job that several machines start at the same time runs on one of them. The others find the lock taken and leave.
+func ExampleTryAcquire() {
+	dsn, stop := serve()
+	defer stop()
+
+	ctx := context.Background()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(ctx) }()
+
+	for _, machine := range []string{"first", "second"} {
+		held, err := lock.TryAcquire(ctx, tenure.New(db), "/local/test", "report", lock.WithData([]byte(machine)))
+		if errors.Is(err, lock.ErrBusy) {
+			fmt.Println(machine, "leaves:", err)
+
+			continue
+		}
+		if err != nil {
+			fmt.Println(err)
+
+			continue
+		}
+		fmt.Println(machine, "makes the report with token", held.Token())
+		defer func() { _ = held.Release(ctx) }()
+	}
+	// Output:
+	// first makes the report with token 1
+	// second leaves: lock "report": the lock is taken: held by first
+}
+
+// One of the processes that run this program leads. When it loses the lock, another one leads.
+func ExampleElect() {
+	dsn, stop := serve()
+	defer stop()
+
+	ctx, shutDown := context.WithCancel(context.Background())
+	defer shutDown()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+
+	lead := func(ctx context.Context, held *lock.Held) error {
+		fmt.Println("leading with token", held.Token())
+		shutDown() // a real leader works until ctx ends
+		<-ctx.Done()
+
+		return nil // not context.Cause(ctx): the shutdown is not an error
+	}
+	err = lock.Elect(ctx, tenure.New(db), "/local/test", "scheduler", lead)
+	fmt.Println("result:", err)
+	// Output:
+	// leading with token 1
+	// result: <nil>
 }
 
 // serve starts a server that keeps its data in memory.
