@@ -49,9 +49,9 @@ func (l *Lease) Session() coordination.Session { return l.session }
 // Without an answer, Release can block until the deadline of the session. [Lease.ReleaseContext] does not.
 func (l *Lease) Release() error { return l.ReleaseContext(context.WithoutCancel(l.ctx)) }
 
-// ReleaseContext is like Release, but returns the error of ctx if ctx ends before the server has answered. The lease has
-// ended nevertheless, and the client keeps asking the server to release the semaphore until it answers or the session
-// ends.
+// ReleaseContext is like Release, but returns the error of ctx if ctx ends before the server has answered. The lease
+// has ended nevertheless, and the client keeps asking the server to release the semaphore until it answers or the
+// session ends.
 func (l *Lease) ReleaseContext(ctx context.Context) error {
 	_, err := l.session.begin(ctx, "release semaphore", l.core.Name, session.NewRelease(l.core))
 
@@ -111,6 +111,6 @@ func (l *Lease) Remaining() time.Duration {
 // before each side effect.
 func (l *Lease) Valid() bool { return l.ctx.Err() == nil && l.session.alive() }
 
-// Renewed returns a channel that is closed when the deadline of the lease has moved since the call, or when the lease has
-// ended.
+// Renewed returns a channel that is closed when the deadline of the lease has moved since the call, or when the lease
+// has ended.
 func (l *Lease) Renewed() <-chan struct{} { return l.session.nextRenewal(l) }

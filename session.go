@@ -18,7 +18,6 @@ import (
 	"tenure/internal/embedded"
 	"tenure/internal/flight"
 	"tenure/internal/session"
-	"tenure/internal/ydberr"
 )
 
 // Session is a session on a coordination node. It implements [coordination.Session], which describes how to use
@@ -316,103 +315,6 @@ func (s *Session) Reconnect() { s.do(s.core.Reconnect) }
 // alive reports whether the session is certain to be alive now.
 func (s *Session) alive() bool { return s.client.clock.Now() < clock.Instant(s.deadline.Load()) }
 
-// pending is a call in progress.
-type pending struct {
-	done     chan struct{} // closed when finished is set
-	finished session.Finished
-}
-
-func (p *pending) finish(s *Session, f session.Finished) {
-	if f.Lease != nil {
-		s.leaseOf(f.Lease)
-	}
-	p.finished = f
-	close(p.done)
-}
-
-// call makes a call and waits until it ends. Its errors are those of this package. They contain the operation and the
-// name.
-func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
-	if err := s.check(ctx, op, name, c); err != nil {
-		return session.Finished{}, err
-	}
-
-	return s.begin(ctx, op, name, c)
-}
-
-// check returns an error if ctx has ended, or if the request of the call cannot be sent.
-func (s *Session) check(ctx context.Context, op, name string, c *session.Call) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s %q: %w", op, name, err)
-	}
-
-	return checkRequest(op, name, c.Message())
-}
-
-// begin is like call for a request that needs no check, and begins the call even if ctx has ended.
-func (s *Session) begin(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
-	return s.await(ctx, op, name, c, s.send(c)[0])
-}
-
-// send sends calls one immediately after the other.
-func (s *Session) send(calls ...*session.Call) []*pending {
-	var sent []*pending
-	for _, c := range calls {
-		p := &pending{done: make(chan struct{})}
-		c.Owner = p
-		sent = append(sent, p)
-	}
-	s.do(func(now clock.Instant, fx *session.Effects) {
-		for _, c := range calls {
-			s.core.Begin(now, c, fx)
-		}
-	})
-
-	return sent
-}
-
-// await waits until a call ends. If ctx ends first, it cancels the call.
-func (s *Session) await(
-	ctx context.Context, op, name string, c *session.Call, p *pending,
-) (session.Finished, error) {
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Cancel(now, c, fx) })
-		select {
-		case <-p.done: // the call has ended just before
-		default:
-			return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, ctx.Err())
-		}
-	}
-
-	return p.finished, s.callError(op, name, p.finished.Err)
-}
-
-// callError translates the error of a call of the core to an error of this package.
-func (s *Session) callError(op, name string, err error) error {
-	over := context.Cause(s.ctx) // nil if the session has not ended
-	refusal, refused := errors.AsType[*session.StatusError](err)
-	switch {
-	case err == nil:
-		return nil
-	case refused:
-		return newStatusError(op, name, refusal)
-	case errors.Is(err, session.ErrNotAcquired):
-		return fmt.Errorf("%s %q: %w", op, name, ydberr.ErrNotAcquired)
-	case errors.Is(err, session.ErrAnswer):
-		return fmt.Errorf("%s %q: %w", op, name, err)
-	case errors.Is(err, session.ErrUnknown) && over != nil:
-		return fmt.Errorf("%s %q: %w: %w", op, name, coordination.ErrOperationStatusUnknown, over)
-	case errors.Is(err, session.ErrUnknown):
-		return fmt.Errorf("%s %q: %w", op, name, coordination.ErrOperationStatusUnknown)
-	case errors.Is(over, ErrSessionClosed):
-		return fmt.Errorf("%s %q: %w", op, name, over)
-	default:
-		return fmt.Errorf("%s %q: %w: %w", op, name, ErrSessionClosed, over)
-	}
-}
-
 // CreateSemaphore creates a persistent semaphore with the limit, which must be greater than 0. If the request was sent
 // and its answer is lost, the outcome is unknown, and the error wraps [coordination.ErrOperationStatusUnknown].
 func (s *Session) CreateSemaphore(
@@ -494,34 +396,4 @@ func (s *Session) AcquireSemaphore(
 	}
 
 	return f.Lease.Owner.(*Lease), nil
-}
-
-// acquireAndLook is like call for an acquire, and also describes the semaphore. If the node answers the acquire
-// immediately, it answers the describe immediately afterwards.
-func (s *Session) acquireAndLook(
-	ctx context.Context, op, name string, acquire *session.Call, look *flight.Look,
-) (session.Finished, error) {
-	if err := s.check(ctx, op, name, acquire); err != nil {
-		return session.Finished{}, err
-	}
-	describe := session.NewDescribe(&pb.SessionRequest_DescribeSemaphore{Name: name, IncludeOwners: true})
-	sent := s.send(acquire, describe)
-	var early bool // the acquire waits in the queue
-	select {
-	case <-sent[0].done:
-	case <-sent[1].done:
-		select {
-		case <-sent[0].done:
-		default:
-			early = true
-		}
-	case <-ctx.Done():
-	}
-	f, err := s.await(ctx, op, name, acquire, sent[0])
-	d, missing := s.await(ctx, "describe semaphore", name, describe, sent[1])
-	if missing == nil && !early {
-		look.Description = description(d.Description)
-	}
-
-	return f, err
 }

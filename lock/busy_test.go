@@ -18,44 +18,50 @@ import (
 // If the lock is taken, TryAcquire says who holds it. If it is free, TryAcquire takes it.
 func TestTryAcquire(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		first, err := lock.TryAcquire(t.Context(), client, path, name, lock.WithData([]byte("alice")))
-		require.NoError(t, err)
-		for range 3 {
-			_, err = lock.TryAcquire(t.Context(), client, path, name)
-			require.ErrorIs(t, err, lock.ErrBusy)
-			require.EqualError(t, err, `lock "lock": the lock is taken: held by alice`)
-			busy, ok := errors.AsType[*lock.BusyError](err)
-			require.True(t, ok)
-			require.Equal(t, []lock.Holder{
-				{Session: first.SessionID(), Token: first.Token(), Count: coordination.Exclusive, Data: []byte("alice")},
-			}, busy.Holders)
-		}
-		require.NoError(t, first.Release(t.Context()))
-		second, err := lock.TryAcquire(t.Context(), client, path, name)
-		require.NoError(t, err)
-		require.Greater(t, second.Token(), first.Token())
-		require.NoError(t, second.Release(t.Context()))
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			first, err := lock.TryAcquire(t.Context(), client, path, name, lock.WithData([]byte("alice")))
+			require.NoError(t, err)
+			for range 3 {
+				_, err = lock.TryAcquire(t.Context(), client, path, name)
+				require.ErrorIs(t, err, lock.ErrBusy)
+				require.EqualError(t, err, `lock "lock": the lock is taken: held by alice`)
+				busy, ok := errors.AsType[*lock.BusyError](err)
+				require.True(t, ok)
+				require.Equal(t, []lock.Holder{
+					{Session: first.SessionID(), Token: first.Token(), Count: coordination.Exclusive, Data: []byte("alice")},
+				}, busy.Holders)
+			}
+			require.NoError(t, first.Release(t.Context()))
+			second, err := lock.TryAcquire(t.Context(), client, path, name)
+			require.NoError(t, err)
+			require.Greater(t, second.Token(), first.Token())
+			require.NoError(t, second.Release(t.Context()))
+		})
+	}
 }
 
 // TryAcquire does not overtake a waiter, although the waiter does not hold the lock.
 func TestTryAcquire_BehindAWaiter(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		reader := acquire(t, client, name, lock.WithShared(), lock.WithData([]byte("reader")))
-		waiting := newRecorder()
-		done := make(chan error, 1)
-		go func() {
-			done <- lock.Do(t.Context(), client, path, name, func(context.Context, *lock.Held) error { return nil },
-				waiting.observer())
-		}()
-		await(t, waiting, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
-		_, err := lock.TryAcquire(t.Context(), client, path, name, lock.WithShared())
-		require.EqualError(t, err, `lock "lock": the lock is taken: held by reader`)
-		require.NoError(t, reader.Release(t.Context()))
-		require.NoError(t, <-done)
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			reader := acquire(t, client, name, lock.WithShared(), lock.WithData([]byte("reader")))
+			waiting := newRecorder()
+			done := make(chan error, 1)
+			go func() {
+				done <- lock.Do(t.Context(), client, path, name, func(context.Context, *lock.Held) error { return nil },
+					waiting.observer())
+			}()
+			await(t, waiting, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
+			_, err := lock.TryAcquire(t.Context(), client, path, name, lock.WithShared())
+			require.EqualError(t, err, `lock "lock": the lock is taken: held by reader`)
+			require.NoError(t, reader.Release(t.Context()))
+			require.NoError(t, <-done)
+		})
+	}
 }
 
 // The time limit ends the wait in the queue. It leaves nothing behind, and work does not run.

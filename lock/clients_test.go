@@ -14,23 +14,21 @@ import (
 	"tenure/tenuretest"
 )
 
-// eachClient runs test with the client of package tenure and with the SDK's, each with a server of its own.
-func eachClient(t *testing.T, test func(t *testing.T, client coordination.Client)) {
+// clients returns the client of package tenure and the SDK's, each with a server of its own.
+func clients(t *testing.T) map[string]coordination.Client {
 	t.Helper()
+	all := map[string]coordination.Client{}
 	for _, which := range []string{"tenure", "sdk"} {
-		t.Run(which, func(t *testing.T) {
-			t.Parallel()
-			srv := tenuretest.NewServer(t)
-			db, err := ydb.Open(t.Context(), srv.DSN(), ydb.WithAnonymousCredentials())
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) })
-			if which == "sdk" {
-				test(t, db.Coordination())
-			} else {
-				test(t, tenure.New(db))
-			}
-		})
+		db, err := ydb.Open(t.Context(), tenuretest.NewServer(t).DSN(), ydb.WithAnonymousCredentials())
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) })
+		all[which] = tenure.New(db)
+		if which == "sdk" {
+			all[which] = db.Coordination()
+		}
 	}
+
+	return all
 }
 
 // acquire acquires a lock, and releases it at the end of the test.

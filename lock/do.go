@@ -4,20 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/term"
 )
 
-// Do waits for the lock, calls work while it holds the lock, releases the lock, and returns what work returned. It calls
-// work at most once. The lock is the semaphore with this name on the coordination node at the path node, which Do
+// Do waits for the lock, calls work while it holds the lock, releases the lock, and returns what work returned. It
+// calls work at most once. The lock is the semaphore with this name on the coordination node at the path node, which Do
 // creates if it is missing. Do waits until ctx ends, or as long as [WithWait] allows.
 //
 // The context of work derives from ctx and also ends when the lock is lost, or with [WithGrace] some time before the
 // lock can be granted to anyone else. Do then waits for work to return, and returns an error that wraps [ErrLost]. If
-// ctx ends while work runs, Do waits for work to return, releases the lock, so that the next waiter gets it immediately,
-// and returns what work returned. If ctx ends earlier, Do returns its cause ([context.Cause]).
+// ctx ends while work runs, Do waits for work to return, releases the lock, so that the next waiter gets it
+// immediately, and returns what work returned. If ctx ends earlier, Do returns its cause ([context.Cause]).
 //
 // Until it has the lock, Do retries transient errors after a pause that grows to a few seconds: the server cannot be
 // reached or is overloaded, or the session does not start. It returns permanent errors immediately: invalid arguments,
@@ -63,12 +64,12 @@ func Acquire(
 	return l.acquire(ctx)
 }
 
-// TryAcquire is like [Acquire] with WithWait(0): if the lock is taken, it returns a [*BusyError], which wraps [ErrBusy],
-// immediately.
+// TryAcquire is like [Acquire] with WithWait(0): if the lock is taken, it returns a [*BusyError], which wraps
+// [ErrBusy], immediately.
 func TryAcquire(
 	ctx context.Context, client coordination.Client, node, name string, opts ...Option,
 ) (*Held, error) {
-	return Acquire(ctx, client, node, name, append(opts[:len(opts):len(opts)], WithWait(0))...)
+	return Acquire(ctx, client, node, name, append(slices.Clip(opts), WithWait(0))...)
 }
 
 // do runs work and releases the lock. It returns what work returned, and the reason if the lock was lost, or in danger,

@@ -7,8 +7,8 @@
 //
 // # Guarantees
 //
-//   - Do and Elect call work only while they hold the lock, and cancel its context as soon as they can no longer be sure.
-//     The cause then wraps [ErrLost].
+//   - Do and Elect call work only while they hold the lock, and cancel its context as soon as they can no longer be
+//     sure. The cause then wraps [ErrLost].
 //   - Waiters get the lock in the order in which they asked for it.
 //   - A holder that returns hands over immediately. The lock of a holder that dies or is cut off goes to the next
 //     waiter when the session timeout ([WithTimeout]) has expired, never earlier. With the embedded server, the lock of

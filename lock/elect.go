@@ -8,12 +8,12 @@ import (
 )
 
 // Elect campaigns for leadership and calls lead while this process leads. The leader is the holder of the lock, as with
-// [Do]. When the leadership is lost, Elect cancels the context of lead, waits for lead to return, ignores its result, and
-// campaigns again. So lead may run several times, but never concurrently, and its last run held the lock from beginning
-// to end.
+// [Do]. When the leadership is lost, Elect cancels the context of lead, waits for lead to return, ignores its result,
+// and campaigns again. So lead may run several times, but never concurrently, and its last run held the lock from
+// beginning to end.
 //
-// If lead returns while it still leads, Elect returns what lead returned, also if ctx has ended. Otherwise, when ctx ends,
-// Elect returns its cause ([context.Cause]). It retries or returns errors as Do does.
+// If lead returns while it still leads, Elect returns what lead returned, also if ctx has ended. Otherwise, when ctx
+// ends, Elect returns its cause ([context.Cause]). It retries or returns errors as Do does.
 //
 // The observer ([WithObserver]) learns from [Leader] events who leads. [WithData] sets what the others see of this
 // process when it leads, such as its address. [Observe] is for processes that do not campaign.

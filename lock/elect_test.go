@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/coordtest"
 	"tenure/lock"
@@ -17,55 +16,58 @@ import (
 // Candidates and observers learn who leads, and what data the leader shows.
 func TestElect_Leader(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		leads := make(chan string, 1)
-		campaign := func(name string) (r *recorder, stop func()) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			r, done := newRecorder(), make(chan error, 1)
-			go func() {
-				done <- lock.Elect(ctx, client, path, "leader", func(ctx context.Context, _ *lock.Held) error {
-					leads <- name
-					<-ctx.Done()
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			leads := make(chan string, 1)
+			campaign := func(name string) (r *recorder, stop func()) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				r, done := newRecorder(), make(chan error, 1)
+				go func() {
+					done <- lock.Elect(ctx, client, path, "leader", func(ctx context.Context, _ *lock.Held) error {
+						leads <- name
+						<-ctx.Done()
 
-					return nil
-				}, lock.WithData([]byte(name)), r.observer())
-			}()
+						return nil
+					}, lock.WithData([]byte(name)), r.observer())
+				}()
 
-			return r, func() {
-				cancel(errStopped)
-				if err := <-done; err != nil {
-					require.Equal(t, errStopped, err)
+				return r, func() {
+					cancel(errStopped)
+					if err := <-done; err != nil {
+						require.Equal(t, errStopped, err)
+					}
 				}
 			}
-		}
-		seen := make(chan lock.Leader, 10)
-		ctx, cancel := context.WithCancelCause(t.Context())
-		watched := make(chan error, 1)
-		go func() {
-			watched <- lock.Observe(ctx, client, path, "leader", func(l lock.Leader) { seen <- l })
-		}()
-		require.Equal(t, lock.Leader{}, <-seen, "nobody leads")
+			seen := make(chan lock.Leader, 10)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			watched := make(chan error, 1)
+			go func() {
+				watched <- lock.Observe(ctx, client, path, "leader", func(l lock.Leader) { seen <- l })
+			}()
+			require.Equal(t, lock.Leader{}, <-seen, "nobody leads")
 
-		first, stopFirst := campaign("first")
-		require.Equal(t, "first", <-leads)
-		l := await(t, first, func(l lock.Leader) bool { return l.Self })
-		require.Equal(t, "first", string(l.Data))
-		second, stopSecond := campaign("second")
-		l.Self = false
-		require.Equal(t, l, await(t, second, func(l lock.Leader) bool { return l.Session != 0 }))
-		require.Equal(t, l, <-seen)
+			first, stopFirst := campaign("first")
+			require.Equal(t, "first", <-leads)
+			l := await(t, first, func(l lock.Leader) bool { return l.Self })
+			require.Equal(t, "first", string(l.Data))
+			second, stopSecond := campaign("second")
+			l.Self = false
+			require.Equal(t, l, await(t, second, func(l lock.Leader) bool { return l.Session != 0 }))
+			require.Equal(t, l, <-seen)
 
-		stopFirst()
-		require.Equal(t, "second", <-leads)
-		l = await(t, second, func(l lock.Leader) bool { return l.Self })
-		l.Self = false
-		require.Equal(t, l, <-seen)
-		require.Equal(t, "second", string(l.Data))
-		stopSecond()
-		require.Equal(t, lock.Leader{}, <-seen)
-		cancel(errStopped)
-		require.Equal(t, errStopped, <-watched)
-	})
+			stopFirst()
+			require.Equal(t, "second", <-leads)
+			l = await(t, second, func(l lock.Leader) bool { return l.Self })
+			l.Self = false
+			require.Equal(t, l, <-seen)
+			require.Equal(t, "second", string(l.Data))
+			stopSecond()
+			require.Equal(t, lock.Leader{}, <-seen)
+			cancel(errStopped)
+			require.Equal(t, errStopped, <-watched)
+		})
+	}
 }
 
 // A leader that is cut off stops leading before the next one starts, learns who leads now, and can lead again.

@@ -8,12 +8,12 @@ import (
 	"tenure/internal/term"
 )
 
-// ErrLost is wrapped by the cause ([context.Cause]) of the end of a [Held.Context] if the lock was lost or is in danger:
-// its session has ended, or could not be kept alive. [Do] returns an error that wraps it.
+// ErrLost is wrapped by the cause ([context.Cause]) of the end of a [Held.Context] if the lock was lost or is in
+// danger: its session has ended, or could not be kept alive. [Do] returns an error that wraps it.
 var ErrLost = term.ErrLost
 
-// ErrBusy is wrapped by the error of a call that gave up because the lock is taken: with [TryAcquire] or [WithWait]. Work
-// has not run. The error is a [*BusyError].
+// ErrBusy is wrapped by the error of a call that gave up because the lock is taken: with [TryAcquire] or [WithWait].
+// Work has not run. The error is a [*BusyError].
 var ErrBusy = errors.New("the lock is taken")
 
 // A BusyError wraps ErrBusy and says who holds the lock.

@@ -47,8 +47,8 @@ type Acquired struct {
 	Waited  time.Duration     // the time since the call, or since the last loss of the lock
 }
 
-// Danger reports that only the grace ([WithGrace]) is left of the time for which the lock is certainly held. The context
-// of work has ended.
+// Danger reports that only the grace ([WithGrace]) is left of the time for which the lock is certainly held. The
+// context of work has ended.
 type Danger struct {
 	Remaining time.Duration
 	Cause     error // wraps ErrLost

@@ -27,7 +27,7 @@ func (r *replica) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "there is no leader", http.StatusServiceUnavailable)
 	case leader.Self:
-		fmt.Fprintf(w, "with token %d", leader.Token) // send the token with each write to the storage
+		_, _ = fmt.Fprintf(w, "with token %d", leader.Token) // send the token with each write to the storage
 	default:
 		http.Redirect(w, req, string(leader.Data)+req.URL.Path, http.StatusTemporaryRedirect)
 	}

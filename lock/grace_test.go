@@ -91,8 +91,8 @@ func (r *runner) workingAfter(d time.Duration) int {
 	return r.working()
 }
 
-// Elect cancels the context of work exactly when the remaining time falls to the grace. If work returns within the grace,
-// Elect releases the lock.
+// Elect cancels the context of work exactly when the remaining time falls to the grace. If work returns within the
+// grace, Elect releases the lock.
 func TestElect_GraceBeforeLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -100,8 +100,8 @@ func (h *Held) Tokens() map[string]uint64 { return maps.Clone(h.tokens) }
 // is left. If the lock is lost or in danger, the cause ([context.Cause]) wraps [ErrLost].
 func (h *Held) Context() context.Context { return h.ctx }
 
-// Valid reports whether the lock is certain to be held at this moment. With a client whose leases do not report that, it
-// reports whether the client treats the lock as held. It does no I/O.
+// Valid reports whether the lock is certain to be held at this moment. With a client whose leases do not report that,
+// it reports whether the client treats the lock as held. It does no I/O.
 func (h *Held) Valid() bool {
 	if h.alive.Err() != nil {
 		return false
@@ -168,9 +168,9 @@ func (h *Held) SetData(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// Release releases the lock and closes its session. It ends the context of the lock immediately. It returns nil when the
-// server has confirmed the release. If ctx ends first, or if 5 s have passed, it returns an error, and the lock may stay
-// locked until the session timeout has passed.
+// Release releases the lock and closes its session. It ends the context of the lock immediately. It returns nil when
+// the server has confirmed the release. If ctx ends first, or if 5 s have passed, it returns an error, and the lock may
+// stay locked until the session timeout has passed.
 //
 // If the lock was lost, Release returns an error that wraps [ErrLost]. It must be called in this case too. Calling it
 // again returns the same result.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure"
 	"tenure/internal/coordtest"
@@ -87,21 +86,24 @@ func TestDo_EndOfContext(t *testing.T) {
 // The end of the ctx of Acquire does not end the lock.
 func TestAcquire_EndOfContext(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		ctx, cancel := context.WithCancel(t.Context())
-		held, err := lock.Acquire(ctx, client, path, name)
-		require.NoError(t, err)
-		cancel()
-		require.NoError(t, held.Context().Err())
-		require.True(t, held.Valid())
-		require.Equal(t, held.SessionID(), held.Session().SessionID())
-		require.NoError(t, held.Release(t.Context()))
-		require.Error(t, held.Context().Err())
-		require.EqualError(t, context.Cause(held.Context()), "lock released")
-		require.False(t, held.Valid())
-		require.Zero(t, held.Remaining())
-		require.NoError(t, held.Release(t.Context()), "the same result")
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			held, err := lock.Acquire(ctx, client, path, name)
+			require.NoError(t, err)
+			cancel()
+			require.NoError(t, held.Context().Err())
+			require.True(t, held.Valid())
+			require.Equal(t, held.SessionID(), held.Session().SessionID())
+			require.NoError(t, held.Release(t.Context()))
+			require.Error(t, held.Context().Err())
+			require.EqualError(t, context.Cause(held.Context()), "lock released")
+			require.False(t, held.Valid())
+			require.Zero(t, held.Remaining())
+			require.NoError(t, held.Release(t.Context()), "the same result")
+		})
+	}
 }
 
 // Release of a lock that was lost says so, and closes the session.
@@ -186,27 +188,30 @@ func TestHeld_SafeAgain(t *testing.T) {
 // Others see the data that SetData has set. The lock keeps its token, and the end of ctx does not release it.
 func TestHeld_SetData(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		for _, opts := range [][]lock.Option{nil, {lock.WithShared()}, {lock.WithLimit(3), lock.WithCount(2)}} {
-			name := "data" + string(rune('a'+len(opts)))
-			held, err := lock.Acquire(t.Context(), client, path, name, append(opts, lock.WithData([]byte("old")))...)
-			require.NoError(t, err)
-			require.Equal(t, "old", ownerData(t, client, name))
-			require.NoError(t, held.SetData(t.Context(), []byte("new")))
-			require.Equal(t, "new", ownerData(t, client, name))
-			ctx, cancel := context.WithCancelCause(t.Context())
-			cancel(errStopped)
-			require.ErrorIs(t, held.SetData(ctx, []byte("newer")), errStopped)
-			require.Contains(t, []string{"new", "newer"}, ownerData(t, client, name))
-			require.True(t, held.Valid())
-			require.NoError(t, held.Release(t.Context()))
-			require.EqualError(t, held.SetData(t.Context(), []byte("late")),
-				`set the data of lock "`+name+`": lock released`)
-			again, err := lock.TryAcquire(t.Context(), client, path, name, opts...)
-			require.NoError(t, err)
-			require.NoError(t, again.Release(t.Context()))
-		}
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			for _, opts := range [][]lock.Option{nil, {lock.WithShared()}, {lock.WithLimit(3), lock.WithCount(2)}} {
+				name := "data" + string(rune('a'+len(opts)))
+				held, err := lock.Acquire(t.Context(), client, path, name, append(opts, lock.WithData([]byte("old")))...)
+				require.NoError(t, err)
+				require.Equal(t, "old", ownerData(t, client, name))
+				require.NoError(t, held.SetData(t.Context(), []byte("new")))
+				require.Equal(t, "new", ownerData(t, client, name))
+				ctx, cancel := context.WithCancelCause(t.Context())
+				cancel(errStopped)
+				require.ErrorIs(t, held.SetData(ctx, []byte("newer")), errStopped)
+				require.Contains(t, []string{"new", "newer"}, ownerData(t, client, name))
+				require.True(t, held.Valid())
+				require.NoError(t, held.Release(t.Context()))
+				require.EqualError(t, held.SetData(t.Context(), []byte("late")),
+					`set the data of lock "`+name+`": lock released`)
+				again, err := lock.TryAcquire(t.Context(), client, path, name, opts...)
+				require.NoError(t, err)
+				require.NoError(t, again.Release(t.Context()))
+			}
+		})
+	}
 }
 
 // With a client that is closed, no function tries again.

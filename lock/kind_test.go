@@ -21,27 +21,30 @@ import (
 // Shared holders share the lock, and an exclusive one holds it alone.
 func TestWithShared(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		try := func(opts ...lock.Option) (*lock.Held, error) {
-			return lock.TryAcquire(t.Context(), client, path, name, opts...)
-		}
-		first, err := try(lock.WithShared())
-		require.NoError(t, err)
-		second, err := try(lock.WithShared())
-		require.NoError(t, err)
-		require.Greater(t, second.Token(), first.Token())
-		_, err = try()
-		require.ErrorIs(t, err, lock.ErrBusy)
-		require.NoError(t, first.Release(t.Context()))
-		_, err = try()
-		require.ErrorIs(t, err, lock.ErrBusy)
-		require.NoError(t, second.Release(t.Context()))
-		alone, err := try()
-		require.NoError(t, err)
-		_, err = try(lock.WithShared())
-		require.ErrorIs(t, err, lock.ErrBusy)
-		require.NoError(t, alone.Release(t.Context()))
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			try := func(opts ...lock.Option) (*lock.Held, error) {
+				return lock.TryAcquire(t.Context(), client, path, name, opts...)
+			}
+			first, err := try(lock.WithShared())
+			require.NoError(t, err)
+			second, err := try(lock.WithShared())
+			require.NoError(t, err)
+			require.Greater(t, second.Token(), first.Token())
+			_, err = try()
+			require.ErrorIs(t, err, lock.ErrBusy)
+			require.NoError(t, first.Release(t.Context()))
+			_, err = try()
+			require.ErrorIs(t, err, lock.ErrBusy)
+			require.NoError(t, second.Release(t.Context()))
+			alone, err := try()
+			require.NoError(t, err)
+			_, err = try(lock.WithShared())
+			require.ErrorIs(t, err, lock.ErrBusy)
+			require.NoError(t, alone.Release(t.Context()))
+		})
+	}
 }
 
 // The queue is strict: readers that come after a writer do not starve it.
@@ -93,61 +96,67 @@ func TestWithShared_Fair(t *testing.T) {
 // The limit is the number of holders, or fewer if some of them take more than one unit.
 func TestWithLimit(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		try := func(opts ...lock.Option) (*lock.Held, error) {
-			return lock.TryAcquire(t.Context(), client, path, name, append(opts, lock.WithLimit(3))...)
-		}
-		two, err := try(lock.WithCount(2))
-		require.NoError(t, err)
-		one, err := try()
-		require.NoError(t, err)
-		require.Greater(t, one.Token(), two.Token())
-		_, err = try()
-		require.ErrorIs(t, err, lock.ErrBusy)
-		require.NoError(t, two.Release(t.Context()))
-		_, err = try(lock.WithCount(3))
-		require.ErrorIs(t, err, lock.ErrBusy)
-		again, err := try(lock.WithCount(2))
-		require.NoError(t, err)
-		require.NoError(t, one.Release(t.Context()))
-		require.NoError(t, again.Release(t.Context()))
-		full, err := try(lock.WithCount(3))
-		require.NoError(t, err, "the semaphore is persistent")
-		require.NoError(t, full.Release(t.Context()))
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			try := func(opts ...lock.Option) (*lock.Held, error) {
+				return lock.TryAcquire(t.Context(), client, path, name, append(opts, lock.WithLimit(3))...)
+			}
+			two, err := try(lock.WithCount(2))
+			require.NoError(t, err)
+			one, err := try()
+			require.NoError(t, err)
+			require.Greater(t, one.Token(), two.Token())
+			_, err = try()
+			require.ErrorIs(t, err, lock.ErrBusy)
+			require.NoError(t, two.Release(t.Context()))
+			_, err = try(lock.WithCount(3))
+			require.ErrorIs(t, err, lock.ErrBusy)
+			again, err := try(lock.WithCount(2))
+			require.NoError(t, err)
+			require.NoError(t, one.Release(t.Context()))
+			require.NoError(t, again.Release(t.Context()))
+			full, err := try(lock.WithCount(3))
+			require.NoError(t, err, "the semaphore is persistent")
+			require.NoError(t, full.Release(t.Context()))
+		})
+	}
 }
 
 // Using a name as both kinds, or with two limits, is a permanent error that names both, also if the lock is taken.
 func TestWithLimit_Mismatch(t *testing.T) {
 	t.Parallel()
 	const remedy = ": use the same kind and limit everywhere, or choose another name"
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		_ = acquire(t, client, "plain")
-		_ = acquire(t, client, "three", lock.WithLimit(3), lock.WithCount(3))
-		for _, test := range []struct {
-			name string
-			opt  lock.Option
-			want string
-		}{
-			{
-				"plain", lock.WithLimit(3), `acquire semaphore "plain" on node "/local/test": an ephemeral semaphore with ` +
-					`this name and without a limit is in use, and a persistent one with limit 3 is needed` + remedy,
-			},
-			{
-				"three", nil, `acquire semaphore "three" on node "/local/test": a persistent semaphore with this name and ` +
-					`limit 3 already exists, and an ephemeral one without a limit is needed` + remedy,
-			},
-			{
-				"three", lock.WithLimit(5), `acquire semaphore "three" on node "/local/test": ` +
-					`the semaphore has limit 3, and limit 5 is needed` + remedy,
-			},
-		} {
-			for _, wait := range []lock.Option{nil, lock.WithWait(0), lock.WithWait(time.Minute)} {
-				err := lock.Do(t.Context(), client, path, test.name, unused(t), test.opt, wait)
-				require.EqualError(t, err, test.want)
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			_ = acquire(t, client, "plain")
+			_ = acquire(t, client, "three", lock.WithLimit(3), lock.WithCount(3))
+			for _, test := range []struct {
+				name string
+				opt  lock.Option
+				want string
+			}{
+				{
+					"plain", lock.WithLimit(3), `acquire semaphore "plain" on node "/local/test": an ephemeral semaphore with ` +
+						`this name and without a limit is in use, and a persistent one with limit 3 is needed` + remedy,
+				},
+				{
+					"three", nil, `acquire semaphore "three" on node "/local/test": a persistent semaphore with this name and ` +
+						`limit 3 already exists, and an ephemeral one without a limit is needed` + remedy,
+				},
+				{
+					"three", lock.WithLimit(5), `acquire semaphore "three" on node "/local/test": ` +
+						`the semaphore has limit 3, and limit 5 is needed` + remedy,
+				},
+			} {
+				for _, wait := range []lock.Option{nil, lock.WithWait(0), lock.WithWait(time.Minute)} {
+					err := lock.Do(t.Context(), client, path, test.name, unused(t), test.opt, wait)
+					require.EqualError(t, err, test.want)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // A semaphore that was deleted and made again with another limit between the check and the grant is noticed.
@@ -191,43 +200,51 @@ func TestWithLimit_NoRightToCreate(t *testing.T) {
 // If many create the semaphore at the same time, all of them use the same one.
 func TestWithLimit_CreatedByMany(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		const many, limit = 8, 3
-		now, peak := make(chan struct{}, many), make(chan struct{}, limit)
-		done := make(chan error, many)
-		for range many {
-			go func() {
-				done <- lock.Do(t.Context(), client, path, name, func(context.Context, *lock.Held) error {
-					select {
-					case peak <- struct{}{}:
-					default:
-						return errors.New("too many holders")
-					}
-					now <- struct{}{}
-					<-peak
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			const many, limit = 8, 3
+			now, peak := make(chan struct{}, many), make(chan struct{}, limit)
+			done := make(chan error, many)
+			for range many {
+				go func() {
+					done <- lock.Do(t.Context(), client, path, name, func(context.Context, *lock.Held) error {
+						select {
+						case peak <- struct{}{}:
+						default:
+							return errors.New("too many holders")
+						}
+						now <- struct{}{}
+						<-peak
 
-					return nil
-				}, lock.WithLimit(limit))
-			}()
-		}
-		for range many {
-			require.NoError(t, <-done)
-		}
-		require.Len(t, now, many)
-	})
+						return nil
+					}, lock.WithLimit(limit))
+				}()
+			}
+			for range many {
+				require.NoError(t, <-done)
+			}
+			require.Len(t, now, many)
+		})
+	}
 }
 
 func TestOptions_Combinations(t *testing.T) {
 	t.Parallel()
+	const missing = `it must be at least 1, and the same for all users of the lock`
 	for want, opts := range map[string][]lock.Option{
-		`the limit is missing: it must be at least 1, and the same for all users of the lock`: {lock.WithCount(2)},
-		`the limit is 0: it must be at least 1, and the same for all users of the lock`:       {lock.WithLimit(0)},
-		`the count is 0: it must be at least 1`:                                               {lock.WithLimit(3), lock.WithCount(0)},
-		`the count 4 is above the limit 3`:                                                    {lock.WithLimit(3), lock.WithCount(4)},
-		`WithShared cannot be combined with WithLimit: use WithLimit, and WithCount with 1`:   {lock.WithShared(), lock.WithLimit(3)},
-		`the name "lock" is given twice`:                                                      {lock.WithAlso(name)},
-		`the name "other" is given twice`:                                                     {lock.WithAlso("other", "other")},
-		`the semaphore name is empty`:                                                         {lock.WithAlso("")},
+		"the limit is missing: " + missing: {lock.WithCount(2)},
+		"the limit is 0: " + missing:       {lock.WithLimit(0)},
+		"the count is 0: it must be at least 1": {
+			lock.WithLimit(3), lock.WithCount(0),
+		},
+		"the count 4 is above the limit 3": {lock.WithLimit(3), lock.WithCount(4)},
+		"WithShared cannot be combined with WithLimit: use WithLimit, and WithCount with 1": {
+			lock.WithShared(), lock.WithLimit(3),
+		},
+		`the name "lock" is given twice`:  {lock.WithAlso(name)},
+		`the name "other" is given twice`: {lock.WithAlso("other", "other")},
+		"the semaphore name is empty":     {lock.WithAlso("")},
 	} {
 		err := lock.Do(t.Context(), coordtest.NewService(), path, name, unused(t), opts...)
 		require.EqualError(t, err, `lock "lock": `+want)

@@ -54,8 +54,8 @@ func WithGrace(grace time.Duration) Option {
 const graceShare = 3
 
 // WithWait limits the time until the lock is acquired, independently of ctx. The limit covers the attempts to reach the
-// server and the wait in the queue. When it has passed, the call returns a [*BusyError], which wraps [ErrBusy], and work
-// has not run.
+// server and the wait in the queue. When it has passed, the call returns a [*BusyError], which wraps [ErrBusy], and
+// work has not run.
 //
 // With 0 the call does not wait: the server decides in one round trip whether the lock is free. The attempts to reach
 // the server may then take up to 10 s, and their error is not a BusyError. By default there is no limit.
@@ -69,9 +69,9 @@ func WithShared() Option {
 	return func(c *config) { c.shared = true }
 }
 
-// WithLimit lets up to limit holders hold the lock at the same time, or fewer if some of them use [WithCount]. The limit
-// must be at least 1, and all users of the lock must give the same one. The lock is then a persistent semaphore, which
-// is created if it is missing and is never deleted.
+// WithLimit lets up to limit holders hold the lock at the same time, or fewer if some of them use [WithCount]. The
+// limit must be at least 1, and all users of the lock must give the same one. The lock is then a persistent semaphore,
+// which is created if it is missing and is never deleted.
 func WithLimit(limit uint64) Option {
 	return func(c *config) { c.limit = &limit }
 }

@@ -18,43 +18,48 @@ import (
 // A waiter learns who holds the lock and how many wait before it, and again when that changes.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		first := acquire(t, client, name, lock.WithData([]byte("first")))
-		second, third := newRecorder(), newRecorder()
-		done := make(chan error, 1)
-		hold := make(chan struct{})
-		go func() {
-			done <- lock.Do(t.Context(), client, path, name, func(context.Context, *lock.Held) error {
-				<-hold
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			first := acquire(t, client, name, lock.WithData([]byte("first")))
+			second, third := newRecorder(), newRecorder()
+			done := make(chan error, 1)
+			hold := make(chan struct{})
+			go func() {
+				done <- lock.Do(t.Context(), client, path, name, func(context.Context, *lock.Held) error {
+					<-hold
 
-				return nil
-			}, second.observer(), lock.WithData([]byte("second")))
-		}()
-		e := await(t, second, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
-		require.Equal(t, name, e.Name)
-		require.Equal(t, []lock.Holder{
-			{Session: first.SessionID(), Token: first.Token(), Count: coordination.Exclusive, Data: []byte("first")},
-		}, e.Holders)
-		require.Zero(t, e.Ahead)
-		require.Equal(t, "first", e.Holders[0].String())
+					return nil
+				}, second.observer(), lock.WithData([]byte("second")))
+			}()
+			e := await(t, second, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
+			require.Equal(t, name, e.Name)
+			require.Equal(t, []lock.Holder{
+				{Session: first.SessionID(), Token: first.Token(), Count: coordination.Exclusive, Data: []byte("first")},
+			}, e.Holders)
+			require.Zero(t, e.Ahead)
+			require.Equal(t, "first", e.Holders[0].String())
 
-		ctx, cancel := context.WithCancelCause(t.Context())
-		gone := make(chan error, 1)
-		go func() { gone <- lock.Do(ctx, client, path, name, unused(t), third.observer()) }()
-		e = await(t, third, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
-		require.Equal(t, 1, e.Ahead)
-		require.Equal(t, "first", e.Holders[0].String())
+			ctx, cancel := context.WithCancelCause(t.Context())
+			gone := make(chan error, 1)
+			go func() { gone <- lock.Do(ctx, client, path, name, unused(t), third.observer()) }()
+			e = await(t, third, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
+			require.Equal(t, 1, e.Ahead)
+			require.Equal(t, "first", e.Holders[0].String())
 
-		require.NoError(t, first.SetData(t.Context(), []byte("first, since noon")))
-		await(t, third, func(e lock.Waiting) bool { return len(e.Holders) > 0 && e.Holders[0].String() == "first, since noon" })
-		require.NoError(t, first.Release(t.Context()))
-		e = await(t, third, func(e lock.Waiting) bool { return e.Ahead == 0 && len(e.Holders) > 0 })
-		require.Equal(t, "second", e.Holders[0].String())
-		cancel(errStopped)
-		require.Equal(t, errStopped, <-gone)
-		close(hold)
-		require.NoError(t, <-done)
-	})
+			require.NoError(t, first.SetData(t.Context(), []byte("first, since noon")))
+			await(t, third, func(e lock.Waiting) bool {
+				return len(e.Holders) > 0 && e.Holders[0].String() == "first, since noon"
+			})
+			require.NoError(t, first.Release(t.Context()))
+			e = await(t, third, func(e lock.Waiting) bool { return e.Ahead == 0 && len(e.Holders) > 0 })
+			require.Equal(t, "second", e.Holders[0].String())
+			cancel(errStopped)
+			require.Equal(t, errStopped, <-gone)
+			close(hold)
+			require.NoError(t, <-done)
+		})
+	}
 }
 
 // A waiter that leaves the queue is noticed although the watch does not report it.

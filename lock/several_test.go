@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/coordtest"
 	"tenure/lock"
@@ -20,51 +19,57 @@ import (
 // With several names each lock has its own token, and all of them are released.
 func TestWithAlso(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		r := newRecorder()
-		first := acquire(t, client, "b")
-		held, err := lock.TryAcquire(t.Context(), client, path, "d", lock.WithAlso("c", "a"), r.observer())
-		require.NoError(t, err)
-		tokens := held.Tokens()
-		require.Len(t, tokens, 3)
-		require.Equal(t, tokens["d"], held.Token())
-		require.Greater(t, tokens["a"], first.Token())
-		require.Greater(t, tokens["c"], tokens["a"], "acquired in the order of the names")
-		require.Greater(t, tokens["d"], tokens["c"])
-		acquired := all[lock.Acquired](r)
-		require.Len(t, acquired, 1)
-		require.Equal(t, tokens, acquired[0].Tokens)
-		require.NoError(t, held.SetData(t.Context(), []byte("new")))
-		for _, name := range []string{"a", "c", "d"} {
-			_, err := lock.TryAcquire(t.Context(), client, path, name)
-			require.ErrorIs(t, err, lock.ErrBusy)
-			require.Equal(t, "new", ownerData(t, client, name))
-		}
-		require.NoError(t, held.Release(t.Context()))
-		require.Len(t, all[lock.Released](r), 1)
-		for _, name := range []string{"a", "c", "d"} {
-			free, err := lock.TryAcquire(t.Context(), client, path, name)
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			r := newRecorder()
+			first := acquire(t, client, "b")
+			held, err := lock.TryAcquire(t.Context(), client, path, "d", lock.WithAlso("c", "a"), r.observer())
 			require.NoError(t, err)
-			require.NoError(t, free.Release(t.Context()))
-		}
-	})
+			tokens := held.Tokens()
+			require.Len(t, tokens, 3)
+			require.Equal(t, tokens["d"], held.Token())
+			require.Greater(t, tokens["a"], first.Token())
+			require.Greater(t, tokens["c"], tokens["a"], "acquired in the order of the names")
+			require.Greater(t, tokens["d"], tokens["c"])
+			acquired := all[lock.Acquired](r)
+			require.Len(t, acquired, 1)
+			require.Equal(t, tokens, acquired[0].Tokens)
+			require.NoError(t, held.SetData(t.Context(), []byte("new")))
+			for _, name := range []string{"a", "c", "d"} {
+				_, err := lock.TryAcquire(t.Context(), client, path, name)
+				require.ErrorIs(t, err, lock.ErrBusy)
+				require.Equal(t, "new", ownerData(t, client, name))
+			}
+			require.NoError(t, held.Release(t.Context()))
+			require.Len(t, all[lock.Released](r), 1)
+			for _, name := range []string{"a", "c", "d"} {
+				free, err := lock.TryAcquire(t.Context(), client, path, name)
+				require.NoError(t, err)
+				require.NoError(t, free.Release(t.Context()))
+			}
+		})
+	}
 }
 
 // If the call gives up on one lock, it releases those that it already has, and says which one was taken.
 func TestWithAlso_GivesUp(t *testing.T) {
 	t.Parallel()
-	eachClient(t, func(t *testing.T, client coordination.Client) {
-		_ = acquire(t, client, "b", lock.WithData([]byte("alice")))
-		r := newRecorder()
-		_, err := lock.TryAcquire(t.Context(), client, path, "c", lock.WithAlso("b", "a"), r.observer())
-		require.EqualError(t, err, `lock "b": the lock is taken: held by alice`)
-		require.Empty(t, all[lock.Released](r), "there is no Released without an Acquired")
-		for _, name := range []string{"a", "c"} {
-			free, err := lock.TryAcquire(t.Context(), client, path, name)
-			require.NoError(t, err, name)
-			require.NoError(t, free.Release(t.Context()))
-		}
-	})
+	for which, client := range clients(t) {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			_ = acquire(t, client, "b", lock.WithData([]byte("alice")))
+			r := newRecorder()
+			_, err := lock.TryAcquire(t.Context(), client, path, "c", lock.WithAlso("b", "a"), r.observer())
+			require.EqualError(t, err, `lock "b": the lock is taken: held by alice`)
+			require.Empty(t, all[lock.Released](r), "there is no Released without an Acquired")
+			for _, name := range []string{"a", "c"} {
+				free, err := lock.TryAcquire(t.Context(), client, path, name)
+				require.NoError(t, err, name)
+				require.NoError(t, free.Release(t.Context()))
+			}
+		})
+	}
 }
 
 // The time limit is that of all locks together.

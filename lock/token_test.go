@@ -25,7 +25,7 @@ func TestHeld_TokenOfAnyClient(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) }()
 	for i, client := range []coordination.Client{tenure.New(db), db.Coordination(), tenure.New(db)} {
-		err := lock.Do(t.Context(), client, path, name, func(ctx context.Context, held *lock.Held) error {
+		err := lock.Do(t.Context(), client, path, name, func(_ context.Context, held *lock.Held) error {
 			require.EqualValues(t, i+1, held.Token())
 
 			return nil

@@ -82,8 +82,8 @@ func NewService() *Service {
 }
 
 // SetFault makes fault decide whether a call of CreateNode, DescribeNode, Session, AcquireSemaphore or CreateSemaphore
-// fails, and with which error. While fault returns an error for Session, the call waits. The errors for AcquireSemaphore
-// and CreateSemaphore are the service's answers.
+// fails, and with which error. While fault returns an error for Session, the call waits. The errors for
+// AcquireSemaphore and CreateSemaphore are the service's answers.
 func (s *Service) SetFault(fault func(call string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,8 +125,8 @@ func (s *Service) Touch(path, name string) {
 	s.nodes[path].semaphores[name].changed()
 }
 
-// Owner returns the id of the session that owns the semaphore, or 0. If there are several, it is the one with the lowest
-// token.
+// Owner returns the id of the session that owns the semaphore, or 0. If there are several, it is the one with the
+// lowest token.
 func (s *Service) Owner(path, name string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 // Package flight lets a caller of tenure's client acquire a semaphore and describe it in one round trip.
 //
-// coordination.Session has no such method. The context of AcquireSemaphore carries the wish, which other clients ignore.
+// coordination.Session has no such method. The context of AcquireSemaphore carries the wish, which other clients
+// ignore.
 package flight
 
 import (
@@ -10,8 +11,8 @@ import (
 )
 
 // A Look receives the description of a semaphore that the node has made immediately after it has processed an acquire.
-// It is nil if the client does not support that, or if the acquire has waited in the queue. When the acquire returns, the
-// caller may read it.
+// It is nil if the client does not support that, or if the acquire has waited in the queue. When the acquire returns,
+// the caller may read it.
 type Look struct {
 	Description *coordination.SemaphoreDescription
 }

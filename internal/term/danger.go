@@ -19,9 +19,9 @@ type renewable interface{ Renewed() <-chan struct{} }
 // looks is how often a Danger looks at a lease in danger that does not report renewals, within each grace.
 const looks = 8
 
-// Danger watches the remaining time of a lease until ctx ends. The lease is in danger when its remaining time has fallen
-// to the grace, which must be positive, and safe again when the server has answered since. Danger calls endangered and
-// saved in turns. CanEndanger must have accepted the lease.
+// Danger watches the remaining time of a lease until ctx ends. The lease is in danger when its remaining time has
+// fallen to the grace, which must be positive, and safe again when the server has answered since. Danger calls
+// endangered and saved in turns. CanEndanger must have accepted the lease.
 func Danger(
 	ctx context.Context, lease coordination.Lease, grace time.Duration, endangered, saved func(left time.Duration),
 ) {
