@@ -7,9 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenure/internal/cli"
+	"tenure/internal/workerscmd"
 )
 
-func main() { os.Exit(cli.Main(build)) }
+func main() { os.Exit(cli.Main(program(os.Args[0]))) }
+
+// program returns the program for the name of a link to this one.
+func program(argv0 string) cli.Builder {
+	return cli.Choose(argv0, map[string]cli.Builder{"workers": workerscmd.Command}, build)
+}
 
 func build(env *cli.Env) *cobra.Command {
 	root := &cobra.Command{
@@ -17,8 +23,11 @@ func build(env *cli.Env) *cobra.Command {
 		Example: "tenure serve\ntenure status",
 		Long:    "tenure runs a server for locks, semaphores and leases, for programs on one machine or on many.",
 	}
-	root.AddCommand(serveCommand(env), statusCommand(env))
-	root.AddCommand(cli.CompletionCommand(env, root), cli.ManCommand(env, root))
+	root.AddCommand(workerscmd.Command(env), serveCommand(env), statusCommand(env))
+	root.AddCommand(
+		cli.CompletionCommand(env, root, "lock", "workers"),
+		cli.ManCommand(env, root, workerscmd.Command(env)),
+	)
 
 	return root
 }

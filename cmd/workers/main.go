@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"tenure/internal/cli"
+	"tenure/internal/workerscmd"
 )
 
-func main() { os.Exit(cli.Main(command)) }
+func main() { os.Exit(cli.Main(workerscmd.Command)) }

@@ -76,13 +76,13 @@ func (e *ExitError) Unwrap() error { return e.Err }
 //
 // The process ignores SIGPIPE: a write to a pipe without a reader fails. Programs that it starts do not inherit that.
 func Main(build func(*Env) *cobra.Command) int {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would be inherited
 	switch {
 	case guard.Selected():
 		return guard.Main()
 	case guard.WatcherSelected():
 		return guard.WatcherMain()
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would be inherited
 	ctx := interruptible(context.Background())
 	guard.Own(ctx)
 
@@ -112,7 +112,6 @@ func run(ctx context.Context, build func(*Env) *cobra.Command, env *Env, out *ou
 	env.Stdout, env.Stderr, env.Data = out.Stdout, out.Stderr, data
 
 	root := build(env)
-	out.Name = root.Name()
 	prepare(root, env)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Data)
@@ -124,6 +123,11 @@ func run(ctx context.Context, build func(*Env) *cobra.Command, env *Env, out *ou
 		reserve(args, positions)
 	}
 	root.SetArgs(args)
+	name := root.Name()
+	if cmd, _, err := root.Find(args); err == nil {
+		name = ProgramName(cmd)
+	}
+	out.Name = name
 
 	err := root.ExecuteContext(ctx)
 	if data.Err() != nil {
@@ -137,7 +141,7 @@ func run(ctx context.Context, build func(*Env) *cobra.Command, env *Env, out *ou
 		code, err = exit.Code, exit.Err
 	}
 	if err != nil {
-		Complain(env, root.Name(), err)
+		Complain(env, name, err)
 	}
 
 	return code
@@ -175,7 +179,7 @@ func prepare(cmd *cobra.Command, env *Env) {
 	}
 	cmd.InitDefaultHelpFlag()
 	cmd.Flags().Lookup("help").Usage = "print this text"
-	if !cmd.HasParent() {
+	if !cmd.HasParent() || isProgram(cmd) {
 		cmd.Version = Version()
 		cmd.SetVersionTemplate(cmd.Name() + " {{.Version}}\n")
 		cmd.Flags().Bool("version", false, "print the version") // otherwise cobra adds the letter -v for it

@@ -224,7 +224,7 @@ func (s *Session) Place() string {
 
 func (s *Session) verbose(line string) {
 	if s.env.Verbose {
-		Complain(s.env, s.cmd.Root().Name(), errors.New(line))
+		Complain(s.env, ProgramName(s.cmd), errors.New(line))
 	}
 }
 
@@ -237,7 +237,7 @@ type Client struct {
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
 func (s *Session) NewMonitor() *Monitor {
-	say := func(line string) { Complain(s.env, s.cmd.Root().Name(), errors.New(line)) }
+	say := func(line string) { Complain(s.env, ProgramName(s.cmd), errors.New(line)) }
 
 	return newMonitor(clock.Go(), say)
 }
@@ -278,7 +278,7 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 
 // notHandedOver reports, after the process was suspended, that it could not step aside before.
 func (s *Session) notHandedOver(err error) {
-	Complain(s.env, s.cmd.Root().Name(), fmt.Errorf("the embedded server was not handed over when this process was "+
+	Complain(s.env, ProgramName(s.cmd), fmt.Errorf("the embedded server was not handed over when this process was "+
 		"suspended: %w", err))
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,7 +166,11 @@ func TestOutput_LockRunsCommand(t *testing.T) {
 		stuck := s.startTo(w, w, "stuck", "lock", "-ydb", srv.dsn(), "-path", node, "lock", "--", "sh", "-c", script)
 		srv.awaitQueue("lock", 1, 1)
 		second := srv.under("second", begin+finish) // waits for a shorter time than the first
-		second.await(place, soon, srv.waiting())
+		s.until("the second one reports that it waits", soon, func(lines []line) bool {
+			return slices.ContainsFunc(lines[place:], func(l line) bool {
+				return l.who == second.name && strings.HasPrefix(l.text, "lock: waiting for ")
+			})
+		})
 
 		holder.terminate()
 		holder.within(soon, 3)
@@ -207,6 +212,22 @@ func TestOutput_LockKillsInTime(t *testing.T) {
 		_, err = fmt.Sscanf(lines[len(lines)-1], "%d.%d", &seconds, &nanoseconds)
 		require.NoError(t, err)
 		require.Less(t, time.Unix(seconds, nanoseconds).Sub(stopped), timeout, "the last work was done in time")
+	})
+}
+
+// If lock is killed, its guard kills COMMAND and ends the session, whether or not somebody reads what it prints.
+func TestOutput_GuardEndsTheSession(t *testing.T) {
+	t.Parallel()
+	forAllReaders(t, func(t *testing.T, w *os.File, unread func()) {
+		s := newStage(t)
+		srv := newServer(s)
+		ran := filepath.Join(s.dir, "ran")
+		p := s.startTo(w, w, "killed", "lock", "-ydb", srv.dsn(), "-path", node, "-timeout", "10m", "lock", "--",
+			"sh", "-c", fmt.Sprintf("echo started >%s; exec sleep 1000", ran))
+		requireFile(t, ran, "started\n")
+		p.kill()
+		srv.under("next", begin+finish).ends()
+		unread()
 	})
 }
 

@@ -1,4 +1,5 @@
-package main
+// Package workerscmd contains the command workers, which is a program and a subcommand of tenure.
+package workerscmd
 
 import (
 	"context"
@@ -30,10 +31,12 @@ type worker struct {
 	monitor *cli.Monitor
 }
 
-func command(env *cli.Env) *cobra.Command {
+// Command returns the command workers.
+func Command(env *cli.Env) *cobra.Command {
 	w := &worker{env: env, tasks: 10, prefix: "job-", capacity: 4}
 	cmd := &cobra.Command{
 		Use:     "workers [flags]",
+		Short:   "run a share of a set of tasks",
 		Example: "workers --tasks 10 --capacity 4\nworkers --ydb grpc://localhost:2136/local --tasks 10 --capacity 4",
 		Long: `workers runs its share of the tasks PREFIX0, PREFIX1, ... Each task runs in one process at a time, and no
 process runs more than --capacity of them. workers prints events until it is interrupted. Then it stops its tasks and
@@ -80,7 +83,7 @@ Exit code:
 		},
 	)
 
-	return cmd
+	return cli.Program(cmd)
 }
 
 // check checks the values of the flags.

@@ -1,4 +1,4 @@
-package main
+package workerscmd_test
 
 import (
 	"slices"
@@ -9,6 +9,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/cli/clitest"
+	"tenure/internal/workerscmd"
 	"tenure/tenuretest"
 )
 
@@ -28,7 +29,7 @@ func starting(lines []string) []string {
 func TestWorkers_ShareTasks(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	first := clitest.Start(t, command,
+	first := clitest.Start(t, workerscmd.Command,
 		"-ydb", dsn, "-path", "/local/test", "--semaphore-prefix", "task-", "--tasks", "6", "--capacity", "4")
 	lines := first.Until(t, "running 4 of 6 tasks (at capacity)")
 	require.Equal(t, "starting tasks", lines[0])
@@ -36,7 +37,7 @@ func TestWorkers_ShareTasks(t *testing.T) {
 	require.Len(t, had, 4)
 	first.Until(t, "worker "+had[0]+": in progress")
 
-	second := clitest.Start(t, command,
+	second := clitest.Start(t, workerscmd.Command,
 		"-ydb", dsn, "-path", "/local/test", "-semaphore-prefix=task-", "-tasks=6", "-capacity=6")
 	second.Until(t, "starting tasks")
 	first.Interrupt()
@@ -55,7 +56,7 @@ func TestWorkers_ShareTasks(t *testing.T) {
 func TestWorkers_NodeThatIsMissing(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	lines, code := clitest.Start(t, command, "-ydb", dsn, "--no-create").Wait(t)
+	lines, code := clitest.Start(t, workerscmd.Command, "-ydb", dsn, "--no-create").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, []string{`workers: node "/local/tenure" does not exist: create it first, ` +
 		`or leave out WithoutCreate (--no-create)`}, lines)

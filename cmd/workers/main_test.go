@@ -7,10 +7,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tenure/internal/cli"
+	"tenure/internal/workerscmd"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"workers": func() { os.Exit(cli.Main(command)) }})
+	testscript.Main(m, map[string]func(){"workers": func() { os.Exit(cli.Main(workerscmd.Command)) }})
 }
 
 // TestScripts runs what a person types.
