@@ -18,8 +18,8 @@ func (i *Interrupt) Error() string { return i.Signal.String() }
 // Is makes an Interrupt a [context.Canceled], like the cause of signal.NotifyContext.
 func (i *Interrupt) Is(target error) bool { return target == context.Canceled }
 
-// Interrupts returns the signals that ask the process to end: SIGINT, SIGTERM, SIGHUP and SIGQUIT, except those that were
-// ignored when it started, as nohup does with SIGHUP.
+// Interrupts returns the signals that ask the process to end: SIGINT, SIGTERM, SIGHUP and SIGQUIT, except those that
+// were ignored when it started, as nohup does with SIGHUP.
 func Interrupts() []os.Signal {
 	var signals []os.Signal
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
@@ -43,6 +43,11 @@ type interruptsKey struct{}
 func interruptible(parent context.Context) context.Context {
 	i := &interrupts{takers: make(map[chan<- syscall.Signal]struct{})}
 	ctx, end := context.WithCancelCause(context.WithValue(parent, interruptsKey{}, i))
+	for _, sig := range disposition.Ignored() {
+		if sig != syscall.SIGCHLD { // package guard waits for it
+			signal.Ignore(sig) // the runtime has installed a handler, which would end this process
+		}
+	}
 	signals := make(chan os.Signal, 1)
 	if wanted := Interrupts(); len(wanted) > 0 { // none would mean all
 		signal.Notify(signals, wanted...)

@@ -17,12 +17,12 @@
 // COMMAND starts with the signal mask and the dispositions that this process was started with, and with the descriptors
 // that the shell has opened for this process. Without cgo, some dispositions are not known: see package disposition.
 // While COMMAND runs, no signal that can be caught ends this process. HUP, INT, QUIT and TERM, and other signals whose
-// default action ends a process, are passed on to COMMAND and begin a graceful stop. ALRM, CONT, USR1, USR2 and WINCH are
-// passed on.
+// default action ends a process, are passed on to COMMAND and begin a graceful stop. ALRM, CONT, USR1, USR2 and WINCH
+// are passed on.
 //
 // TENURE_FD names a descriptor of COMMAND. COMMAND can read from it: a line with the deadline of the lease (RFC 3339)
-// at the start and at each renewal, the line "danger" when the lease is in danger, and the end of the file when the lease
-// is lost or this process has ended. Lines are dropped while COMMAND does not read.
+// at the start and at each renewal, the line "danger" when the lease is in danger, and the end of the file when the
+// lease is lost or this process has ended. Lines are dropped while COMMAND does not read.
 //
 // # Terminals
 //

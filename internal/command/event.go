@@ -47,6 +47,7 @@ func (e Started) String() string { return fmt.Sprintf("COMMAND runs, pid %d", e.
 func (e Danger) String() string {
 	return fmt.Sprintf("the lease is in danger: it ends in %v unless the server answers", e.Left)
 }
+
 func (e Safe) String() string { return "the lease is safe again, but COMMAND has been asked to stop" }
 func (e Lost) String() string { return e.Cause.Error() }
 func (e Stopping) String() string {

@@ -15,9 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/command"
 	"tenure/internal/guard"
@@ -42,6 +44,8 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "holder":
 		os.Exit(cli.Main(holder))
+	case "listener":
+		os.Exit(listen())
 	default:
 		os.Exit(act(os.Getenv(role)))
 	}
@@ -69,7 +73,31 @@ func act(as string) int {
 	return 3
 }
 
-// holder is a command that runs its arguments as COMMAND, under a lease that does not end.
+// listen is like act for all signals that can be caught. It goes on after those that do not ask a process to end.
+func listen() int {
+	signals := make(chan os.Signal, 100)
+	signal.Notify(signals)
+	fmt.Printf("ready\n%d\n", os.Getpid())
+	for sig := range signals {
+		switch sig {
+		case syscall.SIGURG, syscall.SIGCHLD: // the runtime and children
+			continue
+		case syscall.SIGCONT: // follows each signal that asks to stop
+			fmt.Println("SIGCONT")
+			continue
+		}
+		fmt.Println(command.SignalName(sig.(syscall.Signal)))
+		switch sig {
+		case syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH:
+		default:
+			return 3
+		}
+	}
+
+	return 0
+}
+
+// holder is a command that runs its arguments as COMMAND, under a lease of the server, or under one that does not end.
 func holder(env *cli.Env) *cobra.Command {
 	c := &command.Command{
 		Name: "holder", Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Grace: time.Hour,
@@ -80,7 +108,7 @@ func holder(env *cli.Env) *cobra.Command {
 			}
 		},
 	}
-	sig := "USR1"
+	sig, dir, timeout := "USR1", "", 10*time.Second
 	cmd := &cobra.Command{
 		Use: "holder", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -95,6 +123,9 @@ func holder(env *cli.Env) *cobra.Command {
 				return err
 			}
 			c.Argv = args
+			if c.DSN != "" {
+				return hold(cmd.Context(), c, dir, timeout)
+			}
 
 			return c.Run(cmd.Context(), &lease{session: session{
 				inherit: func(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, lifeline) },
@@ -103,11 +134,50 @@ func holder(env *cli.Env) *cobra.Command {
 	}
 	cli.AddFlags(cmd,
 		cli.Flag{Name: "grace", Arg: "D", Value: &c.Grace, Usage: "grace"},
+		cli.Flag{Name: "ydb", Arg: "DSN", Value: &c.DSN, Usage: "server"},
+		cli.Flag{Name: "dir", Arg: "DIR", Value: &dir, Usage: "state directory"},
+		cli.Flag{Name: "timeout", Arg: "D", Value: &timeout, Usage: "session timeout"},
 		cli.Flag{Name: "stop-timeout", Arg: "D", Value: &c.StopTimeout, Usage: "stop-timeout"},
 		cli.Flag{Name: "signal", Arg: "SIG", Value: &sig, Usage: "signal"},
 	)
 
 	return cmd
+}
+
+// path is the node of the leases of holders.
+const path = "/local/test"
+
+// acquire opens a session and waits for the lock.
+func acquire(ctx context.Context, dsn, dir string, timeout time.Duration) (*tenure.Client, coordination.Lease, error) {
+	client, err := tenure.Open(ctx, dsn, tenure.WithDir(dir))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := client.CreateNode(ctx, path, coordination.NodeConfig{}); err != nil {
+		return client, nil, err
+	}
+	session, err := client.Session(ctx, path, options.WithSessionTimeout(timeout))
+	if err != nil {
+		return client, nil, err
+	}
+	lease, err := session.AcquireSemaphore(ctx, "lock", coordination.Exclusive, options.WithEphemeral(true))
+
+	return client, lease, err
+}
+
+// hold runs COMMAND under a lease of the server.
+func hold(ctx context.Context, c *command.Command, dir string, timeout time.Duration) error {
+	client, lease, err := acquire(ctx, c.DSN, dir, timeout)
+	if err == nil {
+		err = c.Run(ctx, lease)
+	}
+	if client != nil {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = client.Close(limited) // the server may be gone
+	}
+
+	return err
 }
 
 // A lease ends when its ctx ends. The zero lease does not end.

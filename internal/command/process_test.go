@@ -99,7 +99,7 @@ func (p *process) types(text string) {
 // code waits for the end and returns the exit code.
 func (p *process) code() int {
 	p.t.Helper()
-	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // prints stacks
+	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGKILL) })
 	defer limit.Stop()
 	_ = p.cmd.Wait()
 

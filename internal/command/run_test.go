@@ -87,7 +87,8 @@ func TestRun_Environment(t *testing.T) {
 	require.NoError(t, err)
 	p.Env = append(p.Env, fmt.Sprint("INODE=", info.Sys().(*syscall.Stat_t).Ino))
 	p.begin()
-	require.Equal(t, "TENURE_FD=3\nTENURE_NODE=/local/tenure\nTENURE_SEMAPHORE=nightly\nTENURE_SESSION_ID=42\nTENURE_TOKEN=12\n"+
+	require.Equal(t, "TENURE_FD=3\nTENURE_NODE=/local/tenure\nTENURE_SEMAPHORE=nightly\n"+
+		"TENURE_SESSION_ID=42\nTENURE_TOKEN=12\n"+
 		"the lifeline\n", p.rest())
 	require.Zero(t, p.end())
 	flags, err := unix.FcntlInt(lifeline.Fd(), unix.F_GETFD, 0)

@@ -31,6 +31,10 @@ const (
 
 	// killLimit is the time limit for killed processes to end. They end immediately, unless they belong to another user.
 	killLimit = time.Second
+
+	// guardLimit is the time limit for the guard to report that all descendants of COMMAND have ended. A guard that is not
+	// frozen needs a few milliseconds. Without the report, this process kills the guard and collects the descendants.
+	guardLimit = 250 * time.Millisecond
 )
 
 // Run starts COMMAND under the lease and returns when COMMAND has ended. It returns nil if COMMAND succeeded. Otherwise
@@ -42,8 +46,8 @@ const (
 //
 // When only c.Grace is left of the lease, or when the cause of ctx wraps [term.ErrLost], the lease is in danger. Run
 // then sends c.Signal. It kills all descendants of COMMAND so early that they have ended when the lease ends. A renewal
-// postpones that. If the lease does not report its deadline, it kills them after c.Grace. The exit code is 123 if COMMAND
-// was stopped because of the lease.
+// postpones that. If the lease does not report its deadline, it kills them after c.Grace. The exit code is 123 if
+// COMMAND was stopped because of the lease.
 //
 // Several goroutines may call Run at the same time if at most one of them passes the terminal as stdin.
 func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
@@ -275,7 +279,7 @@ func (r *run) watch() error {
 		case sig := <-r.interrupts:
 			r.interrupt(sig)
 		case sig := <-r.signals:
-			r.signaled(sig.(syscall.Signal))
+			r.signalled(sig.(syscall.Signal))
 		case <-renewed:
 		case <-r.timer.C():
 		}
@@ -351,9 +355,7 @@ func (r *run) over() bool {
 	case r.all:
 		return r.gone
 	case r.because && r.empty: // the lease is or may be lost: nothing may keep running
-		r.all = true
-		r.guard.Kill()
-		r.expect()
+		r.killAll()
 
 		return false
 	}
@@ -438,7 +440,7 @@ func (r *run) interrupt(sig syscall.Signal) {
 	r.kill(fmt.Errorf("%v signal received", sig), r.because)
 }
 
-func (r *run) signaled(sig syscall.Signal) {
+func (r *run) signalled(sig syscall.Signal) {
 	if slices.Contains(passed, sig) {
 		r.send(sig)
 	} else {
@@ -478,17 +480,19 @@ func (r *run) kill(cause error, all bool) {
 		if r.stands != nil {
 			_ = r.stands.Signal(syscall.SIGKILL) // it may have ended
 		}
-		r.expect()
+		r.giveUp = r.clock.Now().Add(killLimit)
 	}
 	if all && !r.all {
-		r.all = true
-		r.guard.Kill()
-		r.expect()
+		r.killAll()
 	}
 }
 
-// expect limits the time to wait for processes that were killed.
-func (r *run) expect() { r.giveUp = r.clock.Now().Add(killLimit) }
+// killAll kills all descendants of COMMAND.
+func (r *run) killAll() {
+	r.all = true
+	r.guard.Kill()
+	r.giveUp = r.clock.Now().Add(guardLimit)
+}
 
 // send sends a signal to the group of COMMAND. An empty group is not an error.
 func (r *run) send(sig syscall.Signal) {
@@ -508,6 +512,7 @@ func (r *run) orphaned() error {
 	if !r.ended {
 		_ = syscall.Kill(-r.pid, syscall.SIGKILL) // on Linux, COMMAND itself has been killed already
 	}
+	r.guard.Close() // only when the guard is gone does this process have its children
 	limited, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), killLimit)
 	defer cancel()
 	guard.KillAdopted(limited)

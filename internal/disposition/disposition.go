@@ -1,8 +1,8 @@
 // Package disposition reports which signals this process was started with as ignored.
 //
-// The Go runtime replaces the dispositions of most signals before any Go code runs. With cgo, a constructor written in C
-// records the dispositions before the runtime starts. Without cgo, only the dispositions that the runtime leaves alone
-// are known, such as those of HUP, INT and TSTP. The other signals then count as not ignored.
+// The Go runtime replaces the dispositions of most signals before any Go code runs. With cgo, a constructor written in
+// C records the dispositions before the runtime starts. Without cgo, only the dispositions that the runtime leaves
+// alone are known, such as those of HUP, INT and TSTP. The other signals then count as not ignored.
 package disposition
 
 import (

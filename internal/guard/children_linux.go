@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -53,12 +54,13 @@ func Own(ctx context.Context) {
 	children.mu.Lock()
 	children.owned = true
 	children.mu.Unlock()
+	LeaveAlone() // the shell that was replaced by this process may have had children
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 	go func() { // ends with ctx
 		defer signal.Stop(ended)
 		for {
-			children.reap(false)
+			children.reap()
 			select {
 			case <-ended:
 			case <-ctx.Done():
@@ -85,35 +87,64 @@ func LeaveAlone() {
 // KillAdopted kills and collects the adopted children of this process until none is left or ctx ends. It excepts those
 // that LeaveAlone has. It does nothing unless Own was called.
 func KillAdopted(ctx context.Context) {
-	for children.reap(true) > 0 && clock.Pause(ctx, clock.Go(), time.Millisecond) { //nolint:revive // the condition works
+	for children.kill() && clock.Pause(ctx, clock.Go(), time.Millisecond) {
 	}
 }
 
-// reap collects the adopted children that have ended. If kill is set, it kills the others first. It returns the number
-// of those that it has killed.
-func (r *registry) reap(kill bool) (killed int) {
+// kill kills the adopted children and collects those that have ended. It reports whether there were any: the children of
+// a process that has just been collected may have been adopted since. It ignores children that it may not kill.
+func (r *registry) kill() (found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.owned {
-		return 0
+		return false
 	}
 	for _, pid := range childrenOf(os.Getpid()) {
-		if _, guard := r.guards[pid]; guard {
+		_, guard := r.guards[pid]
+		if _, alone := r.alone[pid]; guard || alone {
 			continue
 		}
-		if _, alone := r.alone[pid]; kill && !alone && syscall.Kill(pid, syscall.SIGKILL) == nil {
-			killed++
-		}
-		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got == pid {
-			delete(r.alone, pid)
+		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got == pid || syscall.Kill(pid, syscall.SIGKILL) == nil {
+			found = true
 		}
 	}
 
-	return killed
+	return found
 }
 
-// childrenOf returns the children of a process.
+// reap collects the adopted children that have ended. It stops at a guard that has ended: collect calls it again.
+func (r *registry) reap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.owned {
+		return
+	}
+	for {
+		var info unix.Siginfo
+		if unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) != nil || info.Signo == 0 {
+			return
+		}
+		pid, _ := fields(&info)
+		if _, guard := r.guards[pid]; guard {
+			return
+		}
+		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		delete(r.alone, pid)
+	}
+}
+
+// procIsOurs reports whether /proc shows the process ids that this process sees. It may be that of another namespace.
+var procIsOurs = sync.OnceValue(func() bool {
+	self, err := os.Readlink("/proc/self")
+
+	return err == nil && self == strconv.Itoa(os.Getpid())
+})
+
+// childrenOf returns the children of a process. It returns none if /proc is not available.
 func childrenOf(pid int) []int {
+	if !procIsOurs() {
+		return nil
+	}
 	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
 	tasks, err := os.ReadDir(dir)
 	if err != nil {
@@ -202,17 +233,20 @@ func hasStopped(pid int) (e Event, ok bool) {
 		return Event{Kind: Continued}, true
 	}
 
-	return Event{Kind: Stopped, Signal: syscall.Signal(status(&info))}, true
+	_, sig := fields(&info)
+
+	return Event{Kind: Stopped, Signal: syscall.Signal(sig)}, true
 }
 
 const cldContinued = 6 // CLD_CONTINUED
 
-// status returns the si_status of a SIGCHLD.
-func status(info *unix.Siginfo) int32 {
+// fields returns the si_pid and the si_status of a SIGCHLD.
+func fields(info *unix.Siginfo) (pid int, status int32) {
 	const header, word = 12, unsafe.Sizeof(uintptr(0))
 	const union = (header + word - 1) / word * word // si_pid, si_uid, si_status
+	at := unsafe.Add(unsafe.Pointer(info), union)
 
-	return *(*int32)(unsafe.Add(unsafe.Pointer(info), union+8))
+	return int(*(*int32)(at)), *(*int32)(unsafe.Add(at, 8))
 }
 
 // collectCommand collects a child that has ended.

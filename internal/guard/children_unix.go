@@ -53,4 +53,5 @@ func (r *registry) collect(guard int) {
 	r.mu.Lock()
 	delete(r.guards, guard)
 	r.mu.Unlock()
+	r.reap()
 }

@@ -2,8 +2,8 @@
 //
 // The holder of the lease, such as the command lock, starts the guard with [Start]. The guard is another process of the
 // same binary, and starts COMMAND as its child. The holder tells it each new deadline of the lease. The guard kills
-// COMMAND and all of its descendants when the deadline passes, or when the holder has ended. Then it ends the session on
-// the server, so that a waiter gets the lock immediately.
+// COMMAND and all of its descendants when the deadline passes, or when the holder has ended. Then it ends the session
+// on the server, so that a waiter gets the lock immediately.
 //
 // The holder enforces the same deadline itself. So a COMMAND ends in time if the holder or the guard is frozen. If the
 // guard ends first, the system kills COMMAND (on Linux), and the holder kills the rest. If both are killed at the same
@@ -17,6 +17,6 @@
 //   - Processes of another user, such as those of sudo, cannot be killed without the rights to do so. As long as one of
 //     them runs, the guard does not end the session, which then ends at its timeout.
 //
-// The two processes are connected by a pair of sockets. Secrets such as the key of the session travel over it, and never
-// appear in arguments or the environment.
+// The two processes are connected by a pair of sockets. Secrets such as the key of the session travel over it, and
+// never appear in arguments or the environment.
 package guard

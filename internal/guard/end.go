@@ -30,7 +30,7 @@ func endSession(l Lease) {
 	clk := clock.Go()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*l.Timeout)
 	defer cancel()
-	for !tryEnd(ctx, l) && clock.Pause(ctx, clk, endPause) { //nolint:revive // the condition works
+	for !tryEnd(ctx, l) && clock.Pause(ctx, clk, endPause) {
 	}
 }
 

@@ -34,8 +34,8 @@ func Selected() bool {
 // are being killed. The system does not report either.
 const pause = 10 * time.Millisecond
 
-// A watchman is the state of the guard process. It runs in one goroutine, on the first thread of the process: COMMAND is
-// killed when this thread ends.
+// A watchman is the state of the guard process. It runs in one goroutine, on the first thread of the process: COMMAND
+// is killed when this thread ends.
 //
 // I1 After any wait, and before anything else, the watchman reads the messages that have arrived, and then compares the
 // newest deadline with the clock. A newer deadline counts even if the guard was frozen when it arrived.
@@ -124,7 +124,7 @@ func survive() {
 			signals = append(signals, sig)
 		}
 	}
-	signal.Notify(make(chan os.Signal), signals...) // package signal drops what nobody receives
+	signal.Notify(make(chan os.Signal, 1), signals...) // package signal drops what nobody receives
 }
 
 // wakeOnChild returns the end of a pipe that becomes readable with each SIGCHLD.
@@ -186,8 +186,8 @@ func (w *watchman) run() {
 	}
 }
 
-// expired reports whether the deadline passed at least a time ago. After the deadline, there is no reason to wait for the
-// holder, which may be frozen. A session timeout later, there is no session left.
+// expired reports whether the deadline passed at least a time ago. After the deadline, there is no reason to wait for
+// the holder, which may be frozen. A session timeout later, there is no session left.
 func (w *watchman) expired(since time.Duration) bool {
 	return w.lease.Deadline != 0 && w.clock.Now() >= w.lease.Deadline.Add(since)
 }
@@ -420,9 +420,19 @@ func (w *watchman) collect() (alive bool) {
 		if pid == w.command && !w.collected {
 			continue
 		}
+		alive = true // if it has ended, this process may have adopted its children since the list was made
 		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got == 0 && w.kill {
-			alive = true
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may belong to another user
+		}
+	}
+
+	for w.collected { // also if /proc is not available
+		got, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		if err == syscall.ECHILD {
+			return false
+		}
+		if got == 0 {
+			return true
 		}
 	}
 
@@ -482,8 +492,8 @@ func killMargin(timeout time.Duration) time.Duration {
 	return min(max(timeout/50, 20*time.Millisecond), 250*time.Millisecond)
 }
 
-// KillAt returns when COMMAND must be killed so that it has ended by the deadline of a lease. It returns 0 if there is no
-// deadline.
+// KillAt returns when COMMAND must be killed so that it has ended by the deadline of a lease. It returns 0 if there is
+// no deadline.
 func KillAt(deadline clock.Instant, timeout time.Duration) clock.Instant {
 	if deadline == 0 {
 		return 0

@@ -34,6 +34,7 @@ type Guard struct {
 	wake    chan struct{}
 	closed  chan struct{}
 	close   func()
+	finish  func() // calls end
 
 	running sync.WaitGroup
 }
@@ -76,6 +77,7 @@ func Start(name string) (*Guard, error) {
 				wake: make(chan struct{}, 1), closed: make(chan struct{}),
 			}
 			g.close = sync.OnceFunc(func() { close(g.closed) })
+			g.finish = sync.OnceFunc(g.end)
 			g.running.Go(g.send)
 			g.running.Go(g.receive)
 
@@ -106,7 +108,9 @@ func inherited(null, socket int) []uintptr {
 // A guard needs neither threads nor speed until it ends a session.
 func environment(socket int) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "GOMAXPROCS=") || strings.HasPrefix(v, "GOGC=") || strings.HasPrefix(v, socketVariable+"=")
+		name, _, _ := strings.Cut(v, "=")
+
+		return name == "GOMAXPROCS" || name == "GOGC" || name == socketVariable
 	})
 
 	return append(env, "GOMAXPROCS=1", "GOGC=25", socketVariable+"="+strconv.Itoa(socket))
@@ -125,8 +129,8 @@ type Files struct {
 	Lifelines             []*os.File // the guard and COMMAND keep them open
 }
 
-// Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a syscall.Errno
-// if the system refuses to start COMMAND. The guard kills COMMAND when the lease, which may be nil, reaches its
+// Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a
+// syscall.Errno if the system refuses to start COMMAND. The guard kills COMMAND when the lease, which may be nil, reaches its
 // deadline.
 func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	all := append([]*os.File{files.Stdin, files.Stdout, files.Stderr}, files.Lifelines...)
@@ -247,7 +251,7 @@ func (g *Guard) receive() {
 }
 
 // Close ends the guard and returns when it has ended. Processes that COMMAND has left behind keep running. It kills the
-// guard if it does not end.
+// guard if it does not end. Calling Close again is a no-op.
 func (g *Guard) Close() {
 	g.queue(request{Done: true})
 	clk := clock.Go()
@@ -269,8 +273,8 @@ func (g *Guard) Close() {
 // this process.
 func (g *Guard) Destroy() { children.signal(g.pid, syscall.SIGKILL) }
 
-// finish collects the guard, which has ended or has been killed.
-func (g *Guard) finish() {
+// end collects the guard, which has ended or has been killed.
+func (g *Guard) end() {
 	g.close()
 	g.conn.Close()
 	g.running.Wait()

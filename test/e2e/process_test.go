@@ -104,7 +104,7 @@ func (p *process) stop() {
 // ends waits until the process has exited with 0.
 func (p *process) ends() {
 	p.stage.t.Helper()
-	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // it prints its stacks
+	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGABRT) }) // may print its stacks
 	defer limit.Stop()
 	require.NoError(p.stage.t, p.end(), p.name)
 	p.gone()
