@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"tenure/internal/cli"
+	"tenure/internal/lockcmd"
 )
 
-func main() { os.Exit(cli.Main(build)) }
+func main() { os.Exit(cli.Main(lockcmd.Command)) }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenure/internal/cli"
+	"tenure/internal/lockcmd"
 	"tenure/internal/workerscmd"
 )
 
@@ -14,7 +15,7 @@ func main() { os.Exit(cli.Main(program(os.Args[0]))) }
 
 // program returns the program for the name of a link to this one.
 func program(argv0 string) cli.Builder {
-	return cli.Choose(argv0, map[string]cli.Builder{"workers": workerscmd.Command}, build)
+	return cli.Choose(argv0, map[string]cli.Builder{"lock": lockcmd.Command, "workers": workerscmd.Command}, build)
 }
 
 func build(env *cli.Env) *cobra.Command {
@@ -23,10 +24,10 @@ func build(env *cli.Env) *cobra.Command {
 		Example: "tenure serve\ntenure status",
 		Long:    "tenure runs a server for locks, semaphores and leases, for programs on one machine or on many.",
 	}
-	root.AddCommand(workerscmd.Command(env), serveCommand(env), statusCommand(env))
+	root.AddCommand(lockcmd.Command(env), workerscmd.Command(env), serveCommand(env), statusCommand(env))
 	root.AddCommand(
 		cli.CompletionCommand(env, root, "lock", "workers"),
-		cli.ManCommand(env, root, workerscmd.Command(env)),
+		cli.ManCommand(env, root, lockcmd.Command(env), workerscmd.Command(env)),
 	)
 
 	return root

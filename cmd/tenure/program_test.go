@@ -17,6 +17,7 @@ var programs = map[string]struct {
 	wrong   []string
 	message string
 }{
+	"lock":    {[]string{"--wait", "-1s", "deploy"}, "lock: --wait=-1s is out of range: must be 0s or more\n"},
 	"workers": {[]string{"--capacity", "0"}, "workers: --capacity=0 is out of range: must be 1 or more\n"},
 }
 

@@ -1,4 +1,4 @@
-package main
+package lockcmd
 
 import (
 	"io"
@@ -23,7 +23,7 @@ func TestMetrics(t *testing.T) {
 	address := lis.Addr().String()
 	require.NoError(t, lis.Close())
 
-	p := clitest.Start(t, build, "--ydb", srv.DSN(), "--metrics", address, "deploy")
+	p := clitest.Start(t, Command, "--ydb", srv.DSN(), "--metrics", address, "deploy")
 	p.Until(t, "starting work")
 	require.Regexp(t, `tenure_lock_held\{name="deploy"\} 1\n`, scrape(t, address))
 	require.Regexp(t, `tenure_lock_wait_seconds_count\{name="deploy"\} 1\n`, scrape(t, address))

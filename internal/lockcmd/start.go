@@ -1,4 +1,4 @@
-package main
+package lockcmd
 
 import (
 	"context"
@@ -62,7 +62,7 @@ func (l *locker) prepareDisplay() {
 	l.display.terminal = true
 	l.display.show = func(line string) {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
-			line = clip(l.cmd.Root().Name()+": "+line, width-1)
+			line = clip(cli.ProgramName(l.cmd)+": "+line, width-1)
 		}
 		fmt.Fprintf(l.env.Stderr, "\r%s\x1b[K", line)
 	}
@@ -118,7 +118,7 @@ func (l *locker) options(more ...lock.Option) []lock.Option {
 }
 
 // complain prints a line on standard error.
-func (l *locker) complain(err error) { cli.Complain(l.env, l.cmd.Root().Name(), err) }
+func (l *locker) complain(err error) { cli.Complain(l.env, cli.ProgramName(l.cmd), err) }
 
 // say prints a line on standard output, which belongs to this process only if there is no COMMAND.
 func (l *locker) say(line string) {

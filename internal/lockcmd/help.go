@@ -1,4 +1,4 @@
-package main
+package lockcmd
 
 // examples is the beginning of the help.
 const examples = `lock deploy -- ./deploy.sh

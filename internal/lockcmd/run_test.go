@@ -1,4 +1,4 @@
-package main
+package lockcmd
 
 import (
 	"path/filepath"
@@ -17,9 +17,9 @@ var holding = []string{"--", "sh", "-c", "echo holding $TENURE_TOKEN; exec sleep
 func TestRun_Waiting(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	first := clitest.Start(t, build, append([]string{"-ydb", dsn, "--data", "first", "deploy"}, holding...)...)
+	first := clitest.Start(t, Command, append([]string{"-ydb", dsn, "--data", "first", "deploy"}, holding...)...)
 	require.Equal(t, []string{"holding 1"}, first.Until(t, "holding 1"))
-	second := clitest.Start(t, build, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
+	second := clitest.Start(t, Command, append([]string{"-ydb", dsn, "deploy"}, holding...)...)
 	waiting := `lock: waiting for "deploy": held by first, you are next`
 	require.Equal(t, []string{waiting}, second.Until(t, waiting))
 
@@ -39,7 +39,7 @@ func TestRun_Lost(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
 	mark := filepath.Join(t.TempDir(), "stopped")
-	p := clitest.Start(t, build,
+	p := clitest.Start(t, Command,
 		"--ydb", srv.DSN(), "--timeout", "2s", "--grace", "600ms", "--signal", "USR1", "deploy", "--",
 		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; sleep 1000 & wait`)
 	p.Until(t, "holding")

@@ -1,4 +1,4 @@
-package main
+package lockcmd
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ import (
 func TestLock_HandsOver(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	first := clitest.Start(t, build, "-ydb", dsn, "--path", "/local/test", "--semaphore", "lock")
+	first := clitest.Start(t, Command, "-ydb", dsn, "--path", "/local/test", "--semaphore", "lock")
 	require.Equal(t, []string{
 		"waiting for a lock...",
 		"the lock is acquired",
@@ -21,7 +21,7 @@ func TestLock_HandsOver(t *testing.T) {
 		"work is in progress...",
 	}, first.Until(t, "work is in progress..."))
 
-	second := clitest.Start(t, build, "-ydb", dsn, "-path=/local/test", "lock")
+	second := clitest.Start(t, Command, "-ydb", dsn, "-path=/local/test", "lock")
 	second.Until(t, "waiting for a lock...")
 	first.Interrupt()
 	lines, code := first.Wait(t)
@@ -29,7 +29,7 @@ func TestLock_HandsOver(t *testing.T) {
 	require.Equal(t, cli.ExitOK, code)
 
 	require.Equal(t, []string{"the lock is acquired", "starting work"}, second.Until(t, "starting work"))
-	third := clitest.Start(t, build, "-ydb", dsn, "-path=/local/test", "lock")
+	third := clitest.Start(t, Command, "-ydb", dsn, "-path=/local/test", "lock")
 	third.Until(t, "waiting for a lock...")
 	third.Interrupt()
 	lines, code = third.Wait(t)
@@ -40,12 +40,12 @@ func TestLock_HandsOver(t *testing.T) {
 func TestLock_NodeThatIsMissing(t *testing.T) {
 	t.Parallel()
 	dsn := tenuretest.NewServer(t).DSN()
-	lines, code := clitest.Start(t, build, "-ydb", dsn, "--no-create", "nightly").Wait(t)
+	lines, code := clitest.Start(t, Command, "-ydb", dsn, "--no-create", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, []string{`lock: node "/local/tenure" does not exist: create it first, ` +
 		`or leave out WithoutCreate (--no-create)`}, lines)
 
-	lines, code = clitest.Start(t, build, "-ydb", dsn, "-path", "/local", "nightly").Wait(t)
+	lines, code = clitest.Start(t, Command, "-ydb", dsn, "-path", "/local", "nightly").Wait(t)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Len(t, lines, 1)
 	require.Contains(t, lines[0], `lock: create node "/local": SCHEME_ERROR (`)

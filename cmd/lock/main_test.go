@@ -8,6 +8,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/guard"
+	"tenure/internal/lockcmd"
 	"tenure/tenuretest"
 )
 
@@ -15,7 +16,7 @@ func TestMain(m *testing.M) {
 	if guard.Selected() {
 		os.Exit(guard.Main())
 	}
-	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(build)) }})
+	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(lockcmd.Command)) }})
 }
 
 // TestScripts runs what a person types.

@@ -1,4 +1,5 @@
-package main
+// Package lockcmd is the program lock, which cmd/lock and cmd/tenure run.
+package lockcmd
 
 import (
 	"errors"
@@ -50,10 +51,12 @@ const (
 	maxGraceShare = 3
 )
 
-func build(env *cli.Env) *cobra.Command {
+// Command returns the command lock.
+func Command(env *cli.Env) *cobra.Command {
 	l := &locker{env: env, config: newConfig(), clock: clock.Go()}
 	cmd := &cobra.Command{
 		Use:     "lock [flags] NAME... -- COMMAND [ARG...]",
+		Short:   "run a command while holding a lock",
 		Example: examples,
 		Long:    about,
 		Args:    cobra.ArbitraryArgs,
@@ -72,7 +75,7 @@ func build(env *cli.Env) *cobra.Command {
 	l.AddFlags(cmd, env)
 	cli.AddFlags(cmd, l.flags(env, cmd)...)
 
-	return cmd
+	return cli.Program(cmd)
 }
 
 // check checks the command line.
