@@ -13,8 +13,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if guard.Selected() {
+	switch {
+	case guard.Selected():
 		os.Exit(guard.Main())
+	case guard.WatcherSelected():
+		os.Exit(guard.WatcherMain())
 	}
 	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(lockcmd.Command)) }})
 }

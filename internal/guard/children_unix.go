@@ -7,13 +7,14 @@ import (
 	"syscall"
 )
 
-// children are the children of this process. All children that the commands start are guards. The other children are
-// orphans that this process has adopted, as process 1 of a container or as a subreaper.
+// children are the children of this process. All children that the commands start are guards, or processes of
+// StartProcess. The other children are orphans that this process has adopted, as process 1 of a container or as a
+// subreaper.
 var children = registry{guards: make(map[int]bool), alone: make(map[int]struct{})}
 
 type registry struct {
 	mu     sync.Mutex       // guards the rest; held while a process is started, signalled or collected
-	guards map[int]bool     // by process id; true: the guard is being collected
+	guards map[int]bool     // and other processes that were started; by process id; true: it is being collected
 	alone  map[int]struct{} // adopted processes that COMMANDs have left behind
 	owned  bool             // see Own
 	adopts int              // the number of calls of Adopt that have not been released
@@ -41,12 +42,12 @@ func (r *registry) signal(guard int, sig syscall.Signal) {
 }
 
 // collect waits for the end of a guard.
-func (r *registry) collect(guard int) {
+func (r *registry) collect(guard int) (status syscall.WaitStatus) {
 	r.mu.Lock()
 	r.guards[guard] = true
 	r.mu.Unlock()
 	for {
-		if _, err := syscall.Wait4(guard, nil, 0, nil); err != syscall.EINTR {
+		if _, err := syscall.Wait4(guard, &status, 0, nil); err != syscall.EINTR {
 			break
 		}
 	}
@@ -54,4 +55,17 @@ func (r *registry) collect(guard int) {
 	delete(r.guards, guard)
 	r.mu.Unlock()
 	r.reap()
+
+	return status
 }
+
+// StartProcess starts a process that is no guard. The caller may call WaitProcess for it.
+func StartProcess(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	return children.start(func() (int, error) { return syscall.ForkExec(path, argv, attr) })
+}
+
+// WaitProcess waits for the end of a process of StartProcess.
+func WaitProcess(pid int) syscall.WaitStatus { return children.collect(pid) }
+
+// SignalProcess sends a signal to a process of StartProcess, unless it has been collected.
+func SignalProcess(pid int, sig syscall.Signal) { children.signal(pid, sig) }

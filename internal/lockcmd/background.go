@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"syscall"
 
 	"tenure/internal/cli"
+	"tenure/internal/command"
 	"tenure/internal/guard"
 )
 
@@ -39,32 +39,36 @@ func (l *locker) background(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start a process in the background: %w", err)
 	}
-	_, stderr := l.env.Inherited()
-	holder := &exec.Cmd{
-		Path: self, Args: os.Args, Stderr: stderr, ExtraFiles: []*os.File{end},
-		Env:         append(os.Environ(), holderVariable+"="+strconv.Itoa(firstExtraFile)),
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // a signal from the terminal is meant for PID
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("start a process in the background: %w", err)
 	}
-	err = holder.Start()
+	defer null.Close()
+	holder, err := guard.StartProcess(self, os.Args, &syscall.ProcAttr{
+		Env:   append(os.Environ(), holderVariable+"="+strconv.Itoa(answerFile)),
+		Files: []uintptr{null.Fd(), null.Fd(), os.Stderr.Fd(), end.Fd()},
+		Sys:   &syscall.SysProcAttr{Setsid: true}, // a signal from the terminal is meant for PID
+	})
 	end.Close()
 	if err != nil {
 		return fmt.Errorf("start a process in the background: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = holder.Process.Signal(syscall.SIGTERM) })()
-	line, _ := bufio.NewReader(answer).ReadString('\n') // its end is reported by Wait
+	defer context.AfterFunc(ctx, func() { guard.SignalProcess(holder, syscall.SIGTERM) })()
+	line, _ := bufio.NewReader(answer).ReadString('\n') // an error means that it has ended
 	if line == granted {
-		return holder.Process.Release()
+		return nil
 	}
-	err = holder.Wait()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return l.unless(ctx, &cli.ExitError{Code: exit.ExitCode()})
+	status := guard.WaitProcess(holder)
+	code := status.ExitStatus()
+	if status.Signaled() { //nolint:misspell // the spelling of the standard library
+		code = command.ExitSignal + int(status.Signal())
 	}
 
-	return l.unless(ctx, errors.Join(errors.New("the process in the background has ended"), err))
+	return l.unless(ctx, &cli.ExitError{Code: code})
 }
 
-// firstExtraFile is the descriptor of the first of exec.Cmd's ExtraFiles.
-const firstExtraFile = 3
+// answerFile is the descriptor of the pipe in the background holder.
+const answerFile = 3
 
 // releaseSignal asks a background holder to release the lock before its process has ended.
 const releaseSignal = guard.Release

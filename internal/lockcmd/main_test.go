@@ -8,8 +8,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if guard.Selected() {
+	switch {
+	case guard.Selected():
 		os.Exit(guard.Main())
+	case guard.WatcherSelected():
+		os.Exit(guard.WatcherMain())
 	}
 	os.Exit(m.Run())
 }
