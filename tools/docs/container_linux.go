@@ -11,7 +11,7 @@ import (
 // contain returns a command that is process 1 of a PID namespace with its own /proc, as in a container. Where the
 // system does not allow that, it is an ordinary process.
 func (s *stage) contain(ctx context.Context, dir string, argv []string) *exec.Cmd {
-	const mount = `mount -t proc proc /proc && exec "$@"`
+	const mount = `mount -t proc none /proc && exec "$@"`
 	inside := func(argv ...string) *exec.Cmd {
 		cmd := s.command(ctx, dir, "/bin/sh", append([]string{"-c", mount, "sh"}, argv...)...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}

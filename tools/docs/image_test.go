@@ -9,7 +9,7 @@ import (
 
 func TestParseImage(t *testing.T) {
 	t.Parallel()
-	got, err := parseImage("FROM x\n# ENV C=3\nENV A=1 B=2\nSTOPSIGNAL SIGQUIT\nENTRYPOINT [\"a\", \"b\"]\nCMD [\"c d\"]\n")
+	got, err := parseImage("FROM x\nENV A=1 B=2\nSTOPSIGNAL SIGQUIT\nENTRYPOINT [\"a\", \"b\"]\nCMD [\"c d\"]\n")
 	require.NoError(t, err)
 	require.Equal(t, image{variables: []string{"A=1", "B=2"}, command: []string{"a", "b", "c d"}, stop: unix.SIGQUIT}, got)
 

@@ -13,8 +13,8 @@
 //	crontab   each job runs at the same time on three machines: all exit with 0, and exactly one of them prints
 //	          something.
 //	dockerfile
-//	          what ENTRYPOINT and CMD name runs as process 1 of a PID namespace, prints something, reaps orphans, and exits
-//	          with 0, or 128 and the signal's number, when it gets STOPSIGNAL.
+//	          what ENTRYPOINT and CMD name runs as process 1 of a PID namespace, prints something, reaps orphans, and
+//	          exits with 0, or 128 and the signal's number, when it gets STOPSIGNAL.
 //	ini       is a systemd unit: systemd-analyze accepts it, and what ExecStart names prints something, and exits with a
 //	          code that means success when it gets SIGTERM. With NotifyAccess, it tells systemd that it is ready.
 //	go        is a program: it passes vet, prints something, exits with 0 at its end or after SIGINT, and exits with 1

@@ -32,7 +32,9 @@ func (m *manager) ready(ctx context.Context) error {
 		}
 		n, err := m.conn.Read(text)
 		if err != nil {
-			return errors.Join(context.Cause(ctx), fmt.Errorf("sd_notify has said %q, and not READY=1 and STATUS=", said.String()))
+			err = fmt.Errorf("sd_notify has said %q, and not READY=1 and STATUS=", said.String())
+
+			return errors.Join(context.Cause(ctx), err)
 		}
 		said.Write(text[:n])
 		said.WriteByte('\n')
