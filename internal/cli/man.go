@@ -20,7 +20,7 @@ func ManCommand(env *Env, root *cobra.Command, others ...*cobra.Command) *cobra.
 		Example: root.Name() + " man ~/.local/share/man/man1\n" +
 			root.Name() + " man /usr/local/share/man/man1",
 		Long: root.Name() + ` man writes a manual page for each command to DIR, which it creates if necessary, and prints the
-names of the files. The pages say the same as --help.`,
+names of the files. The pages say what --help says, and more.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return fmt.Errorf("name one directory: write e.g. %s man ~/.local/share/man/man1", root.Name())
@@ -49,6 +49,12 @@ names of the files. The pages say the same as --help.`,
 
 	return cmd
 }
+
+const annotationManual = "tenure_manual"
+
+// Manual adds sections to the manual page of cmd that its help has no room for. They have the form of a long
+// description.
+func Manual(cmd *cobra.Command, text string) { annotate(cmd, annotationManual, text) }
 
 // writePages writes the pages of cmd and of its subcommands.
 func writePages(env *Env, dir string, cmd *cobra.Command) error {
@@ -85,6 +91,9 @@ func manPage(cmd *cobra.Command) string {
 	fmt.Fprintf(&b, "# NAME\n%s - %s\n\n", pageName(cmd), escaped(strings.TrimSuffix(short, ".")))
 	fmt.Fprintf(&b, "# SYNOPSIS\n%s\n\n", escaped(strings.TrimPrefix(usage(cmd), "Usage: ")))
 	fmt.Fprintf(&b, "# DESCRIPTION\n%s\n", description(cmd.Long))
+	if manual := cmd.Annotations[annotationManual]; manual != "" {
+		b.WriteString(description(manual) + "\n")
+	}
 	if list := manCommands(cmd); list != "" {
 		fmt.Fprintf(&b, "# COMMANDS\n%s\n", list)
 	}

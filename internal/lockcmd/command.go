@@ -71,6 +71,7 @@ func Command(env *cli.Env) *cobra.Command {
 	}
 	l.cmd = cmd
 	cli.TakesCommand(cmd)
+	cli.Manual(cmd, manual)
 	cli.Groups(cmd, cli.GroupWhere, groupWaiting, cli.GroupHolding, cli.GroupLooking)
 	l.AddFlags(cmd, env)
 	cli.AddFlags(cmd, l.flags(env, cmd)...)

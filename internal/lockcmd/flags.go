@@ -181,7 +181,8 @@ func (c *config) holdingFlags() []cli.Flag {
 			},
 		},
 		{
-			Name: "restart", Arg: "WHEN", Example: "always", Value: &c.restart, Group: cli.GroupHolding,
+			Name: "restart", Arg: "WHEN", Example: "always", Values: []string{restartNever, restartOnFailure, restartAlways},
+			Value: &c.restart, Group: cli.GroupHolding,
 			Usage: "queue again after COMMAND: never, on-failure or always",
 			Check: func() error {
 				switch c.restart {
@@ -234,7 +235,7 @@ func (c *config) lookingFlags() []cli.Flag {
 			Usage: "print who holds the lock and who waits; exit 0 if held, 1 if free",
 		},
 		{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Value: &c.output, Group: cli.GroupLooking,
+			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: []string{"text", "json"}, Value: &c.output, Group: cli.GroupLooking,
 			Usage: "text, or json: one object per line", Check: oneOf(&c.output, "text", "json"),
 		},
 		{
@@ -242,7 +243,7 @@ func (c *config) lookingFlags() []cli.Flag {
 			Usage: "print nothing but the reason of a failure",
 		},
 		{
-			Name: "log-format", Arg: "FORMAT", Example: "text", Value: &c.logFormat, Group: cli.GroupLooking,
+			Name: "log-format", Arg: "FORMAT", Example: "text", Values: []string{"text", "json"}, Value: &c.logFormat, Group: cli.GroupLooking,
 			Usage: "messages on standard error: text or json", Check: oneOf(&c.logFormat, "text", "json"),
 		},
 		{
