@@ -6,8 +6,9 @@
 // COMMAND has its own process group. The processes that it starts are in the same group, except those that leave it, as
 // daemons and the jobs of interactive shells do. Signals go to the whole group. Once [Command.Run] has begun to stop
 // COMMAND, it waits for the whole group. When the lease is in danger, it kills all descendants of COMMAND in the end,
-// also those that have left the group (on Linux). Otherwise those keep running, like the background processes of a
-// COMMAND that ends without being stopped: they are meant to outlive COMMAND, and run without the lease.
+// also those that have left the group (on Linux). It also does so when KILL has ended COMMAND, whoever sent it: COMMAND
+// had no chance to stop what it has started. Otherwise those keep running, like the background processes of a COMMAND
+// that ends without being stopped: they are meant to outlive COMMAND, and run without the lease.
 //
 // A second process, the guard, does the same at the deadline of the lease if this process is frozen, and immediately if
 // this process is killed: see package guard, also for what it cannot reach. If the guard is killed, Run stops COMMAND.

@@ -350,14 +350,15 @@ func (r *run) over() bool {
 	switch {
 	case !r.collected:
 		return false
-	case !r.stopping:
-		return true
 	case r.all:
 		return r.gone
-	case r.because && r.empty: // the lease is or may be lost: nothing may keep running
+	case r.status.Signal() == syscall.SIGKILL, // COMMAND could not stop what it has started
+		r.because && r.empty: // the lease is or may be lost: nothing may keep running
 		r.killAll()
 
 		return false
+	case !r.stopping:
+		return true
 	}
 
 	return r.empty || r.giveUp != 0 && r.clock.Now() >= r.giveUp
@@ -409,7 +410,7 @@ func (r *run) handle(e guard.Event) {
 		r.empty = true
 	case guard.Gone:
 		r.gone = true
-		if !r.stopping { // the guard has acted on its own: the deadline has passed
+		if !r.stopping && !r.all { // the guard has acted on its own: the deadline has passed
 			r.stopping, r.because, r.all = true, true, true
 		}
 	}
