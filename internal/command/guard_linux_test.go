@@ -167,10 +167,12 @@ func TestRun_BothKilled(t *testing.T) {
 	p.says("ready")
 	pid := p.number()
 	guard := p.guard()
-	frozen(t, guard) // it must not notice the death of the holder
-	require.NoError(t, p.cmd.Process.Kill())
+	// The holder must not notice the death of the guard. The other way round, the system would continue the guard when the
+	// holder has died: its process group, which would then be orphaned, has a stopped process.
+	frozen(t, p.cmd.Process.Pid)
 	requireAlive(t, true, pid)
 	require.NoError(t, syscall.Kill(guard, syscall.SIGKILL))
+	require.NoError(t, p.cmd.Process.Kill())
 	require.Eventually(t, func() bool { return !alive(pid) }, soon, time.Millisecond)
 }
 
