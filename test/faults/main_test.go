@@ -1,0 +1,70 @@
+//go:build linux
+
+// Package faults puts the command lock through faults with real processes. A holder runs a COMMAND, and a second lock
+// waits. The test stops or kills one of the processes, or drops what they send to each other. The processes of COMMAND
+// write what they do to a record. A checker that knows nothing of lock reads the record: see [outcome].
+//
+// Known limit: if lock and its guard are killed at the same instant, the system kills COMMAND, but processes that COMMAND
+// has started keep running and can overlap with the next holder. See package guard.
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// scratch is the directory for the commands and the files of the tests. Its path is short enough for sockets in it.
+var scratch string
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(perform(role))
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	scratch = dir
+
+	return m.Run()
+}
+
+// build builds the commands once. It uses the race detector if this test binary was built with it. It also reads the
+// directories of the module, so that the go command sees which files this test depends on and does not use a cached
+// result when they change.
+var build = sync.OnceValue(func() error {
+	args := []string{"build", "-o", scratch + "/"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+			args = append(args, "-race")
+		}
+	}
+	out, err := exec.Command("go", append(args, "tenure/cmd/lock", "tenure/cmd/tenure")...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the commands: %w: %s", err, out)
+	}
+	read := filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" {
+			return filepath.SkipDir
+		}
+
+		return err
+	})
+
+	return errors.Join(err, read)
+})
