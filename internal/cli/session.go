@@ -232,7 +232,7 @@ func (s *Session) verbose(line string) {
 type Client struct {
 	*tenure.Client
 
-	Stops *Stops // handles SIGTSTP until Close; nil if the server is not the embedded one
+	Stops *Stops // handles SIGTSTP until Close
 }
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
@@ -263,6 +263,7 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 			tenure.WithDriverOptions(environ.WithEnvironCredentials()),
 			func(c *clientconfig.Config) { c.Setting = Setting(s.cmd, "ydb") },
 		}
+		stops = HandleStops(nil, s.notHandedOver)
 	}
 	client, err := tenure.Open(ctx, s.DSN, opts...)
 	switch {

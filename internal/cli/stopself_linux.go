@@ -17,23 +17,35 @@ import (
 //
 // Package signal cannot restore the default action: the handler of Go stays installed after [signal.Reset]. SIGSTOP
 // would stop an orphaned process group forever. So StopSelf sets the action itself while it stops the process.
-func StopSelf() {
+func StopSelf() { stop(func() {}) }
+
+// StopGroup is like StopSelf for all processes of the process group, as if the user had typed Ctrl-Z. The others may
+// handle the signal in their own way.
+func StopGroup() { stop(func() { _ = unix.Kill(0, unix.SIGTSTP) }) }
+
+// stop calls before, during which this process ignores SIGTSTP, and then stops.
+func stop(before func()) {
 	runtime.LockOSThread() // the signal must take effect in this thread before Tgkill returns
 	defer runtime.UnlockOSThread()
 	var handler, def sigaction
-	if sigactionOf(unix.SIGTSTP, &def, &handler) == nil {
-		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTSTP)
-		_ = sigactionOf(unix.SIGTSTP, &handler, nil)
+	if sigactionOf(unix.SIGTSTP, &sigaction{handler: ignore}, &handler) != nil {
+		return
 	}
+	before()
+	if sigactionOf(unix.SIGTSTP, &def, nil) == nil {
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGTSTP)
+	}
+	_ = sigactionOf(unix.SIGTSTP, &handler, nil)
 }
 
 // ignored reports whether the process ignores the signal.
 func ignored(sig syscall.Signal) bool {
-	const ignore = 1 // SIG_IGN
 	var action sigaction
 
 	return sigactionOf(sig, nil, &action) == nil && action.handler == ignore
 }
+
+const ignore = 1 // SIG_IGN
 
 // sigaction is the kernel's struct sigaction. Its zero value stands for the default action.
 type sigaction struct {

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,14 @@ func StopSelf() {
 	if parent, err := unix.Getsid(unix.Getppid()); err == nil && parent == own {
 		_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
 	}
+}
+
+// StopGroup is like StopSelf for all processes of the process group, as if the user had typed Ctrl-Z. The others may
+// handle the signal in their own way. This process ignores SIGTSTP afterwards, until it asks for it again.
+func StopGroup() {
+	signal.Ignore(unix.SIGTSTP)
+	_ = unix.Kill(0, unix.SIGTSTP)
+	StopSelf()
 }
 
 // ignored reports whether the process ignores the signal. This system does not tell.

@@ -15,8 +15,8 @@ const asideLimit = time.Second
 // signal does by default, and calls Resume when the process continues. Without StepAside, a suspended host would keep
 // all other processes from renewing their leases. Its methods are safe for concurrent use, also on a nil *Stops.
 type Stops struct {
-	host   clientconfig.Host
-	failed func(error) // gets the error of StepAside after the process has continued
+	host   clientconfig.Host // nil: the process cannot host the server
+	failed func(error)       // gets the error of StepAside after the process has continued
 
 	mu  sync.Mutex // guards end
 	end func()     // ends the handling; nil while SIGTSTP is not handled
@@ -56,7 +56,7 @@ func (s *Stops) Close() {
 // StepAside hands the embedded server over to another process if this process hosts it. The caller stops the process
 // next, even if there was an error, and then calls Resume.
 func (s *Stops) StepAside() error {
-	if s == nil {
+	if s == nil || s.host == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), asideLimit)
@@ -67,7 +67,7 @@ func (s *Stops) StepAside() error {
 
 // Resume allows this process to host the embedded server again.
 func (s *Stops) Resume() {
-	if s != nil {
+	if s != nil && s.host != nil {
 		s.host.Resume()
 	}
 }

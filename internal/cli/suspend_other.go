@@ -7,3 +7,6 @@ func (*Stops) handle() {}
 
 // StopSelf does nothing, because this system has no SIGTSTP.
 func StopSelf() {}
+
+// StopGroup does nothing, because this system has no SIGTSTP.
+func StopGroup() {}

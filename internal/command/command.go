@@ -27,9 +27,32 @@
 //
 // # Terminals
 //
-// If stdin is a terminal and this process is in its foreground group, COMMAND is in the foreground while it runs. It
-// can read, and it gets Ctrl-C. Other processes of a pipeline, such as the pager in "lock x -- cmd | less", are in the
-// background during that time and cannot read the terminal. Ctrl-Z does nothing unless COMMAND enables it.
+// The terminal is the controlling terminal, /dev/tty, whatever stdin is. If this process is in the foreground, COMMAND gets
+// the foreground when it needs it: when the system stops it by SIGTTIN or SIGTTOU. It gets the foreground from the start
+// if this process leads its process group and stdin, stdout and stderr are not pipes, as after "lock x -- cmd" at the
+// prompt of a shell. Then Ctrl-C reaches COMMAND only. Otherwise it reaches this process too, and the script or the
+// pipeline that this process belongs to; this process passes it on. COMMAND gets each key and each change of the window
+// size once in all cases.
+//
+// If another process of this process's group needs the terminal while COMMAND has it, such as the pager in
+// "lock x -- cmd | less", that group gets the foreground again. When COMMAND has ended, this process takes the foreground
+// back. It does not restore the settings of the terminal.
+//
+// # Job control
+//
+// Ctrl-Z, "fg" and "bg" act on this process and COMMAND together:
+//
+//   - When SIGTSTP stops COMMAND, or when COMMAND needs the terminal in the background, this process stops its own process
+//     group, as the terminal would have done. SIGCONT continues both.
+//   - SIGTSTP to this process stops COMMAND first. A COMMAND that ignores the signal keeps running.
+//   - If no shell could continue this process, because its process group is orphaned, or if it was started to ignore
+//     SIGTSTP, it does not stop, and it continues a COMMAND that SIGTSTP has stopped. It reports a COMMAND that needs the
+//     terminal and cannot get it.
+//   - It reports a COMMAND that SIGSTOP has stopped, and does not stop itself.
+//
+// Before this process stops, it hands the embedded server over ([cli.Stops]). While it is stopped, it does not renew the
+// lease: the guard kills COMMAND before the lease ends. Only stops of COMMAND itself are noticed, not those of processes
+// that it has started: programs such as timeout(1) do not stop together with their children.
 package command
 
 import (
@@ -83,6 +106,8 @@ type Command struct {
 
 	Name string // describes this process in lists of processes, for its guard: "lock deploy"
 	DSN  string // the address of the server, so that the guard can end the session; empty for the embedded server
+
+	Stops *cli.Stops // handles SIGTSTP while COMMAND does not run; may be nil
 
 	// Observe is called with each event. It must not block: the deadline of the lease does not wait. It may be nil.
 	Observe func(Event)

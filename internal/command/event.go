@@ -31,8 +31,14 @@ type Stopping struct {
 // Killing reports that COMMAND is being killed, and why.
 type Killing struct{ Cause error }
 
-// Suspended reports that a signal has stopped COMMAND, as Ctrl-Z does, while the lease is held.
-type Suspended struct{ Signal syscall.Signal }
+// Suspended reports that a signal has stopped COMMAND while the lease is held, and that this process goes on. PID is
+// the process id of COMMAND and the id of its process group. Terminal is set if COMMAND needs the terminal, which it
+// cannot use in the background.
+type Suspended struct {
+	Signal   syscall.Signal
+	PID      int
+	Terminal bool
+}
 
 // Continued reports that COMMAND continues after Suspended.
 type Continued struct{}
@@ -55,8 +61,13 @@ func (e Stopping) String() string {
 }
 func (e Killing) String() string { return fmt.Sprintf("killing COMMAND: %v", e.Cause) }
 func (e Suspended) String() string {
-	return fmt.Sprintf("COMMAND was stopped by %s and still holds the lock: continue it with kill -CONT, or end it",
-		SignalName(e.Signal))
+	why := ""
+	if e.Terminal {
+		why = ", because it needs the terminal and is in the background"
+	}
+
+	return fmt.Sprintf("COMMAND was stopped by %s%s: the lock is still held: continue COMMAND with kill -CONT -%d, or end it",
+		SignalName(e.Signal), why, e.PID)
 }
 func (e Continued) String() string { return "COMMAND continues" }
 func (e Exited) String() string    { return fmt.Sprintf("COMMAND has ended with exit code %d", e.Code) }

@@ -147,8 +147,7 @@ func TestRun_HangUp(t *testing.T) {
 	require.Equal(t, 3, p.code())
 }
 
-// COMMAND is in the foreground of the terminal while it runs, so that it gets the input and Ctrl-C. Afterwards the
-// holder is in the foreground again.
+// COMMAND gets the terminal when it needs it, and then Ctrl-C too. Afterwards the holder is in the foreground again.
 func TestRun_Terminal(t *testing.T) {
 	t.Parallel()
 	p := newTerminal(t, `HOLD -- sh -c 'echo ready; read line; echo COMMAND got $line; `+as("obedient")+`'
@@ -185,10 +184,10 @@ func headless(t *testing.T) string {
 	return path
 }
 
-// Ctrl-Z does nothing, because a suspended COMMAND would keep the lock.
+// Ctrl-Z does nothing if no shell could continue the processes, as in a script that is the first process of a session.
 func TestRun_CannotBeSuspended(t *testing.T) {
 	t.Parallel()
-	p := newTerminal(t, `HOLD -- sh -c '`+as("obedient")+`'; echo $?`)
+	p := newTerminal(t, `trap : INT; HOLD -- sh -c '`+as("obedient")+`'; echo $?`)
 	p.says("ready")
 	p.number()
 	p.types(ctrlZ)

@@ -19,7 +19,7 @@ func TestRun_StopSuspended(t *testing.T) {
 	p.begin()
 	p.number()
 	for e := range suspended {
-		if e == (command.Suspended{Signal: unix.SIGSTOP}) {
+		if e == (command.Suspended{Signal: unix.SIGSTOP, PID: p.group}) {
 			break
 		}
 	}

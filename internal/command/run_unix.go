@@ -62,6 +62,7 @@ func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
 		clock: clk, timer: clk.NewTimer(), interrupts: interrupts, signals: make(chan os.Signal, 8),
 	}
 	defer r.timer.Stop()
+	defer c.Stops.Own()()
 	notify(r.signals)
 	defer signal.Stop(r.signals)
 	defer guard.Adopt()()
@@ -76,7 +77,7 @@ func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
 }
 
 // passed are the signals that COMMAND gets without being stopped.
-var passed = []syscall.Signal{syscall.SIGALRM, syscall.SIGCONT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
+var passed = []syscall.Signal{syscall.SIGALRM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
 
 // notify asks for all signals that can be passed on, except those that cli.Main handles and those that this process was
 // started to ignore.
@@ -85,7 +86,6 @@ func notify(signals chan<- os.Signal) {
 		switch sig {
 		case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM: // of package cli
 		case syscall.SIGKILL, syscall.SIGSTOP: // cannot be caught
-		case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU: // job control
 		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE, syscall.SIGXFSZ: // do not ask this process to end
 		default:
 			if !disposition.IsIgnored(sig) {
@@ -111,7 +111,8 @@ type run struct {
 	guard    *guard.Guard
 	pid      int            // of COMMAND and its group
 	stands   *guard.Watched // nil: COMMAND stands for no process
-	terminal *terminal
+	terminal terminal
+	job      job
 	stdio    stdio
 	deadline *pipe // TENURE_FD
 
@@ -154,14 +155,11 @@ func (r *run) start() (err error) {
 	if session, ok := r.lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
 		session.Inherit(&lifelines)
 	}
-	r.terminal = terminalOf(r.Stdin)
+	r.terminal = openTerminal()
+	r.terminal.lent = r.terminal.startsInForeground(r.stdio.in, r.stdio.out, r.stdio.err)
 	program := guard.Program{
-		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(), Stands: r.Stands,
-	}
-	if r.terminal != nil {
-		program.Foreground = true
-		// This process would not notice that COMMAND is suspended, and would hold the lease for it.
-		program.Ignored = append(program.Ignored, syscall.SIGTSTP)
+		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(),
+		Stands: r.Stands, Foreground: r.terminal.lent,
 	}
 	if r.Stands != 0 {
 		if r.stands, err = guard.Watch(r.Stands); err != nil {
@@ -175,7 +173,6 @@ func (r *run) start() (err error) {
 	r.stdio.started()
 	r.deadline.started()
 	if err != nil {
-		r.terminal.takeBack() // the child had it in the foreground
 		if _, refused := errors.AsType[syscall.Errno](err); !refused {
 			return fail(err)
 		}
@@ -185,7 +182,6 @@ func (r *run) start() (err error) {
 
 		return unusable(r.Path, err)
 	}
-	r.terminal.lent()
 	r.observe(Started{r.pid})
 
 	return nil
@@ -264,6 +260,7 @@ func (r *run) watch() error {
 		if r.over() {
 			return r.exit()
 		}
+		r.checkSuspension()
 		r.setTimer()
 		select {
 		case e, ok := <-events:
@@ -280,6 +277,8 @@ func (r *run) watch() error {
 			r.interrupt(sig)
 		case sig := <-r.signals:
 			r.signalled(sig.(syscall.Signal))
+		case err := <-r.aside():
+			r.steppedAside(err)
 		case <-renewed:
 		case <-r.timer.C():
 		}
@@ -375,6 +374,9 @@ func (r *run) setTimer() {
 	}
 	sooner(r.killAt)
 	sooner(r.giveUp)
+	if s := r.job.suspended; s != nil && s.stepped && !s.canceled {
+		sooner(s.limit)
+	}
 	if r.all && !r.gone {
 		sooner(now.Add(look))
 	}
@@ -396,13 +398,11 @@ func (r *run) setTimer() {
 func (r *run) handle(e guard.Event) {
 	switch e.Kind {
 	case guard.Started:
-	case guard.Stopped:
-		r.observe(Suspended{e.Signal})
-	case guard.Continued:
-		r.observe(Continued{})
+	case guard.Stopped, guard.Continued, guard.Resumed:
+		r.handleStop(e)
 	case guard.Ended:
 		r.ended = true
-		r.terminal.takeBack()
+		r.terminal.close()
 		r.guard.Reap()
 	case guard.Reaped:
 		r.status, r.collected = e.Status, true
@@ -442,9 +442,14 @@ func (r *run) interrupt(sig syscall.Signal) {
 }
 
 func (r *run) signalled(sig syscall.Signal) {
-	if slices.Contains(passed, sig) {
+	switch {
+	case sig == syscall.SIGCONT:
+		r.continued()
+	case slices.Contains(stops, sig):
+		r.terminalSignal(sig)
+	case slices.Contains(passed, sig):
 		r.send(sig)
-	} else {
+	default:
 		r.interrupt(sig)
 	}
 }
@@ -465,6 +470,8 @@ func (r *run) stop(sig syscall.Signal, cause error) {
 	}
 	r.send(sig)
 	r.send(syscall.SIGCONT) // a suspended process gets no other signal
+	r.cancelSuspension()
+	r.resumeCommand() // again, so that the guard's reports about earlier stops are out of date
 }
 
 func (r *run) killAfter(d time.Duration, sig syscall.Signal) {
@@ -476,6 +483,7 @@ func (r *run) killAfter(d time.Duration, sig syscall.Signal) {
 func (r *run) kill(cause error, all bool) {
 	if !r.killing {
 		r.killing = true
+		r.cancelSuspension()
 		r.observe(Killing{cause})
 		r.send(syscall.SIGKILL)
 		if r.stands != nil {
@@ -533,7 +541,8 @@ func (r *run) orphaned() error {
 
 // end waits for the end of the guard and closes what COMMAND no longer needs.
 func (r *run) end() {
-	r.terminal.takeBack()
+	r.terminal.close()
+	r.endSuspension()
 	if r.deadline != nil {
 		r.deadline.close()
 	}

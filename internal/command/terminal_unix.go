@@ -3,50 +3,97 @@
 package command
 
 import (
-	"io"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tenure/internal/tty"
 )
 
-// A terminal is a terminal that this process lends to COMMAND by putting COMMAND in its foreground.
+// A terminal is the controlling terminal, which this process lends to COMMAND: it moves the group of COMMAND to the
+// foreground, and later its own group again.
+//
+// Processes of both groups may use the terminal, as in "lock x -- sudo cat file | less". The system stops the group that
+// uses it in the background, and tells this process: by the stop of COMMAND, or by a signal to the own group. That group
+// then gets the foreground.
 type terminal struct {
-	fd    int
-	group int // the process group of this process
+	tty   *tty.Terminal
+	own   int  // the process group of this process
+	lent  bool // the group of COMMAND, or one that COMMAND has chosen, has the foreground
+	wants bool // COMMAND gets the foreground when it continues
 }
 
-// terminalOf returns stdin as a terminal. It returns nil if stdin is not a terminal, or if this process is not in its
-// foreground and so cannot lend it.
-func terminalOf(stdin io.Reader) *terminal {
-	file, ok := stdin.(*os.File)
-	if !ok || file == nil {
-		return nil
-	}
-	fd := int(file.Fd())
-	front, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-	if err != nil || front != unix.Getpgrp() {
-		return nil
+func openTerminal() terminal { return terminal{tty: tty.Open(), own: unix.Getpgrp()} }
+
+// startsInForeground reports whether COMMAND, with these files, gets the foreground before it needs it. Some programs
+// print less in the background.
+//
+// Other processes of the own group, such as a script or a pager, should get Ctrl-C and the input as long as COMMAND
+// does not need the terminal. So this process must be the leader of its group, as interactive shells start it, and must
+// not be a part of a pipeline, whose other parts they may start later.
+func (t *terminal) startsInForeground(files ...*os.File) bool {
+	for _, file := range files {
+		if info, err := file.Stat(); err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
+			return false
+		}
 	}
 
-	return &terminal{fd, front}
+	return t.own == os.Getpid() && t.tty.Foreground() == t.own
 }
 
-// lent prepares this process for running in the background. It must be able to write to the terminal from there, even
-// with stty tostop.
-func (t *terminal) lent() {
-	if t != nil {
-		signal.Ignore(syscall.SIGTTOU)
+// lend moves the group of COMMAND to the foreground if this process is there. It reports whether it has done that. After
+// Ctrl-Z, it must not take the terminal from the user's shell, which notices that a script has stopped before this
+// process stops.
+func (t *terminal) lend(group int) bool {
+	if tty.ParentStops() || t.tty.Foreground() != t.own || t.tty.SetForeground(group) != nil {
+		return false
 	}
+	t.lent, t.wants = true, false
+
+	return true
 }
 
-// takeBack returns this process to the foreground.
+// takeBack returns this process to the foreground if it has lent it. Another group may have got it since: the one of the
+// user's shell when the shell noticed that this process was stopped.
 func (t *terminal) takeBack() {
-	if t == nil {
+	if !t.lent {
 		return
 	}
-	signal.Ignore(syscall.SIGTTOU) // the system sends it to a background process that changes the foreground
-	defer signal.Reset(syscall.SIGTTOU)
-	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, t.group) // the terminal may be gone
+	t.lent = false
+	if front := t.tty.Foreground(); front != 0 && front != t.own && !tty.OfAncestor(front) {
+		_ = t.tty.SetForeground(t.own) // the terminal may be gone
+	}
+}
+
+// close takes the terminal back for good. A process of the own group may have needed it just before.
+func (t *terminal) close() {
+	if t.lent {
+		t.takeBack()
+		_ = syscall.Kill(0, syscall.SIGCONT)
+	}
+	t.tty.Close()
+	t.tty = nil
+}
+
+// shellTook notices that the user's shell has taken the terminal, as it does before "bg".
+func (t *terminal) shellTook(group int) {
+	if front := t.tty.Foreground(); front != t.own && front != group {
+		t.lent = false
+	}
+}
+
+// forOthers moves this process's group, a process of which needs the terminal, to the foreground in the place of
+// COMMAND. It reports false if neither has it.
+func (t *terminal) forOthers() bool {
+	switch {
+	case t.tty.Foreground() == t.own: // another process has asked before
+	case t.lent:
+		t.takeBack()
+	default:
+		return false
+	}
+	_ = syscall.Kill(0, syscall.SIGCONT)
+
+	return true
 }

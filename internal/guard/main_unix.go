@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tenure/internal/clock"
+	"tenure/internal/tty"
 )
 
 // argv0 is the name of a guard in lists of processes, and selects that a process is one.
@@ -288,6 +289,8 @@ func (w *watchman) perform(r request) {
 		if w.command != 0 && !w.empty {
 			_ = syscall.Kill(-w.command, syscall.Signal(r.Signal)) // the group may be empty
 		}
+	case r.Resume:
+		w.resume()
 	case r.Kill:
 		w.kill = true
 	case r.Done:
@@ -361,7 +364,10 @@ func (w *watchman) fork(s *start) (pid int, err error) {
 	}
 	dieWithThread(attr.Sys)
 	if s.Foreground {
-		attr.Sys.Foreground, attr.Sys.Ctty = true, w.files[0]
+		if fd, err := unix.Open(tty.Path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
+			defer unix.Close(fd)
+			attr.Sys.Foreground, attr.Sys.Ctty = true, fd
+		}
 	}
 	for _, sig := range s.Ignored {
 		if sig != syscall.SIGCHLD { // the guard could not wait for its children
@@ -378,16 +384,31 @@ func (w *watchman) fork(s *start) (pid int, err error) {
 	return pid, err
 }
 
+// resume continues COMMAND. It reports a stop before that, and not after.
+func (w *watchman) resume() {
+	w.lookAtStops()
+	if w.command != 0 && !w.empty {
+		_ = syscall.Kill(-w.command, syscall.SIGCONT) // the group may be empty
+	}
+	w.say(Event{Kind: Resumed})
+}
+
+// lookAtStops reports whether COMMAND was stopped or continued.
+func (w *watchman) lookAtStops() {
+	if w.command == 0 || w.ended {
+		return
+	}
+	for e, ok := hasStopped(w.command); ok; e, ok = hasStopped(w.command) {
+		w.say(e)
+	}
+}
+
 // look looks at the children, and reports what has changed.
 func (w *watchman) look() {
-	if !w.ended {
-		for e, ok := hasStopped(w.command); ok; e, ok = hasStopped(w.command) {
-			w.say(e)
-		}
-		if hasEnded(w.command) {
-			w.ended = true
-			w.say(Event{Kind: Ended})
-		}
+	w.lookAtStops()
+	if !w.ended && hasEnded(w.command) {
+		w.ended = true
+		w.say(Event{Kind: Ended})
 	}
 	if w.ended && !w.collected && (w.reap || w.alone) {
 		w.status, w.collected = collectCommand(w.command), true
@@ -468,7 +489,9 @@ func (w *watchman) explain() {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		_, _ = io.WriteString(os.Stderr, name+": killed COMMAND: the process that held the lock for it has ended\n")
+		tty.Shield(func() {
+			_, _ = io.WriteString(os.Stderr, name+": killed COMMAND: the process that held the lock for it has ended\n")
+		})
 	}()
 	clk := clock.Go()
 	timer := clk.NewTimer()

@@ -19,7 +19,7 @@ type Program struct {
 
 	Ignored    []syscall.Signal // are ignored by COMMAND; it starts with the default action for all others
 	Stands     int              // if not 0: the id of a process that COMMAND stands for, see Watcher; killed with it
-	Foreground bool             // COMMAND becomes the foreground process group of the terminal that its stdin is
+	Foreground bool             // COMMAND becomes the foreground process group of the controlling terminal
 }
 
 // A Lease describes what the guard must know to end the session of the lease.
@@ -41,7 +41,8 @@ type request struct {
 	Lease  *Lease        `json:",omitempty"`
 	Extend clock.Instant `json:",omitempty"`
 	Reap   bool          `json:",omitempty"`
-	Signal int           `json:",omitempty"` // for the group, after Reap
+	Signal int           `json:",omitempty"` // for the group
+	Resume bool          `json:",omitempty"`
 	Kill   bool          `json:",omitempty"`
 	Done   bool          `json:",omitempty"`
 }
@@ -75,6 +76,7 @@ const (
 	Started   Kind = "started"   // COMMAND was started, or Errno says why not
 	Stopped   Kind = "stopped"   // a signal has stopped COMMAND, which can continue
 	Continued Kind = "continued" // COMMAND continues
+	Resumed   Kind = "resumed"   // the answer to Resume: a Stopped before this event is out of date
 	Ended     Kind = "ended"     // COMMAND has ended; its process id and group id stay reserved until Reap
 	Reaped    Kind = "reaped"    // the answer to Reap
 	Empty     Kind = "empty"     // after Reaped: no process is left in the group of COMMAND

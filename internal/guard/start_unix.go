@@ -178,8 +178,11 @@ func (g *Guard) Extend(deadline clock.Instant) { g.queue(request{Extend: deadlin
 // Reaped, and then Empty when no process is left in the group.
 func (g *Guard) Reap() { g.queue(request{Reap: true}) }
 
-// Signal sends a signal to the group of COMMAND, after Reap.
+// Signal sends a signal to the group of COMMAND, after the previous calls of Reap, Resume and Signal.
 func (g *Guard) Signal(sig syscall.Signal) { g.queue(request{Signal: int(sig)}) }
+
+// Resume continues the group of COMMAND if a signal has stopped it. The guard answers Resumed.
+func (g *Guard) Resume() { g.queue(request{Resume: true}) }
 
 // Kill kills all descendants of COMMAND. The guard answers Gone when none is left.
 func (g *Guard) Kill() { g.queue(request{Kill: true}) }

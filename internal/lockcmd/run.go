@@ -28,6 +28,7 @@ func (l *locker) run(ctx context.Context) error {
 		return l.unless(ctx, err)
 	}
 	defer client.Close(ctx)
+	l.command.Stops = client.Stops
 
 	policy := newRestarts(l.restart, l.backoff)
 	for {

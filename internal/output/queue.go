@@ -3,6 +3,8 @@ package output
 import (
 	"context"
 	"sync"
+
+	"tenure/internal/tty"
 )
 
 // A queue holds texts for one place, and writes them in a goroutine of its own.
@@ -86,7 +88,8 @@ func (e entry) write() error {
 		}
 		e.stream, e.text = errs, e.stream.dropped(e.dropped)
 	}
-	_, err := e.stream.w.Write(e.text)
+	var err error
+	tty.Shield(func() { _, err = e.stream.w.Write(e.text) }) // a terminal stops a writer in the background (stty tostop)
 
 	return err
 }
