@@ -63,10 +63,13 @@ func ExampleElect_httpServer() {
 
 	start := func() (r *replica, address string, stop func()) {
 		ctx, cancel := context.WithCancel(ctx)
-		r, done := &replica{news: make(chan lock.Leader, 10)}, make(chan error, 1)
+		r, done := &replica{news: make(chan lock.Leader, 10)}, make(chan struct{})
 		server := httptest.NewServer(r)
 		get(server.URL)
-		go func() { done <- r.campaign(ctx, tenure.New(db), server.URL) }()
+		go func() {
+			defer close(done)
+			_ = r.campaign(ctx, tenure.New(db), server.URL)
+		}()
 
 		return r, server.URL, func() {
 			cancel()

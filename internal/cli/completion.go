@@ -98,7 +98,8 @@ func completionScript(root *cobra.Command, shell string, others []string) (strin
 		request = [2]string{`requestComp="${words[0]} __complete`, `requestComp="` + completing + `=1 ${words[0]} __complete`}
 	case "zsh":
 		err = root.GenZshCompletion(&b)
-		register = [2]string{"#compdef " + name + "\ncompdef _" + name + " " + name, "#compdef " + all + "\ncompdef _" + name + " " + all}
+		define := func(names string) string { return "#compdef " + names + "\ncompdef _" + name + " " + names }
+		register = [2]string{define(name), define(all)}
 		request = [2]string{`requestComp="${words[1]} __complete`, `requestComp="` + completing + `=1 ${words[1]} __complete`}
 	default:
 		err = root.GenFishCompletion(&b, true)

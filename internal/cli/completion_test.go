@@ -25,7 +25,8 @@ func family(env *cli.Env) *cobra.Command {
 // complete returns what the program offers for the last argument, and cobra's directive to the shell.
 func complete(t *testing.T, build func(*cli.Env) *cobra.Command, args ...string) string {
 	t.Helper()
-	code, stdout, _ := run(t, build, map[string]string{"_TENURE_COMPLETE": "1"}, append([]string{"__complete"}, args...)...)
+	env := map[string]string{"_TENURE_COMPLETE": "1"}
+	code, stdout, _ := run(t, build, env, append([]string{"__complete"}, args...)...)
 	require.Equal(t, cli.ExitOK, code)
 
 	return stdout
@@ -37,7 +38,7 @@ func TestCompletion_Offers(t *testing.T) {
 	require.Equal(t, "--no-wait\tgive up immediately\n"+noFiles, complete(t, grouped, "--no-w"))
 	require.Equal(t, noFiles, complete(t, grouped, "--wait", ""))
 	require.Equal(t, noFiles, complete(t, grouped, ""))
-	require.Equal(t, "serve\tserve it\n"+noFiles, complete(t, family, "se"))
+	require.Equal(t, "serve\tserve it\n"+noFiles, complete(t, family, "se")) //nolint:dupword // a name and its description
 	require.Equal(t, "bash\nzsh\nfish\n"+noFiles, complete(t, family, "completion", ""))
 	require.Equal(t, "a\nb\n"+noFiles, complete(t, choosing, "--choice", ""))
 	require.Equal(t, ":16\n", complete(t, choosing, "--dir", ""), "directories")
@@ -49,11 +50,12 @@ func TestCompletion_Offers(t *testing.T) {
 // choosing is a command with a COMMAND and with flags whose values can be completed. It prints its arguments.
 func choosing(env *cli.Env) *cobra.Command {
 	choice, dir, file := "a", "", ""
-	root := &cobra.Command{Use: "choose [flags]", Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
+	run := func(cmd *cobra.Command, args []string) error {
 		_, err := env.Data.Write([]byte(strings.Join(args, " ") + ", first " + cmd.Flags().Arg(0) + "\n"))
 
 		return err
-	}}
+	}
+	root := &cobra.Command{Use: "choose [flags]", Args: cobra.ArbitraryArgs, RunE: run}
 	cli.TakesCommand(root)
 	cli.AddFlags(root,
 		cli.Flag{Name: "choice", Arg: "C", Usage: "a or b", Value: &choice, Values: []string{"a", "b"}},

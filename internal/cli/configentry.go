@@ -74,7 +74,8 @@ func configLines(text []byte) map[string]int {
 	p.Reset(text)
 	for p.NextExpression() {
 		node := p.Expression()
-		path, line := []string(nil), 0
+		var path []string
+		var line int
 		if node.Kind == unstable.KeyValue {
 			path = slices.Clone(table)
 		}
@@ -143,7 +144,8 @@ func (e *entry) check(s *setting) error {
 		}
 	case []any:
 		isText := func(v any) bool { _, ok := v.(string); return ok }
-		if s.Type() == "stringArray" && len(value) > 0 && !slices.ContainsFunc(value, func(v any) bool { return !isText(v) }) {
+		noText := func(v any) bool { return !isText(v) }
+		if s.Type() == "stringArray" && len(value) > 0 && !slices.ContainsFunc(value, noText) {
 			return nil
 		}
 	}

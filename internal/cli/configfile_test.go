@@ -94,7 +94,10 @@ func TestConfigFile_Mistakes(t *testing.T) {
 		{"twice", "limit = 1\nlimit = 2\n", ":2: key limit is already defined"},
 		{"unknown key", "\nlimt = 3\n", `:2: unknown key "limt": did you mean "limit"?`},
 		{"unknown key in a table", "[demo]\n\nfrob = 3\n", `:3: unknown key "demo.frob": see demo --help`},
-		{"unknown key of another command", "[workers]\nfrob = 3\n", `:2: unknown key "workers.frob": see the help of that command`},
+		{
+			"unknown key of another command", "[workers]\nfrob = 3\n",
+			`:2: unknown key "workers.frob": see the help of that command`,
+		},
 		{"unknown table", "[demos]\nlimit = 3\n", `:1: unknown table "demos": write one of lock, workers, serve, status`},
 		{"alias", "nonblock = true\n", `:1: unknown key "nonblock": see demo --help`},
 		{"not a setting", "print-config = true\n", `:1: unknown key "print-config": see demo --help`},
@@ -108,7 +111,10 @@ func TestConfigFile_Mistakes(t *testing.T) {
 		{"empty text in an array", `name = ["a", ""]`, `:1: name is empty: write name = "NAME", or leave the key out`},
 		{"negative", "limit = -3", `:1: limit="-3" is not a whole number that is not negative`},
 		{"table for a value", "demo.wait.x = 3", `:1: demo.wait must be a duration in quotes: write e.g. "10s"`},
-		{"overridden, but wrong", "wait = 3\n[demo]\nwait = \"3s\"", `:1: wait must be a duration in quotes: write e.g. "10s"`},
+		{
+			"overridden, but wrong", "wait = 3\n[demo]\nwait = \"3s\"",
+			`:1: wait must be a duration in quotes: write e.g. "10s"`,
+		},
 		{"in one line", "demo = {\n  wait = 3 }", `:1: demo.wait must be a duration in quotes: write e.g. "10s"`},
 		{"check", "conflict-exit-code = 0", ":1: conflict-exit-code=0 is out of range: must be between 1 and 255"},
 	} {

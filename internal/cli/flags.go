@@ -21,7 +21,7 @@ type Flag struct {
 	Short   string   // letter, optional
 	Aliases []string // other long names, which other programs have for the same flag
 	Group   string   // title in the help, one of those that the command gives to [Groups]
-	Values  []string // all values of a text, for completion; empty: the shell offers files for FILE and directories for DIR
+	Values  []string // all values of a text, for completion; empty: it offers files for FILE and directories for DIR
 	Arg     string   // what stands for the value in the help, e.g. DSN; empty for a switch
 	Example string   // a value for messages; empty: Arg
 	Env     string   // variable; empty: TENURE_ and the name in capitals

@@ -118,7 +118,8 @@ func TestFlags_PrintConfigOfSeveral(t *testing.T) {
 	t.Parallel()
 	_, stdout, stderr := run(t, grouped, nil, "--print-config", "--nonblock", "--name", "a", "--name", "b")
 	require.Empty(t, stderr)
-	require.Contains(t, stdout, "--name                 a       command line\n--name                 b       command line\n")
+	require.Contains(t, stdout,
+		"--name                 a       command line\n--name                 b       command line\n")
 	require.Contains(t, stdout, "--no-wait              true    command line\n")
 }
 
@@ -127,6 +128,7 @@ func TestFlags_HelpHasGroups(t *testing.T) {
 	t.Parallel()
 	_, stdout, stderr := run(t, grouped, nil, "--help")
 	require.Empty(t, stderr)
+	//nolint:dupword // the example is the name alone
 	require.Equal(t, `  demo
 
 demo shows groups.

@@ -128,8 +128,8 @@ func variablesHelp(cmd *cobra.Command) string {
 	return strings.Join(wrap(text, helpWidth), "\n")
 }
 
-// rows returns the lines for the flags. If variables is set, the variable stands at the right edge, below the meaning if
-// it has no room.
+// rows returns the lines for the flags. If variables is set, the variable stands at the right edge, below the meaning
+// if it has no room.
 func rows(flags []*pflag.Flag, column int, variables bool) []string {
 	const indent, gap = 2, 3
 	width := helpWidth - indent - column - gap
@@ -160,7 +160,7 @@ func rows(flags []*pflag.Flag, column int, variables bool) []string {
 // wrap breaks text at blanks into lines of at most width characters; a longer word has a line of its own.
 func wrap(text string, width int) []string {
 	lines := []string{""}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		last := &lines[len(lines)-1]
 		switch {
 		case *last == "":

@@ -91,8 +91,8 @@ func KillAdopted(ctx context.Context) {
 	}
 }
 
-// kill kills the adopted children and collects those that have ended. It reports whether there were any: the children of
-// a process that has just been collected may have been adopted since. It ignores children that it may not kill.
+// kill kills the adopted children and collects those that have ended. It reports whether there were any: the children
+// of a process that has just been collected may have been adopted since. It ignores children that it may not kill.
 func (r *registry) kill() (found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -130,8 +130,8 @@ type Files struct {
 }
 
 // Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a
-// syscall.Errno if the system refuses to start COMMAND. The guard kills COMMAND when the lease, which may be nil, reaches its
-// deadline.
+// syscall.Errno if the system refuses to start COMMAND. The guard kills COMMAND when the lease, which may be nil,
+// reaches its deadline.
 func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	all := append([]*os.File{files.Stdin, files.Stdout, files.Stderr}, files.Lifelines...)
 	if files.Pipe != nil {
@@ -151,7 +151,8 @@ func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	}
 	b := encode(encode(nil, first)[1:], request{Start: &start{
 		Path: []byte(p.Path), Dir: []byte(p.Dir), Argv: texts(p.Argv), Env: texts(p.Env),
-		Ignored: p.Ignored, Stands: p.Stands, Foreground: p.Foreground, Pipe: files.Pipe != nil, Lifelines: len(files.Lifelines),
+		Ignored: p.Ignored, Stands: p.Stands, Foreground: p.Foreground,
+		Pipe: files.Pipe != nil, Lifelines: len(files.Lifelines),
 		Holder: g.name,
 	}})
 	if _, err = g.conn.Write(b); err != nil {

@@ -61,8 +61,8 @@ func (w *Watched) Ended() bool {
 // Release is the signal that ends a Watcher before the process has ended.
 const Release = syscall.SIGUSR1
 
-// Watcher returns the arguments of a COMMAND that stands for the process with this id. It ends when the process ends, and
-// passes signals on to it, except [Release].
+// Watcher returns the arguments of a COMMAND that stands for the process with this id. It ends when the process ends,
+// and passes signals on to it, except [Release].
 func Watcher(pid int) []string { return []string{watchArgv0, strconv.Itoa(pid)} }
 
 // WatcherSelected reports whether this process was started as a Watcher. Its main function must then call WatcherMain.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Card is the data that a command attaches to its lock, for others to see: who holds the lock, since when, and whether
-// its work is done. The times are by the clock of the holder's machine.
+// A Card is the data that a command attaches to its lock, for others to see: who holds the lock, since when, and
+// whether its work is done. The times are by the clock of the holder's machine.
 type Card struct {
 	Who   string
 	Since time.Time // when the lock was granted; zero: not known
@@ -31,8 +31,8 @@ func (c Card) String() string {
 	return text
 }
 
-// ReadCard returns the card in the data of a lock. If the data has another form, it is the Who of the card, as printable
-// text of limited length.
+// ReadCard returns the card in the data of a lock. If the data has another form, it is the Who of the card, as
+// printable text of limited length.
 func ReadCard(data []byte) Card {
 	c := Card{Who: string(data)}
 	c.Who, c.Until = cutTime(c.Who, untilMark)

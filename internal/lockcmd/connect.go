@@ -13,8 +13,8 @@ import (
 // connectPause is the pause between two attempts to connect.
 const connectPause = 500 * time.Millisecond
 
-// connect connects to the server. If lock may wait, because of --wait or because it supervises COMMAND, a server that is
-// down is not an error until the time is over.
+// connect connects to the server. If lock may wait, because of --wait or because it supervises COMMAND, a server that
+// is down is not an error until the time is over.
 func (l *locker) connect(ctx context.Context) (*cli.Client, error) {
 	l.began = l.clock.Now()
 	for said := ""; ; {

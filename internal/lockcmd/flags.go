@@ -3,6 +3,8 @@ package lockcmd
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -184,14 +186,7 @@ func (c *config) holdingFlags() []cli.Flag {
 			Name: "restart", Arg: "WHEN", Example: "always", Values: []string{restartNever, restartOnFailure, restartAlways},
 			Value: &c.restart, Group: cli.GroupHolding,
 			Usage: "queue again after COMMAND: never, on-failure or always",
-			Check: func() error {
-				switch c.restart {
-				case restartNever, restartOnFailure, restartAlways:
-					return nil
-				}
-
-				return errors.New("must be never, on-failure or always")
-			},
+			Check: c.checkRestart,
 		},
 		{
 			Name: "backoff", Arg: "D", Example: "1s", Value: &c.backoff, Group: cli.GroupHolding,
@@ -229,28 +224,41 @@ func (c *config) holdingFlags() []cli.Flag {
 }
 
 func (c *config) lookingFlags() []cli.Flag {
+	formats := []string{"text", "json"}
+
 	return []cli.Flag{
 		{
 			Name: "status", Value: &c.status, Group: cli.GroupLooking,
 			Usage: "print who holds the lock and who waits; exit 0 if held, 1 if free",
 		},
 		{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: []string{"text", "json"}, Value: &c.output, Group: cli.GroupLooking,
-			Usage: "text, or json: one object per line", Check: oneOf(&c.output, "text", "json"),
+			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: formats,
+			Value: &c.output, Group: cli.GroupLooking,
+			Usage: "text, or json: one object per line", Check: oneOf(&c.output, formats),
 		},
 		{
 			Name: "quiet", Short: "q", Value: &c.quiet, Group: cli.GroupLooking,
 			Usage: "print nothing but the reason of a failure",
 		},
 		{
-			Name: "log-format", Arg: "FORMAT", Example: "text", Values: []string{"text", "json"}, Value: &c.logFormat, Group: cli.GroupLooking,
-			Usage: "messages on standard error: text or json", Check: oneOf(&c.logFormat, "text", "json"),
+			Name: "log-format", Arg: "FORMAT", Example: "text", Values: formats,
+			Value: &c.logFormat, Group: cli.GroupLooking,
+			Usage: "messages on standard error: text or json", Check: oneOf(&c.logFormat, formats),
 		},
 		{
 			Name: "metrics", Arg: "ADDR", Example: "127.0.0.1:9100", Value: &c.metrics, Group: cli.GroupLooking,
 			Usage: "serve Prometheus metrics at http://ADDR/metrics",
 		},
 	}
+}
+
+func (c *config) checkRestart() error {
+	switch c.restart {
+	case restartNever, restartOnFailure, restartAlways:
+		return nil
+	}
+
+	return errors.New("must be never, on-failure or always")
 }
 
 func notNegative(d *time.Duration) func() error {
@@ -273,14 +281,12 @@ func positive(d *time.Duration) func() error {
 	}
 }
 
-func oneOf(value *string, choices ...string) func() error {
+func oneOf(value *string, choices []string) func() error {
 	return func() error {
-		for _, choice := range choices {
-			if *value == choice {
-				return nil
-			}
+		if slices.Contains(choices, *value) {
+			return nil
 		}
 
-		return fmt.Errorf("is not a format: write %s or %s", choices[0], choices[1])
+		return fmt.Errorf("is not a format: write %s", strings.Join(choices, " or "))
 	}
 }

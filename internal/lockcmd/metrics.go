@@ -35,8 +35,7 @@ func (l *locker) newMeter() (*meter, error) {
 	}
 	lis, err := net.Listen("tcp", l.metrics)
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
 

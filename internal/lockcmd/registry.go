@@ -19,8 +19,8 @@ import (
 	"tenure/internal/embedded"
 )
 
-// A registered is a background holder of a lock. Each has a file that it keeps locked while it lives, so a process id in
-// the file of a process that has ended is never used.
+// A registered is a background holder of a lock. Each has a file that it keeps locked while it lives, so a process id
+// in the file of a process that has ended is never used.
 type registered struct {
 	path string
 	pid  int

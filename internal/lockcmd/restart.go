@@ -1,13 +1,12 @@
 package lockcmd
 
 import (
+	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"tenure/internal/cli"
-
-	"errors"
 )
 
 // longestPause is the longest delay before a restart. When COMMAND has run for this long, the next delay is --backoff

@@ -43,5 +43,7 @@ func (l *locker) environment(held *lock.Held) []string {
 		})
 	}
 
-	return append(command.Environment(held.SessionID(), l.Path, held.Tokens()), heldVariable+"="+heldText(l.ancestors, own))
+	env := command.Environment(held.SessionID(), l.Path, held.Tokens())
+
+	return append(env, heldVariable+"="+heldText(l.ancestors, own))
 }

@@ -75,7 +75,7 @@ func TestStream_Write(t *testing.T) {
 	}
 	o.Close()
 	require.Equal(t, "line 0\nline 1\nline 2\n", out.String())
-	require.Equal(t, "message\nmessage\nmessage\n", errs.String())
+	require.Equal(t, strings.Repeat("message\n", 3), errs.String())
 	_, err := io.WriteString(o.Stdout, "late\n")
 	require.NoError(t, err)
 	require.NotContains(t, out.String(), "late")

@@ -179,7 +179,7 @@ func (q *queue) close() (left int) {
 		}
 		cancel()
 		idle++
-		written := 0
+		var written int
 		if left, written = q.left(); written > before {
 			before, idle = written, 0
 		}

@@ -152,8 +152,8 @@ func TestCommand_LossStopsIt(t *testing.T) {
 	}
 }
 
-// When lock is killed, its guard kills COMMAND and ends the session. The next waiter runs alone, long before the session
-// timeout.
+// When lock is killed, its guard kills COMMAND and ends the session. The next waiter runs alone, long before the
+// session timeout.
 func TestCommand_DiesWithLock(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Minute

@@ -38,8 +38,10 @@ func fullPipe(t *testing.T) (w *os.File, unread func()) {
 	require.NoError(t, err)
 	filled := 0
 	require.NoError(t, conn.Write(func(fd uintptr) bool {
-		for n := 0; err == nil; filled += max(n, 0) { // the descriptor does not block before a process inherits it
+		for err == nil { // the descriptor does not block before a process inherits it
+			var n int
 			n, err = syscall.Write(int(fd), make([]byte, 4096))
+			filled += max(n, 0)
 		}
 
 		return true
@@ -50,7 +52,7 @@ func fullPipe(t *testing.T) (w *os.File, unread func()) {
 		require.NoError(t, w.Close())
 		text, err := io.ReadAll(r)
 		require.NoError(t, err)
-		require.Equal(t, filled, len(text), "%s", bytes.TrimLeft(text, "\x00"))
+		require.Len(t, text, filled, "%s", bytes.TrimLeft(text, "\x00"))
 	}
 }
 
@@ -113,6 +115,7 @@ func (p *process) within(limit time.Duration, code int) {
 func TestOutput_ServerStops(t *testing.T) {
 	t.Parallel()
 	forAllReaders(t, func(t *testing.T, w *os.File, unread func()) {
+		t.Helper()
 		for _, format := range []string{"text", "json"} {
 			s := newStage(t)
 			listen := freeAddress(t)
@@ -136,6 +139,7 @@ func TestOutput_ServerStops(t *testing.T) {
 func TestOutput_WorkersStop(t *testing.T) {
 	t.Parallel()
 	forAllReaders(t, func(t *testing.T, w *os.File, unread func()) {
+		t.Helper()
 		s := newStage(t)
 		srv := newServer(s)
 		args := []string{"-ydb", srv.dsn(), "-path", node, "-tasks", "2", "-capacity", "2"}
@@ -156,6 +160,7 @@ func TestOutput_WorkersStop(t *testing.T) {
 func TestOutput_LockRunsCommand(t *testing.T) {
 	t.Parallel()
 	forAllReaders(t, func(t *testing.T, w *os.File, unread func()) {
+		t.Helper()
 		s := newStage(t)
 		srv := newServer(s)
 		holder := srv.under("holder", obedient)
@@ -187,6 +192,7 @@ func TestOutput_LockRunsCommand(t *testing.T) {
 func TestOutput_LockKillsInTime(t *testing.T) {
 	t.Parallel()
 	forAllReaders(t, func(t *testing.T, w *os.File, unread func()) {
+		t.Helper()
 		s := newStage(t)
 		srv := newServer(s)
 		const timeout = 3 * time.Second
@@ -219,6 +225,7 @@ func TestOutput_LockKillsInTime(t *testing.T) {
 func TestOutput_GuardEndsTheSession(t *testing.T) {
 	t.Parallel()
 	forAllReaders(t, func(t *testing.T, w *os.File, unread func()) {
+		t.Helper()
 		s := newStage(t)
 		srv := newServer(s)
 		ran := filepath.Join(s.dir, "ran")
@@ -242,6 +249,8 @@ func requireFile(t *testing.T, name, want string) {
 }
 
 // A command that prints data fails if nobody reads the data, and ends when it is told to.
+//
+//nolint:tparallel // the parts share a stage
 func TestOutput_Data(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
