@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -22,7 +19,6 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/disposition"
 	"tenure/internal/guard"
-	"tenure/internal/term"
 )
 
 const (
@@ -130,121 +126,6 @@ type run struct {
 
 	ended, collected, empty, gone bool // the events of the guard
 	status                        syscall.WaitStatus
-}
-
-// start starts COMMAND. The error is a *cli.ExitError.
-func (r *run) start() (err error) {
-	fail := func(err error) error {
-		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("cannot run COMMAND: %w", err)}
-	}
-	if r.guard, err = r.guards.take(r.name()); err != nil {
-		return fail(err)
-	}
-	defer func() {
-		if err != nil {
-			r.end()
-		}
-	}()
-	if err := r.stdio.open(r.Stdin, r.Stdout, r.Stderr); err != nil {
-		return fail(err)
-	}
-	if r.deadline, err = newPipe(); err != nil {
-		return fail(err)
-	}
-	var lifelines exec.Cmd
-	if session, ok := r.lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
-		session.Inherit(&lifelines)
-	}
-	r.terminal = openTerminal()
-	r.terminal.lent = r.terminal.startsInForeground(r.stdio.in, r.stdio.out, r.stdio.err)
-	program := guard.Program{
-		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(),
-		Stands: r.Stands, Foreground: r.terminal.lent,
-	}
-	if r.Stands != 0 {
-		if r.stands, err = guard.Watch(r.Stands); err != nil {
-			return fail(fmt.Errorf("process %d: %w", r.Stands, err))
-		}
-	}
-	r.announce()
-	r.pid, err = r.guard.Run(program, guard.Files{
-		Stdin: r.stdio.in, Stdout: r.stdio.out, Stderr: r.stdio.err, Pipe: r.deadline.reader, Lifelines: lifelines.ExtraFiles,
-	}, r.guarded())
-	r.stdio.started()
-	r.deadline.started()
-	if err != nil {
-		if _, refused := errors.AsType[syscall.Errno](err); !refused {
-			return fail(err)
-		}
-		if _, missing := os.Stat(r.Path); errors.Is(missing, os.ErrNotExist) {
-			return notFound(r.Path, "check its path")
-		}
-
-		return unusable(r.Path, err)
-	}
-	r.observe(Started{r.pid})
-
-	return nil
-}
-
-// environment returns the environment of COMMAND. The additions replace variables of this process, which may itself run
-// under a lock.
-func environment(additions []string) []string {
-	replaced := map[string]bool{"TENURE_FD": true}
-	for _, v := range additions {
-		name, _, _ := strings.Cut(v, "=")
-		replaced[name] = true
-	}
-
-	return append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-
-		return replaced[name]
-	}), additions...)
-}
-
-// guarded returns what the guard must know about the lease.
-func (r *run) guarded() *guard.Lease {
-	if r.session == nil {
-		return nil
-	}
-	l := &guard.Lease{
-		Deadline: r.system(r.told), Path: r.session.Node(), Session: r.session.SessionID(), Key: r.session.Key(),
-		Timeout: r.session.Timeout(),
-	}
-	if r.DSN != embedded {
-		l.DSN = r.DSN
-	}
-
-	return l
-}
-
-const embedded = "embedded" // the DSN of the embedded server
-
-// system converts an instant of the lease's clock to one of the system's clock, or to an earlier one.
-func (r *run) system(i clock.Instant) clock.Instant {
-	if i == 0 {
-		return 0
-	}
-	now := clock.System().Now() // read first: a delay makes the result earlier
-
-	return now.Add(i.Sub(r.clock.Now()))
-}
-
-// announce tells COMMAND and the guard, if there is one, the deadline of the lease.
-func (r *run) announce() {
-	if r.session == nil {
-		return
-	}
-	deadline := r.session.Deadline()
-	if deadline == 0 || deadline == r.told {
-		return
-	}
-	r.told = deadline
-	if r.pid != 0 {
-		r.guard.Extend(r.system(deadline))
-	}
-	r.deadline.say(r.clock.Time(deadline).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 }
 
 // watch returns when COMMAND has ended, or has been stopped.
@@ -414,129 +295,6 @@ func (r *run) handle(e guard.Event) {
 			r.stopping, r.because, r.all = true, true, true
 		}
 	}
-}
-
-// cancel stops COMMAND because ctx has ended.
-func (r *run) cancel(cause error) {
-	sig := r.Signal
-	if interrupt, ok := errors.AsType[*cli.Interrupt](cause); ok {
-		sig = interrupt.Signal
-	}
-	if errors.Is(cause, term.ErrLost) {
-		r.because = true
-		if r.session == nil && !r.stopping {
-			r.killAfter(r.Grace, sig)
-		}
-	}
-	r.stop(sig, cause)
-}
-
-// interrupt handles a signal that asks this process to end, after the one that has ended ctx.
-func (r *run) interrupt(sig syscall.Signal) {
-	if !r.stopping {
-		r.stop(sig, &cli.Interrupt{Signal: sig})
-
-		return
-	}
-	r.kill(fmt.Errorf("%v signal received", sig), r.because)
-}
-
-func (r *run) signalled(sig syscall.Signal) {
-	switch {
-	case sig == syscall.SIGCONT:
-		r.continued()
-	case slices.Contains(stops, sig):
-		r.terminalSignal(sig)
-	case slices.Contains(passed, sig):
-		r.send(sig)
-	default:
-		r.interrupt(sig)
-	}
-}
-
-// stop asks COMMAND to stop, unless it was asked before.
-func (r *run) stop(sig syscall.Signal, cause error) {
-	if r.stopping || r.ended {
-		return
-	}
-	r.stopping, r.asked = true, sig
-	r.observe(Stopping{sig, cause})
-	switch {
-	case r.because:
-	case r.StopTimeout > 0:
-		r.killAfter(r.StopTimeout, sig)
-	case errors.Is(cause, ErrTimeIsUp):
-		r.killAfter(r.Grace, sig)
-	}
-	r.send(sig)
-	r.send(syscall.SIGCONT) // a suspended process gets no other signal
-	r.cancelSuspension()
-	r.resumeCommand() // again, so that the guard's reports about earlier stops are out of date
-}
-
-func (r *run) killAfter(d time.Duration, sig syscall.Signal) {
-	r.killAt = r.clock.Now().Add(d)
-	r.late = fmt.Errorf("it did not end within %v of %s", d, SignalName(sig))
-}
-
-// kill kills the group of COMMAND, or all of its descendants.
-func (r *run) kill(cause error, all bool) {
-	if !r.killing {
-		r.killing = true
-		r.cancelSuspension()
-		r.observe(Killing{cause})
-		r.send(syscall.SIGKILL)
-		if r.stands != nil {
-			_ = r.stands.Signal(syscall.SIGKILL) // it may have ended
-		}
-		r.giveUp = r.clock.Now().Add(killLimit)
-	}
-	if all && !r.all {
-		r.killAll()
-	}
-}
-
-// killAll kills all descendants of COMMAND.
-func (r *run) killAll() {
-	r.all = true
-	r.guard.Kill()
-	r.giveUp = r.clock.Now().Add(guardLimit)
-}
-
-// send sends a signal to the group of COMMAND. An empty group is not an error.
-func (r *run) send(sig syscall.Signal) {
-	if r.ended { // the guard knows whether the group still exists
-		r.guard.Signal(sig)
-
-		return
-	}
-	if err := syscall.Kill(-r.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-		r.observe(Problem{fmt.Errorf("send %s to COMMAND: %w", SignalName(sig), err)})
-	}
-}
-
-// orphaned kills all descendants of COMMAND after the guard has ended.
-func (r *run) orphaned() error {
-	ours := r.giveUp == 0 && r.killing // this process has killed the guard, which did not answer
-	if !r.ended {
-		_ = syscall.Kill(-r.pid, syscall.SIGKILL) // on Linux, COMMAND itself has been killed already
-	}
-	r.guard.Close() // only when the guard is gone does this process have its children
-	limited, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), killLimit)
-	defer cancel()
-	guard.KillAdopted(limited)
-	switch {
-	case r.because:
-		return &cli.ExitError{Code: ExitLost}
-	case ours:
-		return &cli.ExitError{Code: ExitSignal + int(syscall.SIGKILL)}
-	case r.collected:
-		return r.exit()
-	}
-
-	return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf(
-		"COMMAND was killed, because its guard, pid %d, has ended: do not end it alone; end this process instead",
-		r.guard.PID())}
 }
 
 // end waits for the end of the guard and closes what COMMAND no longer needs.

@@ -1,0 +1,133 @@
+//go:build unix
+
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+
+	"tenure/internal/cli"
+	"tenure/internal/clock"
+	"tenure/internal/disposition"
+	"tenure/internal/guard"
+)
+
+// start starts COMMAND. The error is a *cli.ExitError.
+func (r *run) start() (err error) {
+	fail := func(err error) error {
+		return &cli.ExitError{Code: cli.ExitFailure, Err: fmt.Errorf("cannot run COMMAND: %w", err)}
+	}
+	if r.guard, err = r.guards.take(r.name()); err != nil {
+		return fail(err)
+	}
+	defer func() {
+		if err != nil {
+			r.end()
+		}
+	}()
+	if err := r.stdio.open(r.Stdin, r.Stdout, r.Stderr); err != nil {
+		return fail(err)
+	}
+	if r.deadline, err = newPipe(); err != nil {
+		return fail(err)
+	}
+	var lifelines exec.Cmd
+	if session, ok := r.lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
+		session.Inherit(&lifelines)
+	}
+	r.terminal = openTerminal()
+	r.terminal.lent = r.terminal.startsInForeground(r.stdio.in, r.stdio.out, r.stdio.err)
+	program := guard.Program{
+		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(),
+		Stands: r.Stands, Foreground: r.terminal.lent,
+	}
+	if r.Stands != 0 {
+		if r.stands, err = guard.Watch(r.Stands); err != nil {
+			return fail(fmt.Errorf("process %d: %w", r.Stands, err))
+		}
+	}
+	r.announce()
+	r.pid, err = r.guard.Run(program, guard.Files{
+		Stdin: r.stdio.in, Stdout: r.stdio.out, Stderr: r.stdio.err, Pipe: r.deadline.reader, Lifelines: lifelines.ExtraFiles,
+	}, r.guarded())
+	r.stdio.started()
+	r.deadline.started()
+	if err != nil {
+		if _, refused := errors.AsType[syscall.Errno](err); !refused {
+			return fail(err)
+		}
+		if _, missing := os.Stat(r.Path); errors.Is(missing, os.ErrNotExist) {
+			return notFound(r.Path, "check its path")
+		}
+
+		return unusable(r.Path, err)
+	}
+	r.observe(Started{r.pid})
+
+	return nil
+}
+
+// environment returns the environment of COMMAND. The additions replace variables of this process, which may itself run
+// under a lock.
+func environment(additions []string) []string {
+	replaced := map[string]bool{"TENURE_FD": true}
+	for _, v := range additions {
+		name, _, _ := strings.Cut(v, "=")
+		replaced[name] = true
+	}
+
+	return append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+
+		return replaced[name]
+	}), additions...)
+}
+
+// guarded returns what the guard must know about the lease.
+func (r *run) guarded() *guard.Lease {
+	if r.session == nil {
+		return nil
+	}
+	l := &guard.Lease{
+		Deadline: r.system(r.told), Path: r.session.Node(), Session: r.session.SessionID(), Key: r.session.Key(),
+		Timeout: r.session.Timeout(),
+	}
+	if r.DSN != embedded {
+		l.DSN = r.DSN
+	}
+
+	return l
+}
+
+const embedded = "embedded" // the DSN of the embedded server
+
+// system converts an instant of the lease's clock to one of the system's clock, or to an earlier one.
+func (r *run) system(i clock.Instant) clock.Instant {
+	if i == 0 {
+		return 0
+	}
+	now := clock.System().Now() // read first: a delay makes the result earlier
+
+	return now.Add(i.Sub(r.clock.Now()))
+}
+
+// announce tells COMMAND and the guard, if there is one, the deadline of the lease.
+func (r *run) announce() {
+	if r.session == nil {
+		return
+	}
+	deadline := r.session.Deadline()
+	if deadline == 0 || deadline == r.told {
+		return
+	}
+	r.told = deadline
+	if r.pid != 0 {
+		r.guard.Extend(r.system(deadline))
+	}
+	r.deadline.say(r.clock.Time(deadline).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+}

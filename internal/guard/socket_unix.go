@@ -1,0 +1,113 @@
+//go:build unix
+
+package guard
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"tenure/internal/clock"
+)
+
+// receive reads and performs all messages that have arrived.
+func (w *watchman) receive() {
+	buffer, control := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(16*4))
+	for !w.alone {
+		n, oobn, _, _, err := unix.Recvmsg(w.socket, buffer, control, cloexec)
+		if err == unix.EAGAIN {
+			break
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			w.alone = !w.done
+			if w.done {
+				break
+			}
+		}
+		w.takeFiles(control[:oobn])
+		w.in = append(w.in, buffer[:max(n, 0)]...)
+	}
+	for {
+		var r request
+		rest, ok, err := decode(w.in, &r)
+		if err != nil {
+			w.alone = true // it is not a holder
+		}
+		if w.in = rest; !ok {
+			return
+		}
+		w.perform(r)
+	}
+}
+
+func (w *watchman) takeFiles(control []byte) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return
+	}
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			unix.CloseOnExec(fd)
+		}
+		w.files = append(w.files, fds...)
+	}
+}
+
+func (w *watchman) perform(r request) {
+	switch {
+	case r.Lease != nil:
+		w.lease = *r.Lease
+		w.extend(r.Lease.Deadline)
+	case r.Extend != 0:
+		w.extend(r.Extend)
+	case r.Start != nil:
+		w.start(r.Start)
+	case r.Reap:
+		w.reap = true
+	case r.Signal != 0:
+		if w.command != 0 && !w.empty {
+			_ = syscall.Kill(-w.command, syscall.Signal(r.Signal)) // the group may be empty
+		}
+	case r.Resume:
+		w.resume()
+	case r.Kill:
+		w.kill = true
+	case r.Done:
+		w.done = true
+	}
+}
+
+func (w *watchman) extend(deadline clock.Instant) {
+	w.lease.Deadline = deadline
+	w.killAt = KillAt(deadline, w.lease.Timeout)
+}
+
+// say queues an event for the holder. A holder that is frozen for long may miss that COMMAND was stopped or continued.
+func (w *watchman) say(e Event) {
+	const plenty = 64 << 10
+	if w.alone || len(w.out) > plenty && (e.Kind == Stopped || e.Kind == Continued) {
+		return
+	}
+	w.out = encode(w.out, e)
+}
+
+// flush sends what the socket takes.
+func (w *watchman) flush() {
+	for len(w.out) > 0 && !w.alone {
+		n, err := unix.Write(w.socket, w.out)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return // receive notices the end of the holder
+		}
+		w.out = w.out[n:]
+	}
+}
