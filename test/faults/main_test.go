@@ -4,8 +4,8 @@
 // waits. The test stops or kills one of the processes, or drops what they send to each other. The processes of COMMAND
 // write what they do to a record. A checker that knows nothing of lock reads the record: see [outcome].
 //
-// Known limit: if lock and its guard are killed at the same instant, the system kills COMMAND, but processes that COMMAND
-// has started keep running and can overlap with the next holder. See package guard.
+// Known limit: if lock and its guard are killed at the same instant, the system kills COMMAND. Processes that COMMAND
+// has started keep running, and can overlap with the next holder. See package guard.
 package faults
 
 import (

@@ -4,7 +4,6 @@ package faults
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,7 +209,7 @@ func (r reader) pipe(t *testing.T) (w *os.File, holds func() bool) {
 
 			return true
 		}))
-		require.True(t, errors.Is(err, syscall.EAGAIN), err)
+		require.ErrorIs(t, err, syscall.EAGAIN)
 	}
 
 	return w, func() bool {

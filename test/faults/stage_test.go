@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -236,7 +235,9 @@ func (s *stage) hit(format string, args ...any) {
 // stops waits until all processes of the holder's COMMAND have ended.
 func (s *stage) stops() {
 	s.t.Helper()
-	s.until("COMMAND has ended", func() bool { return !slices.ContainsFunc(s.all, func(h *handle) bool { return !h.ended() }) })
+	for _, h := range s.all {
+		s.until("COMMAND has ended", h.ended)
+	}
 }
 
 // finish waits until the next COMMAND has ended, and all other processes have. Then it checks the outcome.
