@@ -3,8 +3,10 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,12 +63,27 @@ func (r record) lines() ([]line, error) {
 	}
 	var lines []line
 	for text := range strings.Lines(string(text)) {
-		var l line
-		if _, err := fmt.Sscan(text, &l.at, &l.token, &l.pid, &l.parent, &l.role, &l.verb); err != nil {
+		l, err := parse(strings.Fields(text))
+		if err != nil {
 			return nil, fmt.Errorf("record line %q: %w", text, err)
 		}
 		lines = append(lines, l)
 	}
 
 	return lines, nil
+}
+
+func parse(fields []string) (l line, err error) {
+	const words, numbers = 6, 4
+	if len(fields) != words {
+		return line{}, errors.New("is not whole")
+	}
+	var n [numbers]int64
+	for i := range n {
+		if n[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
+			return line{}, err
+		}
+	}
+
+	return line{n[0], uint64(n[1]), int(n[2]), int(n[3]), fields[4], fields[5]}, nil
 }

@@ -20,7 +20,7 @@ const (
 	soon = time.Minute
 
 	// look is the pause between two looks at something that is awaited.
-	look = 2 * time.Millisecond
+	look = 10 * time.Millisecond
 
 	// timeout is the session timeout of all locks.
 	timeout = 2 * time.Second
@@ -191,13 +191,14 @@ func (s *stage) showHost() {
 	require.Equal(s.t, want.pid, s.host())
 }
 
-// host returns the process that hosts the embedded server, or the last one that did.
+// host returns the process that hosts the embedded server, or the last one that did. It returns 0 while another process
+// is becoming the host.
 func (s *stage) host() (pid int) {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, "state", "OWNER"))
-	require.NoError(s.t, err)
 	var owner struct{ PID int }
-	_ = json.Unmarshal(text, &owner) // it may not be written yet
+	if text, err := os.ReadFile(filepath.Join(s.dir, "state", "OWNER")); err == nil {
+		_ = json.Unmarshal(text, &owner) // it may not be written yet
+	}
 
 	return owner.PID
 }
