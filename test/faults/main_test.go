@@ -10,6 +10,7 @@ package faults
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,12 +18,16 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 )
 
 // scratch is the directory for the commands and the files of the tests. Its path is short enough for sockets in it.
 var scratch string
+
+// stages is the number of tests at the same time. Most of the time, they wait for the end of a lease.
+const stages = 6
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
@@ -40,6 +45,12 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(stages)); err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+
+		return 1
+	}
 
 	return m.Run()
 }

@@ -33,9 +33,6 @@ const (
 	inside = "a host that holds" // the embedded server, in the holder
 )
 
-// stages limits the number of stages at the same time.
-var stages = make(chan struct{}, 4)
-
 // A stage is a server, a holder whose COMMAND works, and a lock that waits for it.
 type stage struct {
 	t       *testing.T
@@ -60,8 +57,6 @@ type stage struct {
 
 func newStage(t *testing.T, servers, kind string, r reader) *stage {
 	t.Helper()
-	stages <- struct{}{}
-	t.Cleanup(func() { <-stages })
 	require.NoError(t, build())
 	dir, err := os.MkdirTemp(scratch, "s-") //nolint:usetesting // a socket's path must be short
 	require.NoError(t, err)
