@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// script starts a shell with a script. The word LOCK in it takes the lock with --pid.
+func (srv *server) script(name, script string, flags ...string) *process {
+	srv.stage.t.Helper()
+	require.NoError(srv.stage.t, os.Symlink("/bin/sh", filepath.Join(srv.stage.dir, "sh")))
+	sh, err := filepath.Rel(scratch, filepath.Join(srv.stage.dir, "sh"))
+	require.NoError(srv.stage.t, err)
+	take := fmt.Sprintf("%s/lock --ydb %s --path %s %s --pid $$ lock || exit", scratch, srv.dsn(), node,
+		strings.Join(flags, " "))
+
+	return srv.stage.start(name, sh, "-c", strings.ReplaceAll(script, "LOCK", take))
+}
+
+var holderPID = regexp.MustCompile(`pid (\d+) `)
+
+// If the process that holds a lock in the background is killed, the process that the lock is for is killed too, and
+// only then does the next holder start.
+func TestBackground_HolderIsKilled(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	srv := newServer(s)
+	script := srv.script("script", "LOCK; while :; do sleep 0.05; done", "--timeout", "1m")
+	srv.awaitQueue("lock", 1, 0)
+	match := holderPID.FindSubmatch(srv.describe("lock").GetOwners()[0].GetData())
+	require.NotNil(t, match)
+	holder, err := strconv.Atoi(string(match[1]))
+	require.NoError(t, err)
+	next := srv.under("next", begin+finish)
+	srv.awaitQueue("lock", 1, 1)
+
+	require.NoError(t, syscall.Kill(holder, syscall.SIGKILL))
+	next.ends()
+	_ = script.end()
+	require.Equal(t, "signal: killed", script.cmd.ProcessState.String())
+}
+
+// If the lock is about to be lost, the process gets SIGTERM, and KILL if it does not end.
+func TestBackground_LockIsLost(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ trap, end string }{
+		"obedient": {`trap "exit 3" TERM; `, "exit status 3"},
+		"stubborn": {`trap "" TERM; `, "signal: killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			srv := newServer(s)
+			script := srv.script("script", c.trap+"LOCK; while :; do sleep 0.05; done", "--timeout", "2s")
+			srv.awaitQueue("lock", 1, 0)
+			srv.kill()
+			_ = script.end()
+			require.Equal(t, c.end, script.cmd.ProcessState.String())
+		})
+	}
+}
