@@ -86,6 +86,7 @@ The examples load it into the running bash, and install it for zsh and for fish.
 // completionScript returns cobra's script for the shell. The script asks whichever program is completed, so that it can
 // serve all of them.
 func completionScript(root *cobra.Command, shell string, others []string) (string, error) {
+	const asks = `requestComp="` // in the scripts of bash and zsh
 	var b bytes.Buffer
 	var err error
 	name := root.Name()
@@ -95,12 +96,14 @@ func completionScript(root *cobra.Command, shell string, others []string) (strin
 	case "bash":
 		err = root.GenBashCompletionV2(&b, true)
 		register = [2]string{"-F __start_" + name + " " + name, "-F __start_" + name + " " + all}
-		request = [2]string{`requestComp="${words[0]} __complete`, `requestComp="` + completing + `=1 ${words[0]} __complete`}
+		request = [2]string{asks + "${words[0]} __complete", asks + completing + "=1 ${words[0]} __complete"}
 	case "zsh":
 		err = root.GenZshCompletion(&b)
-		define := func(names string) string { return "#compdef " + names + "\ncompdef _" + name + " " + names }
-		register = [2]string{define(name), define(all)}
-		request = [2]string{`requestComp="${words[1]} __complete`, `requestComp="` + completing + `=1 ${words[1]} __complete`}
+		register = [2]string{
+			"#compdef " + name + "\ncompdef _" + name + " " + name,
+			"#compdef " + all + "\ncompdef _" + name + " " + all,
+		}
+		request = [2]string{asks + "${words[1]} __complete", asks + completing + "=1 ${words[1]} __complete"}
 	default:
 		err = root.GenFishCompletion(&b, true)
 		request = [2]string{`_ACTIVE_HELP=0 $args[1] __complete`, `_ACTIVE_HELP=0 ` + completing + `=1 $args[1] __complete`}

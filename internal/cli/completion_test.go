@@ -50,12 +50,12 @@ func TestCompletion_Offers(t *testing.T) {
 // choosing is a command with a COMMAND and with flags whose values can be completed. It prints its arguments.
 func choosing(env *cli.Env) *cobra.Command {
 	choice, dir, file := "a", "", ""
-	run := func(cmd *cobra.Command, args []string) error {
+	root := &cobra.Command{Use: "choose [flags]", Args: cobra.ArbitraryArgs}
+	root.RunE = func(cmd *cobra.Command, args []string) error {
 		_, err := env.Data.Write([]byte(strings.Join(args, " ") + ", first " + cmd.Flags().Arg(0) + "\n"))
 
 		return err
 	}
-	root := &cobra.Command{Use: "choose [flags]", Args: cobra.ArbitraryArgs, RunE: run}
 	cli.TakesCommand(root)
 	cli.AddFlags(root,
 		cli.Flag{Name: "choice", Arg: "C", Usage: "a or b", Value: &choice, Values: []string{"a", "b"}},

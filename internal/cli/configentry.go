@@ -102,7 +102,7 @@ func (e *entry) flag(cmd *cobra.Command) (*pflag.Flag, error) {
 		}
 	}
 	if e.table != cmd.Name() && slices.Contains(configKeys, e.key) {
-		return nil, nil //nolint:nilnil // documented
+		return nil, nil
 	}
 	names, hint := configKeys, "see the help of that command"
 	if e.table == "" || e.table == cmd.Name() {

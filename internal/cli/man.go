@@ -29,7 +29,7 @@ names of the files. The pages say what --help says, and more.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // manual pages are for everybody
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
 			if err := writePages(env, args[0], root); err != nil {
@@ -59,7 +59,7 @@ func Manual(cmd *cobra.Command, text string) { annotate(cmd, annotationManual, t
 // writePages writes the pages of cmd and of its subcommands.
 func writePages(env *Env, dir string, cmd *cobra.Command) error {
 	path := filepath.Join(dir, pageName(cmd)+".1")
-	if err := os.WriteFile(path, md2man.Render([]byte(manPage(cmd))), 0o644); err != nil { //nolint:gosec // see above
+	if err := os.WriteFile(path, md2man.Render([]byte(manPage(cmd))), 0o644); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(env.Data, path); err != nil {

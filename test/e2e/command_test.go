@@ -25,13 +25,20 @@ const (
 // under starts lock with a shell as COMMAND, which runs the script.
 func (srv *server) under(name, script string, flags ...string) *process {
 	srv.stage.t.Helper()
-	args := append([]string{"-ydb", srv.dsn(), "-path", node}, flags...)
+	args := append([]string{"-ydb", srv.dsn(), "-path", node, "--data", name}, flags...)
 
 	return srv.stage.start(name, "lock", append(args, "lock", "--", "sh", "-c", script)...)
 }
 
-// waiting is the line of a lock that waits for another one.
-func (srv *server) waiting() string { return `lock: waiting for "lock" on ` + srv.dsn() }
+// waitsFor is the line of a lock that waits for the holder, with this many waiters ahead of it.
+func waitsFor(holder string, ahead int) string {
+	place := "you are next"
+	if ahead > 0 {
+		place = fmt.Sprint(ahead, " ahead of you")
+	}
+
+	return fmt.Sprintf(`lock: waiting for "lock": held by %s, %s`, holder, place)
+}
 
 // code waits until the process has ended and returns its exit code.
 func (p *process) code() int {
@@ -93,7 +100,7 @@ func TestCommand_InterruptIsPassedOn(t *testing.T) {
 	first := srv.under("first", obedient, "-timeout", "1m")
 	_, place := first.await(0, soon, acquired)
 	second := srv.under("second", obedient, "-timeout", "1m")
-	second.await(place, soon, srv.waiting())
+	second.await(place, soon, waitsFor("first", 0))
 	first.terminate()
 	require.Equal(t, 3, first.code())
 	off, place := first.await(place, soon, suspended)
@@ -112,7 +119,7 @@ func TestCommand_InterruptedWhileWaiting(t *testing.T) {
 	first := srv.under("first", obedient)
 	_, place := first.await(0, soon, acquired)
 	second := srv.under("second", obedient)
-	second.await(place, soon, srv.waiting())
+	second.await(place, soon, waitsFor("first", 0))
 	second.terminate()
 	require.Equal(t, 128+15, second.code())
 	second.await(place, soon, "lock: terminated: COMMAND has not run")
@@ -134,7 +141,7 @@ func TestCommand_LossStopsIt(t *testing.T) {
 			holder := srv.under("holder", script, "-timeout", timeout.String())
 			_, place := holder.await(0, soon, acquired)
 			next := srv.under("next", begin+finish, "-timeout", "1m")
-			next.await(place, soon, srv.waiting())
+			next.await(place, soon, waitsFor("holder", 0))
 
 			killed := srv.kill()
 			holder.await(place, soon,

@@ -53,7 +53,7 @@ func (c *crew) join() {
 func lockCrew(srv *server, n int, timeout time.Duration) *crew {
 	srv.stage.t.Helper()
 
-	return newCrew(srv, n, "lock", "-semaphore", "lock", "-timeout", timeout.String())
+	return newCrew(srv, n, "lock", "-semaphore", "lock", "-timeout", timeout.String(), "--data", "the crew")
 }
 
 // When the holder stops, the next waiter starts immediately, many times in a row. The test does not run in parallel

@@ -34,7 +34,7 @@ func TestOutage_IsReportedWithItsReason(t *testing.T) {
 			holder := lockCrew(srv, 1, 2*time.Second).members["lock-1"]
 			_, place := holder.await(0, soon, working)
 			waiter := srv.under("waiter", begin+finish, "-timeout", timeout)
-			waiter.await(place, soon, srv.waiting())
+			waiter.await(place, soon, waitsFor("the crew", 0))
 			pool := workersCrew(srv, 1, 2*time.Second).members["workers-1"]
 
 			place = s.mark()
