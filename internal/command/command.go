@@ -27,32 +27,32 @@
 //
 // # Terminals
 //
-// The terminal is the controlling terminal, /dev/tty, whatever stdin is. If this process is in the foreground, COMMAND gets
-// the foreground when it needs it: when the system stops it by SIGTTIN or SIGTTOU. It gets the foreground from the start
-// if this process leads its process group and stdin, stdout and stderr are not pipes, as after "lock x -- cmd" at the
-// prompt of a shell. Then Ctrl-C reaches COMMAND only. Otherwise it reaches this process too, and the script or the
+// The terminal is the controlling terminal, /dev/tty, whatever stdin is. If this process is in the foreground, COMMAND
+// gets the foreground when it needs it: when the system stops it by SIGTTIN or SIGTTOU. It gets the foreground from the
+// start if this process leads its process group and stdin, stdout and stderr are not pipes, as after "lock x -- cmd" at
+// the prompt of a shell. Then Ctrl-C reaches COMMAND only. Otherwise it reaches this process too, and the script or the
 // pipeline that this process belongs to; this process passes it on. COMMAND gets each key and each change of the window
 // size once in all cases.
 //
-// If another process of this process's group needs the terminal while COMMAND has it, such as the pager in
-// "lock x -- cmd | less", that group gets the foreground again. When COMMAND has ended, this process takes the foreground
-// back. It does not restore the settings of the terminal.
+// If another process of this process's group needs the terminal while COMMAND has it, such as the pager in "lock x --
+// cmd | less", that group gets the foreground again. When COMMAND has ended, this process takes the foreground back. It
+// does not restore the settings of the terminal.
 //
 // # Job control
 //
 // Ctrl-Z, "fg" and "bg" act on this process and COMMAND together:
 //
-//   - When SIGTSTP stops COMMAND, or when COMMAND needs the terminal in the background, this process stops its own process
-//     group, as the terminal would have done. SIGCONT continues both.
+//   - When SIGTSTP stops COMMAND, or when COMMAND needs the terminal in the background, this process stops its own
+//     process group, as the terminal would have done. SIGCONT continues both.
 //   - SIGTSTP to this process stops COMMAND first. A COMMAND that ignores the signal keeps running.
 //   - If no shell could continue this process, because its process group is orphaned, or if it was started to ignore
-//     SIGTSTP, it does not stop, and it continues a COMMAND that SIGTSTP has stopped. It reports a COMMAND that needs the
-//     terminal and cannot get it.
+//     SIGTSTP, it does not stop, and it continues a COMMAND that SIGTSTP has stopped. It reports a COMMAND that needs
+//     the terminal and cannot get it.
 //   - It reports a COMMAND that SIGSTOP has stopped, and does not stop itself.
 //
-// Before this process stops, it hands the embedded server over ([cli.Stops]). While it is stopped, it does not renew the
-// lease: the guard kills COMMAND before the lease ends. Only stops of COMMAND itself are noticed, not those of processes
-// that it has started: programs such as timeout(1) do not stop together with their children.
+// Before this process stops, it hands the embedded server over ([cli.Stops]). While it is stopped, it does not renew
+// the lease: the guard kills COMMAND before the lease ends. Only stops of COMMAND itself are noticed, not those of
+// processes that it has started: programs such as timeout(1) do not stop together with their children.
 package command
 
 import (

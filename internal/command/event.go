@@ -66,8 +66,8 @@ func (e Suspended) String() string {
 		why = ", because it needs the terminal and is in the background"
 	}
 
-	return fmt.Sprintf("COMMAND was stopped by %s%s: the lock is still held: continue COMMAND with kill -CONT -%d, or end it",
-		SignalName(e.Signal), why, e.PID)
+	return fmt.Sprintf("COMMAND was stopped by %s%s: the lock is still held: "+
+		"continue COMMAND with kill -CONT -%d, or end it", SignalName(e.Signal), why, e.PID)
 }
 func (e Continued) String() string { return "COMMAND continues" }
 func (e Exited) String() string    { return fmt.Sprintf("COMMAND has ended with exit code %d", e.Code) }

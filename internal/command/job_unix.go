@@ -19,8 +19,8 @@ const (
 	// stopPatience is the time that COMMAND has to stop after SIGTSTP, before this process stops without it.
 	stopPatience = 200 * time.Millisecond
 
-	// maxRetries limits how often COMMAND continues after SIGTTIN or SIGTTOU although it has the foreground. Once may be
-	// necessary, because the signal may precede the foreground.
+	// maxRetries limits how often COMMAND continues after SIGTTIN or SIGTTOU although it has the foreground. Once may
+	// be necessary, because the signal may precede the foreground.
 	maxRetries = 3
 )
 
@@ -80,8 +80,8 @@ func needsTerminal(sig syscall.Signal) bool { return sig == syscall.SIGTTIN || s
 // stoppable reports whether a shell can continue this process after SIGTSTP.
 func stoppable() bool { return !disposition.IsIgnored(syscall.SIGTSTP) && !tty.Orphaned() }
 
-// offerTerminal lends the terminal to COMMAND, which has been stopped because it needs it. It reports whether COMMAND has
-// it now.
+// offerTerminal lends the terminal to COMMAND, which has been stopped because it needs it. It reports whether COMMAND
+// has it now.
 func (r *run) offerTerminal() bool {
 	if r.terminal.tty.Foreground() == r.pid {
 		r.job.retries++
@@ -92,7 +92,8 @@ func (r *run) offerTerminal() bool {
 	return r.terminal.lend(r.pid)
 }
 
-// withdrawTerminal takes the terminal back from a COMMAND that is stopped, so that Ctrl-C and Ctrl-Z reach this process.
+// withdrawTerminal takes the terminal back from a COMMAND that is stopped, so that Ctrl-C and Ctrl-Z reach this
+// process.
 func (r *run) withdrawTerminal() {
 	r.terminal.wants = r.terminal.wants || r.terminal.lent
 	r.terminal.takeBack()
@@ -226,7 +227,7 @@ func (r *run) endSuspension() {
 	stops := r.Stops
 	go func() { // ends when StepAside does
 		if !s.stepped {
-			<-s.aside
+			<-s.aside //nolint:errcheck // it no longer matters
 		}
 		stops.Resume()
 	}()

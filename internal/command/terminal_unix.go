@@ -14,9 +14,9 @@ import (
 // A terminal is the controlling terminal, which this process lends to COMMAND: it moves the group of COMMAND to the
 // foreground, and later its own group again.
 //
-// Processes of both groups may use the terminal, as in "lock x -- sudo cat file | less". The system stops the group that
-// uses it in the background, and tells this process: by the stop of COMMAND, or by a signal to the own group. That group
-// then gets the foreground.
+// Processes of both groups may use the terminal, as in "lock x -- sudo cat file | less". The system stops the group
+// that uses it in the background, and tells this process: by the stop of COMMAND, or by a signal to the own group. That
+// group then gets the foreground.
 type terminal struct {
 	tty   *tty.Terminal
 	own   int  // the process group of this process
@@ -42,9 +42,9 @@ func (t *terminal) startsInForeground(files ...*os.File) bool {
 	return t.own == os.Getpid() && t.tty.Foreground() == t.own
 }
 
-// lend moves the group of COMMAND to the foreground if this process is there. It reports whether it has done that. After
-// Ctrl-Z, it must not take the terminal from the user's shell, which notices that a script has stopped before this
-// process stops.
+// lend moves the group of COMMAND to the foreground if this process is there. It reports whether it has done that.
+// After Ctrl-Z, it must not take the terminal from the user's shell, which notices that a script has stopped before
+// this process stops.
 func (t *terminal) lend(group int) bool {
 	if tty.ParentStops() || t.tty.Foreground() != t.own || t.tty.SetForeground(group) != nil {
 		return false
@@ -54,8 +54,8 @@ func (t *terminal) lend(group int) bool {
 	return true
 }
 
-// takeBack returns this process to the foreground if it has lent it. Another group may have got it since: the one of the
-// user's shell when the shell noticed that this process was stopped.
+// takeBack returns this process to the foreground if it has lent it. Another group may have got it since: the one of
+// the user's shell when the shell noticed that this process was stopped.
 func (t *terminal) takeBack() {
 	if !t.lent {
 		return

@@ -80,8 +80,8 @@ func OfAncestor(group int) bool {
 	return false
 }
 
-// ParentStops reports whether an ancestor of this process in the same process group, such as a script, is stopped or about
-// to stop. The user's shell then takes the terminal.
+// ParentStops reports whether an ancestor of this process in the same process group, such as a script, is stopped or
+// about to stop. The user's shell then takes the terminal.
 func ParentStops() bool {
 	own := unix.Getpgrp()
 	for parent := range ancestors() {

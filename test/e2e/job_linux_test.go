@@ -20,6 +20,7 @@ func TestJob_Suspend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, term *terminal) {
+				t.Helper()
 				term.script("reader", reader)
 				term.script("script", "lock d -- ./reader; exit $?")
 				term.enters(form)
@@ -52,6 +53,7 @@ func TestJob_Suspend(t *testing.T) {
 func TestJob_Background(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, term *terminal) {
+		t.Helper()
 		begin := term.gate("begin")
 		term.script("waiter", "echo pid=$$; read _ <begin; echo works; read x; echo got $x")
 		term.enters("lock d -- ./waiter")
@@ -78,6 +80,7 @@ func TestJob_Background(t *testing.T) {
 func TestJob_StartedInBackground(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, term *terminal) {
+		t.Helper()
 		term.script("reader", reader)
 		term.enters("lock d -- ./reader &")
 		pid := term.seesPID()
@@ -95,6 +98,7 @@ func TestJob_StartedInBackground(t *testing.T) {
 func TestJob_CommandStopsItself(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, term *terminal) {
+		t.Helper()
 		term.script("stops", `echo pid=$$; kill -TSTP 0; echo continued`)
 		term.script("script", "lock d -- ./stops; echo the script continues")
 		for _, run := range []string{"./script", "lock d -- ./stops"} {
@@ -116,6 +120,7 @@ func TestJob_StopLock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, term *terminal) {
+				t.Helper()
 				begin := term.gate("begin")
 				term.script("waiter", name+"; echo pid=$$; read _ <begin; read x; echo got $x")
 				term.enters("lock d -- ./waiter")
@@ -191,6 +196,7 @@ func TestJob_Orphaned(t *testing.T) {
 func TestJob_StoppedByHand(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, term *terminal) {
+		t.Helper()
 		term.script("sleeper", "echo pid=$$; exec sleep 1000")
 		term.enters("stty tostop")
 		term.prompted()
@@ -217,6 +223,7 @@ func TestJob_StoppedByHand(t *testing.T) {
 func TestJob_IgnoredFromTheStart(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, term *terminal) {
+		t.Helper()
 		term.script("reader", reader)
 		term.script("script", "trap '' TSTP; lock d -- ./reader")
 		term.enters("./script")

@@ -44,7 +44,7 @@ type terminal struct {
 func newTerminal(t *testing.T, argv ...string) *terminal {
 	t.Helper()
 	require.NoError(t, build())
-	dir, err := os.MkdirTemp(scratch, "tty")
+	dir, err := os.MkdirTemp(scratch, "tty") //nolint:usetesting // a socket's path must be short, and t.TempDir's is not
 	require.NoError(t, err)
 	term := &terminal{t: t, dir: dir, cmd: exec.Command(argv[0], argv[1:]...)}
 	term.cmd.Dir = dir
@@ -121,7 +121,7 @@ func (t *terminal) types(keys string) {
 	require.NoError(t.t, err)
 }
 
-// enters enters a line.
+// enters types a line and the return key.
 func (t *terminal) enters(line string) {
 	t.t.Helper()
 	t.types(line + "\n")
@@ -188,7 +188,8 @@ func (t *terminal) until(what string, met func() bool) {
 
 // processes lists the processes of the session.
 func (t *terminal) processes() string {
-	out, _ := exec.Command("ps", "-s", strconv.Itoa(t.cmd.Process.Pid), "-o", "pid,pgid,tpgid,stat,wchan:20,args").CombinedOutput()
+	ps := exec.Command("ps", "-s", strconv.Itoa(t.cmd.Process.Pid), "-o", "pid,pgid,tpgid,stat,wchan:20,args")
+	out, _ := ps.CombinedOutput()
 
 	return string(out)
 }

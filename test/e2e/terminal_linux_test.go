@@ -15,6 +15,7 @@ import (
 func TestTerminal_Password(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, term *terminal) {
+		t.Helper()
 		term.script("ask", `read a; printf "password: " >/dev/tty; read b </dev/tty; echo "got $a and $b"`)
 		term.enters("echo data | lock d -- ./ask")
 		term.sees("password: ")
@@ -47,6 +48,7 @@ func TestTerminal_Pipeline(t *testing.T) {
 		t.Parallel()
 		needs(t, "less")
 		each(t, func(t *testing.T, term *terminal) {
+			t.Helper()
 			term.enters("lock d -- seq 1000 2000 | less")
 			term.sees("1020")
 			term.types("G")
@@ -59,6 +61,7 @@ func TestTerminal_Pipeline(t *testing.T) {
 		t.Parallel()
 		needs(t, "less")
 		each(t, func(t *testing.T, term *terminal) {
+			t.Helper()
 			term.script("ask", `printf "password: " >/dev/tty; read b </dev/tty; echo "got $b"; seq 1000 2000`)
 			term.enters("lock d -- ./ask | less")
 			term.sees("password: ")
@@ -75,6 +78,7 @@ func TestTerminal_Pipeline(t *testing.T) {
 		t.Parallel()
 		needs(t, "less")
 		each(t, func(t *testing.T, term *terminal) {
+			t.Helper()
 			term.enters("seq 1000 2000 | lock d -- less")
 			term.sees("1020")
 			term.types("G")
@@ -91,6 +95,7 @@ func TestTerminal_Pipeline(t *testing.T) {
 		t.Parallel()
 		needs(t, "vim")
 		each(t, func(t *testing.T, term *terminal) {
+			t.Helper()
 			term.enters("lock d -- vim -u NONE -N -n file")
 			term.types("ihello\x1b:w\r")
 			file := filepath.Join(term.dir, "file")
@@ -125,6 +130,7 @@ func TestTerminal_ShellAsCommand(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, term *terminal) {
+				t.Helper()
 				term.script("inner", "exec env "+command)
 				for _, run := range []string{"lock d -- ./inner", "./script"} {
 					term.script("script", "lock d -- ./inner; exit $?")
@@ -152,19 +158,21 @@ func TestTerminal_ShellAsCommand(t *testing.T) {
 }
 
 // signals is a COMMAND that prints the signals that it gets. USR1 ends it.
-const signals = `trap "echo caught INT" INT; trap "echo caught QUIT" QUIT; trap "echo size \$(stty size </dev/tty)" WINCH
+const signals = `trap "echo caught INT" INT; trap "echo caught QUIT" QUIT
+trap "echo size \$(stty size </dev/tty)" WINCH
 trap 'kill $!; exit 7' USR1
 echo pid=$$
 while :; do sleep 1000 & wait; kill $!; done`
 
-// COMMAND gets the keys that send signals exactly once, whether it is in the foreground or not. lock stays until COMMAND
-// has ended.
+// COMMAND gets the keys that send signals exactly once, whether it is in the foreground or not. lock stays until
+// COMMAND has ended.
 func TestTerminal_Signals(t *testing.T) {
 	t.Parallel()
 	for name, key := range map[string]string{"INT": ctrlC, "QUIT": ctrlBackslash} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, term *terminal) {
+				t.Helper()
 				term.script("signals", signals)
 				term.script("script", "trap : INT QUIT; lock d -- ./signals; exit 0")
 				for i, run := range []string{"lock d -- ./signals", "./script"} {
