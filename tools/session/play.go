@@ -17,7 +17,8 @@ The number before each line is the terminal. Times, process ids, paths and names
 func (r *recorder) play(ctx context.Context) error {
 	r.say("%s", introduction)
 	r.say("# Two deployments at the same time: the second one waits for the first.")
-	first, err := r.start(ctx, "1", `lock --data "release 7" deploy -- sh -c 'echo "deploying with token $TENURE_TOKEN"; sleep 1000'`)
+	first, err := r.start(ctx, "1",
+		`lock --data "release 7" deploy -- sh -c 'echo "deploying with token $TENURE_TOKEN"; sleep 1000'`)
 	if err != nil {
 		return err
 	}
