@@ -160,6 +160,18 @@ func TestRun_Guard(t *testing.T) {
 	}
 }
 
+// The holder continues a guard that was stopped and therefore does not report the end of COMMAND.
+func TestRun_GuardIsStopped(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, "--", "sh", "-c", as("obedient"))
+	p.says("ready")
+	pid := p.number()
+	frozen(t, p.guard())
+	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))
+	p.says("SIGUSR1")
+	require.Equal(t, 3, p.code())
+}
+
 // If the holder and its guard are killed at the same time, COMMAND dies. Its descendants may live.
 func TestRun_BothKilled(t *testing.T) {
 	t.Parallel()

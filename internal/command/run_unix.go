@@ -124,6 +124,10 @@ type run struct {
 	all      bool           // KILL was sent to all descendants
 	giveUp   clock.Instant  // when to stop waiting for them; 0: not yet
 
+	exited <-chan struct{} // closed when COMMAND has ended, as the system says; nil: unknown
+	silent clock.Instant   // when to act because the guard does not report that; 0: never
+	woken  bool            // the guard was continued because of that
+
 	ended, collected, empty, gone bool // the events of the guard
 	status                        syscall.WaitStatus
 }
@@ -154,6 +158,8 @@ func (r *run) watch() error {
 			r.cancel(context.Cause(r.ctx))
 		case <-over:
 			over = nil
+		case <-r.exited:
+			r.exited, r.silent = nil, r.clock.Now().Add(guardLimit)
 		case sig := <-r.interrupts:
 			r.interrupt(sig)
 		case sig := <-r.signals:
@@ -219,9 +225,26 @@ func (r *run) checkStop() {
 	if r.all && !r.gone {
 		r.guard.KillChildren() // the guard does this too, unless it is frozen
 	}
+	if r.silent != 0 && now >= r.silent {
+		r.wakeGuard()
+	}
 	if r.giveUp != 0 && now >= r.giveUp && (r.all || !r.collected) {
 		r.giveUp = 0
 		r.guard.Destroy()
+	}
+}
+
+// wakeGuard continues a guard that does not report the end of COMMAND, because it may have been stopped, and kills it
+// if that does not help. Otherwise this process would keep the lease for a COMMAND that has ended.
+func (r *run) wakeGuard() {
+	r.silent = 0
+	switch {
+	case r.ended:
+	case r.woken:
+		r.guard.Destroy()
+	default:
+		r.woken, r.silent = true, r.clock.Now().Add(killLimit)
+		r.guard.Continue()
 	}
 }
 
@@ -255,6 +278,7 @@ func (r *run) setTimer() {
 	}
 	sooner(r.killAt)
 	sooner(r.giveUp)
+	sooner(r.silent)
 	if s := r.job.suspended; s != nil && s.stepped && !s.canceled {
 		sooner(s.limit)
 	}

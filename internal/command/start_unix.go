@@ -67,6 +67,7 @@ func (r *run) start() (err error) {
 
 		return unusable(r.Path, err)
 	}
+	r.exited = guard.EndOf(r.pid)
 	r.observe(Started{r.pid})
 
 	return nil

@@ -273,6 +273,9 @@ func (g *Guard) Close() {
 	g.finish()
 }
 
+// Continue continues a guard that was stopped.
+func (g *Guard) Continue() { children.signal(g.pid, syscall.SIGCONT) }
+
 // Destroy kills the guard itself. The system then kills COMMAND on Linux, and its other descendants become children of
 // this process.
 func (g *Guard) Destroy() { children.signal(g.pid, syscall.SIGKILL) }

@@ -58,6 +58,23 @@ func (w *Watched) Ended() bool {
 	return w.fd >= 0 && processEnded(w.fd) || errors.Is(w.Signal(0), syscall.ESRCH)
 }
 
+// EndOf returns a channel that is closed when the process has ended, also if its parent has not collected it. It returns
+// nil if the system cannot tell.
+func EndOf(pid int) <-chan struct{} {
+	w, err := Watch(pid)
+	if err != nil || w.fd < 0 {
+		return nil
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the process
+		defer close(ended)
+		defer w.Close()
+		w.await()
+	}()
+
+	return ended
+}
+
 // Release is the signal that ends a Watcher before the process has ended.
 const Release = syscall.SIGUSR1
 
