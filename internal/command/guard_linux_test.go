@@ -21,10 +21,10 @@ import (
 	"tenure/tenuretest"
 )
 
-// family is a script that ignores SIGTERM. So do its descendants, of which one has left the session of COMMAND and one
+// family is a script that ignores signals. So do its descendants, of which one has left the session of COMMAND and one
 // has lost its parent. Each prints its process id.
-const family = `trap "" TERM HUP INT
-	setsid sh -c 'trap "" TERM HUP; echo $$; sleep 1000; :' &
+const family = `trap "" TERM HUP INT USR1
+	setsid sh -c 'trap "" TERM HUP USR1; echo $$; sleep 1000; :' &
 	(sh -c 'echo $$; sleep 1000; :' &)
 	echo $$
 	sleep 1000; :`

@@ -104,7 +104,7 @@ func TestRun_IgnoredOnEntry(t *testing.T) {
 	}
 	p.says("SIGUSR1")
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
-	p.says("SIGINT")
+	p.saysAfterContinue("SIGINT")
 	require.Equal(t, 3, p.code())
 }
 

@@ -58,8 +58,8 @@ func (w *Watched) Ended() bool {
 	return w.fd >= 0 && processEnded(w.fd) || errors.Is(w.Signal(0), syscall.ESRCH)
 }
 
-// EndOf returns a channel that is closed when the process has ended, also if its parent has not collected it. It returns
-// nil if the system cannot tell.
+// EndOf returns a channel that is closed when the process has ended, also if its parent has not collected it. It
+// returns nil if the system cannot tell.
 func EndOf(pid int) <-chan struct{} {
 	w, err := Watch(pid)
 	if err != nil || w.fd < 0 {
