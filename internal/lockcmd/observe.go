@@ -78,7 +78,9 @@ func (l *locker) waiting(e lock.Waiting) {
 			l.notifier.waiting()
 			l.say("waiting for a lock...")
 		}
-		l.display.set(q)
+		if l.wait != 0 { // otherwise it does not wait, however slow the server is
+			l.display.set(q)
+		}
 
 		return
 	}
