@@ -1,6 +1,7 @@
 package lockcmd
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,29 +58,29 @@ func TestShort(t *testing.T) {
 func TestDisplay_Reminds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var lines []string
-		d := &display{clock: clock.Go(), show: func(line string) { lines = append(lines, line) }}
+		shown := make(chan string, 10)
+		d := &display{clock: clock.Go(), show: func(line string) { shown <- line }}
 		d.set(queue{Names: []string{"a"}, Server: "S"})
 		d.end()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		require.Empty(t, lines, "the lock was granted immediately")
+		require.Empty(t, shown, "the lock was granted immediately")
 
 		d.set(queue{Names: []string{"a"}, Server: "S"})
 		time.Sleep(moment + time.Millisecond)
 		synctest.Wait()
-		require.Equal(t, []string{`waiting for "a" on S`}, lines)
+		require.Equal(t, `waiting for "a" on S`, <-shown)
 		d.set(queue{Names: []string{"a"}, Holders: []holder{{Who: "bob"}}, Ahead: 2})
 		time.Sleep(reminder - 2*time.Millisecond)
 		synctest.Wait()
-		require.Len(t, lines, 1)
+		require.Empty(t, shown)
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
-		require.Equal(t, `waiting for "a": held by bob, 2 ahead of you`, lines[1])
+		require.Equal(t, `waiting for "a": held by bob, 2 ahead of you`, <-shown)
 		d.end()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		require.Len(t, lines, 2)
+		require.Empty(t, shown)
 	})
 }
 
@@ -87,18 +88,18 @@ func TestDisplay_Reminds(t *testing.T) {
 func TestDisplay_Terminal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var shown, cleared int
+		var shown, cleared atomic.Int64
 		d := &display{
 			clock: clock.Go(), terminal: true,
-			show: func(string) { shown++ }, clear: func() { cleared++ },
+			show: func(string) { shown.Add(1) }, clear: func() { cleared.Add(1) },
 		}
 		d.set(queue{Names: []string{"a"}, Server: "S"})
 		time.Sleep(moment + 3*refresh + time.Millisecond)
 		synctest.Wait()
-		require.Equal(t, 4, shown)
-		require.Zero(t, cleared)
+		require.EqualValues(t, 4, shown.Load())
+		require.Zero(t, cleared.Load())
 		d.end()
-		require.Equal(t, 1, cleared)
-		require.Equal(t, 4, shown)
+		require.EqualValues(t, 1, cleared.Load())
+		require.EqualValues(t, 4, shown.Load())
 	})
 }
