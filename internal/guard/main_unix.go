@@ -272,7 +272,8 @@ func (w *watchman) collect() (alive bool) {
 		_ = syscall.Kill(-w.command, syscall.SIGKILL) // kills the whole group at once
 		alive = !w.ended
 	}
-	if w.kill && w.stands != nil && !w.stands.Ended() {
+	standing := w.kill && w.stands != nil && !w.stands.Ended()
+	if standing {
 		alive = true
 		_ = w.stands.Signal(syscall.SIGKILL)
 	}
@@ -290,7 +291,7 @@ func (w *watchman) collect() (alive bool) {
 	for w.collected { // also if /proc is not available
 		got, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		if err == syscall.ECHILD {
-			return false
+			return standing // it is not a child
 		}
 		if got == 0 {
 			return true
