@@ -38,7 +38,7 @@ type locker struct {
 	metered   *meter
 	notifier  *notifier
 
-	began       clock.Instant // when lock began to connect
+	began       clock.Instant // when lock began to connect, or to queue again
 	lastSession uint64        // the one that waits, or has waited
 	endangered  bool          // the lease was in danger since the lock was acquired
 	stateFailed bool          // the state file could not be written

@@ -46,6 +46,7 @@ func (l *locker) run(ctx context.Context) error {
 		if !clock.Pause(ctx, l.clock, pause) {
 			return result.err
 		}
+		l.began = l.clock.Now()
 	}
 }
 

@@ -41,6 +41,7 @@ func (l *locker) elect(ctx context.Context) error {
 		if err := held.Release(context.WithoutCancel(ctx)); !errors.Is(err, lock.ErrLost) {
 			return nil
 		}
+		l.began = l.clock.Now()
 	}
 }
 
