@@ -338,10 +338,7 @@ func (r *run) end() {
 
 // exit returns the result of COMMAND as documented at Run.
 func (r *run) exit() error {
-	code := r.status.ExitStatus()
-	if r.status.Signaled() { //nolint:misspell // the spelling of the standard library
-		code = ExitSignal + int(r.status.Signal())
-	}
+	code := ExitCode(r.status)
 	r.observe(Exited{code})
 	if r.because {
 		code = ExitLost
@@ -351,6 +348,15 @@ func (r *run) exit() error {
 	}
 
 	return &cli.ExitError{Code: code}
+}
+
+// ExitCode returns the exit code of a process that has ended, as a shell reports it.
+func ExitCode(status syscall.WaitStatus) int {
+	if status.Signaled() { //nolint:misspell // the spelling of the standard library
+		return ExitSignal + int(status.Signal())
+	}
+
+	return status.ExitStatus()
 }
 
 func signalNum(name string) syscall.Signal { return unix.SignalNum(name) }

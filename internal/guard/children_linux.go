@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tenure/internal/clock"
+	"tenure/internal/tty"
 )
 
 const executablePath = "/proc/self/exe" // also if the file was replaced or removed
@@ -175,28 +176,12 @@ func scan(parent int) []int {
 		if err != nil {
 			continue
 		}
-		if _, ppid := stat(pid); ppid == parent {
+		if _, ppid := tty.Stat(pid); ppid == parent {
 			found = append(found, pid)
 		}
 	}
 
 	return found
-}
-
-// stat returns the state and the parent of a process, or zeros if there is none.
-func stat(pid int) (state byte, parent int) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, 0
-	}
-	_, text, _ = bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" ")) // the name may contain anything
-	fields := bytes.Fields(text)
-	if len(fields) < 2 {
-		return 0, 0
-	}
-	parent, _ = strconv.Atoi(string(fields[1]))
-
-	return fields[0][0], parent
 }
 
 // KillChildren kills the children of the guard, which include the orphans among the descendants of COMMAND. It reports
@@ -205,7 +190,7 @@ func stat(pid int) (state byte, parent int) {
 func (g *Guard) KillChildren() (none bool) {
 	none = true
 	for _, pid := range childrenOf(g.pid) {
-		if state, parent := stat(pid); parent == g.pid && state != 'Z' && state != 'X' {
+		if state, parent := tty.Stat(pid); parent == g.pid && state != 'Z' && state != 'X' {
 			none = false
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}

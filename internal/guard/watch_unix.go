@@ -65,11 +65,17 @@ func EndOf(pid int) <-chan struct{} {
 	if err != nil || w.fd < 0 {
 		return nil
 	}
+
+	return w.end(w.Close)
+}
+
+// end returns a channel that is closed when the process has ended and cleanup has returned.
+func (w *Watched) end(cleanup func()) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() { // ends with the process
 		defer close(ended)
-		defer w.Close()
 		w.await()
+		cleanup()
 	}()
 
 	return ended
@@ -97,11 +103,7 @@ func WatcherMain() int {
 	if err != nil {
 		return 0 // it has ended
 	}
-	ended := make(chan struct{})
-	go func() { // ends with the process
-		defer close(ended)
-		w.await()
-	}()
+	ended := w.end(func() {}) // signals need w
 	for {
 		select {
 		case <-ended:

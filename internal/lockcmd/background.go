@@ -58,13 +58,8 @@ func (l *locker) background(ctx context.Context) error {
 	if line == granted {
 		return nil
 	}
-	status := guard.WaitProcess(holder)
-	code := status.ExitStatus()
-	if status.Signaled() { //nolint:misspell // the spelling of the standard library
-		code = command.ExitSignal + int(status.Signal())
-	}
 
-	return l.unless(ctx, &cli.ExitError{Code: code})
+	return l.unless(ctx, &cli.ExitError{Code: command.ExitCode(guard.WaitProcess(holder))})
 }
 
 // answerFile is the descriptor of the pipe in the background holder.

@@ -25,7 +25,7 @@ func Shield(f func()) {
 // ancestors yields the process ids of the parent of this process, its parent, and so on, without 0.
 func ancestors() iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for pid := os.Getppid(); pid > 0 && yield(pid); pid = parentOf(pid) {
+		for pid := os.Getppid(); pid > 0 && yield(pid); _, pid = Stat(pid) {
 		}
 	}
 }
@@ -54,17 +54,17 @@ func stops(pid int) bool {
 	return false
 }
 
-// parentOf returns the parent of a process, or 0 if it is unknown.
-func parentOf(pid int) int {
+// Stat returns the state of a process, as ps shows it, and its parent. It returns zeros if they are unknown.
+func Stat(pid int) (state byte, parent int) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // the name may contain anything
 	if len(fields) < 2 {
-		return 0
+		return 0, 0
 	}
-	parent, _ := strconv.Atoi(string(fields[1]))
+	parent, _ = strconv.Atoi(string(fields[1]))
 
-	return parent
+	return fields[0][0], parent
 }
