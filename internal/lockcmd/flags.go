@@ -43,7 +43,7 @@ type config struct {
 	restart     string
 	backoff     time.Duration
 	data        string
-	stateFile   string
+	stateFile   stateFile
 	pid         int // 0: not given
 	release     bool
 	shell       bool
@@ -198,7 +198,7 @@ func (c *config) holdingFlags() []cli.Flag {
 			Default: func() (value, source string, err error) { return "", "user@host, pid and COMMAND", nil },
 		},
 		{
-			Name: "state-file", Arg: "FILE", Example: "/run/deploy.lock", Value: &c.stateFile, Group: cli.GroupHolding,
+			Name: "state-file", Arg: "FILE", Example: "/run/deploy.lock", Value: (*string)(&c.stateFile), Group: cli.GroupHolding,
 			Usage: "exists, with token and deadline, only while the lock is held",
 		},
 		{

@@ -27,7 +27,7 @@ type follower struct {
 
 // follow starts a follower. The caller must call stop before it releases the lock.
 func (l *locker) follow(held *lock.Held) *follower {
-	f := &follower{locker: l, held: held, granted: l.clock.Time(l.clock.Now())}
+	f := &follower{locker: l, held: held, granted: now(l.clock)}
 	var ctx, data context.Context
 	ctx, f.stopped = context.WithCancel(held.Context())
 	data, f.stopData = context.WithCancel(ctx)
@@ -76,21 +76,19 @@ func (f *follower) stop() {
 	f.stopped()
 	f.data.Wait()
 	f.renewed.Wait()
-	if f.stateFile != "" {
-		if err := (stateFile{f.stateFile}).remove(); err != nil {
-			f.complain(err)
-		}
+	if err := f.stateFile.remove(); err != nil {
+		f.complain(err)
 	}
 }
 
-// note notes the deadline in the metrics and in the state file, if there is one. The first failure is reported.
+// note notes the deadline in the metrics and in the state file. The first failure is reported.
 func (f *follower) note() {
 	deadline := f.held.Deadline()
 	f.metered.renewed(deadline)
-	if f.stateFile == "" || deadline.IsZero() {
+	if deadline.IsZero() {
 		return
 	}
-	err := stateFile{f.stateFile}.write(state{Tokens: f.held.Tokens(), Deadline: deadline.UTC(), PID: os.Getpid()})
+	err := f.stateFile.write(state{Tokens: f.held.Tokens(), Deadline: deadline.UTC(), PID: os.Getpid()})
 	if err != nil && !f.stateFailed {
 		f.stateFailed = true
 		f.complain(err)

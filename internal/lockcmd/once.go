@@ -137,7 +137,7 @@ func (l *locker) record(ctx context.Context, held *lock.Held) error {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Timeout)
 	defer cancel()
 	err := recordOf(held.Session(), l.names[0]).add(limited, run{
-		Key: l.once, Token: held.Token(), By: l.card().Who, At: l.clock.Time(l.clock.Now()).UTC().Truncate(time.Second),
+		Key: l.once, Token: held.Token(), By: l.card().Who, At: now(l.clock).UTC().Truncate(time.Second),
 	})
 	if err == nil {
 		return nil

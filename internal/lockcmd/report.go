@@ -45,6 +45,12 @@ func seconds(d time.Duration) *float64 {
 	return &s
 }
 
+// now returns the date and the time by a clock.
+func now(c clock.Clock) time.Time { return c.Time(c.Now()) }
+
+// stamp returns the time for an event.
+func stamp(c clock.Clock) time.Time { return now(c).UTC().Truncate(time.Millisecond) }
+
 // A reporter tells the user what happens to the lock, in lines of text or as JSON. Its methods are safe for concurrent
 // use.
 type reporter struct {
@@ -63,7 +69,7 @@ func (r *reporter) report(e event, text string) {
 
 		return
 	}
-	e.Time, e.Names = r.clock.Time(r.clock.Now()).UTC().Truncate(time.Millisecond), r.names
+	e.Time, e.Names = stamp(r.clock), r.names
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic("lock: event " + e.Event + ": " + err.Error()) // an event has only plain data
@@ -113,7 +119,7 @@ func (j *logLines) Write(p []byte) (int, error) {
 			Event   string    `json:"event"`
 			Time    time.Time `json:"time"`
 			Message string    `json:"message"`
-		}{"message", j.clock.Time(j.clock.Now()).UTC().Truncate(time.Millisecond), text})
+		}{"message", stamp(j.clock), text})
 		if err != nil {
 			return 0, err
 		}

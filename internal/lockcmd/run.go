@@ -14,9 +14,8 @@ import (
 
 // An outcome is the result of one attempt to run COMMAND under the lock.
 type outcome struct {
-	ran  bool  // COMMAND has run, or could not be started
-	lost bool  // COMMAND was stopped because the lock was lost
-	err  error // as run returns it
+	ran bool  // COMMAND has run, or could not be started
+	err error // as run returns it
 }
 
 // run runs COMMAND under the lock, again and again if --restart says so, and returns its result.
@@ -54,13 +53,13 @@ func (l *locker) run(ctx context.Context) error {
 func (l *locker) ending(result outcome) string {
 	exit, failed := errors.AsType[*cli.ExitError](result.err)
 	switch {
-	case result.lost:
+	case !failed:
+		return "COMMAND has ended"
+	case exit.Code == command.ExitLost:
 		return "COMMAND was stopped because the lock was lost"
-	case failed:
-		return fmt.Sprintf("COMMAND has ended with exit code %d", exit.Code)
 	}
 
-	return "COMMAND has ended"
+	return fmt.Sprintf("COMMAND has ended with exit code %d", exit.Code)
 }
 
 // attempt waits for the lock, runs COMMAND once and releases the lock.
@@ -138,7 +137,7 @@ func (l *locker) busy(err error) error {
 	}
 	if len(busy.Holders) > 0 {
 		q := queue{Names: []string{busy.Name}, Holders: holders(busy.Holders), Ahead: -1}
-		text += ": " + q.holding(l.clock.Time(l.clock.Now()))
+		text += ": " + q.holding(now(l.clock))
 	} else if busy.Err != nil {
 		text += ": " + busy.Err.Error()
 	}
@@ -162,7 +161,7 @@ func (l *locker) unless(ctx context.Context, err error) error {
 // keep keeps the lock for the rest of --min-hold. An interrupt ends that.
 func (l *locker) keep(ctx context.Context, f *follower) {
 	until := f.granted.Add(l.minHold)
-	left := func() time.Duration { return until.Sub(l.clock.Time(l.clock.Now())) }
+	left := func() time.Duration { return until.Sub(now(l.clock)) }
 	if left() <= 0 || !f.held.Valid() || ctx.Err() != nil {
 		return
 	}

@@ -29,10 +29,8 @@ func (l *locker) start(ctx context.Context) (err error) {
 	l.notifier = newNotifier(managed && l.restart == restartAlways)
 	defer l.notifier.close()
 	defer context.AfterFunc(ctx, l.notifier.stopping)()
-	if l.stateFile != "" {
-		if err := (stateFile{l.stateFile}).check(); err != nil {
-			return fmt.Errorf("%s=%q: %w", cli.Setting(l.cmd, "state-file"), l.stateFile, errors.Unwrap(err))
-		}
+	if err := l.stateFile.check(); err != nil {
+		return fmt.Errorf("%s=%q: %w", cli.Setting(l.cmd, "state-file"), string(l.stateFile), errors.Unwrap(err))
 	}
 
 	switch {

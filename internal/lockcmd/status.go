@@ -112,7 +112,7 @@ func (l *locker) printStatus(s status) error {
 	if l.output == "json" {
 		return json.NewEncoder(l.env.Data).Encode(s)
 	}
-	_, err := io.WriteString(l.env.Data, s.text(l.clock.Time(l.clock.Now())))
+	_, err := io.WriteString(l.env.Data, s.text(now(l.clock)))
 
 	return err
 }

@@ -139,7 +139,7 @@ func (d *display) run(ctx context.Context) {
 		d.mu.Lock()
 		q := d.queue
 		d.mu.Unlock()
-		d.show(q.line(d.clock.Time(d.clock.Now())))
+		d.show(q.line(now(d.clock)))
 	}
 }
 

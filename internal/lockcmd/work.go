@@ -22,7 +22,7 @@ func (l *locker) under(ctx context.Context, held *lock.Held) outcome {
 	l.command.Env = l.environment(held)
 	err := l.command.Run(ctx, held.Lease())
 	exit, failed := errors.AsType[*cli.ExitError](err)
-	result := outcome{ran: failed || err == nil, lost: failed && exit.Code == command.ExitLost, err: err}
+	result := outcome{ran: failed || err == nil, err: err}
 	if result.ran {
 		code := 0
 		if failed {
