@@ -62,7 +62,7 @@ func leaveDarkEndpoints(t *testing.T) {
 	lease := acquired.(*tenure.Lease)
 
 	for range 2 {
-		used(t, session, relays).silence()
+		used(t, session, relays).Silence()
 		silent := lease.Deadline()
 		// The client asks the node within a quarter of the timeout, notices the silence after another quarter, and then
 		// opens a new stream.
@@ -77,13 +77,13 @@ func used(t *testing.T, s coordination.Session, relays []*relay) *relay {
 	t.Helper()
 	before := make([]int64, len(relays))
 	for i, r := range relays {
-		before[i] = r.passed.Load()
+		before[i] = r.Passed()
 	}
 	_, err := s.DescribeSemaphore(t.Context(), "job", options.WithDescribeOwners(true))
 	require.NoError(t, err)
 	most := 0
 	for i, r := range relays {
-		if r.passed.Load()-before[i] > relays[most].passed.Load()-before[most] {
+		if r.Passed()-before[i] > relays[most].Passed()-before[most] {
 			most = i
 		}
 	}
@@ -120,7 +120,7 @@ func (d *discovery) ListEndpoints(
 ) (*Ydb_Discovery.ListEndpointsResponse, error) {
 	result := &Ydb_Discovery.ListEndpointsResult{SelfLocation: "here"}
 	for i, r := range d.relays {
-		host, port, err := net.SplitHostPort(r.lis.Addr().String())
+		host, port, err := net.SplitHostPort(r.Address())
 		if err != nil {
 			return nil, err
 		}

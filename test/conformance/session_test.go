@@ -120,7 +120,7 @@ func (s *suite) sessionExpires(fail func(*relay)) {
 	const timeout = 2 * time.Second
 	network := newRelay(s.T, s.server)
 	client := s.open(s.T, network.dsn())
-	s.Cleanup(network.cut) // otherwise the driver's Close waits 20s for a discovery call that is not answered
+	s.Cleanup(network.Cut) // otherwise the driver's Close waits 20s for a discovery call that is not answered
 	holder := s.sessionOf(client, options.WithSessionTimeout(timeout),
 		options.WithSessionStartTimeout(100*time.Millisecond), options.WithSessionKeepAliveTimeout(timeout))
 	other := s.session()
@@ -180,7 +180,7 @@ func (s *suite) sessionGrace() {
 	next := s.queue(other, "job", 1)
 
 	s.server.Kill()
-	network.cut()
+	network.Cut()
 	restarted := time.Now()
 	s.server.Restart()
 	s.granted(next)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/relaytest"
 )
 
 // Exit codes of lock, as its help documents them.
@@ -90,11 +92,11 @@ var faults = []fault{
 	},
 	{
 		name: "a black hole to the server", servers: []string{served}, code: codeLost,
-		strike: func(s *stage) { s.hole(&s.relay.toServer) },
+		strike: func(s *stage) { s.hole(&s.relay.ToServer) },
 	},
 	{
 		name: "a black hole from the server", servers: []string{served}, code: codeLost,
-		strike: func(s *stage) { s.hole(&s.relay.toClient) },
+		strike: func(s *stage) { s.hole(&s.relay.ToClient) },
 	},
 }
 
@@ -108,11 +110,11 @@ func (s *stage) kill(who string, h *handle) {
 }
 
 // hole makes one direction of the holder's network a black hole, and waits until it has dropped something.
-func (s *stage) hole(w *way) {
+func (s *stage) hole(w *relaytest.Way) {
 	s.t.Helper()
-	w.hole.Store(true)
+	w.Hole.Store(true)
 	s.hit("the network drops all bytes")
-	s.until("the network has dropped something", func() bool { return w.dropped.Load() > 0 })
+	s.until("the network has dropped something", func() bool { return w.Dropped.Load() > 0 })
 }
 
 // Each fault leaves at most one COMMAND at work, and the next one gets the lock.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/relaytest"
 )
 
 const (
@@ -43,8 +45,8 @@ type stage struct {
 	record  record
 	listen  string // of tenure serve
 
-	relay  *relay   // between the holder and tenure serve
-	server *process // tenure serve, or the host beside; nil: the holder is the host
+	relay  *relaytest.Relay // between the holder and tenure serve
+	server *process         // tenure serve, or the host beside; nil: the holder is the host
 	holder *process
 	next   *process
 	guard  *handle
@@ -101,7 +103,7 @@ func (s *stage) startServer() {
 	case served:
 		s.listen = freeAddress(s.t)
 		s.serve()
-		s.relay = newRelay(s.t, s.listen)
+		s.relay = relaytest.New(s.t, s.listen)
 	case beside:
 		file := filepath.Join(s.dir, "hosts")
 		s.server = s.start("host", nil, "", "lock", "--dir", filepath.Join(s.dir, "state"), "--state-file", file, "other")
@@ -129,7 +131,7 @@ func (s *stage) holderAddress() string {
 		return ""
 	}
 
-	return s.relay.address()
+	return s.relay.Address()
 }
 
 // freeAddress finds a free port that the system does not assign to outgoing connections while the server is down. Most
