@@ -21,7 +21,7 @@ func (driverless) DescribeNode(context.Context, string) (*scheme.Entry, *coordin
 	return nil, nil, nil
 }
 
-// Package lock learns the fencing token, or who holds the lock, in the same round trip as the acquire.
+// Package lock learns the fencing token, or the holders of the lock, in the same round trip as the acquire.
 func TestAcquire_OneRoundTrip(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {

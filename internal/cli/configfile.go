@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// ConfigVariable names the configuration file. It must not be empty. With /dev/null there is no file.
+// ConfigVariable names the configuration file. It must not be empty. If its value is /dev/null, no file is read.
 const ConfigVariable = "TENURE_CONFIG"
 
 // maxConfig is the largest configuration file, in bytes. A larger one is most likely something else.
@@ -71,7 +71,7 @@ func applyConfig(cmd *cobra.Command, chosen map[*pflag.Flag]*entry) error {
 	return first
 }
 
-// readConfig returns the path and the content of the configuration file; no content if there is none.
+// readConfig returns the path and the content of the configuration file. The content is nil if the file does not exist.
 func readConfig(lookup func(string) (string, bool)) (path string, text []byte, err error) {
 	path, named := lookup(ConfigVariable)
 	switch {

@@ -31,8 +31,8 @@ type Stopping struct {
 // Killing reports that COMMAND is being killed, and why.
 type Killing struct{ Cause error }
 
-// Suspended reports that a signal has stopped COMMAND while the lease is held, and that this process goes on. PID is
-// the process id of COMMAND and the id of its process group. Terminal is set if COMMAND needs the terminal, which it
+// Suspended reports that a signal has stopped COMMAND while the lease is held, and that this process keeps running. PID
+// is the process id of COMMAND and the id of its process group. Terminal is set if COMMAND needs the terminal, which it
 // cannot use in the background.
 type Suspended struct {
 	Signal   syscall.Signal

@@ -73,7 +73,8 @@ func act(as string) int {
 	return 3
 }
 
-// listen is like act for all signals that can be caught. It goes on after those that do not ask a process to end.
+// listen is like act for all signals that can be caught. It keeps running after signals that do not ask a process to
+// end.
 func listen() int {
 	signals := make(chan os.Signal, 100)
 	signal.Notify(signals)

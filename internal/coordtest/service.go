@@ -1,6 +1,6 @@
 // Package coordtest is a coordination service in memory, with a client, for the tests of recipes in virtual time.
 //
-// It follows the protocol's rules about sessions and semaphores. Messages take time and stay in order. The
+// It follows the protocol's rules about sessions and semaphores. Messages take time to arrive, and arrive in order. The
 // client has the weaknesses of ydb-go-sdk's client: it keeps trying to open a session on a missing node, drops the
 // status of answers, leaves an acquire waiting when its session ends, cancels acquires in the background, and closes
 // abruptly. In one respect it is better: it gives up a lease before the service does.

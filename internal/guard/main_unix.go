@@ -269,7 +269,7 @@ func (w *watchman) look() {
 // reports whether one was alive.
 func (w *watchman) collect() (alive bool) {
 	if w.kill && !w.collected {
-		_ = syscall.Kill(-w.command, syscall.SIGKILL) // kills the whole group at once
+		_ = syscall.Kill(-w.command, syscall.SIGKILL) // reaches all processes of the group together
 		alive = !w.ended
 	}
 	standing := w.kill && w.stands != nil && !w.stands.Ended()

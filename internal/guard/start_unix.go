@@ -172,7 +172,7 @@ func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 func (g *Guard) lost() error { return fmt.Errorf("the guard, pid %d, has ended: try again", g.pid) }
 
 // Extend tells the guard the newest deadline of the lease. The guard kills COMMAND so that it has ended by then. The
-// deadline is an instant of clock.System. It is 0 if there is none.
+// deadline is an instant of clock.System. It is 0 if the lease has no deadline.
 func (g *Guard) Extend(deadline clock.Instant) { g.queue(request{Extend: deadline}) }
 
 // Reap tells the guard that the holder no longer sends signals to the group of COMMAND, after Ended. The guard answers

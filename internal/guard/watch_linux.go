@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openProcess returns a descriptor of the process; -1 if there is none, or if the kernel is older than Linux 5.3.
+// openProcess returns a descriptor of the process. It returns -1 if the process does not exist, or if the kernel is
+// older than Linux 5.3.
 func openProcess(pid int) int {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

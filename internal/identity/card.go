@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Card is the data that a command attaches to its lock, for others to see: who holds the lock, since when, and
+// A Card is the data that a command attaches to its lock, for others to see: the holder, the time of the grant, and
 // whether its work is done. The times are by the clock of the holder's machine.
 type Card struct {
 	Who   string

@@ -104,7 +104,7 @@ func (l *locker) check(args []string) (err error) {
 	return l.checkCommand(argv)
 }
 
-// split returns the arguments before COMMAND, and COMMAND; nil if there is none.
+// split returns the arguments before COMMAND, and COMMAND itself. The latter is nil if the command line has no COMMAND.
 func (l *locker) split(args []string) (names, argv []string, err error) {
 	switch dash := l.cmd.ArgsLenAtDash(); {
 	case dash >= 0:

@@ -198,7 +198,8 @@ func (c *config) holdingFlags() []cli.Flag {
 			Default: func() (value, source string, err error) { return "", "user@host, pid and COMMAND", nil },
 		},
 		{
-			Name: "state-file", Arg: "FILE", Example: "/run/deploy.lock", Value: (*string)(&c.stateFile), Group: cli.GroupHolding,
+			Name: "state-file", Arg: "FILE", Example: "/run/deploy.lock", Group: cli.GroupHolding,
+			Value: (*string)(&c.stateFile),
 			Usage: "exists, with token and deadline, only while the lock is held",
 		},
 		{
@@ -229,7 +230,7 @@ func (c *config) lookingFlags() []cli.Flag {
 	return []cli.Flag{
 		{
 			Name: "status", Value: &c.status, Group: cli.GroupLooking,
-			Usage: "print who holds the lock and who waits; exit 0 if held, 1 if free",
+			Usage: "print the holders and the waiters; exit 0 if held, 1 if free",
 		},
 		{
 			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: formats,

@@ -30,7 +30,7 @@ type status struct {
 	Once    *run     `json:"once,omitempty"` // the newest successful run with --once
 }
 
-// showStatus prints who holds the locks and who waits for them.
+// showStatus prints the holders of the locks and the waiters.
 func (l *locker) showStatus(ctx context.Context) error {
 	client, err := l.connect(ctx)
 	if err != nil {

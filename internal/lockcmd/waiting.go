@@ -25,7 +25,7 @@ const (
 type queue struct {
 	Names   []string
 	Server  string   // where the lock is
-	Holders []holder // who holds the lock; empty: not known
+	Holders []holder // of the lock; empty: not known
 	Ahead   int      // the number of waiters ahead of this process; negative: not known
 }
 
@@ -49,7 +49,7 @@ func (q queue) line(now time.Time) string {
 	return b.String()
 }
 
-// holding says who holds the lock.
+// holding describes the holders of the lock.
 func (q queue) holding(now time.Time) string {
 	var b strings.Builder
 	first := q.Holders[0]
