@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SERVER", dsn)
+			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // otherwise each process sleeps for a second at its end
 
 			return nil
 		},

@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			err = os.Setenv("SELF", self) // for scripts
 		}
+		if err == nil { // otherwise each process of a race run sleeps for a second at its end
+			err = os.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0")
+		}
 		if err != nil {
 			panic(err)
 		}
