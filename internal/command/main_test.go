@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,6 +38,11 @@ func TestMain(m *testing.M) {
 		self, err := os.Executable()
 		if err == nil {
 			err = os.Setenv("SELF", self) // for scripts
+		}
+		for _, v := range os.Environ() { // so that the settings of who runs the tests change nothing
+			if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "TENURE_") {
+				err = errors.Join(err, os.Unsetenv(name))
+			}
 		}
 		if err == nil { // otherwise each process of a race run sleeps for a second at its end
 			err = os.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0")

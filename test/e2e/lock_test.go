@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slack is how late a line may arrive on a busy machine. An immediate reaction is usually a hundred times faster. One
-// that was missed comes at the session timeout, which is longer than slack.
-const slack = 2 * time.Second
+// slack is how late a line may arrive on a busy machine. An immediate reaction is usually a thousand times faster. One
+// that was missed comes at the session timeout, which is a minute where a test does not say otherwise.
+const slack = 10 * time.Second
 
 // skipSlow skips a test with -short because it waits for session timeouts of this duration in total.
 func skipSlow(t *testing.T, waits time.Duration) {
@@ -162,7 +162,7 @@ func TestLock_HolderContinuesWhenTheServerRestarts(t *testing.T) {
 	holder.stop()
 	off, place := holder.await(place, soon, suspended)
 	on, _ = s.await(place, soon, starting)
-	require.Less(t, on.at.Sub(off.at), slack)
+	require.Less(t, on.at.Sub(off.at), timeout)
 }
 
 // A holder that cannot reach the server stops working before its session timeout has passed. When the server is back, a

@@ -180,8 +180,14 @@ func TestHost_StepsAside(t *testing.T) {
 		other := startJob(t, lock, dir, own, "b")
 		other.prints("starting work")
 
+		before, known := pebblestore.Owner(dir)
+		require.True(t, known)
 		host.signal(syscall.SIGTSTP)
-		other.hosts(dir)
+		require.Eventually(t, func() bool { // either process may be the first to open the store again
+			now, known := pebblestore.Owner(dir)
+
+			return known && !now.Since.Equal(before.Since)
+		}, soon, time.Millisecond)
 		host.prints("work is in progress...")
 		other.signal(syscall.SIGTERM)
 		other.ends(0)
