@@ -54,13 +54,19 @@ func buildLock(t *testing.T) (lock string) {
 	return filepath.Join(commands, "lock")
 }
 
+// raced reports whether this test binary was built with the race detector.
+func raced() bool {
+	info, ok := debug.ReadBuildInfo()
+
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
 var buildOnce = sync.OnceValue(func() (err error) {
 	if commands, err = os.MkdirTemp("", "commands-"); err != nil {
 		return err
 	}
 	args := []string{"build", "-o", commands + string(os.PathSeparator)}
-	if info, ok := debug.ReadBuildInfo(); ok &&
-		slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if raced() {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "tenure/cmd/lock")...).CombinedOutput()
