@@ -20,7 +20,7 @@ import (
 	"tenure"
 	"tenure/internal/embedded"
 	"tenure/internal/store"
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 	"tenure/tenuretest"
 )
 
@@ -200,7 +200,7 @@ func TestEmbedded_HostExits(t *testing.T) {
 // occupy opens the store without serving it, as a process that hangs would.
 func occupy(t *testing.T, dir string) store.Store {
 	t.Helper()
-	s, err := pebblestore.Open(dir, pebblestore.Options{})
+	s, err := logstore.Open(dir, logstore.Options{})
 	require.NoError(t, err)
 
 	return s

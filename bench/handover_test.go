@@ -19,7 +19,7 @@ func waiterCounts() []int {
 // BenchmarkHandover measures the time from the holder's call to release until the next holder's acquire returns, on one
 // semaphore with many waiters. The old holder queues again before the next hand-over starts.
 func BenchmarkHandover(b *testing.B) {
-	for _, k := range []kind{memory, pebble} {
+	for _, k := range []kind{memory, disk} {
 		for _, n := range waiterCounts() {
 			b.Run(fmt.Sprintf("store=%s/waiting=%d", k, n), func(b *testing.B) {
 				h := startHost(b, k, b.TempDir())

@@ -26,11 +26,11 @@ func size(n int) int {
 // ended streams for new ones. The benchmark does not measure time.
 func BenchmarkMemory(b *testing.B) {
 	benchmarkMemory(b, bare, "attached", size(10_000), measureAttached)
-	for _, k := range []kind{memory, pebble} {
+	for _, k := range []kind{memory, disk} {
 		benchmarkMemory(b, k, "attached", size(10_000), measureAttached)
 		benchmarkMemory(b, k, "held", size(100_000), measureHeld)
 	}
-	benchmarkMemory(b, pebble, "detached", size(10_000), measureDetached)
+	benchmarkMemory(b, disk, "detached", size(10_000), measureDetached)
 }
 
 func benchmarkMemory(b *testing.B, k kind, what string, n int, measure func(*testing.B, kind, int) growth) {

@@ -53,7 +53,7 @@ func BenchmarkFdatasync(b *testing.B) {
 // BenchmarkPairs lets each session acquire and release its own semaphore as fast as it can. All sessions share one
 // connection. A latency is the time for an acquire and a release.
 func BenchmarkPairs(b *testing.B) {
-	for _, k := range []kind{bare, memory, pebble} {
+	for _, k := range []kind{bare, memory, disk} {
 		for _, n := range sessionCounts() {
 			b.Run(fmt.Sprintf("store=%s/sessions=%d", k, n), func(b *testing.B) {
 				h := startHost(b, k, b.TempDir())

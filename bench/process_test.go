@@ -37,7 +37,7 @@ type kind string
 const (
 	bare   kind = "bare"   // bareServer
 	memory kind = "memory" // package server on a memory store
-	pebble kind = "pebble" // package server on a directory
+	disk kind = "disk" // package server on a directory
 )
 
 func TestMain(m *testing.M) {

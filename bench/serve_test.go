@@ -21,7 +21,7 @@ func serve(k kind, dir string) (addr string, stop func() error, err error) {
 		stop = serveBare(l)
 	case memory:
 		stop, err = serveTenure(l)
-	case pebble:
+	case disk:
 		stop, err = serveTenure(l, server.WithDataDir(dir))
 	default:
 		err = fmt.Errorf("unknown kind %q", k)

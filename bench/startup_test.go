@@ -16,7 +16,7 @@ func BenchmarkStartup(b *testing.B) {
 			dir := b.TempDir()
 			fill(b, dir, n)
 			for b.Loop() {
-				h := startHost(b, pebble, dir)
+				h := startHost(b, disk, dir)
 				s, err := dial(b, h.addr).attach(1, time.Hour/2)
 				require.NoError(b, err)
 				b.StopTimer()
@@ -31,7 +31,7 @@ func BenchmarkStartup(b *testing.B) {
 func fill(b *testing.B, dir string, held int) {
 	b.Helper()
 	const each = 100
-	h := startHost(b, pebble, dir)
+	h := startHost(b, disk, dir)
 	defer h.stop(b)
 	c := dial(b, h.addr)
 	for i := range max(1, held/each) {

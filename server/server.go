@@ -28,8 +28,8 @@ import (
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
+	"tenure/internal/store/logstore"
 	"tenure/internal/store/memstore"
-	"tenure/internal/store/pebblestore"
 	"tenure/internal/wire"
 )
 
@@ -111,7 +111,7 @@ func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
 			"keep the data in memory")
 	}
 
-	return pebblestore.Open(*c.DataDir, pebblestore.Options{Logger: log})
+	return logstore.Open(*c.DataDir, logstore.Options{Logger: log})
 }
 
 func (s *Server) newGRPC() *grpc.Server {

@@ -90,7 +90,7 @@ func (f figures) pairs(p *printer) {
 	p.rule(8)
 	for _, sessions := range []int{1, 16, 64, 256} {
 		bare := f.median(fmt.Sprintf("Pairs/store=bare/sessions=%d", sessions), "pairs/s")
-		for _, store := range []string{"bare", "memory", "pebble"} {
+		for _, store := range []string{"bare", "memory", "disk"} {
 			name := fmt.Sprintf("Pairs/store=%s/sessions=%d", store, sessions)
 			pairs := f.median(name, "pairs/s")
 			p.row(strconv.Itoa(sessions), store, rate(pairs), micros(f.median(name, "p50-ns")),
@@ -106,7 +106,7 @@ func (f figures) handover(p *printer) {
 	p.row("waiters", "store", "p50", "p99", "p50 in fdatasyncs")
 	p.rule(5)
 	for _, waiting := range []int{2, 128, 1_000} {
-		for _, store := range []string{"memory", "pebble"} {
+		for _, store := range []string{"memory", "disk"} {
 			name := fmt.Sprintf("Handover/store=%s/waiting=%d", store, waiting)
 			p50 := f.median(name, "p50-ns")
 			p.row(number(waiting), store, micros(p50), micros(f.median(name, "p99-ns")), ratio(p50, sync))
@@ -121,10 +121,10 @@ func (f figures) memory(p *printer) {
 	for _, row := range [][3]string{
 		{"10,000 attached sessions", "bare", "attached=10000"},
 		{"10,000 attached sessions", "memory", "attached=10000"},
-		{"10,000 attached sessions", "pebble", "attached=10000"},
-		{"10,000 detached sessions", "pebble", "detached=10000"},
+		{"10,000 attached sessions", "disk", "attached=10000"},
+		{"10,000 detached sessions", "disk", "detached=10000"},
 		{"100,000 held semaphores", "memory", "held=100000"},
-		{"100,000 held semaphores", "pebble", "held=100000"},
+		{"100,000 held semaphores", "disk", "held=100000"},
 	} {
 		name := "Memory/store=" + row[1] + "/" + row[2]
 		p.row(row[0], row[1], size(f.median(name, "live-B/each")), size(f.median(name, "resident-B/each")))

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"tenure/internal/cli"
+	"tenure/internal/store/storetest"
 )
 
 // tenureRun runs a command line until it ends.
@@ -296,16 +297,13 @@ func TestServe_ErrorsAreOneLine(t *testing.T) {
 func TestServe_RefusesDataOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	dir := keptStore(t)
-	markers, err := filepath.Glob(filepath.Join(dir, "pebble", "marker.format-version.*"))
-	require.NoError(t, err)
-	require.Len(t, markers, 1)
-	require.NoError(t, os.Rename(markers[0], strings.TrimSuffix(markers[0], filepath.Ext(markers[0]))+".999"))
+	storetest.MakeNewer(t, dir, 999)
 
 	code, stdout, stderr := tenureRun(t, nil, "serve", "--listen", "127.0.0.1:0", "--data", dir)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Empty(t, stdout)
-	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store format is too new \(Pebble format 999; this is `+
-		`tenure [^,]+, which reads up to Pebble format [0-9]+\): run the version that wrote it, or a later one\n$`, dir),
+	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store format is too new \(format 999; this is `+
+		`tenure [^,]+, which reads format 2\): run the version that wrote it, or a later one\n$`, dir),
 		stderr)
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/serverconfig"
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 	"tenure/server"
 )
 
@@ -44,7 +44,7 @@ type host struct {
 // newHost opens the store, which only one process at a time can do (E1), and serves until stop is called or an error
 // occurs. In the latter case it passes the error to failed.
 func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error) {
-	store, err := pebblestore.Open(dir.path, pebblestore.Options{Logger: log, LogSize: pebblestore.SmallLog})
+	store, err := logstore.Open(dir.path, logstore.Options{Logger: log, LogSize: logstore.SmallLog})
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/store"
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 )
 
 // notices collects the lines passed to Config.Notice. It is safe for concurrent use.
@@ -98,7 +98,7 @@ func occupy(t *testing.T, dir string) (s store.Store) {
 	t.Helper()
 	var err error
 	await(t, "the store is free", func() bool {
-		s, err = pebblestore.Open(dir, pebblestore.Options{})
+		s, err = logstore.Open(dir, logstore.Options{})
 
 		return !errors.Is(err, store.ErrLocked)
 	})

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 	"tenure/internal/version"
 	"tenure/server"
 )
@@ -96,7 +96,7 @@ func (l *Local) report(ctx context.Context) (Report, error) {
 
 func (h *host) report(ctx context.Context) (Report, error) {
 	status, err := h.server.Status(ctx)
-	owner, _ := pebblestore.Owner(h.dir.path)
+	owner, _ := logstore.Owner(h.dir.path)
 
 	return Report{
 		Directory: h.dir.path, Status: status,

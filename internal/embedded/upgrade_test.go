@@ -6,14 +6,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/store"
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
+	"tenure/internal/store/storetest"
 	"tenure/server"
 )
 
@@ -28,11 +28,8 @@ func TestNames(t *testing.T) {
 // newer changes the store in the directory into one that only a later version can read.
 func newer(t *testing.T, dir string) {
 	t.Helper()
-	markers, err := filepath.Glob(filepath.Join(dir, "pebble", "marker.format-version.*"))
-	require.NoError(t, err)
-	require.Len(t, markers, 1)
-	require.NoError(t, os.Rename(markers[0], strings.TrimSuffix(markers[0], filepath.Ext(markers[0]))+".999"))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "VERSION"), []byte("format 2, tenure v9.8.7\n"), 0o600))
+	storetest.MakeNewer(t, dir, 999)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "VERSION"), []byte("format 999, tenure v9.8.7\n"), 0o600))
 }
 
 // newerHost simulates a host of a later version: it has locked the store, which this version cannot read, and serves.
@@ -66,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))
-	st, err := pebblestore.Open(dir, pebblestore.Options{})
+	st, err := logstore.Open(dir, logstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, st.Close())
 	newer(t, dir)

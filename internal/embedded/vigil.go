@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 )
 
 // patience is how long a caller waits for an answer of the host before it gets a notice.
@@ -112,7 +112,7 @@ func (v *vigil) news(kind string) bool {
 
 // silent returns the notice that the host does not answer. It names the process and says what the user can do.
 func (v *vigil) silent() string {
-	who, known := pebblestore.Owner(v.dir)
+	who, known := logstore.Owner(v.dir)
 	here, err := os.Hostname()
 	switch {
 	case !known:

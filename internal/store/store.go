@@ -1,6 +1,6 @@
 // Package store defines the interface through which coordination nodes store their records.
 //
-// Packages memstore and pebblestore implement it. Package storetest tests any implementation, and package faultstore
+// Packages memstore and logstore implement it. Package storetest tests any implementation, and package faultstore
 // injects faults into one.
 package store
 
@@ -26,6 +26,8 @@ const Catalog Space = 0
 var (
 	// ErrLocked reports that the store is already open, in this process or in another one.
 	ErrLocked = errors.New("store is in use")
+	// ErrOlder reports that the store has a format that this version can no longer read.
+	ErrOlder = errors.New("store format is too old")
 	// ErrNewer reports that the store has a format that this version cannot read.
 	ErrNewer = errors.New("store format is too new")
 	// ErrDamaged reports that the stored data differs from what was written. Open leaves the data unchanged.

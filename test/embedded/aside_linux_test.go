@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 )
 
 // A job is a process of the command lock.
@@ -61,7 +61,7 @@ func (j *job) prints(line string) {
 func (j *job) hosts(dir string) {
 	j.t.Helper()
 	require.Eventually(j.t, func() bool {
-		owner, ok := pebblestore.Owner(dir)
+		owner, ok := logstore.Owner(dir)
 
 		return ok && owner.PID == j.cmd.Process.Pid
 	}, soon, time.Millisecond)
@@ -180,11 +180,11 @@ func TestHost_StepsAside(t *testing.T) {
 		other := startJob(t, lock, dir, own, "b")
 		other.prints("starting work")
 
-		before, known := pebblestore.Owner(dir)
+		before, known := logstore.Owner(dir)
 		require.True(t, known)
 		host.signal(syscall.SIGTSTP)
 		require.Eventually(t, func() bool { // either process may be the first to open the store again
-			now, known := pebblestore.Owner(dir)
+			now, known := logstore.Owner(dir)
 
 			return known && !now.Since.Equal(before.Since)
 		}, soon, time.Millisecond)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tenure/internal/store/pebblestore"
+	"tenure/internal/store/logstore"
 )
 
 // soon is the limit for something that happens immediately, on a machine that also runs other tests.
@@ -186,7 +186,7 @@ func (c *Crew) Living() []*Process {
 
 // Host returns the process that hosts the server or is opening its store, or nil if none is known.
 func (c *Crew) Host() *Process {
-	owner, ok := pebblestore.Owner(c.model.Dir)
+	owner, ok := logstore.Owner(c.model.Dir)
 	for _, p := range c.alive {
 		if ok && p.cmd.Process.Pid == owner.PID {
 			return p

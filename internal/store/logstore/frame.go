@@ -1,0 +1,78 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// A frame holds one commit. It consists of a header and a payload, and ends with zero bytes up to the next multiple of
+// frameAlign. The header has these fields, little endian:
+//
+//	checksum  4 bytes   CRC-32C of the rest of the header and the payload
+//	size      4 bytes   of the payload, never 0
+//	number    8 bytes   of the commit, counted from 1
+//	durable   8 bytes   number of the newest commit that was durable before the frame was written
+//
+// A frame is written only after all frames up to its durable number have been synced. So if a frame is broken, and a
+// later one says that the broken one was durable, then the disk has lost data. Otherwise the power was cut, or the
+// process killed, while the broken frame was written, and nobody has been told that its commit took place.
+type frame struct {
+	number, durable uint64
+	payload         []byte
+}
+
+const (
+	frameHeader = 24
+	frameAlign  = 8
+	maxPayload  = 1 << 30
+)
+
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+// appendFrame appends a frame whose payload fill appends.
+func appendFrame(buf []byte, number, durable uint64, fill func([]byte) []byte) []byte {
+	start := len(buf)
+	buf = fill(append(buf, make([]byte, frameHeader)...))
+	header := buf[start:]
+	binary.LittleEndian.PutUint32(header[4:], uint32(len(header)-frameHeader))
+	binary.LittleEndian.PutUint64(header[8:], number)
+	binary.LittleEndian.PutUint64(header[16:], durable)
+	binary.LittleEndian.PutUint32(header, crc32.Checksum(header[4:], crcTable))
+
+	return append(buf, make([]byte, padding(len(header)))...)
+}
+
+// padding returns the number of zero bytes after size bytes.
+func padding(size int) int { return -size & (frameAlign - 1) }
+
+// payloadSize returns the size of the payload of a frame that begins with the header. It returns 0 if there is no frame,
+// or if the header is broken in such a way that its size is impossible.
+func payloadSize(header []byte) int {
+	if len(header) < frameHeader {
+		return 0
+	}
+	if size := binary.LittleEndian.Uint32(header[4:]); size <= maxPayload {
+		return int(size)
+	}
+
+	return 0
+}
+
+// parseFrame returns the frame at the start of b and its size with the padding. It reports whether there is an intact
+// frame. The payload is a part of b.
+func parseFrame(b []byte) (f frame, size int, ok bool) {
+	n := payloadSize(b)
+	if n == 0 || n > len(b)-frameHeader {
+		return frame{}, 0, false
+	}
+	end := frameHeader + n
+	if binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:end], crcTable) {
+		return frame{}, 0, false
+	}
+
+	return frame{
+		number:  binary.LittleEndian.Uint64(b[8:]),
+		durable: binary.LittleEndian.Uint64(b[16:]),
+		payload: b[frameHeader:end:end],
+	}, end + padding(end), true
+}

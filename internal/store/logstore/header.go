@@ -1,0 +1,82 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// A segment and a snapshot begin with a header: the magic of the kind of file (8 bytes), the format version (4 bytes),
+// the CRC-32C of the other fields (4 bytes), and the number of the file (8 bytes). Numbers are little endian.
+type kind struct {
+	magic, suffix string
+}
+
+var (
+	segmentKind  = kind{"tenurlog", ".log"}
+	snapshotKind = kind{"tenursnp", ".snapshot"}
+)
+
+const headerSize = 24
+
+// name returns the name of a file of this kind.
+func (k kind) name(number uint64) string { return fmt.Sprintf("%08d%s", number, k.suffix) }
+
+// number returns the number in the name of a file of this kind.
+func (k kind) number(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, k.suffix)
+	n, err := strconv.ParseUint(digits, 10, 64)
+
+	return n, ok && err == nil && k.name(n) == name
+}
+
+func (k kind) header(number uint64) []byte {
+	b := make([]byte, headerSize)
+	copy(b, k.magic)
+	binary.LittleEndian.PutUint32(b[8:], formatVersion)
+	binary.LittleEndian.PutUint64(b[16:], number)
+	binary.LittleEndian.PutUint32(b[12:], headerSum(b))
+
+	return b
+}
+
+func headerSum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:12], crcTable), crcTable, b[16:headerSize])
+}
+
+// check returns an error unless the file begins with the header for the number. The error is newerFormat, errBadHeader
+// or an error of the system.
+func (k kind) check(f file, number uint64) error {
+	b, err := readAll(f, headerSize)
+	switch {
+	case err != nil:
+		return err
+	case len(b) < headerSize || string(b[:8]) != k.magic || binary.LittleEndian.Uint32(b[12:]) != headerSum(b):
+		return errBadHeader
+	}
+	switch format := binary.LittleEndian.Uint32(b[8:]); {
+	case format > formatVersion:
+		return newerFormat{uint64(format)}
+	case format != formatVersion, binary.LittleEndian.Uint64(b[16:]) != number:
+		return errBadHeader
+	default:
+		return nil
+	}
+}
+
+var errBadHeader = errors.New("its header is broken")
+
+// readAll returns the first bytes of the file, up to limit.
+func readAll(f file, limit int) ([]byte, error) {
+	b := make([]byte, limit)
+	n, err := f.ReadAt(b, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+
+	return b[:n], err
+}

@@ -1,0 +1,175 @@
+package logstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
+	return func(yield func(node.Record, error) bool) {
+		if err := s.load(ctx, space, yield); err != nil {
+			yield(node.Record{}, err)
+		}
+	}
+}
+
+// load yields the records of the space. It returns nil if it has yielded all of them or yield has returned false.
+func (s *Store) load(ctx context.Context, space store.Space, yield func(node.Record, error) bool) error {
+	if err := space.Check(); err != nil {
+		return fmt.Errorf("store %q: load: %w", s.dir, err)
+	}
+	from, err := s.sources(space)
+	if err != nil {
+		return err
+	}
+	defer from.release()
+	defer s.calls.Done()
+
+	f := make(fold)
+	for _, t := range from.traces {
+		if err := f.read(ctx, space, t); err != nil {
+			return s.loadError(space, t.file, err)
+		}
+	}
+	err = from.base.merged(from.section, f.sorted(), func(r node.Record) bool {
+		return ctx.Err() == nil && yield(r, nil)
+	})
+	if err != nil {
+		return s.loadError(space, from.base.file, err)
+	}
+
+	return ctx.Err()
+}
+
+// sources has everything that the records of a space follow from.
+type sources struct {
+	base    *snapshot
+	section section // in base
+	traces  []tracedFile
+}
+
+// tracedFile lists the frames in a segment that belong to a space.
+type tracedFile struct {
+	file *sharedFile
+	size int64
+	at   []uint32
+}
+
+// sources starts a call, and returns the sources of the space. The caller must release it, and end the call.
+func (s *Store) sources(space store.Space) (from sources, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusal != nil {
+		return from, s.refusal
+	}
+	s.calls.Add(1)
+	dropped := false
+	for i := len(s.segments) - 1; i >= 0 && !dropped; i-- {
+		seg := s.segments[i]
+		t := seg.frames[space]
+		if dropped = t.dropped; len(t.at) > 0 {
+			seg.file.use()
+			from.traces = append(from.traces, tracedFile{seg.file, seg.end, t.at})
+		}
+	}
+	slices.Reverse(from.traces)
+	if from.section = s.base.section(space); !dropped && from.section.at < from.section.end {
+		s.base.file.use()
+		from.base = s.base
+	} else {
+		from.section = section{}
+	}
+
+	return from, nil
+}
+
+func (from sources) release() {
+	for _, t := range from.traces {
+		t.file.release()
+	}
+	if from.base != nil {
+		from.base.file.release()
+	}
+}
+
+// fold has the latest change of each key.
+type fold map[string][]byte
+
+// apply adds encoded changes. It retains them.
+func (f fold) apply(changes []byte) error {
+	return decodeChanges(changes, func(r node.Record) { f[string(r.Key)] = r.Value })
+}
+
+// read adds the changes of the space in a segment.
+func (f fold) read(ctx context.Context, space store.Space, t tracedFile) error {
+	r := frameReader{file: t.file, size: t.size}
+	for _, at := range t.at {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		frame, _, ok, err := r.frame(int64(at) * frameAlign)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errBroken
+		}
+		of, _, changes, err := decodeHead(frame.payload)
+		if err == nil && of != space {
+			err = errBroken
+		}
+		if err = cmp.Or(err, f.apply(changes)); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// sorted returns the changes in order of their keys.
+func (f fold) sorted() []node.Record {
+	all := make([]node.Record, 0, len(f))
+	for key, value := range f {
+		all = append(all, node.Record{Key: []byte(key), Value: value})
+	}
+	slices.SortFunc(all, func(a, b node.Record) int { return bytes.Compare(a.Key, b.Key) })
+
+	return all
+}
+
+// isDamage reports whether the error says that a file is not what was written.
+func isDamage(err error) bool {
+	for _, e := range []error{errBroken, errBadBatch, errBadHeader, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// loadError returns the error of a Load that could not read the file. Damage stops the store.
+func (s *Store) loadError(space store.Space, f *sharedFile, err error) error {
+	switch {
+	case isDamage(err):
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_ = s.stop(s.damage(f.name, err))
+
+		return fmt.Errorf("store %q: load space %d: %w: restore a backup", s.dir, space, s.damage(f.name, err))
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	default:
+		return fmt.Errorf("store %q: load space %d: %w: %s", s.dir, space, s.fault("read", f.name, err), remedy(s.dir, err))
+	}
+}

@@ -1,0 +1,148 @@
+package logstore
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+
+	"tenure/internal/store"
+)
+
+// segment is a file of the log: a header, frames without gaps, and zero bytes up to the end of the file. A new segment
+// consists of written zero bytes, so that a commit changes nothing but the content of blocks that the file already has.
+// Its sync then needs no change of the file system's own records, and cannot fail for lack of space.
+type segment struct {
+	number uint64
+	file   *sharedFile
+
+	// The following fields are guarded by Store.mu.
+
+	size   int64 // up to which there is space; frames beyond it extend the file
+	end    int64 // of the last frame
+	frames map[store.Space]trace
+}
+
+// trace lists the frames of a segment that belong to a space.
+type trace struct {
+	dropped bool     // the space was dropped; at has the later frames
+	at      []uint32 // offsets in units of frameAlign, ascending
+}
+
+// maxSegment is the largest size of a segment. A segment reaches it only if no further segment can be created for long.
+const maxSegment = math.MaxUint32 * frameAlign
+
+func newSegment(number uint64, f *sharedFile, size int64) *segment {
+	return &segment{number: number, file: f, size: size, end: headerSize, frames: make(map[store.Space]trace)}
+}
+
+// add records that the frame at the offset belongs to the space, and drops the other spaces.
+func (s *segment) add(at int64, space store.Space, drop []store.Space) {
+	for _, d := range drop {
+		s.frames[d] = trace{dropped: true}
+	}
+	t := s.frames[space]
+	t.at = append(t.at, uint32(at/frameAlign))
+	s.frames[space] = t
+}
+
+// replay records all frames from s.end on, whose numbers follow last. It returns the number of the last one. It stops
+// at the first frame that is broken or missing.
+func (s *segment) replay(last uint64) (uint64, error) {
+	r := frameReader{file: s.file, size: s.size}
+	for {
+		f, size, ok, err := r.frame(s.end)
+		if err != nil || !ok || f.number != last+1 {
+			return last, err
+		}
+		space, drop, _, err := decodeHead(f.payload)
+		if err != nil {
+			return last, err
+		}
+		s.add(s.end, space, drop)
+		s.end += int64(size)
+		last++
+	}
+}
+
+// rest looks at what follows the last frame. It returns the end of the last byte there that is not zero, or 0 if there
+// is none, and reports whether there is a frame according to which the commit with the number was durable.
+func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
+	r := frameReader{file: s.file, size: s.size}
+	for at := s.end; at < s.size; {
+		b, err := r.window(at, 1)
+		if err != nil || len(b) == 0 {
+			return dirty, durable, err
+		}
+		if n := len(bytes.TrimRight(b, "\x00")); n > 0 {
+			dirty = at + int64(n)
+		}
+		at += int64(len(b))
+	}
+	for at := s.end; at < dirty && !durable; at += frameAlign {
+		f, _, ok, err := r.frame(at)
+		if err != nil {
+			return dirty, false, err
+		}
+		durable = ok && f.durable >= number && f.number > f.durable
+	}
+
+	return dirty, durable, nil
+}
+
+// clear overwrites everything from the end of the last frame to the offset with zero bytes.
+func (s *segment) clear(to int64) error {
+	for at := s.end; at < to; {
+		n := min(to-at, windowSize)
+		if _, err := s.file.WriteAt(make([]byte, n), at); err != nil {
+			return err
+		}
+		at += n
+	}
+
+	return nil
+}
+
+// frameReader reads frames of a segment, preferably in ascending order. The slices that it returns stay valid.
+type frameReader struct {
+	file io.ReaderAt
+	size int64 // of the file
+
+	buf []byte // a part of the file
+	at  int64  // where buf begins
+}
+
+const windowSize = 256 << 10
+
+// window returns what the file has at the offset: n bytes or more, or fewer at the end of the file.
+func (r *frameReader) window(at int64, n int) ([]byte, error) {
+	if skip := at - r.at; skip >= 0 && skip+int64(n) <= int64(len(r.buf)) {
+		return r.buf[skip:], nil
+	}
+	b := make([]byte, max(min(r.size-at, max(int64(n), windowSize)), 0))
+	read, err := r.file.ReadAt(b, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	r.buf, r.at = b[:read], at
+
+	return r.buf, nil
+}
+
+// frame returns the frame at the offset and its size with the padding. It reports whether there is an intact frame.
+func (r *frameReader) frame(at int64) (f frame, size int, ok bool, err error) {
+	b, err := r.window(at, frameHeader)
+	if err != nil {
+		return frame{}, 0, false, err
+	}
+	n := payloadSize(b)
+	if n == 0 || int64(n) > r.size-at-frameHeader {
+		return frame{}, 0, false, nil
+	}
+	if b, err = r.window(at, frameHeader+n+padding(frameHeader+n)); err != nil {
+		return frame{}, 0, false, err
+	}
+	f, size, ok = parseFrame(b)
+
+	return f, size, ok, nil
+}
