@@ -3,12 +3,12 @@ package lockcmd
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tenure"
 	"tenure/internal/cli"
@@ -16,12 +16,14 @@ import (
 
 // A meter measures the lock for --metrics. A nil meter measures nothing.
 type meter struct {
-	held     prometheus.Gauge
-	deadline prometheus.Gauge
-	losses   *prometheus.CounterVec
-	wait     prometheus.Histogram
-
+	name   string // of the lock
 	server *http.Server
+
+	mu       sync.Mutex // guards the rest
+	held     bool
+	deadline time.Time // zero: the lock is not held
+	losses   map[string]uint64
+	wait     histogram
 }
 
 // scrapeLimit is the time limit for reading the request of a scraper.
@@ -41,58 +43,88 @@ func (l *locker) newMeter() (*meter, error) {
 
 		return nil, fmt.Errorf("%s=%q: cannot listen on this address: %w", cli.Setting(l.cmd, "metrics"), l.metrics, err)
 	}
-	labels := prometheus.Labels{"name": l.names[0]}
-	m := &meter{
-		held: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tenure_lock_held", Help: "Whether this process holds the lock.", ConstLabels: labels,
-		}),
-		deadline: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tenure_lock_deadline_timestamp_seconds", ConstLabels: labels,
-			Help: "Time until which the lock is certainly held, as of the last answer of the server; 0 if it is not held.",
-		}),
-		losses: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tenure_lock_losses_total", Help: "Locks that were lost, by cause.", ConstLabels: labels,
-		}, []string{"cause"}),
-		wait: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "tenure_lock_wait_seconds", Help: "Time from the first attempt to the grant.", ConstLabels: labels,
-			Buckets: prometheus.ExponentialBuckets(0.001, 4, 12), //nolint:mnd // 1 ms to 70 min
-		}),
-	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.held, m.deadline, m.losses, m.wait)
+	m := &meter{name: l.names[0], losses: make(map[string]uint64)}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", m)
 	m.server = &http.Server{Handler: mux, ReadHeaderTimeout: scrapeLimit}
 	go func() { _ = m.server.Serve(lis) }() // ends with close
 
 	return m, nil
 }
 
-func (m *meter) acquired(waited time.Duration) {
-	if m != nil {
-		m.held.Set(1)
-		m.wait.Observe(waited.Seconds())
+// ServeHTTP answers with the metrics.
+func (m *meter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", expositionType)
+	_, _ = w.Write(m.exposition()) // the scraper may have gone
+}
+
+// exposition returns the metrics as text, ordered by name.
+func (m *meter) exposition() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var e exposition
+	name := label{"name", m.name}
+	e.family("tenure_lock_deadline_timestamp_seconds", "gauge",
+		"Time until which the lock is certainly held, as of the last answer of the server; 0 if it is not held.")
+	deadline := 0.0
+	if !m.deadline.IsZero() {
+		deadline = float64(m.deadline.UnixMilli()) / 1000 //nolint:mnd // seconds
 	}
+	e.sample("", deadline, name)
+	e.family("tenure_lock_held", "gauge", "Whether this process holds the lock.")
+	held := 0.0
+	if m.held {
+		held = 1
+	}
+	e.sample("", held, name)
+	if len(m.losses) > 0 {
+		e.family("tenure_lock_losses_total", "counter", "Locks that were lost, by cause.")
+		for _, cause := range slices.Sorted(maps.Keys(m.losses)) {
+			e.sample("", float64(m.losses[cause]), label{"cause", cause}, name)
+		}
+	}
+	e.family("tenure_lock_wait_seconds", "histogram", "Time from the first attempt to the grant.")
+	e.histogram(&m.wait, name)
+
+	return e.text
+}
+
+func (m *meter) acquired(waited time.Duration) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held = true
+	m.wait.observe(waited)
 }
 
 func (m *meter) renewed(deadline time.Time) {
-	if m != nil {
-		m.deadline.Set(float64(deadline.UnixMilli()) / 1000) //nolint:mnd // seconds
+	if m == nil {
+		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.deadline = deadline
 }
 
 func (m *meter) lost(cause error) {
-	if m != nil {
-		m.losses.WithLabelValues(causeLabel(cause)).Inc()
-		m.released()
+	if m == nil {
+		return
 	}
+	m.released()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.losses[causeLabel(cause)]++
 }
 
 func (m *meter) released() {
-	if m != nil {
-		m.held.Set(0)
-		m.deadline.Set(0)
+	if m == nil {
+		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held, m.deadline = false, time.Time{}
 }
 
 func (m *meter) close() {
