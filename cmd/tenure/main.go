@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 
+	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
 
 	"tenure/internal/cli"
@@ -27,7 +28,7 @@ func build(env *cli.Env) *cobra.Command {
 	root.AddCommand(lockcmd.Command(env), workerscmd.Command(env), serveCommand(env), statusCommand(env))
 	root.AddCommand(
 		cli.CompletionCommand(env, root, "lock", "workers"),
-		cli.ManCommand(env, root, lockcmd.Command(env), workerscmd.Command(env)),
+		cli.ManCommand(env, md2man.Render, root, lockcmd.Command(env), workerscmd.Command(env)),
 	)
 
 	return root

@@ -177,12 +177,11 @@ func prepare(cmd *cobra.Command, env *Env) {
 	if cmd.Runnable() && hasSettings(cmd) {
 		printConfig = generalFlags(cmd, env)
 	}
+	var version *bool
 	cmd.InitDefaultHelpFlag()
 	cmd.Flags().Lookup("help").Usage = "print this text"
 	if !cmd.HasParent() || isProgram(cmd) {
-		cmd.Version = Version()
-		cmd.SetVersionTemplate(cmd.Name() + " {{.Version}}\n")
-		cmd.Flags().Bool("version", false, "print the version") // otherwise cobra adds the letter -v for it
+		version = cmd.Flags().Bool("version", false, "print the version")
 	}
 	if cmd.Args == nil {
 		cmd.Args = noArgs
@@ -209,8 +208,33 @@ func prepare(cmd *cobra.Command, env *Env) {
 	} else if run == nil {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
+	if version != nil {
+		printVersion(cmd, env, version)
+	}
 	for _, sub := range cmd.Commands() {
 		prepare(sub, env)
+	}
+}
+
+// printVersion makes cmd print the version, and do nothing else, if the flag is set. The version of cobra.Command is not
+// used, because its template keeps the linker from removing the methods that no code calls, a third of the binary.
+func printVersion(cmd *cobra.Command, env *Env, flag *bool) {
+	check, run := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if *flag {
+			return nil
+		}
+
+		return check(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *flag {
+			_, err := fmt.Fprintln(env.Data, cmd.Name(), Version())
+
+			return err
+		}
+
+		return run(cmd, args)
 	}
 }
 

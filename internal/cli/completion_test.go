@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +18,7 @@ import (
 func family(env *cli.Env) *cobra.Command {
 	root := tree(env)
 	other := grouped(env)
-	root.AddCommand(cli.CompletionCommand(env, root, other.Name()), cli.ManCommand(env, root, other))
+	root.AddCommand(cli.CompletionCommand(env, root, other.Name()), cli.ManCommand(env, md2man.Render, root, other))
 
 	return root
 }

@@ -7,13 +7,16 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
+// A Render function converts a manual page from the Markdown of md2man. It is md2man.Render, which only the program that
+// writes manual pages has to link.
+type Render func(page []byte) []byte
+
 // ManCommand returns the command that writes the manual pages of root, of its subcommands, and of other programs.
-func ManCommand(env *Env, root *cobra.Command, others ...*cobra.Command) *cobra.Command {
+func ManCommand(env *Env, render Render, root *cobra.Command, others ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "man DIR",
 		Short: "write the manual pages to a directory",
@@ -32,12 +35,12 @@ names of the files. The pages say what --help says, and more.`,
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			if err := writePages(env, args[0], root); err != nil {
+			if err := writePages(env, render, args[0], root); err != nil {
 				return err
 			}
 			for _, program := range others {
 				prepare(program, env)
-				if err := writePages(env, args[0], program); err != nil {
+				if err := writePages(env, render, args[0], program); err != nil {
 					return err
 				}
 			}
@@ -57,9 +60,9 @@ const annotationManual = "tenure_manual"
 func Manual(cmd *cobra.Command, text string) { annotate(cmd, annotationManual, text) }
 
 // writePages writes the pages of cmd and of its subcommands.
-func writePages(env *Env, dir string, cmd *cobra.Command) error {
+func writePages(env *Env, render Render, dir string, cmd *cobra.Command) error {
 	path := filepath.Join(dir, pageName(cmd)+".1")
-	if err := os.WriteFile(path, md2man.Render([]byte(manPage(cmd))), 0o644); err != nil {
+	if err := os.WriteFile(path, render([]byte(manPage(cmd))), 0o644); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(env.Data, path); err != nil {
@@ -69,7 +72,7 @@ func writePages(env *Env, dir string, cmd *cobra.Command) error {
 		if !sub.IsAvailableCommand() || sub.Name() == "help" {
 			continue
 		}
-		if err := writePages(env, dir, sub); err != nil {
+		if err := writePages(env, render, dir, sub); err != nil {
 			return err
 		}
 	}
