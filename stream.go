@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"tenure/internal/clock"
+	"tenure/internal/codec"
 	"tenure/internal/limit"
 	"tenure/internal/session"
 )
@@ -110,23 +111,24 @@ func (st *stream) take(into []*pb.SessionRequest) []*pb.SessionRequest {
 func (s *Session) receive(st *stream) error {
 	// The driver may have a lower limit for sending, and a request above that limit ends the stream.
 	g, err := s.client.stub.Session(st.ctx,
-		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request))
+		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request), grpc.ForceCodecV2(codec.New()))
 	if err != nil {
 		return err
 	}
 	s.running.Go(func() { st.write(g) })
+	var in codec.Response
 	for {
-		m, err := g.Recv()
+		err := g.RecvMsg(&in)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if m.GetPing() == nil {
+		if in.Message.GetPing() == nil {
 			s.client.answered()
 		}
-		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Received(now, st.id, m, fx) })
+		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Received(now, st.id, &in.Message, fx) })
 	}
 }
 

@@ -122,6 +122,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.ChainStreamInterceptor(s.recoverStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
+		grpc.ForceServerCodecV2(wire.NewCodec()),
 	)
 	Ydb_Coordination_V1.RegisterCoordinationServiceServer(g, &coordinationService{server: s})
 	Ydb_Scheme_V1.RegisterSchemeServiceServer(g, &schemeService{server: s})

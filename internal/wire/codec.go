@@ -1,0 +1,45 @@
+package wire
+
+import (
+	"google.golang.org/grpc/mem"
+
+	"tenure/internal/codec"
+	"tenure/internal/node"
+)
+
+// Codec is a codec for a server. It encodes messages of package proto, and also what Response converts to a message:
+// the replies of a node, Ping and Pong. It encodes the frequent ones without the message.
+type Codec struct{ codec.Codec }
+
+// NewCodec returns a codec.
+func NewCodec() Codec { return Codec{codec.New()} }
+
+// Marshal encodes a message.
+func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
+	buf := codec.Buffer()
+	switch m := v.(type) {
+	case Ping:
+		*buf = codec.AppendPing(*buf, codec.Ping, m.Opaque)
+	case Pong:
+		*buf = codec.AppendPing(*buf, codec.Pong, m.Opaque)
+	case node.AcquirePending:
+		*buf = codec.AppendPending(*buf, m.Req)
+	case node.Acquired:
+		if m.Issue == "" {
+			*buf = codec.AppendResult(*buf, codec.AcquireResult, m.Req, Status(m.Status), m.Acquired)
+		}
+	case node.Released:
+		if m.Issue == "" {
+			*buf = codec.AppendResult(*buf, codec.ReleaseResult, m.Req, Status(m.Status), m.Released)
+		}
+	}
+	if len(*buf) > 0 {
+		return codec.Slice(buf), nil
+	}
+	codec.Recycle(buf)
+	if m := Response(v); m != nil {
+		v = m
+	}
+
+	return c.Codec.Marshal(v)
+}
