@@ -228,9 +228,19 @@ func (d *directory) fault(err error) error {
 			err = fmt.Errorf("%s %q: %w", strings.TrimSuffix(e.Op, "at"), at, e.Err)
 		}
 	}
-	if errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("state directory %q: %w: free some space on the disk of %q", path, err, path)
-	}
 
-	return fmt.Errorf("state directory %q: %w: %s", path, err, d.choose("another"))
+	return fmt.Errorf("state directory %q: %w: %s", path, err, d.advice(err, "another"))
+}
+
+// advice returns what to do about the error: free some space if the disk is full, or else choose a directory of the
+// kind.
+func (d *directory) advice(err error, kind string) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Sprintf("free some space on the disk of %q", d.path)
+	case errors.Is(err, syscall.EDQUOT):
+		return fmt.Sprintf("free some space on the disk of %q, or have the quota raised", d.path)
+	default:
+		return d.choose(kind)
+	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"tenure"
 	"tenure/internal/embedded"
+	"tenure/internal/store/logstore"
 )
 
 const (
@@ -72,6 +73,20 @@ func (d *disk) fillNames(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ENOSPC)
 }
 
+// size returns the size of all files in the state directory.
+func (d *disk) size(t *testing.T) (size int64) {
+	t.Helper()
+	files, err := os.ReadDir(d.state)
+	require.NoError(t, err)
+	for _, f := range files {
+		if info, err := f.Info(); err == nil { // otherwise it has just been removed
+			size += info.Size()
+		}
+	}
+
+	return size
+}
+
 func (d *disk) makeRoom(t *testing.T) {
 	t.Helper()
 	require.NoError(t, os.RemoveAll(d.filler))
@@ -85,7 +100,7 @@ func (d *disk) requireFull(t *testing.T, line string) {
 }
 
 // padding makes the data large, so that the host soon needs more space than it has reserved in advance.
-var padding = strings.Repeat(" and more", 1<<10)
+var padding = strings.Repeat(" and more", 2<<10)
 
 // crew consists of clients of one server that contend for one lock and do work under it. It records what was
 // acknowledged to them.
@@ -238,25 +253,30 @@ func (c *crew) hasMade(name string) {
 // awaitWork waits until each worker has completed a turn that began after the call.
 func (c *crew) awaitWork() {
 	c.t.Helper()
-	count := func() (turns []int) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, w := range c.workers {
-			turns = append(turns, w.turns)
-		}
+	before := c.turns()
+	await(c.t, "all work", func() bool { return finished(before, c.turns()) })
+}
 
-		return turns
+// turns returns the number of acknowledged updates of each worker.
+func (c *crew) turns() (all []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.workers {
+		all = append(all, w.turns)
 	}
-	before := count()
-	await(c.t, "all work", func() bool {
-		for i, now := range count() {
-			if now < before[i]+2 { // the first turn may have ended before the call without being counted yet
-				return false
-			}
-		}
 
-		return true
-	})
+	return all
+}
+
+// finished reports whether each worker has completed a turn that began after the first call of turns.
+func finished(before, now []int) bool {
+	for i := range now {
+		if now[i] < before[i]+2 { // the first turn may have ended before the call without being counted yet
+			return false
+		}
+	}
+
+	return true
 }
 
 // notices returns the notices of each worker since the last call of forgetNotices.
@@ -380,22 +400,65 @@ func TestDisk_Full(t *testing.T) {
 	c.end()
 }
 
-// A disk without free inodes counts as full.
+// The files that the host needs exist in advance. So existing sessions continue on a disk without free inodes, even when
+// the log is longer than what was prepared. Only a new session fails, with an error that says why. If the host shuts
+// down, either another process becomes the host or all get a notice.
 func TestDisk_NoInodes(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {
 		return
 	}
 	d := newDisk(t, "size=64m,nr_inodes=200")
+	host, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
+	require.NoError(t, err)
 	c := newCrew(t, d, 3)
-	for range 3 {
-		c.forgetNotices()
-		d.fillNames(t)
-		c.awaitNotices(func() { d.fillNames(t) })
-		d.makeRoom(t)
+	d.fillNames(t)
+	for size := d.size(t); d.size(t) < size+logstore.SmallLog; {
 		c.awaitWork()
 	}
+	d.fillNames(t)
+	_, err = c.workers[0].client.Session(t.Context(), path)
+	require.Error(t, err)
+	d.requireFull(t, err.Error())
+	require.Equal(t, [][]string{nil, nil, nil}, c.notices())
+
+	before := c.turns()
+	closeSoon(t, host)
+	await(t, "all workers work or get a notice", func() bool {
+		return finished(before, c.turns()) || !slices.ContainsFunc(c.notices(), func(told []string) bool { return told == nil })
+	})
+	for _, line := range slices.Concat(c.notices()...) {
+		d.requireFull(t, line)
+	}
+	d.makeRoom(t)
+	c.awaitWork()
 	c.end()
+}
+
+// If too few inodes are left for the files of a host, Open says so, whichever file is the first without an inode.
+func TestDisk_TooFewInodes(t *testing.T) {
+	t.Parallel()
+	if !embedded.OwnMounts(t) {
+		return
+	}
+	d := newDisk(t, "size=64m,nr_inodes=200")
+	newCrew(t, d, 2).end()
+	for free := 0; ; free++ {
+		d.fillNames(t)
+		for i := range free {
+			require.NoError(t, os.Remove(filepath.Join(d.filler, strconv.Itoa(i))))
+		}
+		c, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
+		if err == nil {
+			require.Greater(t, free, 2, "a host has a socket, a status socket and a record of the owner")
+			closeSoon(t, c)
+
+			break
+		}
+		d.requireFull(t, err.Error())
+	}
+	d.makeRoom(t)
+	newCrew(t, d, 2).end()
 }
 
 // If the disk is full when the host shuts down, no process can become the host until there is space. Each client gets

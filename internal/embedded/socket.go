@@ -98,7 +98,7 @@ func (d *directory) bind(name string) (*net.UnixListener, error) {
 	lis, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("state directory %q: cannot create a socket in it: %w: %s", d.path, reason(err),
-			d.choose("a directory on a local disk"))
+			d.advice(err, "a directory on a local disk"))
 	}
 	if in.Shared() {
 		if err := cmp.Or(in.Grant(bound), in.Root().Rename(bound, name)); err != nil {

@@ -141,7 +141,7 @@ func TestStore_DamageIsReported(t *testing.T) {
 		says  string
 	}{
 		"log removed":        {img.with(log, nil), `.log" is missing`},
-		"log and spare gone": {img.with(log, nil).with(spare, nil), "is missing"},
+		"log and spare gone": {img.with(log, nil).with(spare, nil), "the newest commits are lost: "},
 		"log cut off":        {img.with(log, img[log][:100]), "the newest commits are lost: "},
 		"log cut to nothing": {img.with(log, []byte{}), "its header is broken"},
 		"other number":       {img.with(log, img[spare]), "its header is broken"},

@@ -75,12 +75,8 @@ func createSegment(ctx context.Context, d disk, number uint64, size int64) (*seg
 	return newSegment(number, share(f, name), size), nil
 }
 
-// tidy removes what nobody needs until ctx ends: first the files that an earlier process has left, and then, again and
-// again, old segments, after it has merged them into a new snapshot.
-func (s *Store) tidy(ctx context.Context, leftovers []string) {
-	for _, name := range leftovers {
-		s.remove(name)
-	}
+// tidy merges old segments into a new snapshot, and removes them, until ctx ends.
+func (s *Store) tidy(ctx context.Context) {
 	s.background(ctx, s.tidying, "cannot merge old files of the log", func() error {
 		base, old := s.old()
 		if len(old) == 0 {
@@ -313,6 +309,13 @@ func (s *Store) replace(next, base *snapshot, old []*segment) {
 	s.mu.Unlock()
 	for _, f := range files {
 		f.release()
+	}
+}
+
+// discard removes files that an earlier process has left.
+func (s *Store) discard(leftovers []string) {
+	for _, name := range leftovers {
+		s.remove(name)
 	}
 }
 

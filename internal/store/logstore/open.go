@@ -61,8 +61,11 @@ func Open(dir string, opts Options) (*Store, error) {
 	s.cancel = cancel
 	wake(s.preparing)
 	wake(s.tidying)
-	s.running.Go(func() { s.prepare(ctx) })
-	s.running.Go(func() { s.tidy(ctx, leftovers) })
+	s.running.Go(func() {
+		s.discard(leftovers) // before the names of unfinished files are used again
+		s.running.Go(func() { s.prepare(ctx) })
+		s.tidy(ctx)
+	})
 
 	return s, nil
 }
@@ -96,7 +99,11 @@ func (s *Store) recover() (leftovers []string, err error) {
 		return nil, err
 	}
 
-	return found.leftovers, s.settle(acked, dirty)
+	if err := s.settle(acked, dirty); err != nil {
+		return nil, err
+	}
+
+	return s.makeRoom(found.leftovers)
 }
 
 // found has the numbers of the segments and snapshots in a directory, ascending, and the names of files that no process
@@ -309,6 +316,22 @@ func (s *Store) settle(acked uint64, dirty []int64) error {
 	restamp(s.disk, stamp{formatVersion, s.opts.Version}, s.opts.Logger)
 
 	return nil
+}
+
+// makeRoom creates a spare segment if there is hardly any space for commits, which is rare. Otherwise Open would succeed on
+// a full disk, and the first commit would stop the store. It returns the leftovers that still exist.
+func (s *Store) makeRoom(leftovers []string) ([]string, error) {
+	newest, size := s.segments[len(s.segments)-1], min(firstSize, s.opts.LogSize)
+	if s.spare != nil || newest.size-newest.end >= size/2 {
+		return leftovers, nil
+	}
+	s.discard(leftovers) // they may take the space that the segment needs
+	var err error
+	if s.spare, err = createSegment(context.Background(), s.disk, newest.number+1, size); err != nil {
+		return nil, s.fault("write", segmentKind.name(newest.number+1), err)
+	}
+
+	return nil, nil
 }
 
 // settleLedger raises the count of the ledger to that of the log, and makes it durable. Otherwise the counts that several
