@@ -30,7 +30,7 @@ func (s *Store) prepare(ctx context.Context) {
 		}
 		seg, err := createSegment(ctx, s.disk, number, s.opts.LogSize)
 		if err != nil {
-			return err
+			return s.fault("create", segmentKind.name(number), err)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

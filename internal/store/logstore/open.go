@@ -181,7 +181,7 @@ func (s *Store) create(acked uint64) error {
 	name := segmentKind.name(1)
 	seg, err := createSegment(context.Background(), s.disk, 1, min(firstSize, s.opts.LogSize))
 	if err != nil {
-		return s.fault("write", name, err)
+		return s.fault("create", name, err)
 	}
 	seg.file.release()
 
@@ -328,7 +328,7 @@ func (s *Store) makeRoom(leftovers []string) ([]string, error) {
 	s.discard(leftovers) // they may take the space that the segment needs
 	var err error
 	if s.spare, err = createSegment(context.Background(), s.disk, newest.number+1, size); err != nil {
-		return nil, s.fault("write", segmentKind.name(newest.number+1), err)
+		return nil, s.fault("create", segmentKind.name(newest.number+1), err)
 	}
 
 	return nil, nil
