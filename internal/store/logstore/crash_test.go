@@ -351,3 +351,29 @@ func TestStore_FullDisk(t *testing.T) {
 		})
 	}
 }
+
+// A sync fails, and the system drops what it could not write, although it can still be read, as Linux does. The next
+// process may keep these commits, but then a power cut must not take them away.
+func TestStore_FailedSync(t *testing.T) {
+	t.Parallel()
+	d := newMemDisk()
+	f := &failing{op: "sync", suffix: segmentKind.name(1), err: syscall.EIO}
+	s, err := Open(testDir, hooked(d.options(nil), f.before))
+	require.NoError(t, err)
+	require.NoError(t, s.Commit(t.Context(), put("1")))
+	f.on.Store(true)
+	require.ErrorIs(t, s.Commit(t.Context(), put("2")), syscall.EIO)
+	require.NoError(t, s.Close())
+	d.entries[segmentKind.name(1)].writes = nil
+
+	s, err = Open(testDir, d.options(nil))
+	require.NoError(t, err)
+	want := storetest.Records(t, s, 1)
+	require.Len(t, want, 2)
+	cut := d.cut(0, nil)
+	require.NoError(t, s.Close())
+	s, err = Open(testDir, cut.options(nil))
+	require.NoError(t, err)
+	require.Equal(t, want, storetest.Records(t, s, 1))
+	require.NoError(t, s.Close())
+}

@@ -298,7 +298,10 @@ func (h *memHandle) WriteAt(p []byte, at int64) (int, error) {
 
 func (h *memHandle) Sync() error {
 	return h.view.change("sync", h.name, func() error {
-		h.f.durable, h.f.writes = slices.Clone(h.f.content), nil
+		for _, w := range h.f.writes {
+			h.f.durable = overwrite(h.f.durable, w.data, w.at)
+		}
+		h.f.writes = nil
 
 		return nil
 	})

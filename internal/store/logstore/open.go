@@ -295,6 +295,9 @@ func (s *Store) settle(acked uint64, dirty []int64) error {
 			continue
 		}
 		err := seg.clear(dirty[i])
+		if err == nil {
+			err = seg.rewrite()
+		}
 		if err == nil && (i == 0 || dirty[i] > 0) {
 			err = seg.file.Sync()
 		}

@@ -20,6 +20,7 @@ type segment struct {
 
 	size   int64 // up to which there is space; frames beyond it extend the file
 	end    int64 // of the last frame
+	group  int64 // where the last group of frames begins that replay has found
 	frames map[store.Space]trace
 }
 
@@ -60,6 +61,9 @@ func (s *segment) replay(last uint64) (uint64, error) {
 			return last, err
 		}
 		s.add(s.end, space, drop)
+		if f.durable == last {
+			s.group = s.end
+		}
 		s.end += int64(size)
 		last++
 	}
@@ -101,6 +105,21 @@ func (s *segment) clear(to int64) error {
 	}
 
 	return nil
+}
+
+// rewrite writes the frames of the last group again. If the sync of the process that wrote them has failed, the system may
+// have dropped them although they can still be read, and the next sync would succeed without writing them.
+func (s *segment) rewrite() error {
+	if s.group == 0 {
+		return nil
+	}
+	b := make([]byte, s.end-s.group)
+	if _, err := s.file.ReadAt(b, s.group); err != nil {
+		return err
+	}
+	_, err := s.file.WriteAt(b, s.group)
+
+	return err
 }
 
 // frameReader reads frames of a segment, preferably in ascending order. The slices that it returns stay valid.

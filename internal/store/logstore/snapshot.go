@@ -75,7 +75,11 @@ func readSnapshot(number uint64, f *sharedFile) (*snapshot, error) {
 	at, d := int64(headerSize), decoder{rest: content}
 	for len(d.rest) > 0 {
 		next := section{space: store.Space(d.number()), at: at}
-		next.end = at + int64(d.number())
+		size := d.number()
+		if n := len(s.sections); size > uint64(index-at) || n > 0 && s.sections[n-1].space >= next.space {
+			return nil, errBroken
+		}
+		next.end = at + int64(size)
 		s.sections, at = append(s.sections, next), next.end
 	}
 	if d.err != nil || end != s.size-footerSize || at != index {
