@@ -1,0 +1,92 @@
+package logstore
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/store/storetest"
+)
+
+// TestOpen_Syncs counts the syncs of an Open, which take most of its time: those of the newest segment, the ledger and
+// the directory.
+func TestOpen_Syncs(t *testing.T) {
+	t.Parallel()
+	states, _ := damageable(t)
+	for state, img := range states {
+		var syncs atomic.Int64
+		var open atomic.Bool // Open ends with a search for the VERSION file
+		s, err := Open(testDir, hooked(img.disk().options(nil), func(op, name string) error {
+			switch {
+			case op == "open" && name == stampName:
+				open.Store(true)
+			case op == "sync" && !open.Load():
+				syncs.Add(1)
+			}
+
+			return nil
+		}))
+		require.NoError(t, err)
+		require.True(t, open.Load())
+		require.LessOrEqual(t, syncs.Load(), int64(3), state)
+		require.NoError(t, s.Close())
+	}
+}
+
+// TestStore_KillThenPowerCut kills a process before each of its changes of the disk, lets a second process open the
+// store and commit, and cuts the power before one change of the second process and at its end. Changes that the first
+// process made need not be durable when it is killed.
+func TestStore_KillThenPowerCut(t *testing.T) {
+	t.Parallel()
+	const batches = 6
+	models := history(batches + 1)
+	for nth, done := int64(1), false; !done; nth++ {
+		seed := rand.Uint64()
+		rng := rand.New(rand.NewPCG(seed, 0))
+		disk := newMemDisk()
+		first := &workload{batches: batches, reopenEvery: 3}
+		var changes, hits atomic.Int64
+		err := first.run(t.Context(), disk.options(func(change) error {
+			if changes.Add(1) >= nth {
+				hits.Add(1)
+
+				return syscall.EIO
+			}
+
+			return nil
+		}))
+		done = hits.Load() == 0
+		if done {
+			require.NoError(t, err)
+		}
+
+		var cuts []*memDisk
+		cut := func() { cuts = append(cuts, disk.cut(0, nil), disk.cut(0.5, rng)) }
+		at, count := 1+rng.Int64N(30), new(atomic.Int64)
+		may := models[first.acked.Load() : first.begun.Load()+1]
+		var seen storetest.Model
+		require.NoError(t, recovers(t.Context(), disk.options(func(change) error {
+			if count.Add(1) == at {
+				cut()
+			}
+
+			return nil
+		}), func(got storetest.Model) error {
+			seen = got
+
+			return oneOf(may)(got)
+		}))
+		during := len(cuts)
+		cut()
+		for i, after := range cuts {
+			if i == during {
+				may = []storetest.Model{seen}
+			}
+			require.NoError(t, recovers(t.Context(), after.options(nil), oneOf(may)), "seed %d: killed before change %d, "+
+				"power cut before change %d of %d of the second process, variant %d", seed, nth, at, count.Load(), i)
+		}
+	}
+}
