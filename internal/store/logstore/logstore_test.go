@@ -28,9 +28,11 @@ func TestStore_Model(t *testing.T) {
 	storetest.RunModel(t, smallSegments)
 }
 
-func smallSegments(t *testing.T) func() (store.Store, error) {
-	t.Helper()
-	dir := t.TempDir()
+// smallSegments uses a disk in memory. On a real one, a process that another test has just started keeps the lock of a
+// closed store until it executes its program.
+func smallSegments(*testing.T) func() (store.Store, error) {
+	opts := newMemDisk().options(nil)
+	opts.LogSize = 2 << 10
 
-	return func() (store.Store, error) { return Open(dir, Options{LogSize: 2 << 10}) }
+	return func() (store.Store, error) { return Open(testDir, opts) }
 }
