@@ -16,17 +16,30 @@ import (
 
 // pending is a call in progress.
 type pending struct {
-	done     chan struct{} // closed when finished is set
+	done     chan struct{} // has capacity 1; a value means that finished is set
 	finished session.Finished
 }
 
+// newPending returns a pending call. It reuses the last one, unless that is still in progress.
+func (s *Session) newPending() *pending {
+	if p := s.unused.Swap(nil); p != nil {
+		return p
+	}
+
+	return &pending{done: make(chan struct{}, 1)}
+}
+
+// finish ends the call. It does not block.
 func (p *pending) finish(s *Session, f session.Finished) {
 	if f.Lease != nil {
 		s.leaseOf(f.Lease)
 	}
 	p.finished = f
-	close(p.done)
+	p.done <- struct{}{}
 }
+
+// peek puts back the value that the caller has received from done, and so lets await receive it.
+func (p *pending) peek() { p.done <- struct{}{} }
 
 // call makes a call and waits until it ends. Its errors are those of this package. They contain the operation and the
 // name.
@@ -49,30 +62,18 @@ func (s *Session) check(ctx context.Context, op, name string, c *session.Call) e
 
 // begin is like call for a request that needs no check, and begins the call even if ctx has ended.
 func (s *Session) begin(ctx context.Context, op, name string, c *session.Call) (session.Finished, error) {
-	return s.await(ctx, op, name, c, s.send(c)[0])
+	p := s.newPending()
+	c.Owner = p
+	s.do(func(now clock.Instant, fx *session.Effects) { s.core.Begin(now, c, fx) })
+
+	return s.await(ctx, op, name, c, p)
 }
 
-// send sends calls one immediately after the other.
-func (s *Session) send(calls ...*session.Call) []*pending {
-	var sent []*pending
-	for _, c := range calls {
-		p := &pending{done: make(chan struct{})}
-		c.Owner = p
-		sent = append(sent, p)
-	}
-	s.do(func(now clock.Instant, fx *session.Effects) {
-		for _, c := range calls {
-			s.core.Begin(now, c, fx)
-		}
-	})
-
-	return sent
-}
-
-// await waits until a call ends. If ctx ends first, it cancels the call.
+// await waits until a call ends. If ctx ends first, it cancels the call. It ends the use of p.
 func (s *Session) await(
 	ctx context.Context, op, name string, c *session.Call, p *pending,
 ) (session.Finished, error) {
+	defer s.unused.Store(p) // after Cancel, no Finished action follows
 	select {
 	case <-p.done:
 	case <-ctx.Done():
@@ -83,17 +84,20 @@ func (s *Session) await(
 			return session.Finished{}, fmt.Errorf("%s %q: %w", op, name, ctx.Err())
 		}
 	}
+	f := p.finished
+	p.finished = session.Finished{}
 
-	return p.finished, s.callError(op, name, p.finished.Err)
+	return f, s.callError(op, name, f.Err)
 }
 
 // callError translates the error of a call of the core to an error of this package.
 func (s *Session) callError(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
 	over := context.Cause(s.ctx) // nil if the session has not ended
 	refusal, refused := errors.AsType[*session.StatusError](err)
 	switch {
-	case err == nil:
-		return nil
 	case refused:
 		return newStatusError(op, name, refusal)
 	case errors.Is(err, session.ErrNotAcquired):
@@ -120,20 +124,23 @@ func (s *Session) acquireAndLook(
 		return session.Finished{}, err
 	}
 	describe := session.NewDescribe(&pb.SessionRequest_DescribeSemaphore{Name: name, IncludeOwners: true})
-	sent := s.send(acquire, describe)
+	first, second := s.newPending(), s.newPending()
+	acquire.Owner, describe.Owner = first, second
+	s.do(func(now clock.Instant, fx *session.Effects) {
+		s.core.Begin(now, acquire, fx)
+		s.core.Begin(now, describe, fx)
+	})
 	var early bool // the acquire waits in the queue
 	select {
-	case <-sent[0].done:
-	case <-sent[1].done:
-		select {
-		case <-sent[0].done:
-		default:
-			early = true
-		}
+	case <-first.done:
+		first.peek()
+	case <-second.done:
+		second.peek()
+		early = len(first.done) == 0
 	case <-ctx.Done():
 	}
-	f, err := s.await(ctx, op, name, acquire, sent[0])
-	d, missing := s.await(ctx, "describe semaphore", name, describe, sent[1])
+	f, err := s.await(ctx, op, name, acquire, first)
+	d, missing := s.await(ctx, "describe semaphore", name, describe, second)
 	if missing == nil && !early {
 		look.Description = description(d.Description)
 	}

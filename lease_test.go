@@ -62,6 +62,40 @@ func TestLease_RemainingAfterRelease(t *testing.T) {
 	})
 }
 
+// The context of a lease has the same cause whether it is asked for before or after the lease and the session end.
+func TestLease_Context(t *testing.T) {
+	t.Parallel()
+	for _, early := range []bool{true, false} {
+		inWorld(t, func(w *world) {
+			c, _ := w.far()
+			s := w.session(c, time.Minute)
+			acquire := func(name string) *tenure.Lease {
+				l, err := s.AcquireSemaphore(w.Context(), name, coordination.Exclusive, options.WithEphemeral(true))
+				require.NoError(w, err)
+
+				return l.(*tenure.Lease)
+			}
+			released, held := acquire("one"), acquire("other")
+			if early {
+				require.NoError(w, released.Context().Err())
+				require.NoError(w, held.Context().Err())
+			}
+			require.NoError(w, released.Release())
+			if early {
+				require.ErrorIs(w, context.Cause(released.Context()), tenure.ErrLeaseReleased)
+			}
+			require.NoError(w, held.Context().Err())
+			require.NoError(w, s.Close(w.Context()))
+			require.ErrorIs(w, context.Cause(released.Context()), tenure.ErrLeaseReleased)
+			require.ErrorIs(w, context.Cause(held.Context()), tenure.ErrSessionClosed)
+			<-released.Renewed()
+			<-held.Renewed()
+			require.False(w, released.Valid())
+			require.False(w, held.Valid())
+		})
+	}
+}
+
 // ReleaseContext returns when its context ends although the server does not answer. The lease has ended, and the client
 // releases the semaphore as soon as the server answers again.
 func TestLease_ReleaseContext(t *testing.T) {

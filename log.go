@@ -73,7 +73,7 @@ func (s *Session) note(now clock.Instant, a session.Action) {
 		write(slog.LevelInfo, message)
 	case session.Lost:
 		write(slog.LevelWarn, "stream lost", slog.Any("cause", a.Cause), s.sinceProof(now))
-	case session.EndLease:
+	case *session.EndLease:
 		if !errors.Is(a.Cause, session.ErrReleased) {
 			write(slog.LevelWarn, "lease ended before release", slog.String("semaphore", a.Lease.Name),
 				slog.Any("cause", cause(s.path, a.Cause)))

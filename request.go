@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"tenure/internal/codec"
 	"tenure/internal/limit"
 	"tenure/internal/session"
 )
@@ -48,6 +49,9 @@ func checkRequest(op, object string, m proto.Message) error {
 // requestFault describes what is wrong with a request, and what to do about it. It returns "" if the request can be
 // sent.
 func requestFault(m proto.Message) string {
+	if r, ok := m.(*pb.SessionRequest); ok && fits(r) {
+		return ""
+	}
 	if size := proto.Size(m); size > maxRequest {
 		return fmt.Sprintf("the request has %d bytes, and the limit is %d bytes: shorten its text or data",
 			size, maxRequest)
@@ -67,6 +71,16 @@ func requestFault(m proto.Message) string {
 	}
 
 	return fmt.Sprintf("the request cannot be encoded: %v", err)
+}
+
+// fits reports whether a request can be sent. If it returns false, requestFault has to look more closely.
+func fits(m *pb.SessionRequest) bool {
+	buf := codec.Buffer()
+	defer codec.Recycle(buf)
+	var ok bool
+	*buf, ok = codec.AppendRequest(*buf, m)
+
+	return ok && len(*buf) <= maxRequest
 }
 
 // badText returns the name of a field whose text is not valid UTF-8, or "".

@@ -36,8 +36,11 @@ type Session struct {
 
 	deadline atomic.Int64 // the clock.Instant until which the session is certain to be alive; 0 if it is not
 
-	mu      sync.Mutex // guards core, streams, silent, wakeAt, timer (but not its channel), lost, renewed, lastDeadline
+	unused atomic.Pointer[pending] // for a later call; no other goroutine refers to it, and its channel is empty
+
+	mu      sync.Mutex // guards core to lastDeadline, but not the channel of timer
 	core    *session.Core
+	fx      session.Effects // of the call of core in progress; otherwise only memory
 	streams map[session.StreamID]*stream
 	silent  *stream // the last stream, if it was dropped because the server did not answer on it
 	wakeAt  clock.Instant
@@ -123,9 +126,10 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	var fx session.Effects
+	fx := &s.fx
 	now := s.client.clock.Now()
-	f(now, &fx)
+	f(now, fx)
+	defer fx.Reset()
 	deadline := s.core.Deadline()
 	if moved := s.deadline.Swap(int64(deadline)) != int64(deadline); moved {
 		s.renew()
@@ -148,7 +152,7 @@ func (s *Session) perform(a session.Action) {
 	switch a := a.(type) {
 	case session.Open:
 		s.streams[a.Stream] = s.open(a.Stream)
-	case session.Send:
+	case *session.Send:
 		if a.Message.GetDescribeSemaphore() != nil { // every session sends several within each timeout
 			s.client.unanswered()
 		}
@@ -168,10 +172,10 @@ func (s *Session) perform(a session.Action) {
 		}
 	case session.Lost:
 		s.lost = a.Cause
-	case session.Finished:
-		a.Call.Owner.(*pending).finish(s, a)
-	case session.EndLease:
-		s.leaseOf(a.Lease).cancel(cause(s.path, a.Cause))
+	case *session.Finished:
+		a.Call.Owner.(*pending).finish(s, *a)
+	case *session.EndLease:
+		s.leaseOf(a.Lease).end(cause(s.path, a.Cause))
 		s.renew()
 	case session.Fire:
 		go a.Watch.Owner.(func(options.SemaphoreWatchEvent))(options.SemaphoreWatchEvent{
@@ -201,8 +205,8 @@ func (s *Session) renew() {
 func (s *Session) nextRenewal(l *Lease) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.ctx.Err() != nil {
-		return l.ctx.Done()
+	if l.over() {
+		return l.context().Done()
 	}
 	if s.renewed == nil {
 		s.renewed = make(chan struct{})

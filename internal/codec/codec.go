@@ -31,9 +31,9 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 	var fast bool
 	switch m := v.(type) {
 	case *pb.SessionRequest:
-		*buf, fast = appendRequest((*buf)[:0], m)
+		*buf, fast = AppendRequest(*buf, m)
 	case *pb.SessionResponse:
-		*buf, fast = appendResponse((*buf)[:0], m)
+		*buf, fast = appendResponse(*buf, m)
 	}
 	if !fast {
 		Recycle(buf)

@@ -50,8 +50,8 @@ type (
 	}
 )
 
-// appendRequest appends a message. It returns false if package proto has to encode the message.
-func appendRequest(b []byte, m *pb.SessionRequest) ([]byte, bool) {
+// AppendRequest appends a message. It returns false if package proto has to encode the message.
+func AppendRequest(b []byte, m *pb.SessionRequest) ([]byte, bool) {
 	if m == nil || !plain(m) {
 		return b, false
 	}

@@ -14,13 +14,13 @@ import (
 func (c *Core) Begin(now clock.Instant, call *Call, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || c.cause != nil {
-		fx.do(Finished{Call: call, Err: ErrOver})
+		fx.finish(Finished{Call: call, Err: ErrOver})
 
 		return
 	}
 	if call.Kind == Release {
 		if call.lease.ended {
-			fx.do(Finished{Call: call})
+			fx.finish(Finished{Call: call})
 
 			return
 		}
@@ -37,7 +37,11 @@ func (c *Core) begin(call *Call, fx *Effects) {
 	call.number(c.lastReq)
 	c.calls.push(call)
 	if call.Kind == Acquire {
-		c.acquires[call.name] = append(c.acquires[call.name], call)
+		of := c.acquires[call.name]
+		if of == nil {
+			of, c.spare = c.spare, nil
+		}
+		c.acquires[call.name] = append(of, call)
 	}
 	if call.Watch != nil {
 		call.Watch.req = call.req
@@ -50,7 +54,7 @@ func (c *Core) begin(call *Call, fx *Effects) {
 
 func (c *Core) transmit(call *Call, fx *Effects) {
 	call.sentAt, call.everSent = c.now, true
-	fx.do(Send{c.stream, call.message})
+	fx.send(c.stream, call.message)
 }
 
 // override finishes the outstanding acquires of a name before a release of that name is sent. The release gives back
@@ -59,7 +63,7 @@ func (c *Core) override(name string, fx *Effects) {
 	for _, call := range c.acquires[name] {
 		c.calls.remove(call)
 		if !call.abandoned {
-			fx.do(Finished{Call: call, Err: &StatusError{Status: Ydb.StatusIds_ABORTED, Issues: overridden}})
+			fx.finish(Finished{Call: call, Err: &StatusError{Status: Ydb.StatusIds_ABORTED, Issues: overridden}})
 		}
 	}
 	delete(c.acquires, name)
@@ -112,6 +116,8 @@ func (c *Core) finish(call *Call) {
 	switch {
 	case len(of) == 1:
 		delete(c.acquires, call.name)
+		of[0] = nil
+		c.spare = of[:0]
 	case i == 0: // the usual case: answers arrive in the order of the calls
 		of[0] = nil
 		c.acquires[call.name] = of[1:]
@@ -130,7 +136,7 @@ func (c *Core) repeat(fx *Effects) {
 			c.finish(call) // if it is an Acquire, a lease or a newer Acquire of the same name covers what it may have got
 		case call.everSent && !call.repeatable():
 			c.finish(call)
-			fx.do(Finished{Call: call, Err: ErrUnknown})
+			fx.finish(Finished{Call: call, Err: ErrUnknown})
 		default:
 			c.transmit(call, fx)
 		}
@@ -178,7 +184,7 @@ func (c *Core) answered(a answer, fx *Effects) {
 		c.described(call, a, fx)
 	}
 	if !call.abandoned {
-		fx.do(Finished{Call: call, Err: err, Description: a.description})
+		fx.finish(Finished{Call: call, Err: err, Description: a.description})
 	}
 }
 
@@ -196,7 +202,7 @@ func (c *Core) acquired(call *Call, a answer, err error, fx *Effects) {
 		lease = c.lease(call)
 	}
 	if !call.abandoned {
-		fx.do(Finished{Call: call, Err: err, Lease: lease})
+		fx.finish(Finished{Call: call, Err: err, Lease: lease})
 	}
 }
 
@@ -235,7 +241,7 @@ func (c *Core) endLease(l *Lease, cause error, fx *Effects) {
 	c.held[l.place].place = l.place
 	c.held[last] = nil
 	c.held = c.held[:last]
-	fx.do(EndLease{l, cause})
+	fx.endLease(l, cause)
 }
 
 // loseLease ends the lease of a semaphore that was deleted. The semaphore may have been created again since, and an

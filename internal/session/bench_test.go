@@ -45,9 +45,9 @@ func acquireAndRelease(b *testing.B, c *session.Core, now clock.Instant) {
 	c.Begin(now, session.NewAcquire(a), &fx)
 	fx.Actions = fx.Actions[:0]
 	c.Received(now, 1, acquiredMessage(a.GetReqId(), Ydb.StatusIds_SUCCESS, true), &fx)
-	c.Begin(now, session.NewRelease(fx.Actions[0].(session.Finished).Lease), &fx)
+	c.Begin(now, session.NewRelease(fx.Actions[0].(*session.Finished).Lease), &fx)
 	c.Received(now, 1, releasedMessage(a.GetReqId()+1, Ydb.StatusIds_SUCCESS), &fx)
-	if done, ok := fx.Actions[len(fx.Actions)-1].(session.Finished); !ok || done.Err != nil {
+	if done, ok := fx.Actions[len(fx.Actions)-1].(*session.Finished); !ok || done.Err != nil {
 		b.Fatalf("not released: %v", fx.Actions)
 	}
 }

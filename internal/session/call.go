@@ -44,9 +44,16 @@ type Call struct {
 
 // NewAcquire returns a call that sends the message. The core sets its req_id.
 func NewAcquire(m *pb.SessionRequest_AcquireSemaphore) *Call {
-	return &Call{Kind: Acquire, name: m.GetName(), message: &pb.SessionRequest{
-		Request: &pb.SessionRequest_AcquireSemaphore_{AcquireSemaphore: m},
-	}}
+	a := &struct { // one allocation
+		call    Call
+		request pb.SessionRequest
+		kind    pb.SessionRequest_AcquireSemaphore_
+	}{}
+	a.kind.AcquireSemaphore = m
+	a.request.Request = &a.kind
+	a.call.Kind, a.call.name, a.call.message = Acquire, m.GetName(), &a.request
+
+	return &a.call
 }
 
 // NewCreate is like NewAcquire.
@@ -86,11 +93,18 @@ func NewRelease(l *Lease) *Call {
 }
 
 func release(name string) *Call {
-	return &Call{Kind: Release, name: name, message: &pb.SessionRequest{
-		Request: &pb.SessionRequest_ReleaseSemaphore_{
-			ReleaseSemaphore: &pb.SessionRequest_ReleaseSemaphore{Name: name},
-		},
-	}}
+	r := &struct { // one allocation
+		call    Call
+		request pb.SessionRequest
+		kind    pb.SessionRequest_ReleaseSemaphore_
+		m       pb.SessionRequest_ReleaseSemaphore
+	}{}
+	r.m.Name = name
+	r.kind.ReleaseSemaphore = &r.m
+	r.request.Request = &r.kind
+	r.call.Kind, r.call.name, r.call.message = Release, name, &r.request
+
+	return &r.call
 }
 
 // Message returns the request of the call. It has no req_id before Begin.

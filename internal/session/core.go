@@ -73,6 +73,7 @@ type Core struct {
 	calls    outstanding
 	lastReq  uint64             // req_id of the newest call
 	acquires map[string][]*Call // outstanding acquires by name, oldest first
+	spare    []*Call            // an empty list for acquires; nil: make one
 	renewal  *Call              // the outstanding renewal; nil: there is none
 	leases   map[string]*Lease
 	held     []*Lease          // the values of leases; renewals describe them in turn
@@ -228,9 +229,9 @@ func (c *Core) finishAll(cause error, fx *Effects) {
 		switch {
 		case call.abandoned:
 		case call.changes() && call.everSent:
-			fx.do(Finished{Call: call, Err: ErrUnknown})
+			fx.finish(Finished{Call: call, Err: ErrUnknown})
 		default:
-			fx.do(Finished{Call: call, Err: ErrOver})
+			fx.finish(Finished{Call: call, Err: ErrOver})
 		}
 	}
 	c.loseWatches(fx)

@@ -15,14 +15,53 @@ type StreamID uint64
 
 // Effects is the work that a method of Core leaves to its caller. The caller performs the actions in slice order,
 // without blocking, and calls Tick at Wake at the latest. Methods append to Actions and replace Wake.
+//
+// Actions are values, except that the frequent ones are pointers, which are valid until Reset: *Send, *Finished and
+// *EndLease.
 type Effects struct {
 	Actions []Action
 	Wake    clock.Instant // 0: no Tick is needed
+
+	// What the pointers in Actions point to. Appending may move the elements, but nobody changes them.
+	sends    []Send
+	finished []Finished
+	ended    []EndLease
+}
+
+// Reset removes the actions and keeps their memory for new ones, unless it is much.
+func (fx *Effects) Reset() {
+	fx.Actions, fx.sends = emptied(fx.Actions), emptied(fx.sends)
+	fx.finished, fx.ended = emptied(fx.finished), emptied(fx.ended)
+}
+
+func emptied[T any](s []T) []T {
+	const most = 16
+	if cap(s) > most {
+		return nil
+	}
+	clear(s)
+
+	return s[:0]
 }
 
 func (fx *Effects) do(a Action) { fx.Actions = append(fx.Actions, a) }
 
-// Action is one of the action types declared below.
+func (fx *Effects) send(stream StreamID, m *pb.SessionRequest) {
+	fx.sends = append(fx.sends, Send{stream, m})
+	fx.do(&fx.sends[len(fx.sends)-1])
+}
+
+func (fx *Effects) finish(f Finished) {
+	fx.finished = append(fx.finished, f)
+	fx.do(&fx.finished[len(fx.finished)-1])
+}
+
+func (fx *Effects) endLease(l *Lease, cause error) {
+	fx.ended = append(fx.ended, EndLease{l, cause})
+	fx.do(&fx.ended[len(fx.ended)-1])
+}
+
+// Action is one of the action types declared below, or a pointer to one.
 type Action interface{ action() }
 
 type (
@@ -81,16 +120,16 @@ type (
 	Closed struct{ Cause error }
 )
 
-func (Open) action()     {}
-func (Send) action()     {}
-func (Drop) action()     {}
-func (Started) action()  {}
-func (Lost) action()     {}
-func (Finished) action() {}
-func (EndLease) action() {}
-func (Fire) action()     {}
-func (Over) action()     {}
-func (Closed) action()   {}
+func (Open) action()      {}
+func (*Send) action()     {}
+func (Drop) action()      {}
+func (Started) action()   {}
+func (Lost) action()      {}
+func (*Finished) action() {}
+func (*EndLease) action() {}
+func (Fire) action()      {}
+func (Over) action()      {}
+func (Closed) action()    {}
 
 // Watch is one subscription to changes of a semaphore.
 type Watch struct {

@@ -10,6 +10,8 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"tenure/internal/clock"
 	"tenure/internal/session"
@@ -102,7 +104,7 @@ func (h *harness) perform(a session.Action) string {
 		h.opens = append(h.opens, h.now)
 
 		return fmt.Sprintf("%v open %d", at, a.Stream)
-	case session.Send:
+	case *session.Send:
 		require.Equal(h.t, h.stream, a.Stream, "a message for a stream that the core has left")
 		h.sent = append(h.sent, a.Message)
 
@@ -117,9 +119,9 @@ func (h *harness) perform(a session.Action) string {
 		return fmt.Sprintf("started %d", a.Session)
 	case session.Lost:
 		return fmt.Sprintf("lost: %v", a.Cause)
-	case session.Finished:
-		return h.finished(a)
-	case session.EndLease:
+	case *session.Finished:
+		return h.finished(*a)
+	case *session.EndLease:
 		require.NoError(h.t, h.over)
 		require.False(h.t, h.gone[a.Lease], "a lease has ended twice")
 		h.gone[a.Lease] = true
@@ -240,6 +242,7 @@ func (h *harness) cancel(name string) {
 
 func (h *harness) receive(m *pb.SessionResponse) {
 	h.do(func(now clock.Instant, fx *session.Effects) { h.core.Received(now, h.stream, m, fx) })
+	spoil(m)
 }
 
 func (h *harness) ended(err error) {
@@ -305,3 +308,18 @@ func (h *harness) described(req uint64, code Ydb.StatusIds_StatusCode, order uin
 }
 
 var errCut = errors.New("connection reset")
+
+// spoil overwrites a message that a core has received, because a shell reuses it.
+func spoil(m *pb.SessionResponse) {
+	if m == nil {
+		return
+	}
+	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if v.Message().IsValid() {
+			proto.Reset(v.Message().Interface())
+		}
+
+		return true
+	})
+	proto.Reset(m)
+}

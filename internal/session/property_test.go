@@ -199,6 +199,7 @@ func (n *hostile) anyMessage(t *rapid.T) {
 			Failure: &pb.SessionResponse_Failure{Status: Ydb.StatusIds_SESSION_EXPIRED},
 		}}
 		n.do(func(now clock.Instant, fx *session.Effects) { n.core.Received(now, id, m, fx) })
+		spoil(m)
 		_, now := errors.AsType[*session.StatusError](n.over)
 		require.Equal(t, refused, now, "a message from another stream has ended the session")
 	}

@@ -117,6 +117,7 @@ func (c *client) received(s *stream, m *pb.SessionResponse) {
 		c.w.log("%v: stream %d: received %v", c, s.id, m)
 	}
 	c.do("", func(now clock.Instant, fx *session.Effects) { c.core.Received(now, s.id, m, fx) })
+	spoil(m)
 }
 
 func (c *client) ended(s *stream, err error) {
@@ -169,7 +170,7 @@ func (c *client) perform(a session.Action) {
 	switch a := a.(type) {
 	case session.Open:
 		c.open(a.Stream)
-	case session.Send:
+	case *session.Send:
 		if a.Message.GetPong() == nil {
 			c.w.log("%v: stream %d: sends %v", c, a.Stream, a.Message)
 		}
@@ -186,9 +187,9 @@ func (c *client) perform(a session.Action) {
 		if c.id == 0 {
 			c.id, c.epoch = a.Session, c.stream().epoch
 		}
-	case session.Finished:
-		c.finished(a)
-	case session.EndLease:
+	case *session.Finished:
+		c.finished(*a)
+	case *session.EndLease:
 		c.w.log("%v: lease of %q ends: %v", c, a.Lease.Name, a.Cause)
 		for _, b := range c.claims {
 			if b.lease == a.Lease {

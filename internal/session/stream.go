@@ -57,7 +57,7 @@ func (c *Core) open(fx *Effects) {
 	c.seq++
 	c.phase, c.opened, c.asked = attaching, c.now, c.now
 	fx.do(Open{c.stream})
-	fx.do(Send{c.stream, c.cfg.Start(c.id, c.seq)})
+	fx.send(c.stream, c.cfg.Start(c.id, c.seq))
 }
 
 // Start returns the request that attaches to the session with the given id, or creates a session if the id is 0.
@@ -70,7 +70,8 @@ func (c *Config) Start(id, seq uint64) *pb.SessionRequest {
 	}}
 }
 
-// Received handles a message from a stream. Messages from earlier streams are ignored.
+// Received handles a message from a stream. Messages from earlier streams are ignored. Received keeps issues and
+// descriptions, and no other part of the message, so the caller may reuse the rest.
 func (c *Core) Received(now clock.Instant, stream StreamID, m *pb.SessionResponse, fx *Effects) {
 	defer c.wake(fx)
 	if !c.enter(now, fx) || stream != c.stream || c.phase == apart {
@@ -78,9 +79,9 @@ func (c *Core) Received(now clock.Instant, stream StreamID, m *pb.SessionRespons
 	}
 	switch r := m.GetResponse().(type) {
 	case *pb.SessionResponse_Ping:
-		fx.do(Send{c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_Pong{
+		fx.send(c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_Pong{
 			Pong: &pb.SessionRequest_PingPong{Opaque: r.Ping.GetOpaque()},
-		}}})
+		}})
 	case *pb.SessionResponse_SessionStarted_:
 		if c.phase == attaching {
 			c.started(r.SessionStarted, fx)
@@ -151,7 +152,7 @@ func (c *Core) oversized(cause error, fx *Effects) {
 		c.finish(call)
 		delete(c.watches, call.req)
 		if !call.abandoned {
-			fx.do(Finished{Call: call, Err: fmt.Errorf("%w: %w", ErrAnswer, cause)})
+			fx.finish(Finished{Call: call, Err: fmt.Errorf("%w: %w", ErrAnswer, cause)})
 		}
 	}
 }
@@ -192,9 +193,9 @@ func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
 // stop asks the server to end the session.
 func (c *Core) stop(fx *Effects) {
 	c.phase, c.asked = stopping, c.now
-	fx.do(Send{c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{
+	fx.send(c.stream, &pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{
 		SessionStop: &pb.SessionRequest_SessionStop{},
-	}}})
+	}})
 }
 
 // failed handles a Failure, which ends the stream. Some statuses end the session as well (docs/protocol.md, C2).
