@@ -1,0 +1,21 @@
+package benchtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+)
+
+// Build builds a program from a package of the module in a directory, and returns the size of the program.
+func Build(module, pkg, output string) (size int64, err error) {
+	build := exec.Command("go", "build", "-C", module, "-o", output, pkg)
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%v: %w: %s", build, err, out)
+	}
+	info, err := os.Stat(output)
+	if err != nil {
+		return 0, err
+	}
+
+	return info.Size(), nil
+}
