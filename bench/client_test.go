@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tenure"
+	"tenure/bench/benchtest"
 )
 
 // BenchmarkClient measures what a client costs in its own process: CPU time, and allocations, for each pair of an
@@ -98,7 +99,7 @@ func benchmarkClient(b *testing.B, n int, open pairs) {
 	runtime.GC()
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := processorTime()
+	before := benchtest.ProcessorTime()
 	for _, pair := range each {
 		g.Go(func() error {
 			for left.Add(-1) >= 0 {
@@ -112,7 +113,7 @@ func benchmarkClient(b *testing.B, n int, open pairs) {
 	}
 	require.NoError(b, g.Wait())
 	b.StopTimer()
-	b.ReportMetric(float64(processorTime()-before)/float64(b.N), "client-cpu-ns/pair")
+	b.ReportMetric(float64(benchtest.ProcessorTime()-before)/float64(b.N), "client-cpu-ns/pair")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"tenure/bench/benchtest"
 )
 
 var (
@@ -42,15 +43,10 @@ func BenchmarkFailover(b *testing.B) {
 	}
 }
 
-// lockTools builds the commands, starts tenure serve with a store on disk, and returns the tools to measure.
+// lockTools starts tenure serve with a store on disk, and returns the tools to measure.
 func lockTools(b *testing.B) []lockTool {
 	b.Helper()
-	dir := b.TempDir()
-	build := exec.Command("go", "build", "-C", "..", "-o", dir+"/", "./cmd/lock", "./cmd/tenure")
-	out, err := build.CombinedOutput()
-	require.NoError(b, err, "%s", out)
-
-	server := exec.Command(filepath.Join(dir, "tenure"), "serve", "--listen", "127.0.0.1:0", "--data", b.TempDir())
+	server := exec.Command(program(b, "..", "./cmd/tenure"), "serve", "--listen", "127.0.0.1:0", "--data", b.TempDir())
 	stdout, err := server.StdoutPipe()
 	require.NoError(b, err)
 	require.NoError(b, server.Start())
@@ -67,7 +63,7 @@ func lockTools(b *testing.B) []lockTool {
 	seconds := strconv.Itoa(int(failoverTimeout.Seconds()))
 	tools := []lockTool{{
 		name: "tenure",
-		argv: []string{filepath.Join(dir, "lock"), "--ydb", dsn, "--timeout", seconds + "s", "failover", "--"},
+		argv: []string{program(b, "..", "./cmd/lock"), "--ydb", dsn, "--timeout", seconds + "s", "failover", "--"},
 	}}
 	if *etcdFlag != "" {
 		tools = append(tools, lockTool{
@@ -110,7 +106,7 @@ func benchmarkFailover(b *testing.B, tool lockTool) {
 	}
 	b.ReportMetric(0, "ns/op") // would include the work of the benchmark itself
 	b.ReportMetric(float64(overlaps), "overlaps")
-	reportLatency(b, samples)
+	benchtest.ReportLatency(b, samples)
 }
 
 // A locker is a process of a lockTool. Its command prints its process id and then sleeps.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/bench/benchtest"
 )
 
 func waiterCounts() []int {
@@ -17,7 +19,8 @@ func waiterCounts() []int {
 }
 
 // BenchmarkHandover measures the time from the holder's call to release until the next holder's acquire returns, on one
-// semaphore with many waiters. The old holder queues again before the next hand-over starts.
+// semaphore with many waiters. The old holder queues again before the next hand-over starts. The benchmark also reports
+// the p50 and the p99 as multiples of the time that an echo and an fdatasync take.
 func BenchmarkHandover(b *testing.B) {
 	for _, k := range []kind{memory, disk} {
 		for _, n := range waiterCounts() {
@@ -47,6 +50,8 @@ func benchmarkHandover(b *testing.B, c *client, n int) {
 		require.NoError(b, s.awaitPending())
 	}
 	var samples []time.Duration
+	var o bounds
+	o.measure(b)
 	for i := 0; b.Loop(); i++ {
 		holder, next := queue[i%len(queue)], queue[(i+1)%len(queue)]
 		start := time.Now()
@@ -58,5 +63,8 @@ func benchmarkHandover(b *testing.B, c *client, n int) {
 		require.NoError(b, holder.awaitPending())
 	}
 	b.ReportMetric(0, "ns/op") // would include the queueing
-	reportLatency(b, samples)
+	benchtest.ReportLatency(b, samples)
+	o.measure(b)
+	b.ReportMetric(float64(benchtest.Quantile(samples, 50))/float64(o.sum()), "p50-multiple")
+	b.ReportMetric(float64(benchtest.Quantile(samples, 99))/float64(o.sum()), "p99-multiple")
 }

@@ -98,13 +98,7 @@ func loaded(b *testing.B, k kind, n int) usage {
 	require.NoError(b, err)
 	h.stop(b)
 
-	h = startHost(b, k, dir)
-	defer h.stop(b)
-	s, err := dial(b, h.addr).attach(1, time.Hour/2)
-	require.NoError(b, err)
-	defer s.cancel()
-
-	return h.usage(b)
+	return loadedUsage(b, dir)
 }
 
 // idle answers pings until the stream ends.

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"tenure/bench/benchtest"
 	"tenure/test/embedded"
 )
 
@@ -37,12 +37,15 @@ type kind string
 const (
 	bare   kind = "bare"   // bareServer
 	memory kind = "memory" // package server on a memory store
-	disk kind = "disk" // package server on a directory
+	disk   kind = "disk"   // package server on a directory
 )
 
 func TestMain(m *testing.M) {
 	if code, is := embedded.Main(); is {
 		os.Exit(code)
+	}
+	if config := os.Getenv(envLoad); config != "" {
+		exitWith(loadMain(config))
 	}
 	if address := os.Getenv(envZooKeeper); address != "" {
 		exitWith(zookeeperMain(address, os.Args[1:]))
@@ -50,7 +53,14 @@ func TestMain(m *testing.M) {
 	if k := kind(os.Getenv(envKind)); k != "" {
 		exitWith(hostMain(k, os.Getenv(envDir), os.Getenv(envProfile)))
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "tenure-bench")
+	if err != nil {
+		exitWith(err)
+	}
+	programs.dir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 func exitWith(err error) {
@@ -102,34 +112,15 @@ func measure() usage {
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
+	size, err := resident(os.Getpid())
+	if err != nil {
+		panic(err) // there is no /proc
+	}
 
 	return usage{
-		Resident: resident(), Heap: int64(m.HeapAlloc), Stacks: int64(m.StackInuse), Goroutines: runtime.NumGoroutine(),
-		CPU: processorTime(),
+		Resident: size, Heap: int64(m.HeapAlloc), Stacks: int64(m.StackInuse), Goroutines: runtime.NumGoroutine(),
+		CPU: benchtest.ProcessorTime(),
 	}
-}
-
-func processorTime() time.Duration {
-	var r unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
-		panic(err) // only wrong arguments cause an error
-	}
-
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
-}
-
-// resident returns the size of the resident set, or 0 on systems other than Linux.
-func resident() int64 {
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	var size, pages int64
-	if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
-		return 0
-	}
-
-	return pages * int64(os.Getpagesize())
 }
 
 // host is a server process.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -24,24 +25,41 @@ const (
 // client is one connection that any number of sessions share.
 type client struct {
 	ctx  context.Context
+	conn *grpc.ClientConn
 	stub Ydb_Coordination_V1.CoordinationServiceClient
 }
 
 // dial connects to a server and creates the node. The connection is closed when the test ends.
 func dial(tb testing.TB, addr string) *client {
 	tb.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	c, err := connect(tb.Context(), addr)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = c.conn.Close() })
+
+	return c
+}
+
+// connect connects to a server and creates the node, unless it exists.
+func connect(ctx context.Context, addr string) (*client, error) {
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
 	c := &client{
-		ctx:  metadata.AppendToOutgoingContext(tb.Context(), "x-ydb-database", database),
+		ctx:  metadata.AppendToOutgoingContext(ctx, "x-ydb-database", database),
+		conn: conn,
 		stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
 	}
 	made, err := c.stub.CreateNode(c.ctx, &Ydb_Coordination.CreateNodeRequest{Path: nodePath})
-	require.NoError(tb, err)
-	require.Equal(tb, Ydb.StatusIds_SUCCESS, made.GetOperation().GetStatus(), "%v", made)
+	switch status := made.GetOperation().GetStatus(); {
+	case err != nil:
+	case status != Ydb.StatusIds_SUCCESS && status != Ydb.StatusIds_ALREADY_EXISTS:
+		err = fmt.Errorf("create node: %v", made)
+	default:
+		return c, nil
+	}
 
-	return c
+	return nil, errors.Join(err, conn.Close())
 }
 
 // session is an attached session. One goroutine at a time may use it.

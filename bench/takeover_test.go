@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"tenure/bench/benchtest"
 	"tenure/test/embedded"
 )
 
@@ -64,7 +65,7 @@ func benchmarkTakeover(b *testing.B, killed string, contenders int) {
 		c.Start()
 	}
 	b.ReportMetric(0, "ns/op") // would include the work of the benchmark itself
-	reportLatency(b, samples)
+	benchtest.ReportLatency(b, samples)
 }
 
 // settle waits until all contenders but the holder have waited for some time. It passes the lock on until the holder is
