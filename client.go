@@ -48,7 +48,7 @@ const (
 // Client opens sessions and manages coordination nodes. It implements [coordination.Client]. Its methods are safe for
 // concurrent use. Create a client with [Open] or [New].
 type Client struct {
-	nodes coordination.Client // makes the calls that create, alter, drop and describe nodes
+	nodes nodeClient
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
 	local *embedded.Local // nil unless the server is the embedded one
 	clock clock.Clock
@@ -56,10 +56,10 @@ type Client struct {
 
 	opened func(clientconfig.Session) // called with each session before its first answer; may be nil
 
-	mu       sync.Mutex // guards the fields below
-	sessions map[*Session]struct{}
-	driver   *ydb.Driver // Close closes it; nil if it belongs to the caller
-	closed   bool
+	mu         sync.Mutex // guards the fields below
+	sessions   map[*Session]struct{}
+	disconnect func(context.Context) error // closes the connection; nil if it belongs to the caller
+	closed     bool
 }
 
 var _ coordination.Client = (*Client)(nil)
@@ -130,7 +130,7 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 		return nil, err
 	}
 	c := newClient(db.Coordination(), ydb.GRPCConn(db), cfg)
-	c.driver = db
+	c.disconnect = db.Close
 
 	return c, nil
 }
@@ -141,7 +141,11 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 // closes a connection on which the peer acknowledges nothing for two seconds, instead of ten. Without this option, a
 // session with a timeout of a few seconds may expire before the driver has reconnected.
 func WithQuickReconnect() ydb.Option {
-	return ydb.With(config.WithGrpcOptions(
+	return ydb.With(config.WithGrpcOptions(quickReconnect()...))
+}
+
+func quickReconnect() []grpc.DialOption {
+	return []grpc.DialOption{
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 250 * time.Millisecond,
@@ -152,7 +156,7 @@ func WithQuickReconnect() ydb.Option {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 10 * time.Second, Timeout: 2 * time.Second, PermitWithoutStream: true,
 		}),
-	))
+	}
 }
 
 // New returns a client that uses the driver db. The driver must stay open until the client is closed, and Close does
@@ -167,7 +171,7 @@ func New(db *ydb.Driver, opts ...Option) *Client {
 	return newClient(db.Coordination(), ydb.GRPCConn(db), clientconfig.New(opts))
 }
 
-func newClient(nodes coordination.Client, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
+func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
 	return &Client{
 		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
 		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened,
@@ -344,7 +348,7 @@ func (c *Client) remove(s *Session) {
 	delete(c.sessions, s)
 }
 
-// Close closes the sessions of the client, and then the driver if [Open] created it. If this process hosts the embedded
+// Close closes the sessions of the client, and then its connection if [Open] made it. If this process hosts the embedded
 // server for the client, another process takes over. When Close returns, all goroutines of the client have ended.
 //
 // If ctx ends first, Close returns an error for each session that it could not close on the server. These sessions end
@@ -367,13 +371,13 @@ func (c *Client) Close(ctx context.Context) error {
 			errs = append(errs, err)
 		})
 	}
-	driver := c.driver
-	c.driver = nil
+	disconnect := c.disconnect
+	c.disconnect = nil
 	c.mu.Unlock()
 
 	closing.Wait()
-	if driver != nil {
-		errs = append(errs, driver.Close(ctx))
+	if disconnect != nil {
+		errs = append(errs, disconnect(ctx))
 	}
 	if c.local != nil {
 		errs = append(errs, c.local.Close(ctx))

@@ -6,24 +6,19 @@ import (
 	"net"
 	"os/exec"
 
-	"github.com/ydb-platform/ydb-go-sdk/v3"
-	"github.com/ydb-platform/ydb-go-sdk/v3/balancers"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-sdk/v3/config"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"tenure/internal/clientconfig"
 	"tenure/internal/dsn"
 	"tenure/internal/embedded"
-	"tenure/internal/ydberr"
 )
 
 // EmbeddedDatabase is the database of the embedded server. The path of each node on that server begins with it, as in
 // "/local/app".
 const EmbeddedDatabase = "/local"
-
-// embeddedDSN is the address of the embedded server for the driver. Its host and port have no meaning, because the
-// dialer ignores them.
-const embeddedDSN = "grpc://embedded:1" + EmbeddedDatabase
 
 // WithDir sets the state directory of the embedded server. All processes that use the same directory share their locks.
 // The directory must be on a local disk. Open creates it if it is missing, with mode 0700, so that it belongs to one
@@ -69,24 +64,42 @@ func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error
 	if err != nil {
 		return nil, err
 	}
-	driver, err := ydb.Open(limited, embeddedDSN, ydb.WithAnonymousCredentials(), WithQuickReconnect(),
-		ydb.WithBalancer(balancers.SingleConn()), // the server has only one endpoint
-		ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			return local.Dial(ctx)
-		}))),
-	)
+	conn, err := connectEmbedded(local)
 	if err != nil {
-		err = ydberr.Wrap("connect to the embedded server", err)
-		if limited.Err() != nil { // the SDK's error does not contain the errors of its dials
-			err = local.GaveUp(limited)
-		}
-
 		return nil, errors.Join(err, local.Close(ctx))
 	}
-	c := newClient(driver.Coordination(), ydb.GRPCConn(driver), cfg)
-	c.driver, c.local = driver, local
+	c := newClient(directNodes{Ydb_Coordination_V1.NewCoordinationServiceClient(conn)}, conn, cfg)
+	c.disconnect, c.local = func(context.Context) error { return conn.Close() }, local
 
 	return c, nil
+}
+
+// connectEmbedded starts to connect to the embedded server. It does not use the SDK's driver, which would take longer to
+// open than all the rest: it reads the certificate authorities of the system, also for connections without TLS. It sets
+// the options that the driver would set.
+func connectEmbedded(local *embedded.Local) (*grpc.ClientConn, error) {
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		if conn := local.First(); conn != nil {
+			return conn, nil
+		}
+
+		return local.Dial(ctx)
+	}
+	conn, err := grpc.NewClient("passthrough:///embedded", append(quickReconnect(),
+		grpc.WithContextDialer(dial), grpc.WithNoProxy(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(config.DefaultGRPCMsgSize), grpc.MaxCallSendMsgSize(config.DefaultGRPCMsgSize),
+		),
+		// Unlike the default policy, it connects again as soon as a connection breaks, without waiting for a call.
+		grpc.WithDefaultServiceConfig(`{"loadBalancingPolicy": "round_robin"}`),
+	)...)
+	if err != nil {
+		return nil, err
+	}
+	conn.Connect()
+
+	return conn, nil
 }
 
 // answered records that the host of the embedded server has answered. It does not block.

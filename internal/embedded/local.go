@@ -45,9 +45,10 @@ type Local struct {
 	aside atomic.Bool  // set by StepAside and reset by Resume: this process must not become the host
 	dials atomic.Int32 // calls of dial in progress
 
-	mu   sync.Mutex // guards host and shut; held while a host starts or stops
-	host *host      // nil unless this process has become the host
-	shut bool       // set by Close
+	mu    sync.Mutex // guards the rest; held while a host starts or stops
+	host  *host      // nil unless this process has become the host
+	first net.Conn   // made by Open, until First or Close takes it
+	shut  bool       // set by Close
 }
 
 // Open prepares the directory and ensures that a process serves there: another process or, from now on, this one. If no
@@ -81,17 +82,26 @@ func Open(ctx context.Context, c Config) (*Local, error) {
 	if c.Opened != nil {
 		c.Opened(l)
 	}
-	conn, err := l.dial(ctx, true)
-	if err != nil {
+	if l.first, err = l.dial(ctx, true); err != nil {
 		return nil, errors.Join(err, l.Close(ctx))
 	}
 
-	return l, conn.Close()
+	return l, nil
 }
 
 // Dial connects to the host. If there is none, this process becomes the host. If another process has the store but does
 // not serve yet, or if this process cannot serve, Dial tries again until ctx ends.
 func (l *Local) Dial(ctx context.Context) (net.Conn, error) { return l.dial(ctx, false) }
+
+// First returns the connection that Open has made to find out that a process serves. Later calls return nil.
+func (l *Local) First() net.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conn := l.first
+	l.first = nil
+
+	return conn
+}
 
 // dial tries until it has a connection or ctx ends. If first is true, it also ends when this process cannot serve.
 func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
@@ -116,7 +126,7 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 
 			return conn, nil
 		case ctx.Err() != nil:
-			return nil, l.GaveUp(ctx)
+			return nil, l.gaveUp(ctx, !l.hosts())
 		case !unserved(err):
 			return nil, fmt.Errorf("state directory %q: connect to its socket: %w", l.dir.path, reason(err))
 		}
@@ -132,9 +142,6 @@ func (l *Local) dial(ctx context.Context, first bool) (net.Conn, error) {
 		clock.Pause(ctx, l.clock, pauses.NextBackOff())
 	}
 }
-
-// GaveUp returns the error of an attempt to reach the host that ended because ctx did.
-func (l *Local) GaveUp(ctx context.Context) error { return l.gaveUp(ctx, !l.hosts()) }
 
 // gaveUp returns the error of a dial that ends without a connection. If waited is true, the error names the process
 // that the dial was waiting for.
@@ -266,6 +273,9 @@ func (l *Local) Close(ctx context.Context) error {
 		return nil
 	}
 	l.shut = true
+	if l.first != nil {
+		_ = l.first.Close() // nothing was sent on it
+	}
 	l.vigil.close()
 
 	return errors.Join(l.endHost(ctx), l.dir.close())
