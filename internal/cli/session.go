@@ -16,6 +16,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
 	"tenure/internal/embedded"
+	"tenure/internal/roots"
 )
 
 // Limits of --timeout. A busy server, or a network that stutters, stays below the lower one.
@@ -186,7 +187,7 @@ func (s *Session) checkServer() error {
 		return fmt.Errorf("--dir is only for the embedded server, but %s=%q: leave --dir out, or write --ydb embedded",
 			Setting(s.cmd, "ydb"), redacted(s.DSN))
 	}
-	for _, name := range credentials {
+	for _, name := range roots.Credentials {
 		if value, ok := s.env.LookupEnv(name); ok && value == "" {
 			return fmt.Errorf("%s is empty: set it to its value, or unset the variable", name)
 		}
@@ -198,19 +199,6 @@ func (s *Session) checkServer() error {
 	s.host, s.database = address.Host, address.Database
 
 	return nil
-}
-
-// credentials are the variables that the SDK reads, except YDB_STATIC_CREDENTIALS_PASSWORD, which may be empty.
-var credentials = []string{
-	"YDB_ACCESS_TOKEN_CREDENTIALS",
-	"YDB_ANONYMOUS_CREDENTIALS",
-	"YDB_METADATA_CREDENTIALS",
-	"YDB_OAUTH2_KEY_FILE",
-	"YDB_SERVICE_ACCOUNT_KEY_CREDENTIALS",
-	"YDB_SERVICE_ACCOUNT_KEY_FILE_CREDENTIALS",
-	"YDB_SSL_ROOT_CERTIFICATES_FILE",
-	"YDB_STATIC_CREDENTIALS_ENDPOINT",
-	"YDB_STATIC_CREDENTIALS_USER",
 }
 
 // Place names the server, for messages.
@@ -227,6 +215,9 @@ func (s *Session) verbose(line string) {
 		Complain(s.env, ProgramName(s.cmd), errors.New(line))
 	}
 }
+
+// Prepare makes Open faster. It must be called after Check, and before the process starts another one or uses TLS.
+func (s *Session) Prepare() { roots.Skip(s.DSN) }
 
 // A Client is a client of the server that the flags name.
 type Client struct {

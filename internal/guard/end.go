@@ -2,9 +2,7 @@ package guard
 
 import (
 	"context"
-	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
@@ -15,6 +13,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
+	"tenure/internal/roots"
 )
 
 const (
@@ -28,23 +27,12 @@ const (
 
 // endSession ends the session of the lease on the server. It tries until the session must have expired there.
 func endSession(l Lease) {
-	if strings.HasPrefix(l.DSN, "grpc://") {
-		withoutRoots()
-	}
+	roots.Skip(l.DSN)
 	runtime.GOMAXPROCS(runtime.NumCPU())
 	clk := clock.Go()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*l.Timeout)
 	defer cancel()
 	for !tryEnd(ctx, l) && clock.Pause(ctx, clk, endPause) {
-	}
-}
-
-// withoutRoots keeps the driver from reading the certificate authorities of the system. It reads them for connections
-// without TLS as well, and that takes tens of milliseconds, for which the next holder would have to wait. This changes
-// the environment, so the process must not start another one afterwards.
-func withoutRoots() {
-	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
-		_ = os.Setenv(name, "/nonexistent") // fails only for a bad name
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 // start does what the flags ask for.
 func (l *locker) start(ctx context.Context) (err error) {
+	l.Prepare()
 	l.reporter = l.newReporter()
 	l.monitor = l.NewMonitor()
 	defer l.monitor.Close()

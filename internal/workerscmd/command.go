@@ -100,6 +100,7 @@ func (w *worker) check() error {
 
 // run runs tasks that print lines until parent ends.
 func (w *worker) run(parent context.Context) error {
+	w.Prepare()
 	client, err := w.Open(parent, w.monitor)
 	if err == nil {
 		ctx, stop := context.WithCancelCause(context.WithoutCancel(parent))
