@@ -156,7 +156,10 @@ func wakeOnChild() (fd int, err error) {
 // opened returns the descriptors above 2 that this process has inherited. Those that it opens itself are closed when it
 // starts a process.
 func opened() (fds []int) {
-	for fd := 3; fd < 1024; fd++ {
+	for _, fd := range openDescriptors() {
+		if fd < 3 {
+			continue
+		}
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
 			fds = append(fds, fd)
 		}
