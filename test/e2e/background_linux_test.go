@@ -51,15 +51,16 @@ func TestBackground_HolderIsKilled(t *testing.T) {
 // If the lock is about to be lost, the process gets SIGTERM, and KILL if it does not end.
 func TestBackground_LockIsLost(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ trap, end string }{
-		"obedient": {`trap "exit 3" TERM; `, "exit status 3"},
-		"stubborn": {`trap "" TERM; `, "signal: killed"},
+	for name, c := range map[string]struct{ trap, timeout, grace, end string }{
+		"obedient": {`trap "exit 3" TERM; `, "9s", "3s", "exit status 3"}, // enough on a busy machine
+		"stubborn": {`trap "" TERM; `, "2s", "500ms", "signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			srv := newServer(s)
-			script := srv.script("script", c.trap+"LOCK; while :; do sleep 0.05; done", "--timeout", "2s")
+			script := srv.script("script", c.trap+"LOCK; while :; do sleep 0.05; done",
+				"--timeout", c.timeout, "--grace", c.grace)
 			srv.awaitQueue("lock", 1, 0)
 			srv.kill()
 			_ = script.end()
