@@ -24,7 +24,6 @@ import (
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
-	"tenure/internal/embedded"
 	"tenure/internal/identity"
 	"tenure/internal/limit"
 	"tenure/internal/session"
@@ -50,7 +49,7 @@ const (
 type Client struct {
 	nodes nodeClient
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
-	local *embedded.Local // nil unless the server is the embedded one
+	local embeddedServer // nil unless the server is the embedded one
 	clock clock.Clock
 	log   *slog.Logger // nil if the client logs nothing
 
@@ -161,6 +160,8 @@ func quickReconnect() []grpc.DialOption {
 
 // New returns a client that uses the driver db. The driver must stay open until the client is closed, and Close does
 // not close it. Open the driver with [WithQuickReconnect] to make sessions survive short interruptions.
+//
+// A program that calls New and not [Open] does not contain the embedded server, because the linker leaves it out.
 //
 // If db is nil, New returns nil. The methods of a nil Client return an error, except Close, which returns nil.
 func New(db *ydb.Driver, opts ...Option) *Client {

@@ -48,6 +48,15 @@ func WithNotice(notice func(line string)) Option {
 	return func(c *clientconfig.Config) { c.Notice = notice }
 }
 
+// embeddedServer is a client's part of the embedded server. A client has it as an interface, so that the linker can
+// leave the server out of a program that never calls openEmbedded.
+type embeddedServer interface {
+	Answered()
+	Unanswered()
+	Lifeline(ctx context.Context, key []byte) (*embedded.Lifeline, error)
+	Close(ctx context.Context) error
+}
+
 // openEmbedded opens a client of the embedded server.
 func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error) {
 	limited, cancel := dsn.WithLimit(ctx, cfg.ConnectTimeout)
