@@ -8,11 +8,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"tenure/bench/benchtest"
 )
 
 // BenchmarkIdleClient measures what idle sessions cost the process of their client: memory for each, and CPU time per
-// second for all. Each session holds its own lock, and renews its lease four times per session timeout, which is 10 s. The
-// server is in another process. All sessions share one connection.
+// second for all. Each session holds its own lock, and renews its lease four times per session timeout, which is 10 s.
+// The server is in another process. All sessions share one connection.
 func BenchmarkIdleClient(b *testing.B) {
 	n, watched := size(10_000), 20*time.Second
 	if testing.Short() {
@@ -38,7 +40,7 @@ func BenchmarkIdleClient(b *testing.B) {
 		require.NoError(b, g.Wait())
 		after := measure()
 		time.Sleep(watched)
-		spent := processorTime() - after.CPU
+		spent := benchtest.ProcessorTime() - after.CPU
 		grown := after.since(before)
 		b.ReportMetric(grown.resident/float64(n), "resident-B/session")
 		b.ReportMetric(grown.live/float64(n), "live-B/session")
