@@ -105,7 +105,7 @@ func inherited(null, socket int) []uintptr {
 }
 
 // environment returns the environment of the guard. It needs that of this process for the credentials of the server.
-// A guard needs neither threads nor speed until it ends a session.
+// A guard needs no threads until it ends a session.
 func environment(socket int) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
@@ -113,7 +113,7 @@ func environment(socket int) []string {
 		return name == "GOMAXPROCS" || name == "GOGC" || name == socketVariable
 	})
 
-	return append(env, "GOMAXPROCS=1", "GOGC=25", socketVariable+"="+strconv.Itoa(socket))
+	return append(env, "GOMAXPROCS=1", socketVariable+"="+strconv.Itoa(socket))
 }
 
 // PID returns the process id of the guard.
