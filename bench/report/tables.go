@@ -46,6 +46,14 @@ func (f figures) memory(p *printer) {
 		}
 	}
 	p.table([]string{"items", "server", "heap and stacks per item", "resident per item"}, rows)
+
+	if f.has("IdleClient") {
+		p.table([]string{"heap and stacks per idle session of a client", "resident", "CPU time per second for all"},
+			[][]string{{
+				f.cell("IdleClient", "live-B/session", bytes), f.cell("IdleClient", "resident-B/session", bytes),
+				f.cell("IdleClient", "cpu-ms/s", func(v float64) string { return times(v) + " ms" }),
+			}})
+	}
 }
 
 func (f figures) startup(p *printer) {
