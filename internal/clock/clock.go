@@ -33,6 +33,10 @@ type Clock interface {
 
 	// NewTimer returns a timer that has not been set.
 	NewTimer() Timer
+
+	// NewAlarm returns a timer that has not been set, and calls ring in a goroutine of its own when it rings. Its method C
+	// returns nil. A call of ring may begin before Stop or Set returns and end after it.
+	NewAlarm(ring func()) Timer
 }
 
 // A Timer wakes one goroutine. It may ring early or late, and some timers stand still while the machine sleeps, so the
@@ -58,6 +62,8 @@ type goClock struct{ origin time.Time }
 func (c *goClock) Now() Instant    { return Instant(time.Since(c.origin)) + 1 }
 func (c *goClock) NewTimer() Timer { return newTimer() }
 
+func (c *goClock) NewAlarm(ring func()) Timer { return newAlarm(ring) }
+
 func (c *goClock) Time(i Instant) time.Time { return date(c, i) }
 
 func date(c Clock, i Instant) time.Time { return time.Now().Add(i.Sub(c.Now())) }
@@ -67,6 +73,13 @@ type timer struct{ t *time.Timer }
 // newTimer relies on the timers of Go 1.23: no stale value is received after Stop or Reset.
 func newTimer() Timer {
 	t := time.NewTimer(time.Hour)
+	t.Stop()
+
+	return timer{t}
+}
+
+func newAlarm(ring func()) Timer {
+	t := time.AfterFunc(time.Hour, ring)
 	t.Stop()
 
 	return timer{t}

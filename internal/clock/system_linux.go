@@ -15,8 +15,11 @@ var system = &bootClock{reader{read: read(time.Now()), exact: boottime}}
 // bootClock is CLOCK_BOOTTIME, read by a reader, because each exact reading is a system call.
 type bootClock struct{ reader reader }
 
-func (c *bootClock) Now() Instant             { return c.reader.now() }
-func (c *bootClock) NewTimer() Timer          { return newTimer() }
+func (c *bootClock) Now() Instant    { return c.reader.now() }
+func (c *bootClock) NewTimer() Timer { return newTimer() }
+
+func (c *bootClock) NewAlarm(ring func()) Timer { return newAlarm(ring) }
+
 func (c *bootClock) Time(i Instant) time.Time { return date(c, i) }
 
 // read returns a function that reads Go's clocks, which takes no system call on most machines.

@@ -25,4 +25,6 @@ func (monotonicClock) Now() Instant {
 
 func (monotonicClock) NewTimer() Timer { return newTimer() }
 
+func (monotonicClock) NewAlarm(ring func()) Timer { return newAlarm(ring) }
+
 func (c monotonicClock) Time(i Instant) time.Time { return date(c, i) }

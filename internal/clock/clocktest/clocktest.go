@@ -45,6 +45,9 @@ func (c *Clock) Time(i clock.Instant) time.Time { return c.base.Time(i) }
 // NewTimer implements clock.Clock.
 func (c *Clock) NewTimer() clock.Timer { return &timer{clock: c, c: make(chan time.Time, 1)} }
 
+// NewAlarm implements clock.Clock.
+func (c *Clock) NewAlarm(ring func()) clock.Timer { return &timer{clock: c, ring: ring} }
+
 // Step moves the clock to the next instant at which a timer is due, but not beyond limit, and makes the timers that are
 // due then ring. It reports whether the clock has reached limit. Call Settle before and after Step.
 func (c *Clock) Step(limit clock.Instant) (reached bool) {
@@ -84,6 +87,7 @@ func (c *Clock) Settle(ctx context.Context) error {
 type timer struct {
 	clock *Clock
 	c     chan time.Time // capacity 1; filled and emptied with clock.mu held, and emptied by the owner too
+	ring  func()         // nil, or c is
 
 	at      clock.Instant // 0: the timer is not set, or has rung
 	pending bool
@@ -134,10 +138,15 @@ func (t *timer) ringIfDue(now clock.Instant) {
 	}
 	t.at, t.pending = 0, true
 	delete(t.clock.armed, t)
-	t.c <- time.Time{} // done has emptied it
 	if t.clock.pending++; t.clock.pending == 1 {
 		t.clock.quiet = make(chan struct{})
 	}
+	if t.ring != nil {
+		go t.ring()
+
+		return
+	}
+	t.c <- time.Time{} // done has emptied it
 }
 
 // done unsets the timer and takes back a ring that nobody has received. It is called with clock.mu held.

@@ -79,3 +79,21 @@ func TestClock_RealTime(t *testing.T) {
 	timer.Stop()
 	require.WithinDuration(t, time.Now(), c.Time(c.Now()), time.Minute)
 }
+
+// An alarm calls its function, and is pending until it is set or stopped.
+func TestClock_Alarm(t *testing.T) {
+	t.Parallel()
+	c := clocktest.New()
+	rung := make(chan struct{})
+	alarm := c.NewAlarm(func() { close(rung) })
+	require.Nil(t, alarm.C())
+	now := c.Now()
+	alarm.Set(now, now.Add(time.Hour))
+	c.Step(now.Add(time.Hour))
+	<-rung
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, c.Settle(ctx), context.Canceled)
+	alarm.Stop()
+	require.NoError(t, c.Settle(t.Context()))
+}
