@@ -4,28 +4,31 @@ import (
 	"sync"
 
 	"tenure/internal/node"
+	"tenure/internal/wire"
 )
 
 // maxQueued bounds the messages that wait for a slow reader, in bytes as estimated by size. No message is added to a
 // queue above the bound. The last message may have any size, since descriptions are not limited (D3).
 const maxQueued = 4 << 20
 
-// outbox is a stream's bounded queue of messages. Several goroutines put messages, and one takes them.
+// outbox is a stream's bounded queue of messages. Several goroutines put messages, and one at a time, the writer, takes
+// them. The writer of a stream that is in use waits for more messages. An idle stream has a writer only while it is sent
+// a ping, because most streams are idle most of the time.
 type outbox struct {
-	// wake has capacity 1 and carries a value when there may be something to take, or after close. It is never closed.
-	wake chan struct{}
-
-	mu     sync.Mutex // guards the rest
-	queue  []any
-	bytes  int
-	closed bool
+	mu      sync.Mutex // guards the rest
+	queue   []any
+	taken   []any // what the writer is sending
+	bytes   int
+	inUse   bool          // the writer waits for more
+	writing bool          // there is a writer
+	waiting chan struct{} // carries a value when the writer that waits shall look again; nil if none waits
+	closed  bool
 }
 
-func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
-
 // put queues a message and never blocks. It returns false if the queue is full, which means that the reader is too slow
-// and its stream must be cut. After close it does nothing.
-func (o *outbox) put(m any) bool {
+// and its stream must be cut. If there is no writer, put calls start, which must start one without waiting for anything.
+// After close it does nothing.
+func (o *outbox) put(m any, start func()) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 
@@ -37,29 +40,55 @@ func (o *outbox) put(m any) bool {
 	}
 	o.queue = append(o.queue, m)
 	o.bytes += size(m)
-	o.signal()
+	if _, ping := m.(wire.Ping); !ping {
+		o.inUse = true
+	}
+	if !o.writing {
+		o.writing = true
+		start()
+	}
+	o.wake()
 
 	return true
 }
 
-func (o *outbox) signal() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
+// wake makes a writer that waits look again. It is called with mu held.
+func (o *outbox) wake() {
+	if o.waiting != nil {
+		o.waiting <- struct{}{}
+		o.waiting = nil
 	}
 }
 
-// take returns the queued messages. It reuses the given slice, whose contents it drops. It returns false after close.
-func (o *outbox) take(into []any) ([]any, bool) {
-	clear(into)
+// take returns the queued messages for the writer, which must have finished with the previous ones. It waits for some
+// while the stream is in use. When it returns nothing, the caller is no longer the writer.
+func (o *outbox) take() []any {
+	var wakeUp chan struct{}
+	for {
+		o.mu.Lock()
+		clear(o.taken)
+		o.queue, o.taken, o.bytes = o.taken[:0], o.queue, 0
+		if len(o.taken) > 0 || !o.inUse || o.closed {
+			o.writing = len(o.taken) > 0
+			defer o.mu.Unlock()
 
+			return o.taken
+		}
+		if wakeUp == nil {
+			wakeUp = make(chan struct{}, 1)
+		}
+		o.waiting = wakeUp
+		o.mu.Unlock()
+		<-wakeUp
+	}
+}
+
+// calm lets the writer go if it waits, until the stream is in use again.
+func (o *outbox) calm() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-
-	taken := o.queue
-	o.queue, o.bytes = into[:0], 0
-
-	return taken, !o.closed
+	o.inUse = false
+	o.wake()
 }
 
 // close drops all messages, queued or put later. Calling it again is a no-op.
@@ -68,7 +97,7 @@ func (o *outbox) close() {
 	defer o.mu.Unlock()
 
 	o.queue, o.bytes, o.closed = nil, 0, true
-	o.signal()
+	o.wake()
 }
 
 // size estimates the bytes that a message takes while it is queued.

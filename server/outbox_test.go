@@ -2,6 +2,7 @@ package server
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -9,33 +10,86 @@ import (
 	"tenure/internal/wire"
 )
 
+// writers counts the writers that an outbox starts.
+type writers int
+
+func (w *writers) start() { *w++ }
+
 // A large message fits after a small one that the writer has not taken yet, since that reader is not slow. After a
 // large one that has not been taken, no message fits.
 func TestOutbox_LargeMessage(t *testing.T) {
 	t.Parallel()
 	large := node.Described{Semaphore: &node.Description{Data: make([]byte, maxQueued+1)}}
-	o := newOutbox()
-	require.True(t, o.put(wire.Ping{Opaque: 1}))
-	require.True(t, o.put(large))
-	require.False(t, o.put(wire.Ping{Opaque: 2}))
+	var o outbox
+	var w writers
+	require.True(t, o.put(wire.Ping{Opaque: 1}, w.start))
+	require.True(t, o.put(large, w.start))
+	require.False(t, o.put(wire.Ping{Opaque: 2}, w.start))
 
-	taken, open := o.take(nil)
-	require.True(t, open)
-	require.Equal(t, []any{wire.Ping{Opaque: 1}, large}, taken)
-	require.True(t, o.put(wire.Ping{Opaque: 2}))
+	require.Equal(t, []any{wire.Ping{Opaque: 1}, large}, o.take())
+	require.True(t, o.put(wire.Ping{Opaque: 2}, w.start))
 }
 
 // Many small messages fill the queue too.
 func TestOutbox_Full(t *testing.T) {
 	t.Parallel()
-	o := newOutbox()
+	var o outbox
+	var w writers
 	n := 0
-	for o.put(node.Released{}) {
+	for o.put(node.Released{}, w.start) {
 		n++
 	}
 	require.InDelta(t, maxQueued, n*size(node.Released{}), float64(size(node.Released{})))
 	o.close()
-	require.True(t, o.put(node.Released{}), "after close, no reader is too slow")
-	_, open := o.take(nil)
-	require.False(t, open)
+	require.True(t, o.put(node.Released{}, w.start), "after close, no reader is too slow")
+	require.Empty(t, o.take())
+}
+
+// There is one writer at a time. That of an idle stream ends when it has taken everything.
+func TestOutbox_OneWriter(t *testing.T) {
+	t.Parallel()
+	var o outbox
+	var w writers
+	first, second, third := wire.Ping{Opaque: 1}, wire.Ping{Opaque: 2}, wire.Ping{Opaque: 3}
+	require.True(t, o.put(first, w.start))
+	require.True(t, o.put(second, w.start))
+	require.Equal(t, []any{first, second}, o.take())
+	require.True(t, o.put(third, w.start))
+	require.EqualValues(t, 1, w, "the writer is still sending")
+	require.Equal(t, []any{third}, o.take())
+	require.Empty(t, o.take())
+	require.True(t, o.put(first, w.start))
+	require.EqualValues(t, 2, w)
+	require.Equal(t, []any{first}, o.take())
+	o.close()
+	require.True(t, o.put(second, w.start))
+	require.Empty(t, o.take())
+	require.EqualValues(t, 2, w)
+}
+
+// The writer of a stream in use waits for more, until the stream is calm or closed.
+func TestOutbox_WriterWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, end := range []func(*outbox){(*outbox).calm, (*outbox).close} {
+			var o outbox
+			var w writers
+			require.True(t, o.put(node.Released{}, w.start))
+			var all []any
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for taken := o.take(); len(taken) > 0; taken = o.take() {
+					all = append(all, taken...)
+				}
+			}()
+			synctest.Wait()
+			require.Len(t, all, 1)
+			require.True(t, o.put(wire.Ping{Opaque: 1}, w.start))
+			synctest.Wait()
+			require.Len(t, all, 2)
+			require.EqualValues(t, 1, w)
+			end(&o)
+			<-ended
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -24,22 +25,23 @@ const (
 const rung clock.Instant = -1
 
 // owner owns one coordination node: only its goroutine touches the state machine. Requests arrive through submit. The
-// owner applies a batch of them, commits it in one durable write, and only then releases its replies. It applies the
-// next batch while one is being committed.
+// owner applies a batch of them, commits it in one durable write, and only then releases its replies. The requests that
+// arrive meanwhile form the next batch.
 type owner struct {
 	path  string // for logs and errors
 	space store.Space
 	env   *ownerEnv
 
-	inbox   chan input
-	looks   chan look  // never closed
-	pending chan batch // to the commit goroutine, one batch at a time; run closes it
-	durable chan batch // back from the commit goroutine; capacity 1, so that it never blocks
+	inbox chan input
+	looks chan look // never closed
 
 	// done is closed when the owner has ended. err and ended are set before.
 	done  chan struct{}
 	err   error
 	ended clock.Instant
+
+	mu      sync.Mutex           // guards members
+	members map[*stream]struct{} // streams that end with the owner; nil after its end
 
 	// The following fields belong to the goroutine of run.
 	node    *node.Node
@@ -48,8 +50,8 @@ type owner struct {
 	wakeAt  clock.Instant // the setting of timer; zero: not set; rung: see there
 	streams map[node.StreamID]*stream
 	next    batch // applied, not yet committed: none of its replies may be sent, not even those to reads
-	spare   batch
 	chunk   []input
+	crowded bool // the last batch had several replies
 }
 
 // ownerEnv holds the parts of the server that owners use.
@@ -70,7 +72,6 @@ type input struct {
 type batch struct {
 	fx    node.Effects
 	looks []seen
-	err   error // of the commit
 }
 
 // seen is a snapshot and the look that it answers.
@@ -88,11 +89,10 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 		path: path, space: space, env: env,
 		inbox:   make(chan input, inboxSize),
 		looks:   make(chan look),
-		pending: make(chan batch),
-		durable: make(chan batch, 1),
 		done:    make(chan struct{}),
 		timer:   env.clock.NewTimer(),
 		streams: make(map[node.StreamID]*stream),
+		members: make(map[*stream]struct{}),
 	}
 	if env.lifelines != nil {
 		o.reaper = newReaper(path, env, o.inbox)
@@ -121,22 +121,24 @@ func (o *owner) submit(in input) bool {
 // call end afterwards.
 func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var helpers sync.WaitGroup
-	helpers.Go(o.commit) // ends when pending is closed
-
+	var reaping sync.WaitGroup
 	err := guard(func() error {
-		defer close(o.pending)
 		if err := o.load(ctx, lost, cfg); err != nil {
 			return err
 		}
 		if o.reaper != nil {
-			helpers.Go(func() { o.reaper.run(ctx) })
+			reaping.Go(func() { o.reaper.run(ctx) })
 		}
+
+		if err := o.commit(); err != nil {
+			return err
+		}
+		o.release()
 
 		return o.serve(ctx)
 	})
 	cancel()
-	helpers.Wait()
+	reaping.Wait()
 	o.timer.Stop()
 
 	return err
@@ -160,10 +162,36 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 	return nil
 }
 
-// end marks the owner as ended. Its streams see that and end.
+// end marks the owner as ended, and ends its streams.
 func (o *owner) end(err error) {
 	o.err, o.ended = err, o.env.clock.Now()
 	close(o.done)
+	o.mu.Lock()
+	members := o.members
+	o.members = nil
+	o.mu.Unlock()
+	for s := range members {
+		s.die(node.Failure{Status: node.Unavailable, Issue: o.reason()})
+	}
+}
+
+// join makes the stream end with the owner. It returns false if the owner has ended.
+func (o *owner) join(s *stream) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.members == nil {
+		return false
+	}
+	o.members[s] = struct{}{}
+
+	return true
+}
+
+// leave undoes join.
+func (o *owner) leave(s *stream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.members, s)
 }
 
 func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
@@ -172,46 +200,41 @@ func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
 
 // serve returns the cause of the context's end, or the first fault.
 func (o *owner) serve(ctx context.Context) error {
-	flying := false
-	for {
-		if !flying && len(o.next.fx.Changes) == 0 { // there is nothing to commit
-			o.release(&o.next)
-			o.next.reset()
-		}
-		in, out := o.inbox, o.pending
-		if o.next.full() {
-			in = nil // back-pressure: streams wait, and memory does not grow
-		}
-		if flying || o.next.fx.Empty() {
-			out = nil
-		}
+	for ctx.Err() == nil {
 		select {
-		case first := <-in:
+		case first := <-o.inbox:
 			o.apply(o.arrived(first)...)
 		case look := <-o.looks:
 			o.next.looks = append(o.next.looks, seen{o.node.Snapshot(), look})
 		case <-o.timer.C():
 			o.wakeAt = rung
 			o.apply(input{req: node.Tick{}})
-		case out <- o.next:
-			o.next, flying = o.spare, true
-		case b := <-o.durable:
-			if b.err != nil {
-				return b.err
-			}
-			o.release(&b)
-			b.reset()
-			o.spare, flying = b, false
 		case <-ctx.Done():
-			if flying { // send the replies of the last batch, if it becomes durable
-				if b := <-o.durable; b.err == nil {
-					o.release(&b)
-				}
-			}
+		}
+		o.gather()
+		if err := o.commit(); err != nil {
+			return err
+		}
+		o.release()
+	}
 
-			return context.Cause(ctx)
+	return context.Cause(ctx)
+}
+
+// gather applies the requests that arrive while other goroutines run that are ready to run now. It does not wait for
+// anything else. A sync costs more processor time than a request, so it pays to let those in that are about to come. If
+// the last batch had only one request, probably none are, and the attempt would only delay this one.
+func (o *owner) gather() {
+	for more := o.crowded; more && !o.next.full(); {
+		runtime.Gosched()
+		select {
+		case first := <-o.inbox:
+			o.apply(o.arrived(first)...)
+		default:
+			more = false
 		}
 	}
+	o.crowded = len(o.next.fx.Replies) > 1
 }
 
 // arrived adds the other requests in the inbox to the first.
@@ -271,37 +294,38 @@ func (o *owner) wake(now, at clock.Instant) {
 	}
 }
 
-// release sends the replies and snapshots of a batch that is durable. It never blocks: a full stream is cut.
-func (o *owner) release(b *batch) {
-	for _, s := range b.looks {
+// commit makes the batch durable.
+func (o *owner) commit() error {
+	if len(o.next.fx.Changes) == 0 {
+		return nil
+	}
+	err := guard(func() error {
+		return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: o.next.fx.Changes})
+	})
+	if err != nil {
+		return &storeError{fmt.Errorf("commit to node %q: %w", o.path, err)}
+	}
+
+	return nil
+}
+
+// release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full stream
+// is cut.
+func (o *owner) release() {
+	for _, s := range o.next.looks {
 		s.by <- s.snapshot
 	}
-	for _, r := range b.fx.Replies {
+	for _, r := range o.next.fx.Replies {
 		s := o.streams[r.Stream]
 		if s == nil {
 			continue // it has ended
 		}
-		if m, ok := r.Message.(node.Attached); ok {
+		if m, ok := r.Message.(node.Attached); ok && !s.hasEnded() { // otherwise its Detach becomes an Abandon (A11)
 			s.started, s.session, s.timeoutMillis = true, m.Session, m.TimeoutMillis
 		}
 		s.send(r.Message)
 	}
-}
-
-// commit makes batches durable, one after another, until pending is closed. After a failure it fails all later ones.
-func (o *owner) commit() {
-	var failed error
-	for b := range o.pending {
-		if failed == nil {
-			failed = guard(func() error {
-				return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: b.fx.Changes})
-			})
-		}
-		if b.err = failed; failed != nil {
-			b.err = &storeError{fmt.Errorf("commit to node %q: %w", o.path, failed)}
-		}
-		o.durable <- b
-	}
+	o.next.reset()
 }
 
 // reset empties the batch and keeps its capacity.

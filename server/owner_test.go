@@ -331,6 +331,15 @@ func (p *panicky) NewTimer() clock.Timer {
 	return t
 }
 
+func (p *panicky) NewAlarm(ring func()) clock.Timer {
+	t := p.Clock.NewAlarm(ring)
+	if p.timers.Add(1) == p.which {
+		return &panickyTimer{t, &p.armed}
+	}
+
+	return t
+}
+
 type panickyTimer struct {
 	clock.Timer
 	armed *atomic.Bool

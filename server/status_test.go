@@ -183,7 +183,7 @@ func statusLater(t *testing.T, h *harness) (outcome chan error, seen *server.Sta
 	return outcome, seen
 }
 
-// Status waits until everything that it shows is durable, whether it is in the current batch or in the next one.
+// Status waits until everything that it shows is durable.
 func TestStatus_WaitsForWhatItSees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newGate(t)
@@ -194,12 +194,11 @@ func TestStatus_WaitsForWhatItSees(t *testing.T) {
 		st.awaitCommit()
 		outcome, seen := statusLater(t, h)
 		synctest.Wait()
-		two.send(acquireMessage(1, "two", forever)) // goes into the same batch as the snapshot
+		two.send(acquireMessage(1, "two", forever)) // may be applied before the snapshot or after it
 		synctest.Wait()
 		require.Empty(t, outcome)
 		st.open()
 		require.NoError(t, <-outcome)
-		require.Len(t, seen.Nodes[0].Semaphores, 1)
 		require.Equal(t, "one", seen.Nodes[0].Semaphores[0].Name)
 		require.True(t, two.recv().GetAcquireSemaphoreResult().GetAcquired())
 	})

@@ -20,17 +20,18 @@ import (
 // lastWord is the time that a stream has to deliver its last message.
 const lastWord = time.Second
 
-// stream is one call of CoordinationService/Session that has asked to attach. Three goroutines work for it. That of the
-// call runs watch, which sends pings and returns when the stream has ended. The others run read, and write, which alone
-// sends messages. The first of them that sees the end calls end.
+// stream is one call of CoordinationService/Session that has asked to attach. The goroutine of the call waits for its
+// end, and another one runs read. Messages are sent by write, in a goroutine that exists while the stream is in use (see
+// outbox). Pings are sent when an alarm rings. Whoever sees the end of the stream calls end.
 type stream struct {
-	id     node.StreamID
-	grpc   Ydb_Coordination_V1.CoordinationService_SessionServer
-	owner  *owner
-	clock  clock.Clock
-	log    *slog.Logger
-	outbox outbox
-	pinger pinger
+	id      node.StreamID
+	grpc    Ydb_Coordination_V1.CoordinationService_SessionServer
+	owner   *owner
+	clock   clock.Clock
+	log     *slog.Logger
+	running *sync.WaitGroup // counts the goroutines that run read and write
+	outbox  outbox
+	pinger  pinger
 
 	// The owner's goroutine sets these when it releases Attached, before attached is closed.
 	session       uint64
@@ -42,6 +43,11 @@ type stream struct {
 	once  sync.Once
 	ended chan struct{} // closed by end
 	err   error         // of the call; set before ended is closed
+
+	mu       sync.Mutex  // guards the rest
+	alarm    clock.Timer // rings when the next ping is due
+	lastWord clock.Timer // rings when the last message should have been delivered; nil: there is none yet
+	left     bool        // the call returns; the timers are not set any more
 }
 
 // serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns.
@@ -64,17 +70,25 @@ func serveSession(
 
 	s := &stream{
 		id: id, grpc: g, owner: o, clock: nodes.env.clock,
-		log:    nodes.env.log.With("node", o.path, "stream", uint64(id)),
-		outbox: newOutbox(), attached: make(chan struct{}), ended: make(chan struct{}),
+		log:     nodes.env.log.With("node", o.path, "stream", uint64(id)),
+		running: running, attached: make(chan struct{}), ended: make(chan struct{}),
 	}
-	timer := s.clock.NewTimer()
-	defer timer.Stop() // after the Detach: on a clock that is moved, no time passes before it
-	if o.submit(input{req: wire.Attach(id, start), stream: s}) {
-		defer o.submit(input{req: node.Detach{Stream: id}, stream: s}) // A10
+	s.alarm = s.clock.NewAlarm(func() { s.guarded(s.ring) })
+	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
+	if o.join(s) {
+		defer o.leave(s)
+		if o.submit(input{req: wire.Attach(id, start), stream: s}) {
+			defer o.submit(input{req: node.Detach{Stream: id}, stream: s}) // A10
+		}
+	} else {
+		s.die(node.Failure{Status: node.Unavailable, Issue: o.reason()})
 	}
 	running.Go(func() { s.guarded(s.read) })
-	running.Go(func() { s.guarded(s.write) })
-	s.guarded(func() error { return s.watch(timer) })
+	select {
+	case <-s.ended:
+	case <-g.Context().Done(): // read sees that too, but only after the attach has been answered
+		s.end(status.FromContextError(g.Context().Err()).Err())
+	}
 	s.outbox.close()
 
 	return s.err
@@ -88,20 +102,62 @@ func (s *stream) end(err error) {
 	})
 }
 
+func (s *stream) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // send queues a message for the client. It never blocks. If the queue is full, it cuts the stream.
 func (s *stream) send(m any) {
-	if !s.outbox.put(m) {
+	if !s.outbox.put(m, s.startWriter) {
 		s.log.WarnContext(s.grpc.Context(), "stream cut: the client does not read")
 		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
 	}
 }
+
+func (s *stream) startWriter() { s.running.Go(func() { s.guarded(s.write) }) }
 
 // fail sends a Failure, after which the stream ends (A2).
 func (s *stream) fail(code node.Status, issue string) {
 	s.send(node.Failure{Status: code, Issue: issue})
 }
 
-// guarded runs a goroutine of the stream. An error or a panic ends the stream, and nothing else.
+// die is like fail, but ends the stream after a limited time even if the client does not read the Failure.
+func (s *stream) die(f node.Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dieLocked(f)
+}
+
+// dieLocked is called with mu held.
+func (s *stream) dieLocked(f node.Failure) {
+	if s.left || s.lastWord != nil {
+		return
+	}
+	s.lastWord = s.clock.NewAlarm(func() {
+		s.end(status.Error(codes.Unavailable, "the client does not read what it is sent"))
+	})
+	now := s.clock.Now()
+	s.lastWord.Set(now, now.Add(lastWord))
+	s.send(f)
+}
+
+// leave stops the timers for good.
+func (s *stream) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = true
+	s.alarm.Stop()
+	if s.lastWord != nil {
+		s.lastWord.Stop()
+	}
+}
+
+// guarded runs a part of the stream. An error or a panic ends the stream, and nothing else.
 func (s *stream) guarded(f func() error) {
 	err := guard(f)
 	if p, ok := errors.AsType[*panicError](err); ok {
@@ -113,36 +169,27 @@ func (s *stream) guarded(f func() error) {
 	}
 }
 
-// watch sends pings until the stream ends. It ends the stream if a pong is missing or the node has gone.
-func (s *stream) watch(timer clock.Timer) error {
-	attached := s.attached
-	for {
-		select {
-		case <-attached:
-			attached = nil
-			s.setPing(timer)
-		case <-timer.C():
-			if !s.ping() {
-				s.fail(node.Timeout, "Ping timeout") // P2
-
-				return s.awaitEnd()
-			}
-			s.setPing(timer)
-		case <-s.owner.done:
-			s.fail(node.Unavailable, s.owner.reason())
-
-			return s.awaitEnd()
-		case <-s.grpc.Context().Done(): // read sees that too, but only after the attach has been answered
-			return status.FromContextError(s.grpc.Context().Err()).Err()
-		case <-s.ended:
-			return nil
-		}
+// ring sends the next ping, or ends the stream if the last one has not been answered. In that case the alarm is stopped
+// by leave, since a clock that is moved waits for what is due.
+func (s *stream) ring() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outbox.calm()
+	switch {
+	case s.left:
+	case s.ping():
+		s.setAlarm()
+	default:
+		s.dieLocked(node.Failure{Status: node.Timeout, Issue: "Ping timeout"}) // P2
 	}
+
+	return nil
 }
 
-func (s *stream) setPing(timer clock.Timer) {
+// setAlarm is called with mu held.
+func (s *stream) setAlarm() {
 	now := s.clock.Now()
-	timer.Set(now, now.Add(pingPeriod(s.timeoutMillis)))
+	s.alarm.Set(now, now.Add(pingPeriod(s.timeoutMillis)))
 }
 
 // ping sends the next ping. It returns false if the last one has not been answered.
@@ -155,36 +202,27 @@ func (s *stream) ping() bool {
 	return ok
 }
 
-// awaitEnd waits for write to deliver the last message, for a limited time.
-func (s *stream) awaitEnd() error {
-	timer := s.clock.NewTimer()
-	defer timer.Stop()
-	now := s.clock.Now()
-	timer.Set(now, now.Add(lastWord))
-	select {
-	case <-timer.C():
-		return status.Error(codes.Unavailable, "the client does not read what it is sent")
-	case <-s.ended:
-		return nil
+// welcome sends the first ping, which follows SessionStarted immediately (A7), and lets read continue.
+func (s *stream) welcome() {
+	s.ping()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.left {
+		s.setAlarm()
 	}
+	close(s.attached)
 }
 
 // write sends the queued messages, and ends the stream after a Failure or Stopped.
 func (s *stream) write() error {
-	var messages []any
-	for range s.outbox.wake {
-		var open bool
-		if messages, open = s.outbox.take(messages); !open {
-			return nil
-		}
+	for messages := s.outbox.take(); len(messages) > 0; messages = s.outbox.take() {
 		for _, m := range messages {
 			if err := s.grpc.Send(wire.Response(m)); err != nil {
 				return err
 			}
 			switch m.(type) {
-			case node.Attached: // A7: the ping follows immediately, before any other reply
-				s.ping()
-				close(s.attached)
+			case node.Attached:
+				s.welcome()
 			case node.Failure, node.Stopped:
 				s.end(nil)
 
