@@ -35,7 +35,7 @@ func (s *Store) load(ctx context.Context, space store.Space, yield func(node.Rec
 	defer from.release()
 	defer s.calls.Done()
 
-	f := make(fold)
+	var f fold
 	for _, t := range from.traces {
 		if err := f.read(ctx, space, t); err != nil {
 			return s.loadError(space, t.file, err)
@@ -102,16 +102,16 @@ func (from sources) release() {
 	}
 }
 
-// fold has the latest change of each key.
-type fold map[string][]byte
+// fold has changes in the order in which they were committed.
+type fold []node.Record
 
 // apply adds encoded changes. It retains them.
-func (f fold) apply(changes []byte) error {
-	return decodeChanges(changes, func(r node.Record) { f[string(r.Key)] = r.Value })
+func (f *fold) apply(changes []byte) error {
+	return decodeChanges(changes, func(r node.Record) { *f = append(*f, r) })
 }
 
 // read adds the changes of the space in a segment.
-func (f fold) read(ctx context.Context, space store.Space, t tracedFile) error {
+func (f *fold) read(ctx context.Context, space store.Space, t tracedFile) error {
 	r := frameReader{file: t.file, size: t.size}
 	for _, at := range t.at {
 		if err := ctx.Err(); err != nil {
@@ -136,15 +136,29 @@ func (f fold) read(ctx context.Context, space store.Space, t tracedFile) error {
 	return nil
 }
 
-// sorted returns the changes in order of their keys.
+// sorted returns the latest change of each key, in order of the keys. It may change f. Sorting all changes takes less time
+// than collecting them in a map and sorting its keys.
 func (f fold) sorted() []node.Record {
-	all := make([]node.Record, 0, len(f))
-	for key, value := range f {
-		all = append(all, node.Record{Key: []byte(key), Value: value})
-	}
-	slices.SortFunc(all, func(a, b node.Record) int { return bytes.Compare(a.Key, b.Key) })
+	type change struct {
+		node.Record
 
-	return all
+		number int
+	}
+	all := make([]change, len(f))
+	for i, r := range f {
+		all[i] = change{r, i}
+	}
+	slices.SortFunc(all, func(a, b change) int {
+		return cmp.Or(bytes.Compare(a.Key, b.Key), cmp.Compare(a.number, b.number))
+	})
+	latest := f[:0]
+	for i, c := range all {
+		if i+1 == len(all) || !bytes.Equal(c.Key, all[i+1].Key) {
+			latest = append(latest, c.Record)
+		}
+	}
+
+	return latest
 }
 
 // isDamage reports whether the error says that a file is not what was written.

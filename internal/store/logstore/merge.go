@@ -223,11 +223,11 @@ func foldFrame(spaces map[store.Space]*folded, f frame) error {
 		return err
 	}
 	for _, d := range drop {
-		spaces[d] = &folded{dropped: true, fold: make(fold)}
+		spaces[d] = &folded{dropped: true}
 	}
 	to := spaces[space]
 	if to == nil {
-		to = &folded{fold: make(fold)}
+		to = new(folded)
 		spaces[space] = to
 	}
 

@@ -72,17 +72,21 @@ func (s *segment) replay(last uint64) (uint64, error) {
 // rest looks at what follows the last frame. It returns the end of the last byte there that is not zero, or 0 if there
 // is none, and reports whether there is a frame according to which the commit with the number was durable.
 func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
-	r := frameReader{file: s.file, size: s.size}
+	buf := make([]byte, max(min(restSize, s.size-s.end), 0))
 	for at := s.end; at < s.size; {
-		b, err := r.window(at, 1)
-		if err != nil || len(b) == 0 {
-			return dirty, durable, err
+		n, err := s.file.ReadAt(buf[:min(int64(len(buf)), s.size-at)], at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return dirty, false, err
 		}
-		if n := len(bytes.TrimRight(b, "\x00")); n > 0 {
-			dirty = at + int64(n)
+		if n == 0 {
+			break
 		}
-		at += int64(len(b))
+		if b := buf[:n]; !zero(b) {
+			dirty = at + int64(len(bytes.TrimRight(b, "\x00")))
+		}
+		at += int64(n)
 	}
+	r := frameReader{file: s.file, size: s.size}
 	for at := s.end; at < dirty && !durable; at += frameAlign {
 		f, _, ok, err := r.frame(at)
 		if err != nil {
@@ -93,6 +97,13 @@ func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
 
 	return dirty, durable, nil
 }
+
+// restSize is the size of the pieces in which rest reads a segment. One buffer serves for all of them, because the first
+// use of a page of memory takes longer than reading it.
+const restSize = 64 << 10
+
+// zero reports whether b has only zero bytes.
+func zero(b []byte) bool { return b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1]) }
 
 // clear overwrites everything from the end of the last frame to the offset with zero bytes.
 func (s *segment) clear(to int64) error {
