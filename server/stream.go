@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/clock"
+	"tenure/internal/codec"
 	"tenure/internal/node"
 	"tenure/internal/wire"
 )
@@ -217,7 +218,7 @@ func (s *stream) welcome() {
 func (s *stream) write() error {
 	for messages := s.outbox.take(); len(messages) > 0; messages = s.outbox.take() {
 		for _, m := range messages {
-			if err := s.grpc.Send(wire.Response(m)); err != nil {
+			if err := s.grpc.SendMsg(m); err != nil {
 				return err
 			}
 			switch m.(type) {
@@ -243,8 +244,9 @@ func (s *stream) read() error {
 	}
 
 	from := node.From{Stream: s.id, Session: s.session}
+	var in codec.Request // handle keeps nothing of it
 	for {
-		m, err := s.grpc.Recv()
+		err := s.grpc.RecvMsg(&in)
 		if errors.Is(err, io.EOF) {
 			s.end(nil) // the client closed the stream
 
@@ -253,7 +255,7 @@ func (s *stream) read() error {
 		if err != nil {
 			return err
 		}
-		if !s.handle(from, m) {
+		if !s.handle(from, &in.Message) {
 			return nil
 		}
 	}
