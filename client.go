@@ -349,8 +349,9 @@ func (c *Client) remove(s *Session) {
 	delete(c.sessions, s)
 }
 
-// Close closes the sessions of the client, and then its connection if [Open] made it. If this process hosts the embedded
-// server for the client, another process takes over. When Close returns, all goroutines of the client have ended.
+// Close closes the sessions of the client, and then its connection if [Open] made it. If this process hosts the
+// embedded server for the client, another process takes over. When Close returns, all goroutines of the client have
+// ended.
 //
 // If ctx ends first, Close returns an error for each session that it could not close on the server. These sessions end
 // there when their timeout has passed. Later calls to [Client.Session] fail. Calling Close again is safe.

@@ -83,9 +83,9 @@ func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error
 	return c, nil
 }
 
-// connectEmbedded starts to connect to the embedded server. It does not use the SDK's driver, which would take longer to
-// open than all the rest: it reads the certificate authorities of the system, also for connections without TLS. It sets
-// the options that the driver would set.
+// connectEmbedded starts to connect to the embedded server. It does not use the SDK's driver, which would take longer
+// to open than all the rest: it reads the certificate authorities of the system, also for connections without TLS. It
+// sets the options that the driver would set.
 func connectEmbedded(local *embedded.Local) (*grpc.ClientConn, error) {
 	dial := func(ctx context.Context, _ string) (net.Conn, error) {
 		if conn := local.First(); conn != nil {

@@ -12,8 +12,8 @@ import (
 const maxQueued = 4 << 20
 
 // outbox is a stream's bounded queue of messages. Several goroutines put messages, and one at a time, the writer, takes
-// them. The writer of a stream that is in use waits for more messages. An idle stream has a writer only while it is sent
-// a ping, because most streams are idle most of the time.
+// them. The writer of a stream that is in use waits for more messages. An idle stream has a writer only while it is
+// sent a ping, because most streams are idle most of the time.
 type outbox struct {
 	mu      sync.Mutex // guards the rest
 	queue   []any
@@ -26,8 +26,8 @@ type outbox struct {
 }
 
 // put queues a message and never blocks. It returns false if the queue is full, which means that the reader is too slow
-// and its stream must be cut. If there is no writer, put calls start, which must start one without waiting for anything.
-// After close it does nothing.
+// and its stream must be cut. If there is no writer, put calls start, which must start one without waiting for
+// anything. After close it does nothing.
 func (o *outbox) put(m any, start func()) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -309,8 +309,8 @@ func (o *owner) commit() error {
 	return nil
 }
 
-// release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full stream
-// is cut.
+// release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full
+// stream is cut.
 func (o *owner) release() {
 	for _, s := range o.next.looks {
 		s.by <- s.snapshot

@@ -22,8 +22,8 @@ import (
 const lastWord = time.Second
 
 // stream is one call of CoordinationService/Session that has asked to attach. The goroutine of the call waits for its
-// end, and another one runs read. Messages are sent by write, in a goroutine that exists while the stream is in use (see
-// outbox). Pings are sent when an alarm rings. Whoever sees the end of the stream calls end.
+// end, and another one runs read. Messages are sent by write, in a goroutine that exists while the stream is in use
+// (see outbox). Pings are sent when an alarm rings. Whoever sees the end of the stream calls end.
 type stream struct {
 	id      node.StreamID
 	grpc    Ydb_Coordination_V1.CoordinationService_SessionServer
@@ -122,12 +122,12 @@ func (s *stream) send(m any) {
 
 func (s *stream) startWriter() { s.running.Go(func() { s.guarded(s.write) }) }
 
-// fail sends a Failure, after which the stream ends (A2).
-func (s *stream) fail(code node.Status, issue string) {
-	s.send(node.Failure{Status: code, Issue: issue})
+// refuse sends a Failure because of a request that breaks the protocol. Then the stream ends (A2).
+func (s *stream) refuse(issue string) {
+	s.send(node.Failure{Status: node.BadRequest, Issue: issue})
 }
 
-// die is like fail, but ends the stream after a limited time even if the client does not read the Failure.
+// die sends a Failure, and ends the stream after a limited time even if the client does not read the Failure.
 func (s *stream) die(f node.Failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,7 +265,7 @@ func (s *stream) read() error {
 func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool {
 	switch m := m.GetRequest().(type) {
 	case nil:
-		s.fail(node.BadRequest, "Empty request") // P5
+		s.refuse("Empty request") // P5
 
 		return false
 	case *Ydb_Coordination.SessionRequest_Ping:
@@ -274,21 +274,21 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 		return true
 	case *Ydb_Coordination.SessionRequest_Pong:
 		if !s.pinger.pong(m.Pong.GetOpaque()) {
-			s.fail(node.BadRequest, "Pong data mismatch") // P3
+			s.refuse("Pong data mismatch") // P3
 
 			return false
 		}
 
 		return true
 	case *Ydb_Coordination.SessionRequest_SessionStart_:
-		s.fail(node.BadRequest, "Session cannot be started twice") // P5
+		s.refuse("Session cannot be started twice") // P5
 
 		return false
 	}
 
 	req := wire.Request(from, m)
 	if req == nil {
-		s.fail(node.BadRequest, "Unimplemented request") // P5
+		s.refuse("Unimplemented request") // P5
 
 		return false
 	}

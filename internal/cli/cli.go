@@ -216,8 +216,8 @@ func prepare(cmd *cobra.Command, env *Env) {
 	}
 }
 
-// printVersion makes cmd print the version, and do nothing else, if the flag is set. The version of cobra.Command is not
-// used, because its template keeps the linker from removing the methods that no code calls, a third of the binary.
+// printVersion makes cmd print the version, and do nothing else, if the flag is set. The version of cobra.Command is
+// not used, because its template keeps the linker from removing the methods that no code calls, a third of the binary.
 func printVersion(cmd *cobra.Command, env *Env, flag *bool) {
 	check, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, args []string) error {

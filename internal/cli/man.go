@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A Render function converts a manual page from the Markdown of md2man. It is md2man.Render, which only the program that
-// writes manual pages has to link.
+// A Render function converts a manual page from the Markdown of md2man. It is md2man.Render, which only the program
+// that writes manual pages has to link.
 type Render func(page []byte) []byte
 
 // ManCommand returns the command that writes the manual pages of root, of its subcommands, and of other programs.

@@ -50,8 +50,8 @@ func newMachine() *machine {
 	return &machine{running: 5e9, exact: 7e9, wall: 1e18, delay: func() int64 { return 50 }}
 }
 
-// Whatever happens to the machine, a reader differs from an exact reading by less than half a millisecond, and does not go back. The
-// machine runs, sleeps, interrupts the reader, and has its wall clock set.
+// Whatever happens to the machine, a reader differs from an exact reading by less than half a millisecond, and does not
+// go back. The machine runs, sleeps, interrupts the reader, and has its wall clock set.
 func TestReader(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -120,7 +121,7 @@ func seeds() [][]byte {
 			"\x78\x01", "\x0b\x0c", "\x0c", "\x00\x00", "\x0f", "\x82\x01\x00",
 		} {
 			one := protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), []byte(part))
-			all = append(all, one, one[:len(one)-1], append(one[:len(one):len(one)], one...), append(one, 0x80))
+			all = append(all, one, one[:len(one)-1], append(slices.Clip(one), one...), append(one, 0x80))
 		}
 		all = append(all, protowire.AppendVarint(protowire.AppendTag(nil, field, protowire.VarintType), 3))
 	}

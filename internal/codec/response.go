@@ -71,8 +71,8 @@ func AppendPending(b []byte, req uint64) []byte {
 	return shut(appendNumber(b, 1, req), start)
 }
 
-// AppendResult appends an AcquireSemaphoreResult or a ReleaseSemaphoreResult without issues, as the field says. The flag
-// says whether the semaphore was acquired, or released.
+// AppendResult appends an AcquireSemaphoreResult or a ReleaseSemaphoreResult without issues, as the field says. The
+// flag says whether the semaphore was acquired, or released.
 func AppendResult(b []byte, field byte, req uint64, status Ydb.StatusIds_StatusCode, flag bool) []byte {
 	b = open(b, field)
 	start := len(b)

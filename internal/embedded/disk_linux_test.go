@@ -407,9 +407,9 @@ func TestDisk_Full(t *testing.T) {
 	c.end()
 }
 
-// The files that the host needs exist in advance. So existing sessions continue on a disk without free inodes, even when
-// the log is longer than what was prepared. Only a new session fails, with an error that says why. If the host shuts
-// down, either another process becomes the host or all get a notice.
+// The files that the host needs exist in advance. So existing sessions continue on a disk without free inodes, even
+// when the log is longer than what was prepared. Only a new session fails, with an error that says why. If the host
+// shuts down, either another process becomes the host or all get a notice.
 func TestDisk_NoInodes(t *testing.T) {
 	t.Parallel()
 	if !embedded.OwnMounts(t) {
@@ -432,7 +432,9 @@ func TestDisk_NoInodes(t *testing.T) {
 	before := c.turns()
 	closeSoon(t, host)
 	await(t, "all workers work or get a notice", func() bool {
-		return finished(before, c.turns()) || !slices.ContainsFunc(c.notices(), func(told []string) bool { return told == nil })
+		untold := func(told []string) bool { return told == nil }
+
+		return finished(before, c.turns()) || !slices.ContainsFunc(c.notices(), untold)
 	})
 	for _, line := range slices.Concat(c.notices()...) {
 		d.requireFull(t, line)

@@ -27,8 +27,8 @@ var Credentials = []string{
 
 // Skip makes the system's certificate authorities count as empty for the rest of the process, if the server at the
 // address is used without TLS and without credentials, which may come from a service with TLS. The process must not use
-// TLS for anything else, and must not start another process at the same time: the first call changes the environment for
-// a moment.
+// TLS for anything else, and must not start another process at the same time: the first call changes the environment
+// for a moment.
 func Skip(address string) {
 	if needless(address, os.LookupEnv) {
 		skip()

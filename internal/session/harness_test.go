@@ -314,7 +314,7 @@ func spoil(m *pb.SessionResponse) {
 	if m == nil {
 		return
 	}
-	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	m.ProtoReflect().Range(func(_ protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if v.Message().IsValid() {
 			proto.Reset(v.Message().Interface())
 		}

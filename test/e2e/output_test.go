@@ -168,7 +168,8 @@ func TestOutput_LockRunsCommand(t *testing.T) {
 
 		ran := filepath.Join(s.dir, "ran")
 		script := fmt.Sprintf( // the shell reports that SIGTERM has ended sleep, and here nobody reads what it prints
-			`exec 2>/dev/null; trap 'echo stopped >>%[1]s; exit 3' TERM; echo started >>%[1]s; while :; do sleep 0.05; done`, ran)
+			`exec 2>/dev/null; trap 'echo stopped >>%[1]s; exit 3' TERM; echo started >>%[1]s; `+
+				`while :; do sleep 0.05; done`, ran)
 		stuck := s.startTo(w, w, "stuck", "lock", "-ydb", srv.dsn(), "-path", node, "lock", "--", "sh", "-c", script)
 		srv.awaitQueue("lock", 1, 1)
 		second := srv.under("second", begin+finish) // waits for a shorter time than the first

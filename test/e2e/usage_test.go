@@ -61,8 +61,8 @@ func TestCommandLinesOfTheOriginalApplications(t *testing.T) {
 // waits matches the line that tells of a server that has not answered within two seconds.
 var waits = regexp.MustCompile(`(?m)^\w+: no answer from \S+ yet: giving up after 10s\n`)
 
-// A command that cannot run prints one line on standard error immediately, and exits with 125. If the machine is busy, a
-// line about the wait for the server may come before it.
+// A command that cannot run prints one line on standard error immediately, and exits with 125. If the machine is busy,
+// a line about the wait for the server may come before it.
 func TestErrorsAreOneLine(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -18,9 +18,10 @@ import (
 )
 
 var (
-	killsFlag = flag.Int("kills", 0, "number of processes that a chaos test kills; 0 means 200, 40 with -race, or 20 with -short")
-	seedFlag  = flag.Uint64("seed", 0, "random seed of the chaos tests; 0 means a new one for each run")
-	logsFlag  = flag.Bool("logs", false, "print the contenders' logs if a chaos test fails")
+	killsFlag = flag.Int("kills", 0,
+		"number of processes that a chaos test kills; 0 means 200, 40 with -race, or 20 with -short")
+	seedFlag = flag.Uint64("seed", 0, "random seed of the chaos tests; 0 means a new one for each run")
+	logsFlag = flag.Bool("logs", false, "print the contenders' logs if a chaos test fails")
 )
 
 const (

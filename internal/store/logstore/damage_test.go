@@ -51,8 +51,8 @@ func idle(t *testing.T, s *Store) {
 	}, time.Minute, time.Millisecond)
 }
 
-// damageable returns the files of a store that has a snapshot and several segments, in two states: after its process was
-// killed, and after it was closed. It also returns the contents of the store.
+// damageable returns the files of a store that has a snapshot and several segments, in two states: after its process
+// was killed, and after it was closed. It also returns the contents of the store.
 func damageable(t *testing.T) (states map[string]image, want storetest.Model) {
 	t.Helper()
 	const batches = 48

@@ -213,8 +213,8 @@ func TestOpen_FullDisk(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// A store whose log is full, and for which no segment can be created, cannot be opened. Otherwise its first commit would
-// fail. What an earlier process has left is removed, because it may take the space that is needed.
+// A store whose log is full, and for which no segment can be created, cannot be opened. Otherwise its first commit
+// would fail. What an earlier process has left is removed, because it may take the space that is needed.
 func TestOpen_NeedsRoomForCommits(t *testing.T) {
 	t.Parallel()
 	mem, f := newMemDisk(), &failing{op: "create", suffix: ".log.new", err: syscall.ENOSPC}

@@ -159,12 +159,13 @@ func sum(t *testing.T, parts ...string) string {
 	return hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, crc))
 }
 
-// A store of format 1, which is a Pebble database, is refused and stays as it is. The message names the version that can
-// read the store if the store has recorded it.
+// A store of format 1, which is a Pebble database, is refused and stays as it is. The message names the version that
+// can read the store if the store has recorded it.
 func TestOpen_OlderFormat(t *testing.T) {
 	t.Parallel()
 	for stamp, says := range map[string]string{
-		"": `store format is too old (format 1; this is tenure v0.4.0, which reads format 2): run the version that wrote it, ` +
+		"": `store format is too old (format 1; this is tenure v0.4.0, which reads format 2): ` +
+			`run the version that wrote it, ` +
 			`or move the directory away to start with an empty store`,
 		"format 1, tenure v0.3.0\n": `store format is too old (format 1, written by tenure v0.3.0; this is tenure v0.4.0, ` +
 			`which reads format 2): run tenure v0.3.0, or move the directory away to start with an empty store`,

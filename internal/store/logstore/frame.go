@@ -45,8 +45,8 @@ func appendFrame(buf []byte, number, durable uint64, fill func([]byte) []byte) [
 // padding returns the number of zero bytes after size bytes.
 func padding(size int) int { return -size & (frameAlign - 1) }
 
-// payloadSize returns the size of the payload of a frame that begins with the header. It returns 0 if there is no frame,
-// or if the header is broken in such a way that its size is impossible.
+// payloadSize returns the size of the payload of a frame that begins with the header. It returns 0 if there is no
+// frame, or if the header is broken in such a way that its size is impossible.
 func payloadSize(header []byte) int {
 	if len(header) < frameHeader {
 		return 0

@@ -7,8 +7,8 @@ import (
 	"tenure/internal/store"
 )
 
-// group is a number of commits that are written and synced together. One of the goroutines that commit, the leader, does
-// this for all of them. Commits that arrive meanwhile form the next group.
+// group is a number of commits that are written and synced together. One of the goroutines that commit, the leader,
+// does this for all of them. Commits that arrive meanwhile form the next group.
 type group struct {
 	frames []byte
 	parts  []part
@@ -81,8 +81,8 @@ func (s *Store) enter(g *group, b store.Batch) {
 	g.frames = appendFrame(g.frames, s.commits, g.first-1, func(buf []byte) []byte { return appendBatch(buf, b) })
 }
 
-// lead writes and syncs the pending group, and then appoints the leader of the next one. The caller must hold s.mu, which
-// lead unlocks.
+// lead writes and syncs the pending group, and then appoints the leader of the next one. The caller must hold s.mu,
+// which lead unlocks.
 func (s *Store) lead(g *group) error {
 	s.writing, s.pending = true, s.nextGroup()
 	err := s.failure

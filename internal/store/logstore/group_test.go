@@ -56,8 +56,8 @@ func TestCommit_SharesSyncs(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// TestClose_DuringBackgroundWork closes the store in the middle of a merge, and of the creation of a spare segment. Close
-// does not wait for the rest of that work, and nothing is lost.
+// TestClose_DuringBackgroundWork closes the store in the middle of a merge, and of the creation of a spare segment.
+// Close does not wait for the rest of that work, and nothing is lost.
 func TestClose_DuringBackgroundWork(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"write", "sync", "rename"} {

@@ -9,9 +9,9 @@ import (
 // ledger records how many commits were acknowledged, in a file beside the log. The log counts its commits too. If its
 // count is lower than that of the ledger, commits are lost.
 //
-// The log alone cannot tell that if its end is damaged or missing. The ledger is written after every sync of the log, so
-// it is exact if only the process dies. It is synced after every syncEvery commits and by close. After a power cut it
-// may be behind the log but is never ahead of it.
+// The log alone cannot tell that if its end is damaged or missing. The ledger is written after every sync of the log,
+// so it is exact if only the process dies. It is synced after every syncEvery commits and by close. After a power cut
+// it may be behind the log but is never ahead of it.
 //
 // The file consists of the count (8 bytes, little endian) and its CRC-32C (4 bytes, little endian).
 type ledger struct {

@@ -136,8 +136,8 @@ func (f *fold) read(ctx context.Context, space store.Space, t tracedFile) error 
 	return nil
 }
 
-// sorted returns the latest change of each key, in order of the keys. It may change f. Sorting all changes takes less time
-// than collecting them in a map and sorting its keys.
+// sorted returns the latest change of each key, in order of the keys. It may change f. Sorting all changes takes less
+// time than collecting them in a map and sorting its keys.
 func (f fold) sorted() []node.Record {
 	type change struct {
 		node.Record

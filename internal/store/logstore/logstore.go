@@ -1,8 +1,8 @@
 // Package logstore stores records on the disk of one machine, in a log.
 //
-// A commit appends a frame to the newest segment of the log and syncs it. The goroutine that commits does both by itself.
-// Commits that arrive meanwhile share the next write and the next sync (see group). The first write or sync that fails
-// stops the store: every call then returns that error until the store is closed and opened again.
+// A commit appends a frame to the newest segment of the log and syncs it. The goroutine that commits does both by
+// itself. Commits that arrive meanwhile share the next write and the next sync (see group). The first write or sync
+// that fails stops the store: every call then returns that error until the store is closed and opened again.
 //
 // No commit creates a file or extends one, unless it has to. A spare segment is created in advance (see Store.prepare),
 // and if there is none, the newest one grows. So a process that has no descriptors left can still commit.
@@ -10,12 +10,12 @@
 // The store keeps no records in memory, only where the frames of each space are. A goroutine merges old segments into a
 // snapshot, without delaying commits (see Store.tidy).
 //
-// Open and Close are fast, so that a process can quickly take over from one that was killed. Open reads the segments that
-// are not merged yet, which are few, and syncs three times.
+// Open and Close are fast, so that a process can quickly take over from one that was killed. Open reads the segments
+// that are not merged yet, which are few, and syncs three times.
 //
-// One kind of damage goes unnoticed: after a power cut (but not after the mere death of the process), the loss of commits
-// from the end of the log which shared the last sync before the power cut. Everything else is noticed: see frame and
-// ledger.
+// One kind of damage goes unnoticed: after a power cut (but not after the mere death of the process), the loss of
+// commits from the end of the log which shared the last sync before the power cut. Everything else is noticed: see
+// frame and ledger.
 package logstore
 
 import (

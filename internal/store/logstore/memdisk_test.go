@@ -70,8 +70,8 @@ func (d *memDisk) options(before func(change) error) Options {
 // sectorSize is the unit of which a disk writes all or nothing.
 const sectorSize = 512
 
-// cut returns the disk after a power cut. Each sector and each change of the directory that is not durable survives with
-// the probability. If it is 1, the disk is the one after the mere death of the process.
+// cut returns the disk after a power cut. Each sector and each change of the directory that is not durable survives
+// with the probability. If it is 1, the disk is the one after the mere death of the process.
 func (d *memDisk) cut(survives float64, rng *rand.Rand) *memDisk {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -20,7 +20,9 @@ import (
 // prepare creates spare segments until ctx ends, so that a commit never has to. If that fails, the newest segment grows
 // meanwhile.
 func (s *Store) prepare(ctx context.Context) {
-	s.background(ctx, s.preparing, "cannot create the next file of the log", func() error {
+	s.background(ctx, s.preparing, func(err error) {
+		s.opts.Logger.WarnContext(ctx, "cannot create the next file of the log", "directory", s.dir, "error", err)
+	}, func() error {
 		s.mu.Lock()
 		number := s.segments[len(s.segments)-1].number + 1
 		needed := s.spare == nil && s.failure == nil
@@ -77,7 +79,9 @@ func createSegment(ctx context.Context, d disk, number uint64, size int64) (*seg
 
 // tidy merges old segments into a new snapshot, and removes them, until ctx ends.
 func (s *Store) tidy(ctx context.Context) {
-	s.background(ctx, s.tidying, "cannot merge old files of the log", func() error {
+	s.background(ctx, s.tidying, func(err error) {
+		s.opts.Logger.WarnContext(ctx, "cannot merge old files of the log", "directory", s.dir, "error", err)
+	}, func() error {
 		base, old := s.old()
 		if len(old) == 0 {
 			return nil
@@ -96,7 +100,7 @@ func (s *Store) tidy(ctx context.Context) {
 
 // background calls do whenever wake has an element, and after a pause if do has failed, until ctx ends. It logs the
 // first of several errors.
-func (s *Store) background(ctx context.Context, wake <-chan struct{}, failed string, do func() error) {
+func (s *Store) background(ctx context.Context, wake <-chan struct{}, failed func(error), do func() error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 100*time.Millisecond, 10*time.Second
 	for clk, wait := clock.Go(), time.Duration(0); ctx.Err() == nil; {
@@ -117,14 +121,14 @@ func (s *Store) background(ctx context.Context, wake <-chan struct{}, failed str
 			continue
 		}
 		if wait == 0 {
-			s.opts.Logger.WarnContext(ctx, failed, "directory", s.dir, "error", err)
+			failed(err)
 		}
 		wait = pauses.NextBackOff()
 	}
 }
 
-// old returns the snapshot, and the segments that are to be merged with it: all but the newest one, or none if that is not
-// worth while.
+// old returns the snapshot, and the segments that are to be merged with it: all but the newest one, or none if that is
+// not worth while.
 func (s *Store) old() (base *snapshot, old []*segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +143,8 @@ func (s *Store) old() (base *snapshot, old []*segment) {
 	return s.base, slices.Clone(sealed)
 }
 
-// worthMerging reports whether the segments are large enough, compared with the snapshot, which a merge has to copy. The
-// caller must hold s.mu.
+// worthMerging reports whether the segments are large enough, compared with the snapshot, which a merge has to copy.
+// The caller must hold s.mu.
 func (s *Store) worthMerging(sealed []*segment) bool {
 	var size int64
 	for _, seg := range sealed {
@@ -322,6 +326,7 @@ func (s *Store) discard(leftovers []string) {
 // remove removes a file that is not needed. If that fails, it stays until the store is opened again.
 func (s *Store) remove(name string) {
 	if err := s.disk.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.opts.Logger.Debug("cannot remove a file of the log", "error", fmt.Errorf("remove %q: %w", name, bare(err)))
+		s.opts.Logger.DebugContext(context.Background(), "cannot remove a file of the log",
+			"error", fmt.Errorf("remove %q: %w", name, bare(err)))
 	}
 }

@@ -56,7 +56,8 @@ func Open(dir string, opts Options) (*Store, error) {
 
 		return nil, openError(dir, err)
 	}
-	opts.Logger.Debug("opened the log", "directory", dir, "commits", s.commits, "segments", len(s.segments))
+	opts.Logger.DebugContext(context.Background(), "opened the log",
+		"directory", dir, "commits", s.commits, "segments", len(s.segments))
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	wake(s.preparing)
@@ -245,8 +246,9 @@ func (s *Store) unreadable(name string, err error) error {
 	}
 }
 
-// replay reads the log. Afterwards the newest segment is the one with the newest commit. It returns, for this segment and
-// the ones after it, where the remains of commits end that the death of a process or of the machine has interrupted.
+// replay reads the log. Afterwards the newest segment is the one with the newest commit. It returns, for this segment
+// and the ones after it, where the remains of commits end that the death of a process or of the machine has
+// interrupted.
 func (s *Store) replay(acked uint64) (dirty []int64, err error) {
 	newest := 0
 	for i, seg := range s.segments {
@@ -321,8 +323,8 @@ func (s *Store) settle(acked uint64, dirty []int64) error {
 	return nil
 }
 
-// makeRoom creates a spare segment if there is hardly any space for commits, which is rare. Otherwise Open would succeed on
-// a full disk, and the first commit would stop the store. It returns the leftovers that still exist.
+// makeRoom creates a spare segment if there is hardly any space for commits, which is rare. Otherwise Open would
+// succeed on a full disk, and the first commit would stop the store. It returns the leftovers that still exist.
 func (s *Store) makeRoom(leftovers []string) ([]string, error) {
 	newest, size := s.segments[len(s.segments)-1], min(firstSize, s.opts.LogSize)
 	if s.spare != nil || newest.size-newest.end >= size/2 {
@@ -337,8 +339,9 @@ func (s *Store) makeRoom(leftovers []string) ([]string, error) {
 	return nil, nil
 }
 
-// settleLedger raises the count of the ledger to that of the log, and makes it durable. Otherwise the counts that several
-// killed processes left behind would add up, and a power cut would set the ledger back by more than syncEvery commits.
+// settleLedger raises the count of the ledger to that of the log, and makes it durable. Otherwise the counts that
+// several killed processes left behind would add up, and a power cut would set the ledger back by more than syncEvery
+// commits.
 func (s *Store) settleLedger(acked uint64) error {
 	if s.ledger.file == nil {
 		err := replaceFile(s.disk, ledgerName, appendCount(nil, s.commits))

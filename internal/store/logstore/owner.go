@@ -53,11 +53,14 @@ func Owner(dir string) (OwnerInfo, bool) {
 	return readOwner(f)
 }
 
-// readOwner tolerates any content: the file may be of another version, truncated, or not written yet.
-func readOwner(f interface {
+// ownerFile is a file of the operating system, or of a disk.
+type ownerFile interface {
 	io.ReaderAt
 	Stat() (fs.FileInfo, error)
-}) (o OwnerInfo, ok bool) {
+}
+
+// readOwner tolerates any content: the file may be of another version, truncated, or not written yet.
+func readOwner(f ownerFile) (o OwnerInfo, ok bool) {
 	info, err := f.Stat()
 	if err != nil {
 		return OwnerInfo{}, false

@@ -114,7 +114,8 @@ func TestOpen_FullDiskIsNotFilledFurther(t *testing.T) {
 				}
 				require.LessOrEqual(t, len(left), files, "%s, change %d: attempt %d", state, nth, attempt)
 			}
-			require.NoError(t, recovers(t.Context(), mem.options(nil), oneOf([]storetest.Model{want})), "%s, change %d", state, nth)
+			err := recovers(t.Context(), mem.options(nil), oneOf([]storetest.Model{want}))
+			require.NoError(t, err, "%s, change %d", state, nth)
 		}
 	}
 }

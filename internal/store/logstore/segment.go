@@ -98,8 +98,8 @@ func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
 	return dirty, durable, nil
 }
 
-// restSize is the size of the pieces in which rest reads a segment. One buffer serves for all of them, because the first
-// use of a page of memory takes longer than reading it.
+// restSize is the size of the pieces in which rest reads a segment. One buffer serves for all of them, because the
+// first use of a page of memory takes longer than reading it.
 const restSize = 64 << 10
 
 // zero reports whether b has only zero bytes.
@@ -118,8 +118,8 @@ func (s *segment) clear(to int64) error {
 	return nil
 }
 
-// rewrite writes the frames of the last group again. If the sync of the process that wrote them has failed, the system may
-// have dropped them although they can still be read, and the next sync would succeed without writing them.
+// rewrite writes the frames of the last group again. If the sync of the process that wrote them has failed, the system
+// may have dropped them although they can still be read, and the next sync would succeed without writing them.
 func (s *segment) rewrite() error {
 	if s.group == 0 {
 		return nil

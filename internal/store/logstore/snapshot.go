@@ -12,14 +12,15 @@ import (
 	"tenure/internal/store"
 )
 
-// snapshot is a file with the records of all spaces at the end of a segment. It replaces this segment and all before it.
+// snapshot is a file with the records of all spaces at the end of a segment. It replaces this segment and all before
+// it.
 //
 // It consists of a header, sections, an index and a footer. A section consists of blocks with the records of one space,
 // in order of their keys. Sections are in order of their spaces. The index is a block that lists, for each section, its
-// space and its size as unsigned varints. A block consists of the CRC-32C of the rest (4 bytes), the size of the content
-// (4 bytes) and the content. A record in a block is the length of the key, the key, the length of the value and the
-// value, with lengths as unsigned varints. The footer has the number of the newest commit (8 bytes), the offset of the
-// index (8 bytes), the CRC-32C of both (4 bytes) and 4 zero bytes. Numbers are little endian.
+// space and its size as unsigned varints. A block consists of the CRC-32C of the rest (4 bytes), the size of the
+// content (4 bytes) and the content. A record in a block is the length of the key, the key, the length of the value and
+// the value, with lengths as unsigned varints. The footer has the number of the newest commit (8 bytes), the offset of
+// the index (8 bytes), the CRC-32C of both (4 bytes) and 4 zero bytes. Numbers are little endian.
 //
 // Everything but the content of blocks is constant, so a snapshot needs no lock.
 type snapshot struct {
@@ -119,7 +120,9 @@ func (s *snapshot) section(space store.Space) section {
 	if s == nil {
 		return section{}
 	}
-	i, ok := slices.BinarySearchFunc(s.sections, space, func(a section, b store.Space) int { return cmp.Compare(a.space, b) })
+	i, ok := slices.BinarySearchFunc(s.sections, space, func(a section, b store.Space) int {
+		return cmp.Compare(a.space, b)
+	})
 	if !ok {
 		return section{}
 	}

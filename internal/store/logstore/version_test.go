@@ -112,7 +112,8 @@ func TestOpen_NewerNamesTheVersion(t *testing.T) {
 	plain := written(t).with(stampName, nil)
 	newer := plain.format(segmentKind.name(2), 3)
 	const (
-		known = `store format is too new (format 3, written by tenure v1.3.0; this is tenure v0.4.0, which reads format 2): ` +
+		known = `store format is too new (format 3, written by tenure v1.3.0; this is tenure v0.4.0, ` +
+			`which reads format 2): ` +
 			`run tenure v1.3.0 or later`
 		fallback = `store format is too new (format 3; this is tenure v0.4.0, which reads format 2): ` +
 			`run the version that wrote it, or a later one`
@@ -128,8 +129,10 @@ func TestOpen_NewerNamesTheVersion(t *testing.T) {
 		"format, own VERSION": {newer, "format 2, tenure v0.4.0\n", fallback},
 		"format, old VERSION": {newer, "format 2, tenure v0.3.0\n", fallback},
 		"no log":              {image{}, "format 3, tenure v1.3.0\n", known},
-		"unknown log":         {plain.with(segmentKind.name(2), []byte("of another kind")), "format 3, tenure v1.3.0\n", known},
-		"unknown ledger":      {plain.with(ledgerName, []byte("of another kind")), "format 3, tenure v1.3.0\n", known},
+		"unknown log": {
+			plain.with(segmentKind.name(2), []byte("of another kind")), "format 3, tenure v1.3.0\n", known,
+		},
+		"unknown ledger": {plain.with(ledgerName, []byte("of another kind")), "format 3, tenure v1.3.0\n", known},
 		"devel": {
 			newer, "format 3, tenure devel 0123456789ab\n", strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab"),
 		},
