@@ -30,8 +30,8 @@ func BenchmarkStartCommand(b *testing.B) {
 	}
 }
 
-// reportStart is a COMMAND that prints when it has started, in nanoseconds, and the largest resident sets of its parent,
-// which is the guard, and of the parent of that, which is lock, in KiB.
+// reportStart is a COMMAND that prints when it has started, in nanoseconds, and the largest resident sets of its
+// parent, which is the guard, and of the parent of that, which is lock, in KiB.
 const reportStart = `date +%s%N
 guard=/proc/$PPID/status
 holder=/proc/$(sed -n 's/^PPid:[[:space:]]*//p' $guard)/status
