@@ -26,8 +26,13 @@ type registered struct {
 	pid  int
 }
 
-// poll is the pause between looks at a background holder that is ending.
-const poll = 5 * time.Millisecond
+const (
+	// poll is the pause between looks at a background holder that is ending.
+	poll = 5 * time.Millisecond
+
+	// looksPerSignal is the number of looks before a holder that is still there gets its signal again.
+	looksPerSignal = 20
+)
 
 // registry returns the directory with the files, and the beginning of the names of those for a lock.
 func (l *locker) registry(name string) (dir, prefix string, err error) {
@@ -118,12 +123,15 @@ func (r registered) alive() bool {
 	return false
 }
 
-// end asks the process to release the lock, and waits until it has ended.
+// end asks the process to release the lock, and waits until it has ended. It asks again and again, because the process
+// of the holder that receives the signal may just have been started, and then misses it.
 func (r registered) end(ctx context.Context) error {
-	if err := syscall.Kill(r.pid, releaseSignal); err != nil && r.alive() {
-		return fmt.Errorf("process %d: %w", r.pid, err)
-	}
-	for r.alive() {
+	for looks := 0; r.alive(); looks++ {
+		if looks%looksPerSignal == 0 {
+			if err := syscall.Kill(r.pid, releaseSignal); err != nil && r.alive() {
+				return fmt.Errorf("process %d: %w", r.pid, err)
+			}
+		}
 		if !clock.Pause(ctx, clock.Go(), poll) {
 			return context.Cause(ctx)
 		}
