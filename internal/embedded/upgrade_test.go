@@ -50,7 +50,9 @@ func newerHost(t *testing.T, dir string) (stop func()) {
 	go func() { served <- srv.Serve(s) }()
 
 	return func() {
-		require.NoError(t, srv.Stop(context.Background())) //nolint:usetesting // for a clean shutdown
+		ctx, cancel := context.WithTimeout(context.Background(), farewell) //nolint:usetesting // for a clean shutdown
+		defer cancel()
+		require.NoError(t, srv.Stop(ctx)) // a client may have a connection that it has not used yet
 		require.NoError(t, <-served)
 		require.NoError(t, held.Close())
 		require.NoError(t, d.close())
