@@ -40,7 +40,9 @@ func (o *outbox) put(m any, start func()) bool {
 	}
 	o.queue = append(o.queue, m)
 	o.bytes += size(m)
-	if _, ping := m.(wire.Ping); !ping {
+	switch m.(type) {
+	case wire.Ping, node.Attached: // every stream gets these
+	default:
 		o.inUse = true
 	}
 	if !o.writing {

@@ -50,7 +50,7 @@ func TestOutbox_OneWriter(t *testing.T) {
 	t.Parallel()
 	var o outbox
 	var w writers
-	first, second, third := wire.Ping{Opaque: 1}, wire.Ping{Opaque: 2}, wire.Ping{Opaque: 3}
+	first, second, third := node.Attached{Session: 1}, wire.Ping{Opaque: 2}, wire.Ping{Opaque: 3}
 	require.True(t, o.put(first, w.start))
 	require.True(t, o.put(second, w.start))
 	require.Equal(t, []any{first, second}, o.take())
