@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,12 +63,21 @@ func connect(ctx context.Context, addr string) (*client, error) {
 	return nil, errors.Join(err, conn.Close())
 }
 
-// session is an attached session. One goroutine at a time may use it.
+// session is an attached session. One goroutine may send requests while another one receives.
 type session struct {
 	stream Ydb_Coordination_V1.CoordinationService_SessionClient
 	cancel context.CancelFunc
 	id     uint64
 	req    uint64
+
+	sending sync.Mutex // gRPC allows one call of Send at a time, and pongs are sent by the goroutine that receives
+}
+
+func (s *session) send(m *Ydb_Coordination.SessionRequest) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+
+	return s.stream.Send(m)
 }
 
 // attach attaches to the session with this id, or to a new session if the id is 0.
@@ -119,7 +129,7 @@ func (s *session) next() (*Ydb_Coordination.SessionResponse, error) {
 		if ping == nil {
 			return m, nil
 		}
-		err = s.stream.Send(&Ydb_Coordination.SessionRequest{
+		err = s.send(&Ydb_Coordination.SessionRequest{
 			Request: &Ydb_Coordination.SessionRequest_Pong{
 				Pong: &Ydb_Coordination.SessionRequest_PingPong{Opaque: ping.GetOpaque()},
 			},
@@ -134,7 +144,7 @@ func (s *session) next() (*Ydb_Coordination.SessionResponse, error) {
 func (s *session) sendAcquire(semaphore string) error {
 	s.req++
 
-	return s.stream.Send(&Ydb_Coordination.SessionRequest{
+	return s.send(&Ydb_Coordination.SessionRequest{
 		Request: &Ydb_Coordination.SessionRequest_AcquireSemaphore_{
 			AcquireSemaphore: &Ydb_Coordination.SessionRequest_AcquireSemaphore{
 				ReqId: s.req, Name: semaphore, Count: forever, TimeoutMillis: forever, Ephemeral: true,
@@ -180,7 +190,7 @@ func (s *session) acquire(semaphore string) error {
 func (s *session) sendRelease(semaphore string) error {
 	s.req++
 
-	return s.stream.Send(&Ydb_Coordination.SessionRequest{
+	return s.send(&Ydb_Coordination.SessionRequest{
 		Request: &Ydb_Coordination.SessionRequest_ReleaseSemaphore_{
 			ReleaseSemaphore: &Ydb_Coordination.SessionRequest_ReleaseSemaphore{ReqId: s.req, Name: semaphore},
 		},
