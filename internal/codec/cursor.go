@@ -13,6 +13,18 @@ type cursor struct {
 	failed bool
 }
 
+// only returns the tag of the only field of a message, and a cursor for the message that this field contains.
+func only(b []byte) (tag byte, part cursor, ok bool) {
+	c := cursor{rest: b}
+	if !c.next() {
+		return 0, cursor{}, false
+	}
+	tag = c.tag()
+	part.rest = c.part()
+
+	return tag, part, !c.next() && c.ok()
+}
+
 // next reports whether there is another field.
 func (c *cursor) next() bool { return len(c.rest) > 0 }
 

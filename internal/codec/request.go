@@ -125,18 +125,12 @@ func appendDescribe(b []byte, m *pb.SessionRequest_DescribeSemaphore) ([]byte, b
 
 // decode decodes a message. It returns false if package proto has to decode the message.
 func (r *Request) decode(b []byte, m *pb.SessionRequest) bool {
-	c := cursor{rest: b}
-	if !c.next() {
-		return false
-	}
-	tag := c.tag()
-	part := c.part()
-	if c.next() || !c.ok() {
+	tag, c, ok := only(b)
+	if !ok {
 		return false
 	}
 	r.forget()
 	m.Reset()
-	c = cursor{rest: part}
 	switch tag {
 	case requestPing<<3 | sized:
 		s := slot(&r.ping)

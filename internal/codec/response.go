@@ -116,17 +116,11 @@ func appendResponse(b []byte, m *pb.SessionResponse) ([]byte, bool) {
 
 // decode decodes a message. It returns false if package proto has to decode the message.
 func (r *Response) decode(b []byte, m *pb.SessionResponse) bool {
-	c := cursor{rest: b}
-	if !c.next() {
-		return false
-	}
-	tag := c.tag()
-	part := c.part()
-	if c.next() || !c.ok() {
+	tag, c, ok := only(b)
+	if !ok {
 		return false
 	}
 	m.Reset()
-	c = cursor{rest: part}
 	switch tag {
 	case Ping<<3 | sized:
 		s := slot(&r.ping)

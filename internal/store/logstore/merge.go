@@ -61,6 +61,16 @@ func createSegment(ctx context.Context, d disk, number uint64, size int64) (*seg
 		}
 		clear(content[:headerSize])
 	}
+	if err = install(d, f, name, err); err != nil {
+		return nil, err
+	}
+
+	return newSegment(number, share(f, name), size), nil
+}
+
+// install gives a new file its final name, which is durable then, unless err says that the file could not be written.
+// After an error, the file is gone.
+func install(d disk, f file, name string, err error) error {
 	if err == nil {
 		err = d.Rename(name+newSuffix, name)
 	}
@@ -70,11 +80,9 @@ func createSegment(ctx context.Context, d disk, number uint64, size int64) (*seg
 	if err != nil {
 		_ = f.Close()
 		_ = d.Remove(name + newSuffix) // it takes space on a disk that may be full
-
-		return nil, err
 	}
 
-	return newSegment(number, share(f, name), size), nil
+	return err
 }
 
 // tidy merges old segments into a new snapshot, and removes them, until ctx ends.
@@ -172,16 +180,7 @@ func (s *Store) merge(ctx context.Context, base *snapshot, old []*segment) (_ *s
 	if err == nil {
 		next, err = readSnapshot(last, share(f, name))
 	}
-	if err == nil {
-		err = s.disk.Rename(name+newSuffix, name)
-	}
-	if err == nil {
-		err = s.disk.Sync()
-	}
-	if err != nil {
-		_ = f.Close()
-		_ = s.disk.Remove(name + newSuffix) // it takes space on a disk that may be full
-
+	if err = install(s.disk, f, name, err); err != nil {
 		return nil, s.fault("write", name, err)
 	}
 
