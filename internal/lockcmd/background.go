@@ -116,7 +116,7 @@ func (l *locker) releaseHolder(ctx context.Context) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("%s: %w", quoted(l.names), errNoHolder)
+		return fmt.Errorf("%s: %w", cli.Quoted(l.names), errNoHolder)
 	}
 
 	return nil

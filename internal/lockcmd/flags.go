@@ -3,8 +3,6 @@ package lockcmd
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,7 +90,7 @@ func (c *config) waitingFlags(env *cli.Env, cmd *cobra.Command) []cli.Flag {
 		},
 		{
 			Name: "wait", Short: "w", Arg: "D", Example: "10m", Value: &c.wait, Group: groupWaiting,
-			Usage: "give up after D (default: never; 0 is --no-wait)", Check: notNegative(&c.wait),
+			Usage: "give up after D (default: never; 0 is --no-wait)", Check: cli.NotNegative(&c.wait),
 			Default: func() (value, source string, err error) { return "", "no limit", nil },
 		},
 		{
@@ -157,7 +155,7 @@ func (c *config) holdingFlags() []cli.Flag {
 		{
 			Name: "stop-timeout", Arg: "D", Example: "30s", Value: &c.stopTimeout, Group: cli.GroupHolding, Default: none,
 			Usage: "told to stop: time from the signal to KILL (default: no limit)",
-			Check: positive(&c.stopTimeout),
+			Check: cli.Positive(&c.stopTimeout),
 		},
 		{
 			Name: "signal", Arg: "SIG", Example: "TERM", Value: &c.signal, Group: cli.GroupHolding,
@@ -165,11 +163,11 @@ func (c *config) holdingFlags() []cli.Flag {
 		},
 		{
 			Name: "min-hold", Arg: "D", Example: "1m", Value: &c.minHold, Group: cli.GroupHolding,
-			Usage: "keep the lock for at least D after the grant", Check: notNegative(&c.minHold),
+			Usage: "keep the lock for at least D after the grant", Check: cli.NotNegative(&c.minHold),
 		},
 		{
 			Name: "max-hold", Arg: "D", Example: "1h", Value: &c.maxHold, Group: cli.GroupHolding, Default: none,
-			Usage: "stop COMMAND D after the grant (default: no limit)", Check: positive(&c.maxHold),
+			Usage: "stop COMMAND D after the grant (default: no limit)", Check: cli.Positive(&c.maxHold),
 		},
 		{
 			Name: "once", Arg: "KEY", Example: "2026-03-01", Value: &c.once, Group: cli.GroupHolding,
@@ -190,7 +188,7 @@ func (c *config) holdingFlags() []cli.Flag {
 		},
 		{
 			Name: "backoff", Arg: "D", Example: "1s", Value: &c.backoff, Group: cli.GroupHolding,
-			Usage: "first delay before a restart; doubles up to 1m", Check: positive(&c.backoff),
+			Usage: "first delay before a restart; doubles up to 1m", Check: cli.Positive(&c.backoff),
 		},
 		{
 			Name: "data", Arg: "TEXT", Example: "release-7", Value: &c.data, Group: cli.GroupHolding,
@@ -225,26 +223,24 @@ func (c *config) holdingFlags() []cli.Flag {
 }
 
 func (c *config) lookingFlags() []cli.Flag {
-	formats := []string{"text", "json"}
-
 	return []cli.Flag{
 		{
 			Name: "status", Value: &c.status, Group: cli.GroupLooking,
 			Usage: "print the holders and the waiters; exit 0 if held, 1 if free",
 		},
 		{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: formats,
+			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: cli.Formats,
 			Value: &c.output, Group: cli.GroupLooking,
-			Usage: "text, or json: one object per line", Check: oneOf(&c.output, formats),
+			Usage: "text, or json: one object per line", Check: cli.Format(&c.output),
 		},
 		{
 			Name: "quiet", Short: "q", Value: &c.quiet, Group: cli.GroupLooking,
 			Usage: "print nothing but the reason of a failure",
 		},
 		{
-			Name: "log-format", Arg: "FORMAT", Example: "text", Values: formats,
+			Name: "log-format", Arg: "FORMAT", Example: "text", Values: cli.Formats,
 			Value: &c.logFormat, Group: cli.GroupLooking,
-			Usage: "messages on standard error: text or json", Check: oneOf(&c.logFormat, formats),
+			Usage: "messages on standard error: text or json", Check: cli.Format(&c.logFormat),
 		},
 		{
 			Name: "metrics", Arg: "ADDR", Example: "127.0.0.1:9100", Value: &c.metrics, Group: cli.GroupLooking,
@@ -260,34 +256,4 @@ func (c *config) checkRestart() error {
 	}
 
 	return errors.New("must be never, on-failure or always")
-}
-
-func notNegative(d *time.Duration) func() error {
-	return func() error {
-		if *d < 0 {
-			return errors.New("is out of range: must be 0s or more")
-		}
-
-		return nil
-	}
-}
-
-func positive(d *time.Duration) func() error {
-	return func() error {
-		if *d <= 0 {
-			return errors.New("is out of range: must be above 0s")
-		}
-
-		return nil
-	}
-}
-
-func oneOf(value *string, choices []string) func() error {
-	return func() error {
-		if slices.Contains(choices, *value) {
-			return nil
-		}
-
-		return fmt.Errorf("is not a format: write %s", strings.Join(choices, " or "))
-	}
 }

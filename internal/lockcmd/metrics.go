@@ -4,89 +4,68 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"tenure"
 	"tenure/internal/cli"
+	"tenure/internal/metrics"
 )
 
 // A meter measures the lock for --metrics. A nil meter measures nothing.
 type meter struct {
 	name   string // of the lock
-	server *http.Server
+	server *metrics.Server
 
 	mu       sync.Mutex // guards the rest
 	held     bool
 	deadline time.Time // zero: the lock is not held
 	losses   map[string]uint64
-	wait     histogram
+	wait     metrics.Histogram
 }
 
-// scrapeLimit is the time limit for reading the request of a scraper.
-const scrapeLimit = 10 * time.Second
-
-// newMeter listens on the address of --metrics, if it is given, and serves the metrics there. The caller must call
-// close.
+// newMeter serves the metrics at the address of --metrics, if it is given. The caller must call close.
 func (l *locker) newMeter() (*meter, error) {
 	if l.metrics == "" {
 		return nil, nil
 	}
-	lis, err := net.Listen("tcp", l.metrics)
-	if err != nil {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op.Err
-		}
-
-		return nil, fmt.Errorf("%s=%q: cannot listen on this address: %w", cli.Setting(l.cmd, "metrics"), l.metrics, err)
-	}
 	m := &meter{name: l.names[0], losses: make(map[string]uint64)}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", m)
-	m.server = &http.Server{Handler: mux, ReadHeaderTimeout: scrapeLimit}
-	go func() { _ = m.server.Serve(lis) }() // ends with close
+	var err error
+	if m.server, err = metrics.Serve(l.metrics, m.exposition); err != nil {
+		return nil, fmt.Errorf("%s=%q: %w", cli.Setting(l.cmd, "metrics"), l.metrics, err)
+	}
 
 	return m, nil
-}
-
-// ServeHTTP answers with the metrics.
-func (m *meter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", expositionType)
-	_, _ = w.Write(m.exposition()) // the scraper may have gone
 }
 
 // exposition returns the metrics as text, ordered by name.
 func (m *meter) exposition() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var e exposition
-	name := label{"name", m.name}
-	e.family("tenure_lock_deadline_timestamp_seconds", "gauge",
-		"Time until which the lock is certainly held, as of the last answer of the server; 0 if it is not held.")
+	var text metrics.Text
+	name := metrics.Label{Name: "name", Value: m.name}
 	deadline := 0.0
 	if !m.deadline.IsZero() {
 		deadline = float64(m.deadline.UnixMilli()) / 1000 //nolint:mnd // seconds
 	}
-	e.sample("", deadline, name)
-	e.family("tenure_lock_held", "gauge", "Whether this process holds the lock.")
+	text.Gauge("tenure_lock_deadline_timestamp_seconds",
+		"Time until which the lock is certainly held, as of the last answer of the server; 0 if it is not held.",
+		deadline, name)
 	held := 0.0
 	if m.held {
 		held = 1
 	}
-	e.sample("", held, name)
+	text.Gauge("tenure_lock_held", "Whether this process holds the lock.", held, name)
 	if len(m.losses) > 0 {
-		e.family("tenure_lock_losses_total", "counter", "Locks that were lost, by cause.")
+		text.Family("tenure_lock_losses_total", "counter", "Locks that were lost, by cause.")
 		for _, cause := range slices.Sorted(maps.Keys(m.losses)) {
-			e.sample("", float64(m.losses[cause]), label{"cause", cause}, name)
+			text.Sample(float64(m.losses[cause]), metrics.Label{Name: "cause", Value: cause}, name)
 		}
 	}
-	e.family("tenure_lock_wait_seconds", "histogram", "Time from the first attempt to the grant.")
-	e.histogram(&m.wait, name)
+	text.Histogram("tenure_lock_wait_seconds", "Time from the first attempt to the grant.", &m.wait, name)
 
-	return e.text
+	return text.Bytes()
 }
 
 func (m *meter) acquired(waited time.Duration) {
@@ -96,7 +75,7 @@ func (m *meter) acquired(waited time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.held = true
-	m.wait.observe(waited)
+	m.wait.Observe(waited)
 }
 
 func (m *meter) renewed(deadline time.Time) {
@@ -129,7 +108,7 @@ func (m *meter) released() {
 
 func (m *meter) close() {
 	if m != nil {
-		_ = m.server.Close()
+		m.server.Close()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tenure/internal/cli"
 	"tenure/internal/command"
 	"tenure/internal/identity"
 	"tenure/lock"
@@ -22,7 +23,7 @@ func (l *locker) observe(e lock.Event) {
 		l.endangered = false
 		l.say("the lock is acquired")
 		l.report(event{Event: "acquired", Tokens: e.Tokens, Waited: seconds(e.Waited)},
-			l.verbosely("acquired %s after %v", quoted(l.names), e.Waited.Round(time.Millisecond)))
+			l.verbosely("acquired %s after %v", cli.Quoted(l.names), e.Waited.Round(time.Millisecond)))
 	case lock.Danger:
 		l.endangered = true
 		l.report(event{Event: "danger", Remaining: seconds(e.Remaining), Cause: e.Cause.Error()},
@@ -97,7 +98,7 @@ func (l *locker) released(e lock.Released) {
 	done := event{Event: "released"}
 	if e.Err == nil {
 		l.say("the lock is released")
-		l.report(done, l.verbosely("released %s", quoted(l.names)))
+		l.report(done, l.verbosely("released %s", cli.Quoted(l.names)))
 
 		return
 	}

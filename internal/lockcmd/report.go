@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"tenure/internal/cli"
@@ -48,9 +47,6 @@ func seconds(d time.Duration) *float64 {
 // now returns the date and the time by a clock.
 func now(c clock.Clock) time.Time { return c.Time(c.Now()) }
 
-// stamp returns the time for an event.
-func stamp(c clock.Clock) time.Time { return now(c).UTC().Truncate(time.Millisecond) }
-
 // A reporter tells the user what happens to the lock, in lines of text or as JSON. Its methods are safe for concurrent
 // use.
 type reporter struct {
@@ -69,7 +65,7 @@ func (r *reporter) report(e event, text string) {
 
 		return
 	}
-	e.Time, e.Names = stamp(r.clock), r.names
+	e.Time, e.Names = cli.Stamp(r.clock), r.names
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic("lock: event " + e.Event + ": " + err.Error()) // an event has only plain data
@@ -81,7 +77,7 @@ func (r *reporter) report(e event, text string) {
 func (l *locker) prepareLog() (restore func()) {
 	stderr := l.env.Stderr
 	if l.logFormat == "json" || l.output == "json" && !cli.Given(l.cmd, "log-format") {
-		l.env.Stderr = &logLines{w: stderr, clock: l.clock}
+		l.env.Stderr = cli.JSONLines(stderr, l.clock)
 	}
 	restored := l.env.Stderr
 	if l.quiet {
@@ -104,29 +100,4 @@ func (l *locker) newReporter() *reporter {
 	}
 
 	return r
-}
-
-// A logLines turns each line of text that is written to it into a JSON object.
-type logLines struct {
-	w     io.Writer
-	clock clock.Clock
-}
-
-func (j *logLines) Write(p []byte) (int, error) {
-	for line := range strings.Lines(string(p)) {
-		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		object, err := json.Marshal(struct {
-			Event   string    `json:"event"`
-			Time    time.Time `json:"time"`
-			Message string    `json:"message"`
-		}{"message", stamp(j.clock), text})
-		if err != nil {
-			return 0, err
-		}
-		if _, err := j.w.Write(append(object, '\n')); err != nil {
-			return 0, err
-		}
-	}
-
-	return len(p), nil
 }

@@ -131,9 +131,9 @@ func (l *locker) busy(err error) error {
 	if !ok {
 		return err
 	}
-	text := fmt.Sprintf("%s is taken", quoted(l.names))
+	text := fmt.Sprintf("%s is taken", cli.Quoted(l.names))
 	if l.wait > 0 {
-		text = fmt.Sprintf("%s was not acquired within %v", quoted(l.names), l.wait)
+		text = fmt.Sprintf("%s was not acquired within %v", cli.Quoted(l.names), l.wait)
 	}
 	if len(busy.Holders) > 0 {
 		q := queue{Names: []string{busy.Name}, Holders: holders(busy.Holders), Ahead: -1}

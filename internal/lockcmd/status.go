@@ -148,7 +148,7 @@ func (h holder) text(now time.Time) string {
 	case h.Until != nil:
 		return fmt.Sprintf("%s, done, held until %s", h.Who, h.Until.Local().Format(time.DateTime))
 	case h.Since != nil:
-		return fmt.Sprintf("%s for %s, since %s", h.Who, short(now.Sub(*h.Since)), h.Since.Local().Format(time.DateTime))
+		return fmt.Sprintf("%s for %s, since %s", h.Who, cli.Short(now.Sub(*h.Since)), h.Since.Local().Format(time.DateTime))
 	}
 
 	return h.Who

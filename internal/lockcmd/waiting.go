@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"tenure/internal/cli"
 	"tenure/internal/clock"
 )
 
@@ -32,7 +33,7 @@ type queue struct {
 // line returns the waiting line.
 func (q queue) line(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "waiting for %s", quoted(q.Names))
+	fmt.Fprintf(&b, "waiting for %s", cli.Quoted(q.Names))
 	if len(q.Holders) == 0 {
 		fmt.Fprintf(&b, " on %s", q.Server)
 
@@ -56,9 +57,9 @@ func (q queue) holding(now time.Time) string {
 	b.WriteString("held by " + first.Who)
 	switch {
 	case first.Until != nil:
-		fmt.Fprintf(&b, ", which is done and keeps it for %v", short(first.Until.Sub(now)))
+		fmt.Fprintf(&b, ", which is done and keeps it for %v", cli.Short(first.Until.Sub(now)))
 	case first.Since != nil:
-		fmt.Fprintf(&b, " for %v", short(now.Sub(*first.Since)))
+		fmt.Fprintf(&b, " for %v", cli.Short(now.Sub(*first.Since)))
 	}
 	switch others := len(q.Holders) - 1; others {
 	case 0:
@@ -69,36 +70,6 @@ func (q queue) holding(now time.Time) string {
 	}
 
 	return b.String()
-}
-
-// quoted lists names for a message.
-func quoted(names []string) string {
-	list := make([]string, len(names))
-	for i, name := range names {
-		list[i] = fmt.Sprintf("%q", name)
-	}
-	if len(list) < 2 {
-		return strings.Join(list, "")
-	}
-
-	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
-}
-
-// short returns the duration as people say it: with one unit, or two if the first is small.
-func short(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch d = max(0, d).Round(time.Second); {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < 10*time.Minute && d%time.Minute != 0:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < day:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-
-	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
 }
 
 // A display shows the waiting line while the process waits for the lock: on a terminal in place, elsewhere once, and

@@ -44,16 +44,6 @@ func TestQueue_Line(t *testing.T) {
 	}
 }
 
-func TestShort(t *testing.T) {
-	t.Parallel()
-	for want, d := range map[string]time.Duration{
-		"0s": -time.Second, "59s": 59 * time.Second, "1m": time.Minute, "4m5s": 245 * time.Second,
-		"12m": 12*time.Minute + 5*time.Second, "1h0m": time.Hour, "2d3h": 51 * time.Hour,
-	} {
-		require.Equal(t, want, short(d))
-	}
-}
-
 // Elsewhere than on a terminal, the line appears after a moment and then every minute, as it is then.
 func TestDisplay_Reminds(t *testing.T) {
 	t.Parallel()
