@@ -33,15 +33,19 @@ func Interrupts() []os.Signal {
 
 // interrupts receives the signals of a process.
 type interrupts struct {
-	mu     sync.Mutex // guards takers
-	takers map[chan<- syscall.Signal]struct{}
+	mu       sync.Mutex // guards the rest
+	takers   map[chan<- syscall.Signal]struct{}
+	diverted map[syscall.Signal]chan<- syscall.Signal
 }
 
 type interruptsKey struct{}
 
 // interruptible returns a context that ends at the first of the Interrupts.
 func interruptible(parent context.Context) context.Context {
-	i := &interrupts{takers: make(map[chan<- syscall.Signal]struct{})}
+	i := &interrupts{
+		takers:   make(map[chan<- syscall.Signal]struct{}),
+		diverted: make(map[syscall.Signal]chan<- syscall.Signal),
+	}
 	ctx, end := context.WithCancelCause(context.WithValue(parent, interruptsKey{}, i))
 	for _, sig := range disposition.Ignored() {
 		if sig != syscall.SIGCHLD { // package guard waits for it
@@ -53,10 +57,15 @@ func interruptible(parent context.Context) context.Context {
 		signal.Notify(signals, wanted...)
 	}
 	go func() { // ends with the process
-		first := <-signals
-		end(&Interrupt{first.(syscall.Signal)})
-		for sig := range signals {
-			i.pass(sig.(syscall.Signal))
+		for s := range signals {
+			sig := s.(syscall.Signal)
+			switch {
+			case i.divert(sig):
+			case ctx.Err() == nil:
+				end(&Interrupt{sig})
+			default:
+				i.pass(sig)
+			}
 		}
 	}()
 
@@ -75,6 +84,39 @@ func (i *interrupts) pass(sig syscall.Signal) {
 		case taker <- sig:
 		default: // it has not taken an earlier one yet
 		}
+	}
+}
+
+// divert sends the signal to the channel of Divert, if there is one.
+func (i *interrupts) divert(sig syscall.Signal) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	to, ok := i.diverted[sig]
+	if ok {
+		select {
+		case to <- sig:
+		default: // an earlier one has not been received yet
+		}
+	}
+
+	return ok
+}
+
+// Divert sends one of the Interrupts to the channel, which should have a capacity, until release is called: the signal
+// does not ask the process to end. Divert does nothing if ctx is not that of a command of Main.
+func Divert(ctx context.Context, sig syscall.Signal, to chan<- syscall.Signal) (release func()) {
+	i, ok := ctx.Value(interruptsKey{}).(*interrupts)
+	if !ok {
+		return func() {}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.diverted[sig] = to
+
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		delete(i.diverted, sig)
 	}
 }
 
