@@ -368,6 +368,9 @@ func (c *Client) Close(ctx context.Context) error {
 		closing.Go(func() {
 			err := s.Close(ctx)
 			s.abort()
+			if s.ending {
+				return
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)

@@ -140,10 +140,11 @@ func (s *Session) makeLifeline(ctx context.Context, key []byte) (err error) {
 // must not conclude from the lifeline that they are dead, because it would then grant their locks to others. So
 // endLifeline waits until dismiss is called, or until the session timeout has passed. After dismiss it cuts the
 // lifeline, unless the server no longer has the session. This matters after a restart of the server, which then keeps
-// all sessions for a grace period: the cut lifeline shows that it can end this session earlier.
-func (s *Session) endLifeline() {
+// all sessions for a grace period: the cut lifeline shows that it can end this session earlier. endLifeline reports
+// whether it has cut the lifeline.
+func (s *Session) endLifeline() (cut bool) {
 	if s.lifeline == nil {
-		return
+		return false
 	}
 	timer := s.client.clock.NewTimer()
 	defer timer.Stop()
@@ -151,14 +152,16 @@ func (s *Session) endLifeline() {
 	timer.Set(now, now.Add(s.timeout))
 	select {
 	case <-s.dismissed:
-		if !s.gone {
+		if s.closing.Left {
 			s.lifeline.Cut()
 
-			return
+			return true
 		}
 	case <-timer.C():
 	}
 	s.lifeline.Release()
+
+	return false
 }
 
 // Inherit keeps the session from ending early while a command runs that depends on it. Call it before starting the

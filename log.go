@@ -64,6 +64,11 @@ func (s *Session) note(now clock.Instant, a session.Action) {
 		attrs = append(attrs, slog.String("node", s.path), slog.Uint64("session", s.core.ID()))
 		s.journal.write(s.base, level, message, attrs...)
 	}
+	if s.ending {
+		s.noteEnding(a, write)
+
+		return
+	}
 	switch a := a.(type) {
 	case session.Started:
 		message := "session started"
@@ -87,6 +92,20 @@ func (s *Session) note(now clock.Instant, a session.Action) {
 	case session.Closed:
 		close(s.journal.entries)
 	}
+}
+
+// noteEnding is like note for a Session that only ends a session on the server.
+func (s *Session) noteEnding(a session.Action, write func(level slog.Level, message string, attrs ...slog.Attr)) {
+	closed, ok := a.(session.Closed)
+	if !ok {
+		return
+	}
+	if ended(closed.Cause) {
+		write(slog.LevelInfo, "lost session ended on the server")
+	} else {
+		write(slog.LevelWarn, "lost session not ended on the server", slog.Any("cause", closed.Cause))
+	}
+	close(s.journal.entries)
 }
 
 // sinceProof returns the time since the newest request that the node has answered was sent, or 0 if there is none.

@@ -69,6 +69,7 @@ func TestLog_LifeOfSessions(t *testing.T) {
 		<-s.Context().Done()
 		require.NoError(w, s.Close(w.Context()))
 		darkness["both"](n, (*lane).lighten)
+		time.Sleep(time.Second)
 		_, err = c.Session(w.Context(), "/local/none")
 		require.Error(w, err)
 		require.NoError(w, c.Close(w.Context()))
@@ -88,6 +89,7 @@ func TestLog_LifeOfSessions(t *testing.T) {
 			"since_proof=9.7s node=/local/test session=2"
 		require.Equal(w, 10*time.Second*97/100, core.Believed(10*time.Second))
 		require.Contains(w, log.text, over)
+		require.Contains(w, log.text, "INFO lost session ended on the server node=/local/test session=2")
 		require.Contains(w, log.text[len(log.text)-1],
 			`cause=session expired: attach to node "/local/none": the node does not exist`)
 	})

@@ -1,6 +1,7 @@
 package tenure
 
 import (
+	"context"
 	"time"
 
 	"tenure/internal/clientconfig"
@@ -34,3 +35,6 @@ func (p probe) Deadline() clock.Instant { return clock.Instant(p.deadline.Load()
 
 // Clock implements clientconfig.Session.
 func (p probe) Clock() clock.Clock { return p.client.clock }
+
+// End implements clientconfig.Session.
+func (p probe) End(ctx context.Context, id uint64, key []byte) error { return p.end(ctx, id, key) }

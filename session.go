@@ -29,6 +29,7 @@ type Session struct {
 	client *Client
 	path   string
 	key    []byte
+	config session.Config
 	base   context.Context // never ends; holds values for streams and for users of leases, such as the clock
 
 	ctx    context.Context // ends with the session
@@ -55,10 +56,13 @@ type Session struct {
 	dismissed chan struct{}      // closed by dismiss
 	dismiss   func()             // records that no code works under the session any longer
 
-	started chan struct{} // closed by the first Started
-	closed  chan struct{} // closed by Closed
-	gone    bool          // whether the server no longer has the session; set before closed is closed
+	started chan struct{}  // closed by the first Started
+	closed  chan struct{}  // closed by Closed
+	closing session.Closed // set before closed is closed
 	running sync.WaitGroup
+
+	ending     bool // the Session only ends a session on the server: see newEnding
+	left, idle bool // guarded by mu: see endLater
 
 	timeout     time.Duration
 	stopTimeout time.Duration
@@ -69,12 +73,15 @@ var _ coordination.Session = (*Session)(nil)
 
 func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 	s := &Session{
-		client: c, path: cfg.Path, key: cfg.Key,
+		client: c, path: cfg.Path, key: cfg.Key, config: cfg,
 		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
 		timer: c.clock.NewTimer(), started: make(chan struct{}), closed: make(chan struct{}),
 		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout, dismissed: make(chan struct{}),
 	}
-	s.dismiss = sync.OnceFunc(func() { close(s.dismissed) })
+	s.dismiss = sync.OnceFunc(func() {
+		close(s.dismissed)
+		s.endLater(&s.idle)
+	})
 	s.base = clientconfig.NewContext(clock.NewContext(context.WithoutCancel(ctx), c.clock), probe{s})
 	s.ctx, s.cancel = context.WithCancelCause(s.base)
 
@@ -188,7 +195,7 @@ func (s *Session) perform(a session.Action) {
 		}
 		s.cancel(why)
 	case session.Closed:
-		_, s.gone = errors.AsType[*session.StatusError](a.Cause)
+		s.closing = a
 		close(s.closed)
 	}
 }
@@ -218,8 +225,7 @@ func (s *Session) nextRenewal(l *Lease) <-chan struct{} {
 // tick calls the core each time that the timer fires. It returns when the session has ended and its lifeline is no
 // longer needed.
 func (s *Session) tick() {
-	defer s.client.remove(s)
-	defer s.endLifeline()
+	defer s.giveUp()
 	for {
 		select {
 		case <-s.timer.C():
@@ -227,12 +233,22 @@ func (s *Session) tick() {
 			s.setTimer()
 		case <-s.closed:
 			s.mu.Lock()
-			defer s.mu.Unlock()
 			s.timer.Stop()
+			s.mu.Unlock()
 
 			return
 		}
 	}
+}
+
+// giveUp removes a session that has ended from the client. If the server may still have the session, endLater ends it,
+// unless the cut lifeline does that.
+func (s *Session) giveUp() {
+	cut := s.endLifeline()
+	if s.closing.Left && !cut {
+		s.endLater(&s.left)
+	}
+	s.client.remove(s)
 }
 
 // setTimer sets the timer again after it has fired.

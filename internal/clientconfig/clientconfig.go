@@ -65,6 +65,13 @@ type Session interface {
 	// not alive.
 	Deadline() clock.Instant
 	Clock() clock.Clock
+
+	// End ends another session of the same node on the server, given its id and its protection key. The caller must know
+	// that no code works under that session any longer, for example because its process is dead. End returns nil if the
+	// server has ended the session, or if the session does not exist. It repeats the request while the server cannot be
+	// reached. If it does not know whether the session has ended, because ctx ended first or because the server refused,
+	// it returns an error. If the key is wrong, the error is a *tenure.StatusError with the status BAD_SESSION.
+	End(ctx context.Context, id uint64, key []byte) error
 }
 
 type contextKey struct{}

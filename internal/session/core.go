@@ -69,6 +69,7 @@ type Core struct {
 	proof   proof
 	reopen  clock.Instant // when to open the next stream, while apart
 	retries int           // attempts to attach since a stream last stayed attached for long
+	ending  *ending       // nil: the core is a session that has leases and calls
 
 	calls    outstanding
 	lastReq  uint64             // req_id of the newest call
@@ -146,11 +147,20 @@ func (c *Core) Tick(now clock.Instant, fx *Effects) {
 // not ended.
 func (c *Core) enter(now clock.Instant, fx *Effects) bool {
 	c.now = max(c.now, now)
-	if d := c.proof.deadline(); c.phase != over && d != 0 && c.now >= d {
+	if d := c.limit(); c.phase != over && d != 0 && c.now >= d {
 		c.end(ErrDeadline, fx)
 	}
 
 	return c.phase != over
+}
+
+// limit returns the instant at which the core ends if nothing happens, or 0 if there is none.
+func (c *Core) limit() clock.Instant {
+	if c.ending != nil {
+		return c.ending.until
+	}
+
+	return c.proof.deadline()
 }
 
 // wake sets the instant at which Tick is due next.
@@ -173,7 +183,7 @@ func (c *Core) wake(fx *Effects) {
 
 		return
 	}
-	if d := c.proof.deadline(); d != 0 {
+	if d := c.limit(); d != 0 {
 		next = min(next, d)
 	}
 	fx.Wake = next
@@ -183,7 +193,13 @@ func (c *Core) wake(fx *Effects) {
 // as soon as it can reach it. A Closed action follows, at the session's deadline at the latest.
 func (c *Core) Close(now clock.Instant, fx *Effects) {
 	defer c.wake(fx)
-	if !c.enter(now, fx) || c.cause != nil {
+	if !c.enter(now, fx) {
+		return
+	}
+	if c.ending != nil {
+		c.last(fx)
+	}
+	if c.cause != nil {
 		return
 	}
 	c.finishAll(ErrClosed, fx)
@@ -243,5 +259,5 @@ func (c *Core) gone(cause error, fx *Effects) {
 		fx.do(Drop{Stream: c.stream})
 	}
 	c.phase = over
-	fx.do(Closed{cause})
+	fx.do(Closed{cause, c.left(cause)})
 }

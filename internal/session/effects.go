@@ -115,9 +115,12 @@ type (
 	// stop the session at the server. Cause is ErrDeadline, ErrClosed, a *StatusError or the gRPC error of an attach.
 	Over struct{ Cause error }
 
-	// Closed is the last action, except that a call begun later still finishes. Cause is a *StatusError if the server
-	// has reported that the session does not exist. Otherwise the server may keep the session for a while.
-	Closed struct{ Cause error }
+	// Closed is the last action, except that a call begun later still finishes. Left reports that the server may still
+	// have the session, and that no other client has attached to it as far as the core knows. An Ending can then end it.
+	Closed struct {
+		Cause error
+		Left  bool
+	}
 )
 
 func (Open) action()      {}

@@ -39,10 +39,10 @@ func overdue(cause error) bool {
 
 func (c *Core) quarter() time.Duration { return c.proof.timeout / tries }
 
-// startLimit returns how long the core waits for the answer to an attach. Before the session exists, no lease is at
-// risk, so the limit is not tied to the timeout.
+// startLimit returns how long the core waits for the answer to an attach. Before the session exists, and after it has
+// been given up, no lease is at risk, so the limit is not tied to the timeout.
 func (c *Core) startLimit() time.Duration {
-	if c.id == 0 {
+	if c.id == 0 || c.ending != nil {
 		return c.cfg.StartTimeout
 	}
 
@@ -106,7 +106,7 @@ func (c *Core) Ended(now clock.Instant, stream StreamID, err error, fx *Effects)
 		return
 	}
 	if c.phase == attaching && hopeless(status.Code(err)) {
-		c.end(err, fx)
+		c.denied(err, fx)
 
 		return
 	}
@@ -179,7 +179,9 @@ func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
 	if ms := m.GetTimeoutMillis(); ms != 0 && ms < uint64(c.cfg.Timeout.Milliseconds()) { // A7: 0 means the requested one
 		c.proof.timeout = time.Duration(ms) * time.Millisecond
 	}
-	c.proof.take(c.asked)
+	if c.ending == nil {
+		c.proof.take(c.asked)
+	}
 	c.phase, c.since = attached, c.now
 	fx.do(Started{c.id, again})
 	if c.cause != nil {
@@ -201,16 +203,19 @@ func (c *Core) stop(fx *Effects) {
 // failed handles a Failure, which ends the stream. Some statuses end the session as well (docs/protocol.md, C2).
 func (c *Core) failed(err *StatusError, fx *Effects) {
 	switch err.Status {
-	case Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED,
-		Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR:
+	case Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND:
 		c.end(err, fx)
+	case Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR:
+		c.denied(err, fx)
 	case Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED: // once attached, BAD_SESSION is a takeover (A8)
-		if c.phase == attaching {
+		switch {
+		case c.phase != attaching:
+			c.disconnect(err, fx)
+		case err.Status == Ydb.StatusIds_BAD_SESSION:
 			c.end(err, fx)
-
-			return
+		default:
+			c.denied(err, fx)
 		}
-		c.disconnect(err, fx)
 	default:
 		c.disconnect(err, fx)
 	}
@@ -218,6 +223,11 @@ func (c *Core) failed(err *StatusError, fx *Effects) {
 
 // disconnect leaves the stream. Another attempt follows.
 func (c *Core) disconnect(cause error, fx *Effects) {
+	if c.ending != nil && c.ending.until != 0 { // this was the last attempt
+		c.end(cause, fx)
+
+		return
+	}
 	fx.do(Drop{c.stream, overdue(cause)})
 	fx.do(Lost{cause})
 	if c.phase != attaching && c.now >= c.since.Add(min(stable, c.quarter())) {
