@@ -9,6 +9,9 @@
 // guard ends first, the system kills COMMAND (on Linux), and the holder kills the rest. If both are killed at the same
 // instant, COMMAND ends, but processes that it has started may keep running.
 //
+// A holder that runs several COMMANDs under one session starts a guard for each. The guards share a [Barrier], so that
+// they end the session only when all COMMANDs of the session are gone.
+//
 // Limits:
 //
 //   - On Linux, the guard reaches all descendants of COMMAND, also those that have left its process group or session,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -20,38 +21,75 @@ const gcPercent = 25
 
 // start starts COMMAND, unless the deadline has passed.
 func (w *watchman) start(s *start) {
-	w.holder = s.Holder
+	w.holder, w.task = s.Holder, string(s.Task)
 	if s.Stands != 0 {
 		w.stands, _ = Watch(s.Stands) // it may have ended
 	}
-	pid, err := w.fork(s)
-	e := Event{Kind: Started, PID: pid}
-	if err != nil {
-		e.Errno = syscall.EIO
-		if errno, ok := errors.AsType[syscall.Errno](err); ok {
-			e.Errno = errno
+	e := Event{Kind: Started}
+	files, err := w.sort(s)
+	if e.Late = w.overdue(); !e.Late {
+		if err == nil {
+			e.PID, err = w.fork(s, files)
+		}
+		if err != nil {
+			e.Errno = syscall.EIO
+			if errno, ok := errors.AsType[syscall.Errno](err); ok {
+				e.Errno = errno
+			}
 		}
 	}
-	w.command = pid
+	w.command = e.PID
 	w.say(e)
 	debug.SetGCPercent(gcPercent)
 }
 
-func (w *watchman) fork(s *start) (pid int, err error) {
-	const stdio = 3
-	if len(w.files) < stdio+s.Lifelines {
-		return 0, syscall.EBADF
+// sorted are the received files by purpose.
+type sorted struct {
+	stdio, pipe, state, lifelines []int
+}
+
+// stdio is the number of descriptors that every COMMAND has.
+const stdio = 3
+
+// sort finds the purpose of the received files, and joins the barrier.
+func (w *watchman) sort(s *start) (f sorted, err error) {
+	rest := w.files
+	take := func(n int, wanted bool) (fds []int) {
+		switch {
+		case !wanted:
+		case len(rest) < n:
+			err = syscall.EBADF
+		default:
+			fds, rest = rest[:n:n], rest[n:]
+		}
+
+		return fds
 	}
+	f.stdio, f.pipe, f.state = take(stdio, true), take(1, s.Pipe), take(1, s.State)
+	if ends := take(2, s.Barrier); ends != nil { //nolint:mnd // a pipe has two
+		w.member = member{joined: true, reader: ends[0], writer: ends[1]}
+	}
+	f.lifelines = take(s.Lifelines, true)
+
+	return f, err
+}
+
+func (w *watchman) fork(s *start, received sorted) (pid int, err error) {
 	env := stringsOf(s.Env)
-	files := append([]int{}, w.files[:stdio]...)
-	rest := w.files[stdio:]
+	files := slices.Clone(received.stdio)
 	for _, fd := range w.shell {
 		for len(files) < fd {
 			files = append(files, -1)
 		}
 		files = append(files, fd)
 	}
-	if s.Pipe {
+	for _, fd := range received.state {
+		if len(files) == stdio {
+			files = append(files, -1)
+		}
+		files[stdio] = fd // descriptor 3
+	}
+	for _, fd := range received.pipe {
 		number := stdio
 		for number < len(files) && files[number] != -1 {
 			number++
@@ -59,12 +97,11 @@ func (w *watchman) fork(s *start) (pid int, err error) {
 		if number == len(files) {
 			files = append(files, -1)
 		}
-		files[number] = rest[0]
-		rest = rest[1:]
+		files[number] = fd
 		env = append(env, "TENURE_FD="+strconv.Itoa(number))
 	}
 	// A lifeline stays open here, and in COMMAND under a number that scripts do not use.
-	for i, fd := range rest {
+	for i, fd := range received.lifelines {
 		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(len(files), 10+i))
 		if err != nil {
 			return 0, err
@@ -74,7 +111,9 @@ func (w *watchman) fork(s *start) (pid int, err error) {
 		}
 		files = append(files, high)
 	}
-	attr := &syscall.ProcAttr{Dir: string(s.Dir), Env: env, Sys: &syscall.SysProcAttr{Setpgid: true}}
+	attr := &syscall.ProcAttr{Dir: string(s.Dir), Env: env, Sys: &syscall.SysProcAttr{
+		Setpgid: !s.NoTerminal, Setsid: s.NoTerminal, // a session is a process group too
+	}}
 	for _, fd := range files {
 		attr.Files = append(attr.Files, uintptr(fd))
 	}
@@ -93,7 +132,7 @@ func (w *watchman) fork(s *start) (pid int, err error) {
 	pid, err = syscall.ForkExec(string(s.Path), stringsOf(s.Argv), attr)
 
 	// A pipeline must not wait for the guard.
-	for _, fd := range append(w.shell, w.files[:len(w.files)-len(rest)]...) {
+	for _, fd := range slices.Concat(w.shell, received.stdio, received.pipe, received.state) {
 		_ = unix.Close(fd)
 	}
 

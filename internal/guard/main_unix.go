@@ -4,6 +4,7 @@ package guard
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -66,7 +67,12 @@ type watchman struct {
 	empty     bool // Empty was sent
 	kill      bool // everything is being killed
 	gone      bool // everything was killed
+	rest      bool // the holder waits until no descendant is left
 	killed    bool // COMMAND was still running when the guard decided to kill it
+	late      bool // it decided that because of the deadline
+
+	task   string // see Program
+	member member
 }
 
 // Main is the main function of a guard. It returns the exit code.
@@ -82,7 +88,10 @@ func Main() int {
 	if w.alone && w.killed {
 		w.explain()
 	}
-	if w.mayEndSession() {
+	if w.done || w.command == 0 {
+		w.member.leave()
+	}
+	if w.mayEndSession() && w.member.endsSession() {
 		endSession(w.lease)
 	}
 
@@ -172,9 +181,9 @@ func opened() (fds []int) {
 func (w *watchman) run() {
 	for {
 		w.receive()
-		if w.killAt != 0 && w.clock.Now() >= w.killAt || w.alone {
+		if late := w.late || w.overdue() && !w.kill; late || w.alone {
 			w.killed = w.killed || !w.ended && w.command != 0
-			w.kill = true
+			w.kill, w.late = true, late
 		}
 		switch {
 		case w.command == 0 && (w.alone || w.done):
@@ -183,12 +192,31 @@ func (w *watchman) run() {
 			w.look()
 		}
 		w.flush()
-		if w.done && (!w.kill || w.gone) || w.gone && (w.alone || w.expired(0)) || w.expired(w.lease.Timeout) {
+		if w.done && (!w.kill || w.gone) || w.expired(w.lease.Timeout) {
 			return
+		}
+		if w.gone && (w.alone || w.expired(0)) {
+			w.leave()
+			if w.member.passed() {
+				return
+			}
 		}
 		w.wait()
 	}
 }
+
+// leave is called when COMMAND is gone and the holder does not end the session. Other guards of the session may still
+// have to kill theirs.
+func (w *watchman) leave() {
+	w.member.leave()
+	if w.alone && w.killed {
+		w.killed = false
+		w.explain()
+	}
+}
+
+// overdue reports whether it is time to kill COMMAND because of the deadline.
+func (w *watchman) overdue() bool { return w.killAt != 0 && w.clock.Now() >= w.killAt }
 
 // expired reports whether the deadline passed at least a time ago. After the deadline, there is no reason to wait for
 // the holder, which may be frozen. A session timeout later, there is no session left.
@@ -202,6 +230,7 @@ func (w *watchman) wait() {
 		{Fd: int32(w.socket), Events: unix.POLLIN},
 		{Fd: int32(w.woken), Events: unix.POLLIN},
 		{Fd: w.alarm.fd(), Events: unix.POLLIN},
+		w.member.events(),
 	}
 	if w.alone {
 		events[0].Fd = -1
@@ -212,6 +241,9 @@ func (w *watchman) wait() {
 	due := w.killAt
 	if w.gone {
 		due = w.lease.Deadline
+		if w.expired(0) {
+			due = due.Add(w.lease.Timeout)
+		}
 	}
 	if due != 0 && (!w.kill || w.gone) {
 		limit = w.alarm.set(w.clock, due)
@@ -258,13 +290,13 @@ func (w *watchman) look() {
 		w.say(Event{Kind: Reaped, Status: w.status})
 	}
 	alive := w.collect()
-	if w.kill && !w.gone && !alive {
-		w.gone = true
-		w.say(Event{Kind: Gone})
-	}
 	if w.collected && !w.empty && syscall.Kill(-w.command, 0) == syscall.ESRCH {
 		w.empty = true
 		w.say(Event{Kind: Empty})
+	}
+	if (w.kill || w.rest && w.empty) && !w.gone && !alive {
+		w.gone = true
+		w.say(Event{Kind: Gone, Late: w.late})
 	}
 }
 
@@ -307,11 +339,15 @@ func (w *watchman) collect() (alive bool) {
 // explain tells the user what has happened. Nothing waits for the message for long.
 func (w *watchman) explain() {
 	name, _, _ := strings.Cut(w.holder, " ")
+	text := name + ": killed COMMAND: the process that held the lock for it has ended\n"
+	if w.task != "" {
+		text = fmt.Sprintf("%s: killed COMMAND of %q: the process that ran it has ended\n", name, w.task)
+	}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
 		tty.Shield(func() {
-			_, _ = io.WriteString(os.Stderr, name+": killed COMMAND: the process that held the lock for it has ended\n")
+			_, _ = io.WriteString(os.Stderr, text)
 		})
 	}()
 	clk := clock.Go()

@@ -20,6 +20,8 @@ type Program struct {
 	Ignored    []syscall.Signal // are ignored by COMMAND; it starts with the default action for all others
 	Stands     int              // if not 0: the id of a process that COMMAND stands for, see Watcher; killed with it
 	Foreground bool             // COMMAND becomes the foreground process group of the controlling terminal
+	NoTerminal bool             // COMMAND leads a session of its own, which has no controlling terminal
+	Task       string           // what COMMAND works on, for people; empty: what the lock is for
 }
 
 // A Lease describes what the guard must know to end the session of the lease.
@@ -41,6 +43,7 @@ type request struct {
 	Lease  *Lease        `json:",omitempty"`
 	Extend clock.Instant `json:",omitempty"`
 	Reap   bool          `json:",omitempty"`
+	Rest   bool          `json:",omitempty"`
 	Signal int           `json:",omitempty"` // for the group
 	Resume bool          `json:",omitempty"`
 	Kill   bool          `json:",omitempty"`
@@ -54,9 +57,13 @@ type start struct {
 	Ignored    []syscall.Signal
 	Stands     int `json:",omitempty"`
 	Foreground bool
+	NoTerminal bool `json:",omitempty"`
 	Pipe       bool // the next file becomes the one that TENURE_FD names
+	State      bool `json:",omitempty"` // the next file becomes descriptor 3 of COMMAND
+	Barrier    bool `json:",omitempty"` // the next two files are the ends of the pipe of a Barrier
 	Lifelines  int  // the number of the remaining files
 	Holder     string
+	Task       []byte `json:",omitempty"`
 }
 
 // An Event is a message from the guard to the holder.
@@ -64,6 +71,7 @@ type Event struct {
 	Kind   Kind
 	PID    int                `json:",omitempty"` // of Started
 	Errno  syscall.Errno      `json:",omitempty"` // of Started: why COMMAND could not be started
+	Late   bool               `json:",omitempty"` // of Started and Gone: because the deadline has passed
 	Signal syscall.Signal     `json:",omitempty"` // of Stopped
 	Status syscall.WaitStatus `json:",omitempty"` // of Reaped
 }
@@ -71,7 +79,7 @@ type Event struct {
 // A Kind is the kind of an Event.
 type Kind string
 
-// The events. Started is the first. Ended, Reaped, Empty and Gone follow each other in this order, once each.
+// The events. Started is the first. Ended comes before Reaped, Reaped before Empty, each of them once.
 const (
 	Started   Kind = "started"   // COMMAND was started, or Errno says why not
 	Stopped   Kind = "stopped"   // a signal has stopped COMMAND, which can continue
@@ -80,7 +88,7 @@ const (
 	Ended     Kind = "ended"     // COMMAND has ended; its process id and group id stay reserved until Reap
 	Reaped    Kind = "reaped"    // the answer to Reap
 	Empty     Kind = "empty"     // after Reaped: no process is left in the group of COMMAND
-	Gone      Kind = "gone"      // after Kill, or if the guard has killed COMMAND on its own: no descendant is left
+	Gone      Kind = "gone"      // after Kill or Rest, or if the guard has killed COMMAND itself: no descendant is left
 )
 
 // maxMessage bounds a message. Linux limits arguments and environment to a smaller size.

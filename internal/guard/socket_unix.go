@@ -71,6 +71,8 @@ func (w *watchman) perform(r request) {
 		w.start(r.Start)
 	case r.Reap:
 		w.reap = true
+	case r.Rest:
+		w.rest = true
 	case r.Signal != 0:
 		if w.command != 0 && !w.empty {
 			_ = syscall.Kill(-w.command, syscall.Signal(r.Signal)) // the group may be empty

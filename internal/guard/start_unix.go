@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -126,34 +127,61 @@ func (g *Guard) Events() <-chan Event { return g.events }
 type Files struct {
 	Stdin, Stdout, Stderr *os.File
 	Pipe                  *os.File   // COMMAND gets it as the descriptor that TENURE_FD names; may be nil
+	State                 *os.File   // COMMAND gets it as descriptor 3; may be nil
+	Barrier               *Barrier   // of the session of the lease; nil: it has no other COMMANDs
 	Lifelines             []*os.File // the guard and COMMAND keep them open
 }
 
-// Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a
-// syscall.Errno if the system refuses to start COMMAND. The guard kills COMMAND when the lease, which may be nil,
-// reaches its deadline.
-func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
-	all := append([]*os.File{files.Stdin, files.Stdout, files.Stderr}, files.Lifelines...)
-	if files.Pipe != nil {
-		all = slices.Insert(all, 3, files.Pipe)
+// ErrLate means that the guard did not start COMMAND because the deadline of the lease has passed.
+var ErrLate = errors.New("the lease has ended")
+
+// descriptors returns the descriptors in the order of a start message. The caller must call sent when they are sent.
+func (f Files) descriptors() (fds []int, sent func(), err error) {
+	add := func(files ...*os.File) {
+		for _, file := range files {
+			if file != nil {
+				fds = append(fds, int(file.Fd()))
+			}
+		}
 	}
+	add(f.Stdin, f.Stdout, f.Stderr, f.Pipe, f.State)
+	sent = func() {}
+	if f.Barrier != nil {
+		var r, w int
+		if r, w, sent, err = f.Barrier.enter(); err != nil {
+			return nil, nil, err
+		}
+		fds = append(fds, r, w)
+	}
+	add(f.Lifelines...)
+
+	return fds, sent, nil
+}
+
+// Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a
+// syscall.Errno if the system refuses to start COMMAND, and ErrLate if the lease has ended. The guard kills COMMAND when
+// the lease, which may be nil, reaches its deadline.
+func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	first := request{Lease: lease}
 	if lease == nil {
 		first.Lease = &Lease{}
 	}
-	var fds []int
-	for _, f := range all {
-		fds = append(fds, int(f.Fd()))
+	fds, sent, err := files.descriptors()
+	if err != nil {
+		return 0, err
 	}
 	_, _, err = g.conn.WriteMsgUnix(encode(nil, first)[:1], unix.UnixRights(fds...), nil)
+	sent()
 	if err != nil {
+		files.Barrier.Forgive()
+
 		return 0, g.lost()
 	}
 	b := encode(encode(nil, first)[1:], request{Start: &start{
 		Path: []byte(p.Path), Dir: []byte(p.Dir), Argv: texts(p.Argv), Env: texts(p.Env),
-		Ignored: p.Ignored, Stands: p.Stands, Foreground: p.Foreground,
-		Pipe: files.Pipe != nil, Lifelines: len(files.Lifelines),
-		Holder: g.name,
+		Ignored: p.Ignored, Stands: p.Stands, Foreground: p.Foreground, NoTerminal: p.NoTerminal,
+		Pipe: files.Pipe != nil, State: files.State != nil, Barrier: files.Barrier != nil,
+		Lifelines: len(files.Lifelines), Holder: g.name, Task: []byte(p.Task),
 	}})
 	if _, err = g.conn.Write(b); err != nil {
 		return 0, g.lost()
@@ -162,6 +190,8 @@ func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	switch {
 	case !ok:
 		return 0, g.lost()
+	case e.Late:
+		return 0, ErrLate
 	case e.Errno != 0:
 		return 0, e.Errno
 	}
@@ -178,6 +208,10 @@ func (g *Guard) Extend(deadline clock.Instant) { g.queue(request{Extend: deadlin
 // Reap tells the guard that the holder no longer sends signals to the group of COMMAND, after Ended. The guard answers
 // Reaped, and then Empty when no process is left in the group.
 func (g *Guard) Reap() { g.queue(request{Reap: true}) }
+
+// Rest tells the guard, after Reap, that nothing must keep running. The guard answers Gone when no descendant of COMMAND
+// is left. It does not kill them.
+func (g *Guard) Rest() { g.queue(request{Rest: true}) }
 
 // Signal sends a signal to the group of COMMAND, after the previous calls of Reap, Resume and Signal.
 func (g *Guard) Signal(sig syscall.Signal) { g.queue(request{Signal: int(sig)}) }
