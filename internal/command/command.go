@@ -53,6 +53,28 @@
 // Before this process stops, it hands the embedded server over ([cli.Stops]). While it is stopped, it does not renew
 // the lease: the guard kills COMMAND before the lease ends. Only stops of COMMAND itself are noticed, not those of
 // processes that it has started: programs such as timeout(1) do not stop together with their children.
+//
+// # Pooled COMMANDs
+//
+// A process can run several COMMANDs at the same time, each with its own Command, lease and guard. Such a COMMAND is
+// pooled ([Command.Pooled]). It differs from others in these points:
+//
+//   - It has no terminal: it leads a session of its own.
+//   - It does not get the signals of this process. The caller decides when it stops: at the end of ctx, gracefully, with
+//     Signal whatever the cause is; when Kill is closed, immediately.
+//   - It runs while this process is stopped by SIGTSTP, until its guard kills it before its lease ends. If a signal stops
+//     COMMAND itself, Run reports that.
+//   - Nothing that it has started outlives it: Run kills all of its descendants if they do not end within a second after
+//     COMMAND. The task may already run elsewhere soon.
+//   - Its output does not delay its end. While it is being stopped, and when it has ended, Run does not wait for a
+//     Stdout or Stderr that blocks (see [Impatient]).
+//   - After the end of this process, the guards of a session end the session when all COMMANDs of the session are gone.
+//
+// # State
+//
+// If State is set, descriptor 3 of COMMAND is a pipe. Each line that COMMAND writes to it is a complete state of at most
+// 1 MiB, which replaces the previous one. A line without a newline at the end of the output is not a state: COMMAND may
+// have been killed while it wrote it.
 package command
 
 import (
@@ -103,6 +125,26 @@ type Command struct {
 	Signal      syscall.Signal // asks COMMAND to stop
 	Grace       time.Duration  // the lease is in danger when so much of it is left; KILL follows in time before its end
 	StopTimeout time.Duration  // the time between Signal and KILL if the lease is not in danger; 0: no limit
+
+	// Pooled makes COMMAND one of several of this process. See "Pooled COMMANDs".
+	Pooled bool
+	Task   string // of a pooled COMMAND: what it works on, for messages
+
+	// Kill is closed if COMMAND must be killed immediately. It may be nil.
+	Kill <-chan struct{}
+
+	// State is called with each state of COMMAND, in order, from one goroutine. While it runs, only the newest of the
+	// states that arrive is kept. Run returns after the last call, so State must return soon when the lease has ended. If
+	// it is nil, COMMAND has no descriptor for its state.
+	State func(state []byte)
+
+	// Heard is called when COMMAND has written to stdout or stderr, if they are not files, or has written a state. It may
+	// be called from several goroutines at the same time, and must not block. It may be nil.
+	Heard func()
+
+	// Lifelines are files that stay open, in addition to those of the session, as long as the guard, COMMAND, or a process
+	// that COMMAND has started runs.
+	Lifelines []*os.File
 
 	Name string // describes this process in lists of processes, for its guard: "lock deploy"
 	DSN  string // the address of the server, so that the guard can end the session; empty for the embedded server

@@ -53,6 +53,11 @@ func (r *run) commandStopped(sig syscall.Signal) {
 		return // out of date, or about to end
 	}
 	r.job.stopped = sig
+	if r.Pooled {
+		r.pooledStopped()
+
+		return
+	}
 	wantsTerminal := needsTerminal(sig)
 	switch {
 	case wantsTerminal && r.offerTerminal():

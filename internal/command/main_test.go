@@ -53,6 +53,8 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "holder":
 		os.Exit(cli.Main(holder))
+	case "pool":
+		os.Exit(cli.Main(pool))
 	case "listener":
 		os.Exit(listen())
 	default:

@@ -45,22 +45,21 @@ const (
 // postpones that. If the lease does not report its deadline, it kills them after c.Grace. The exit code is 123 if
 // COMMAND was stopped because of the lease.
 //
-// Several goroutines may call Run at the same time if at most one of them passes the terminal as stdin.
+// Several goroutines may call Run at the same time, each for a Command of its own, if all of these are pooled.
 func (c *Command) Run(ctx context.Context, lease coordination.Lease) error {
-	interrupts := make(chan syscall.Signal, 1)
-	defer cli.TakeInterrupts(ctx, interrupts)()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	clk := clock.FromContext(lease.Context())
 	r := &run{
 		Command: c, ctx: ctx, lease: lease, session: clientconfig.FromContext(lease.Context()),
-		clock: clk, timer: clk.NewTimer(), interrupts: interrupts, signals: make(chan os.Signal, 8),
+		clock: clk, timer: clk.NewTimer(), signals: make(chan os.Signal, 8),
+		problems: make(chan error, 8),
 	}
 	defer r.timer.Stop()
-	defer c.Stops.Own()()
-	notify(r.signals)
-	defer signal.Stop(r.signals)
+	if !c.Pooled {
+		defer r.takeProcess(make(chan syscall.Signal, 1))()
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	defer guard.Adopt()()
 
 	if err := r.start(); err != nil {
@@ -105,12 +104,15 @@ type run struct {
 	signals    chan os.Signal        // other signals
 
 	guard    *guard.Guard
+	barrier  *guard.Barrier // of a pooled COMMAND; may be nil
 	pid      int            // of COMMAND and its group
 	stands   *guard.Watched // nil: COMMAND stands for no process
 	terminal terminal
 	job      job
 	stdio    stdio
-	deadline *pipe // TENURE_FD
+	states   states
+	problems chan error // see problem
+	deadline *pipe      // TENURE_FD
 
 	told     clock.Instant // the deadline that the guard and COMMAND know
 	danger   bool
@@ -124,6 +126,8 @@ type run struct {
 	all      bool           // KILL was sent to all descendants
 	giveUp   clock.Instant  // when to stop waiting for them; 0: not yet
 
+	restUntil clock.Instant // of a pooled COMMAND that has ended: when to kill its descendants
+
 	exited <-chan struct{} // closed when COMMAND has ended, as the system says; nil: unknown
 	silent clock.Instant   // when to act because the guard does not report that; 0: never
 	woken  bool            // the guard was continued because of that
@@ -134,7 +138,7 @@ type run struct {
 
 // watch returns when COMMAND has ended, or has been stopped.
 func (r *run) watch() error {
-	events, canceled, over := r.guard.Events(), r.ctx.Done(), r.lease.Context().Done()
+	events, canceled, over, kill := r.guard.Events(), r.ctx.Done(), r.lease.Context().Done(), r.Kill
 	for {
 		var renewed <-chan struct{}
 		if l, ok := r.lease.(interface{ Renewed() <-chan struct{} }); ok && !r.lost {
@@ -158,12 +162,17 @@ func (r *run) watch() error {
 			r.cancel(context.Cause(r.ctx))
 		case <-over:
 			over = nil
+		case <-kill:
+			kill = nil
+			r.killNow()
 		case <-r.exited:
 			r.exited, r.silent = nil, r.clock.Now().Add(guardLimit)
 		case sig := <-r.interrupts:
 			r.interrupt(sig)
 		case sig := <-r.signals:
 			r.signalled(sig.(syscall.Signal))
+		case err := <-r.problems:
+			r.observe(Problem{err})
 		case err := <-r.aside():
 			r.steppedAside(err)
 		case <-renewed:
@@ -253,6 +262,8 @@ func (r *run) over() bool {
 	switch {
 	case !r.collected:
 		return false
+	case r.Pooled:
+		return r.pooledOver()
 	case r.all:
 		return r.gone
 	case r.status.Signal() == syscall.SIGKILL, // COMMAND could not stop what it has started
@@ -279,6 +290,9 @@ func (r *run) setTimer() {
 	sooner(r.killAt)
 	sooner(r.giveUp)
 	sooner(r.silent)
+	if !r.all && !r.gone {
+		sooner(r.restUntil)
+	}
 	if s := r.job.suspended; s != nil && s.stepped && !s.canceled {
 		sooner(s.limit)
 	}
@@ -311,11 +325,12 @@ func (r *run) handle(e guard.Event) {
 		r.guard.Reap()
 	case guard.Reaped:
 		r.status, r.collected = e.Status, true
+		r.rest()
 	case guard.Empty:
 		r.empty = true
 	case guard.Gone:
 		r.gone = true
-		if !r.stopping && !r.all { // the guard has acted on its own: the deadline has passed
+		if e.Late { // the guard has acted on its own
 			r.stopping, r.because, r.all = true, true, true
 		}
 	}
@@ -332,8 +347,25 @@ func (r *run) end() {
 		r.stands.Close()
 	}
 	r.guard.Close()
-	guard.LeaveAlone()
-	r.stdio.close()
+	r.barrier.Leave()
+	if !r.Pooled { // nothing that a pooled COMMAND has started may keep running
+		guard.LeaveAlone()
+	}
+	r.states.close()
+	if !r.stdio.close() {
+		r.problem(errors.New("the last output of COMMAND was dropped, because its reader does not read"))
+	}
+	for len(r.problems) > 0 {
+		r.observe(Problem{<-r.problems})
+	}
+}
+
+// problem reports a Problem from any goroutine.
+func (r *run) problem(err error) {
+	select {
+	case r.problems <- err:
+	default: // one of many
+	}
 }
 
 // exit returns the result of COMMAND as documented at Run.

@@ -30,8 +30,16 @@ func (r *run) start() (err error) {
 			r.end()
 		}
 	}()
+	r.stdio.pooled, r.stdio.heard = r.Pooled, r.Heard
 	if err := r.stdio.open(r.Stdin, r.Stdout, r.Stderr); err != nil {
 		return fail(err)
+	}
+	if r.State != nil {
+		r.states.deliver, r.states.heard = r.State, r.Heard
+		r.states.problem = r.problem
+		if err := r.states.open(); err != nil {
+			return fail(err)
+		}
 	}
 	if r.deadline, err = newPipe(); err != nil {
 		return fail(err)
@@ -40,11 +48,13 @@ func (r *run) start() (err error) {
 	if session, ok := r.lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
 		session.Inherit(&lifelines)
 	}
-	r.terminal = openTerminal()
-	r.terminal.lent = r.terminal.startsInForeground(r.stdio.in, r.stdio.out, r.stdio.err)
+	if !r.Pooled {
+		r.terminal = openTerminal()
+		r.terminal.lent = r.terminal.startsInForeground(r.stdio.in, r.stdio.out, r.stdio.err)
+	}
 	program := guard.Program{
 		Path: r.Path, Argv: r.Argv, Env: environment(r.Env), Ignored: disposition.Ignored(),
-		Stands: r.Stands, Foreground: r.terminal.lent,
+		Stands: r.Stands, Foreground: r.terminal.lent, NoTerminal: r.Pooled, Task: r.Task,
 	}
 	if r.Stands != 0 {
 		if r.stands, err = guard.Watch(r.Stands); err != nil {
@@ -52,11 +62,20 @@ func (r *run) start() (err error) {
 		}
 	}
 	r.announce()
+	guarded := r.guarded()
+	if err := r.joinBarrier(guarded); err != nil {
+		return fail(err)
+	}
 	r.pid, err = r.guard.Run(program, guard.Files{
-		Stdin: r.stdio.in, Stdout: r.stdio.out, Stderr: r.stdio.err, Pipe: r.deadline.reader, Lifelines: lifelines.ExtraFiles,
-	}, r.guarded())
+		Stdin: r.stdio.in, Stdout: r.stdio.out, Stderr: r.stdio.err, Pipe: r.deadline.reader, State: r.states.theirs,
+		Barrier: r.barrier, Lifelines: append(lifelines.ExtraFiles, r.Lifelines...),
+	}, guarded)
 	r.stdio.started()
+	r.states.started()
 	r.deadline.started()
+	if errors.Is(err, guard.ErrLate) {
+		return &cli.ExitError{Code: ExitLost, Err: errors.New("COMMAND was not started, because the lease has ended")}
+	}
 	if err != nil {
 		if _, refused := errors.AsType[syscall.Errno](err); !refused {
 			return fail(err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,15 @@ type stdio struct {
 	temporary    []*os.File // closed here when COMMAND has them
 	input        *os.File   // the end of the pipe that this process writes stdin to
 	copying      sync.WaitGroup
+
+	pooled bool
+	heard  func()
+	output []*os.File  // the ends of the pipes that a pooled COMMAND writes to
+	slow   []Impatient // what these are copied to
 }
+
+// copyLimit is how long close waits for the output of a pooled COMMAND, at each step.
+const copyLimit = 100 * time.Millisecond
 
 func (s *stdio) open(in io.Reader, out, errs io.Writer) (err error) {
 	if s.in, err = s.reader(in); err == nil {
@@ -62,12 +71,43 @@ func (s *stdio) writer(to io.Writer) (*os.File, error) {
 		return nil, err
 	}
 	s.temporary = append(s.temporary, w)
+	if s.pooled {
+		s.output = append(s.output, r)
+		if to, ok := to.(Impatient); ok {
+			s.slow = append(s.slow, to)
+		}
+		s.copying.Go(func() { s.copy(to, r) })
+
+		return w, nil
+	}
 	s.copying.Go(func() { // ends when all processes have closed the pipe
 		_, _ = io.Copy(to, r)
 		r.Close()
 	})
 
 	return w, nil
+}
+
+// copy copies the output of a pooled COMMAND until no process has the pipe open, or until close. An error of the writer
+// does not end COMMAND.
+func (s *stdio) copy(to io.Writer, from *os.File) {
+	reader, buffer := heardReader{from, s.heard}, make([]byte, 16<<10)
+	for {
+		n, err := reader.Read(buffer)
+		if n > 0 {
+			_, _ = to.Write(buffer[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// hurry makes sure that output which nobody reads does not keep a pooled COMMAND from ending.
+func (s *stdio) hurry() {
+	for _, to := range s.slow {
+		to.Hurry()
+	}
 }
 
 func (s *stdio) null(mode int) (*os.File, error) {
@@ -87,13 +127,32 @@ func (s *stdio) started() {
 	s.temporary = nil
 }
 
-// close waits until the output is copied.
-func (s *stdio) close() {
+// close waits until the output is copied. It does not wait long for that of a pooled COMMAND: somebody may not read it,
+// and a process that could not be killed may have the pipe open. It reports whether everything is copied.
+func (s *stdio) close() (all bool) {
 	s.started()
 	if s.input != nil {
 		s.input.Close()
 	}
-	s.copying.Wait()
+	if !s.pooled {
+		s.copying.Wait()
+
+		return true
+	}
+	all = waitFor(&s.copying, copyLimit)
+	if !all {
+		s.hurry()
+		all = waitFor(&s.copying, copyLimit)
+	}
+	for _, file := range s.output {
+		_ = file.SetReadDeadline(past)
+	}
+	all = all || waitFor(&s.copying, copyLimit)
+	for _, file := range s.output {
+		file.Close()
+	}
+
+	return all
 }
 
 // A pipe carries lines to COMMAND. Its methods, except newPipe, work on a nil pipe.

@@ -18,7 +18,7 @@ import (
 // cancel stops COMMAND because ctx has ended.
 func (r *run) cancel(cause error) {
 	sig := r.Signal
-	if interrupt, ok := errors.AsType[*cli.Interrupt](cause); ok {
+	if interrupt, ok := errors.AsType[*cli.Interrupt](cause); ok && !r.Pooled {
 		sig = interrupt.Signal
 	}
 	if errors.Is(cause, term.ErrLost) {
@@ -59,6 +59,7 @@ func (r *run) stop(sig syscall.Signal, cause error) {
 		return
 	}
 	r.stopping, r.asked = true, sig
+	r.stdio.hurry()
 	r.observe(Stopping{sig, cause})
 	switch {
 	case r.because:
@@ -82,6 +83,7 @@ func (r *run) killAfter(d time.Duration, sig syscall.Signal) {
 func (r *run) kill(cause error, all bool) {
 	if !r.killing {
 		r.killing = true
+		r.stdio.hurry()
 		r.cancelSuspension()
 		r.observe(Killing{cause})
 		r.send(syscall.SIGKILL)
@@ -90,7 +92,7 @@ func (r *run) kill(cause error, all bool) {
 		}
 		r.giveUp = r.clock.Now().Add(killLimit)
 	}
-	if all && !r.all {
+	if (all || r.Pooled) && !r.all {
 		r.killAll()
 	}
 }
@@ -124,6 +126,9 @@ func (r *run) orphaned() error {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), killLimit)
 	defer cancel()
 	guard.KillAdopted(limited)
+	if limited.Err() == nil {
+		r.barrier.Forgive()
+	}
 	switch {
 	case r.because:
 		return &cli.ExitError{Code: ExitLost}
