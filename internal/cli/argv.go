@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -111,8 +112,10 @@ func lettersTakeNext(cmd *cobra.Command, letters string) bool {
 
 const annotationCommand = "tenure_command"
 
-// TakesCommand declares that cmd runs a COMMAND, which follows its first argument and "--".
-func TakesCommand(cmd *cobra.Command) { annotate(cmd, annotationCommand, "yes") }
+// TakesCommand declares that cmd runs a COMMAND, which follows its first arguments, as many as names, and "--".
+func TakesCommand(cmd *cobra.Command, names int) {
+	annotate(cmd, annotationCommand, strconv.Itoa(names))
+}
 
 func annotate(cmd *cobra.Command, key, value string) {
 	if cmd.Annotations == nil {
@@ -121,18 +124,24 @@ func annotate(cmd *cobra.Command, key, value string) {
 	cmd.Annotations[key] = value
 }
 
-func takesCommand(cmd *cobra.Command) bool { return cmd.Annotations[annotationCommand] != "" }
+// takesCommand reports whether cmd runs a COMMAND, and after how many arguments.
+func takesCommand(cmd *cobra.Command) (names int, ok bool) {
+	names, err := strconv.Atoi(cmd.Annotations[annotationCommand])
 
-// Unexpected returns the error for a second argument of a command that [TakesCommand]: most likely COMMAND begins with
-// it. The error shows the command line with "--" added.
+	return names, err == nil
+}
+
+// Unexpected returns the error for the first argument too many of a command that [TakesCommand]: most likely COMMAND
+// begins with it. The error shows the command line with "--" added.
 func Unexpected(env *Env, cmd *cobra.Command, argument string) error {
 	root := cmd.Root()
+	names, _ := takesCommand(cmd)
 	_, arguments := doubleDash(root, env.Args)
-	if len(arguments) < 2 || slices.Contains(env.Args, "--") && slices.Index(env.Args, "--") > arguments[1] {
+	if len(arguments) <= names || slices.Contains(env.Args, "--") && slices.Index(env.Args, "--") > arguments[names] {
 		return fmt.Errorf("unexpected argument %q: %s", argument, see(cmd))
 	}
-	words := slices.Insert(slices.Clone(env.Args), arguments[1], "--")
-	for i := range words[:arguments[1]] {
+	words := slices.Insert(slices.Clone(env.Args), arguments[names], "--")
+	for i := range words[:arguments[names]] {
 		words[i] = redacted(words[i])
 	}
 

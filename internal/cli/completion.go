@@ -153,7 +153,7 @@ func completeArgs(cmd *cobra.Command) {
 		return
 	}
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if takesCommand(cmd) && len(args) > 0 {
+		if names, ok := takesCommand(cmd); ok && len(args) >= names {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
 

@@ -57,7 +57,7 @@ func choosing(env *cli.Env) *cobra.Command {
 
 		return err
 	}
-	cli.TakesCommand(root)
+	cli.TakesCommand(root, 1)
 	cli.AddFlags(root,
 		cli.Flag{Name: "choice", Arg: "C", Usage: "a or b", Value: &choice, Values: []string{"a", "b"}},
 		cli.Flag{Name: "dir", Arg: "DIR", Usage: "a directory", Value: &dir},

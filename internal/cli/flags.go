@@ -120,6 +120,14 @@ func AddFlags(cmd *cobra.Command, rows ...Flag) {
 	}
 }
 
+// Describe changes the group and the usage of a flag of cmd, for a flag that several commands have and that means
+// something else for each of them.
+func Describe(cmd *cobra.Command, flag, group, usage string) {
+	f := cmd.Flags().Lookup(flag)
+	s := settingOf(f)
+	s.row.Group, s.row.Usage, f.Usage = group, usage, usage
+}
+
 // variable returns the variable of the flag with this name, unless its row has another one.
 func variable(flag string) string {
 	return "TENURE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -237,8 +245,8 @@ func badValue(s *setting, from, text string) error {
 
 // flagError words what pflag found wrong with the command line.
 func flagError(env *Env, cmd *cobra.Command, err error) error {
-	if args := cmd.Flags().Args(); takesCommand(cmd) && len(args) > 1 {
-		return Unexpected(env, cmd, args[1]) // the flag is COMMAND's
+	if names, ok := takesCommand(cmd); ok && cmd.Flags().NArg() > names {
+		return Unexpected(env, cmd, cmd.Flags().Arg(names)) // the flag is COMMAND's
 	}
 	var (
 		unknown   *pflag.NotExistError

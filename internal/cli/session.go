@@ -12,6 +12,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
 
 	"tenure"
+	"tenure/internal/ancestry"
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
@@ -199,6 +200,19 @@ func (s *Session) checkServer() error {
 	s.host, s.database = address.Host, address.Database
 
 	return nil
+}
+
+// ServerID returns a name for the server that is the same in all processes that use it on this machine, as far as that is
+// possible: the state directory of the embedded server, or otherwise the address without user and password.
+func (s *Session) ServerID() string {
+	if !s.Embedded() {
+		return ancestry.ServerID(s.DSN)
+	}
+	if dir, err := filepath.EvalSymlinks(s.Dir); err == nil {
+		return dir
+	}
+
+	return s.Dir
 }
 
 // Place names the server, for messages.

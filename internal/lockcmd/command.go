@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure/internal/ancestry"
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/internal/command"
@@ -30,7 +31,7 @@ type locker struct {
 	command *command.Command // nil: there is no COMMAND
 
 	clock     clock.Clock
-	ancestors []hold
+	ancestors []ancestry.Hold
 	monitor   *cli.Monitor
 	stderr    io.Writer // for events; unlike env.Stderr, it takes lines of any format
 	reporter  *reporter
@@ -70,7 +71,7 @@ func Command(env *cli.Env) *cobra.Command {
 		},
 	}
 	l.cmd = cmd
-	cli.TakesCommand(cmd)
+	cli.TakesCommand(cmd, 1)
 	cli.Manual(cmd, manual)
 	cli.Groups(cmd, cli.GroupWhere, groupWaiting, cli.GroupHolding, cli.GroupLooking)
 	l.AddFlags(cmd, env)
@@ -91,7 +92,7 @@ func (l *locker) check(args []string) (err error) {
 	if err := l.checkTogether(argv); err != nil {
 		return err
 	}
-	if l.ancestors, err = ancestry(l.env.LookupEnv); err != nil {
+	if l.ancestors, err = ancestry.Read(l.env.LookupEnv); err != nil {
 		return err
 	}
 	if err := l.Check(); err != nil {

@@ -7,12 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure/internal/ancestry"
 	"tenure/internal/cli"
 	"tenure/internal/command"
 )
 
 // groupWaiting is a group of flags in the help.
 const groupWaiting = "Waiting"
+
+// workerVariable is set in the environment of a COMMAND of workers.
+const workerVariable = "TENURE_WORKER"
 
 // Values of --restart.
 const (
@@ -62,7 +66,7 @@ func newConfig() config {
 
 // flags returns the rows of the command's own flags.
 func (c *config) flags(env *cli.Env, cmd *cobra.Command) []cli.Flag {
-	return append(append(c.waitingFlags(env, cmd), c.holdingFlags()...), c.lookingFlags()...)
+	return append(append(c.waitingFlags(env, cmd), c.holdingFlags(env)...), c.lookingFlags()...)
 }
 
 func (c *config) waitingFlags(env *cli.Env, cmd *cobra.Command) []cli.Flag {
@@ -79,7 +83,7 @@ func (c *config) waitingFlags(env *cli.Env, cmd *cobra.Command) []cli.Flag {
 			},
 			IgnoreEnv: func() bool { // it names the lock that this process runs under
 				_, one := env.LookupEnv("TENURE_TOKEN")
-				_, several := env.LookupEnv(heldVariable)
+				_, several := env.LookupEnv(ancestry.Variable)
 
 				return one || several
 			},
@@ -141,7 +145,7 @@ func (c *config) waitingFlags(env *cli.Env, cmd *cobra.Command) []cli.Flag {
 	}
 }
 
-func (c *config) holdingFlags() []cli.Flag {
+func (c *config) holdingFlags(env *cli.Env) []cli.Flag {
 	none := func() (value, source string, err error) { return "", "no limit", nil }
 
 	return []cli.Flag{
@@ -199,6 +203,11 @@ func (c *config) holdingFlags() []cli.Flag {
 			Name: "state-file", Arg: "FILE", Example: "/run/deploy.lock", Group: cli.GroupHolding,
 			Value: (*string)(&c.stateFile),
 			Usage: "exists, with token and deadline, only while the lock is held",
+			IgnoreEnv: func() bool { // it names the file with the state of the task that this process works on
+				_, task := env.LookupEnv(workerVariable)
+
+				return task
+			},
 		},
 		{
 			Name: "pid", Arg: "PID", Example: "$$", Value: &c.pid, Group: cli.GroupHolding,

@@ -4,33 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
+	"tenure/internal/ancestry"
 	"tenure/internal/cli"
 	"tenure/lock"
 )
-
-// server returns the name of the server for TENURE_HELD.
-func (l *locker) server() string {
-	if l.Embedded() {
-		if dir, err := filepath.EvalSymlinks(l.Dir); err == nil {
-			return dir
-		}
-
-		return l.Dir
-	}
-
-	return serverID(l.DSN)
-}
 
 // nested acquires the lock if an ancestor of this process holds it too, which is possible if both share it. It must not
 // wait: the ancestor waits for this process, so the wait might never end. Nested returns nil without an error if no
 // ancestor holds the lock. An ancestor may have lost a lock that it lists in TENURE_HELD.
 func (l *locker) nested(ctx context.Context, client *cli.Client) (*lock.Held, error) {
-	var above []hold
+	var above []ancestry.Hold
 	for _, name := range l.names {
-		if h, found := under(l.ancestors, l.server(), l.Path, name); found {
+		if h, found := ancestry.Under(l.ancestors, l.ServerID(), l.Path, name); found {
 			above = append(above, h)
 		}
 	}

@@ -40,7 +40,7 @@ func (l *locker) registry(name string) (dir, prefix string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("cannot remember the process in the background: %w", err)
 	}
-	hash := sha256.Sum256([]byte(strings.Join([]string{l.server(), l.Path, name}, "\x00")))
+	hash := sha256.Sum256([]byte(strings.Join([]string{l.ServerID(), l.Path, name}, "\x00")))
 
 	return filepath.Join(choice.Dir, "holders"), hex.EncodeToString(hash[:12]) + "-", nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"tenure/internal/ancestry"
 	"tenure/internal/cli"
 	"tenure/internal/command"
 	"tenure/lock"
@@ -36,14 +37,14 @@ func (l *locker) under(ctx context.Context, held *lock.Held) outcome {
 
 // environment returns the variables that describe the lock to COMMAND.
 func (l *locker) environment(held *lock.Held) []string {
-	own := make([]hold, 0, len(l.names))
+	own := make([]ancestry.Hold, 0, len(l.names))
 	for _, name := range l.names {
-		own = append(own, hold{
-			Server: l.server(), Node: l.Path, Name: name, Session: held.SessionID(), Token: held.Tokens()[name],
+		own = append(own, ancestry.Hold{
+			Server: l.ServerID(), Node: l.Path, Name: name, Session: held.SessionID(), Token: held.Tokens()[name],
 		})
 	}
 
 	env := command.Environment(held.SessionID(), l.Path, held.Tokens())
 
-	return append(env, heldVariable+"="+heldText(l.ancestors, own))
+	return append(env, ancestry.Variable+"="+ancestry.Text(l.ancestors, own))
 }

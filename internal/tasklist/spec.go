@@ -33,7 +33,7 @@ func Numbered(prefix string, n int) ([]Spec, error) {
 	specs := make([]Spec, n)
 	for i := range specs {
 		name := prefix + strconv.Itoa(i)
-		if err := checkName(name); err != nil {
+		if err := CheckName(name); err != nil {
 			return nil, err
 		}
 		specs[i] = Spec{name, 1}
@@ -108,7 +108,7 @@ type list struct {
 
 // add adds a task. The weight may be empty.
 func (l *list) add(line int, name, weight string) error {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return err
 	}
 	s := Spec{name, 1}
@@ -136,8 +136,8 @@ func (l *list) add(line int, name, weight string) error {
 	return nil
 }
 
-// checkName checks the name of a task, which is the name of a semaphore and a part of lines of text.
-func checkName(name string) error {
+// CheckName checks the name of a task, which is the name of a semaphore and a part of lines of text.
+func CheckName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
