@@ -10,10 +10,6 @@ import (
 )
 
 const (
-	// endTimeout is the session timeout that an ending asks for. If the ending attaches and cannot stop the session, the
-	// session expires that much later.
-	endTimeout = time.Second
-
 	// endPause is the longest pause between two attempts to end a session, and refusedPause is the pause after a refusal.
 	// A server that has been away must be asked soon after its return. A server that refuses must not be asked often.
 	endPause     = 300 * time.Millisecond
@@ -30,6 +26,10 @@ type ending struct {
 // NewEnding returns a Core that ends the session with the given id and the key of cfg on the server: it attaches to the
 // session and stops it. It has no leases, and accepts no calls. The seq_no of its first attach is seq+1.
 //
+// The attach sets the timeout of the session to 0, so that the session also ends if the stream breaks before the stop
+// arrives (A10). Otherwise each further attempt would extend the life of the session, and over a network that is too
+// slow for the pings of the server, the session would never end.
+//
 // No code may work under the session any longer, because the server may grant its semaphores to others as soon as Start
 // has been called.
 //
@@ -38,7 +38,6 @@ type ending struct {
 // the attach for another reason, the limit is patience. Then a Closed action follows. After Close, the Core completes
 // the attempt in progress, or makes a last one, within the StopTimeout.
 func NewEnding(cfg Config, id, seq uint64, patience time.Duration) *Core {
-	cfg.Timeout = min(cfg.Timeout, endTimeout)
 	cfg.LongestPause = endPause
 	c := New(cfg)
 	c.id, c.seq, c.cause = id, seq, ErrClosed

@@ -77,6 +77,9 @@ func (w *world) checkSettled() {
 		w.fail("%v", err)
 	}
 	for _, c := range w.clients {
+		if c.ends && !c.killed && !c.closed {
+			w.fail("%v still tries to end session %d", c, c.id)
+		}
 		if c.over || c.killed || c.closed {
 			continue
 		}

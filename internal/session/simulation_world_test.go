@@ -28,6 +28,7 @@ type world struct {
 	born    int       // number of clients so far
 	calm    bool      // there are no more faults, and users only release their leases
 	hit     faults    // how often each fault has happened
+	endings int       // sessions that were given up and have ended on the server
 	odds    faults    // how likely each fault is in this schedule
 }
 
@@ -204,7 +205,7 @@ func (w *world) strike(name string, c *client) {
 			w.server.forceDelete()
 		}
 	case "Steal":
-		if c.id != 0 && w.server.node != nil {
+		if c.id != 0 && c.epoch == w.server.epoch && w.server.node != nil {
 			w.hit.Steal++
 			w.server.steal(c)
 		}

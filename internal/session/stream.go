@@ -57,7 +57,11 @@ func (c *Core) open(fx *Effects) {
 	c.seq++
 	c.phase, c.opened, c.asked = attaching, c.now, c.now
 	fx.do(Open{c.stream})
-	fx.send(c.stream, c.cfg.Start(c.id, c.seq))
+	start := c.cfg.Start(c.id, c.seq)
+	if c.ending != nil {
+		start.GetSessionStart().TimeoutMillis = 0 // see NewEnding
+	}
+	fx.send(c.stream, start)
 }
 
 // Start returns the request that attaches to the session with the given id, or creates a session if the id is 0.
