@@ -135,6 +135,9 @@ func (h *harness) perform(a session.Action) string {
 		return fmt.Sprintf("%v over: %v", at, a.Cause)
 	case session.Closed:
 		h.closed = true
+		if a.Left {
+			return "closed, left"
+		}
 
 		return "closed"
 	default:
@@ -145,7 +148,12 @@ func (h *harness) perform(a session.Action) string {
 func (h *harness) request(m *pb.SessionRequest) string {
 	switch r := m.GetRequest().(type) {
 	case *pb.SessionRequest_SessionStart_:
-		return fmt.Sprintf("start session %d, seq %d", r.SessionStart.GetSessionId(), r.SessionStart.GetSeqNo())
+		text := fmt.Sprintf("start session %d, seq %d", r.SessionStart.GetSessionId(), r.SessionStart.GetSeqNo())
+		if r.SessionStart.GetTimeoutMillis() == 0 {
+			text += ", timeout 0"
+		}
+
+		return text
 	case *pb.SessionRequest_SessionStop_:
 		return "stop"
 	case *pb.SessionRequest_Pong:

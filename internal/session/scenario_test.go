@@ -52,6 +52,9 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 		s.harness = newHarness(t, defaults())
 	case "attached":
 		s.harness = attached(t, defaults())
+	case "ending": // what a client does with a session that it has given up, once no code works under the session
+		s.core = s.core.Ending(30 * time.Second)
+		s.do(s.core.Start)
 	case "acquire":
 		count := uint64(1)
 		d.MaybeScanArgs(t, "count", &count)

@@ -1,12 +1,10 @@
 package session_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
 	"tenure/internal/clock"
@@ -30,7 +28,7 @@ type client struct {
 	closed  bool
 	killed  bool
 	ends    bool          // this is the ending of another client's session
-	limit   clock.Instant // when the ending must have ended; 0: not known
+	born    clock.Instant // when the ending was created
 
 	// The client's clock starts at the world's instant bornAt and runs at rate millionths of the world's speed, which
 	// is within the drift that the deadline allows for.
@@ -214,36 +212,6 @@ func (c *client) perform(a session.Action) {
 			c.w.after(c.pause(), c.endLater) // by then no code of the user works under the session
 		}
 	}
-}
-
-// endLater ends a session that the client has given up, as a shell does.
-func (c *client) endLater() {
-	if c.killed {
-		return
-	}
-	e := &client{
-		w: c.w, number: c.number, bornAt: c.bornAt, rate: c.rate, cfg: c.cfg, latency: c.latency, dark: c.dark,
-		id: c.id, epoch: c.epoch, opened: c.opened, over: true, ends: true, core: c.core.Ending(c.cfg.Timeout + grace),
-	}
-	e.asleep, e.limit = c.asleep, c.w.now.Add(endLimit)
-	c.w.clients = append(c.w.clients, e)
-	e.do("starts to end session "+fmt.Sprint(e.id), e.core.Start)
-}
-
-// endLimit bounds how long an ending takes when there are no more faults: the server comes back, an attempt that it has
-// missed comes to an end, and another one follows. The timeout and the grace period are not part of it.
-const endLimit = 4 * time.Second
-
-// checkEnding checks that an ending has ended its session, unless another client has attached to it.
-func (c *client) checkEnding(a session.Closed) {
-	if c.killed || a.Left {
-		c.w.fail("%v: the ending of session %d has given up: %v", c, c.id, a.Cause)
-	}
-	refusal, _ := errors.AsType[*session.StatusError](a.Cause)
-	if refusal.Status != Ydb.StatusIds_BAD_SESSION && c.epoch == c.w.server.epoch && c.w.server.alive(c.id) {
-		c.w.fail("%v: session %d has not ended", c, c.id)
-	}
-	c.w.endings++
 }
 
 func (c *client) of(id session.StreamID) *stream {

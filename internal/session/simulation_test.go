@@ -40,15 +40,18 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		runs = min(runs, 200)
 	}
-	hits := make([]faults, shards)
+	hits, left := make([]faults, shards), make([]int, shards)
 	t.Cleanup(func() { // after all shards
 		var all faults
-		for _, h := range hits {
+		var ended int
+		for i, h := range hits {
 			all.add(h)
+			ended += left[i]
 		}
-		t.Logf("%d schedules: %+v", runs, all)
+		t.Logf("%d schedules: %+v, %d lost sessions ended", runs, all, ended)
 		if runs >= 100 && !t.Failed() {
 			require.NoError(t, all.missing(), "every fault must happen at least once")
+			require.NotZero(t, ended)
 		}
 	})
 	for shard := range uint64(shards) {
@@ -59,6 +62,7 @@ func TestSimulation(t *testing.T) {
 				require.NoErrorf(t, w.run(), "replay: go test ./internal/session -run 'TestSimulation$' -v -sim.trace -sim.seed %d",
 					w.seed)
 				hits[shard].add(w.hit)
+				left[shard] += w.left
 			}
 		})
 	}

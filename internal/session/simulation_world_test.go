@@ -28,8 +28,9 @@ type world struct {
 	born    int       // number of clients so far
 	calm    bool      // there are no more faults, and users only release their leases
 	hit     faults    // how often each fault has happened
-	endings int       // sessions that were given up and have ended on the server
-	odds    faults    // how likely each fault is in this schedule
+	healed  clock.Instant
+	left    int    // endings of sessions that the node still had
+	odds    faults // how likely each fault is in this schedule
 }
 
 // faults is a counter or a weight for each kind of fault.
@@ -219,7 +220,7 @@ func (w *world) strike(name string, c *client) {
 
 // heal ends all faults.
 func (w *world) heal() {
-	w.odds = faults{}
+	w.odds, w.healed = faults{}, w.now
 	for _, c := range w.clients {
 		c.dark = [2]clock.Instant{}
 		c.resume()
