@@ -22,6 +22,14 @@ type pool struct {
 
 func (p pool) balance() []int { return assign.Balance(p.tasks, p.members, p.owner) }
 
+// add adds a member that accepts the tasks that start with one of the letters of pattern.
+func (p *pool) add(m assign.Member, pattern string) {
+	if pattern != "" {
+		m.Accepts = func(task string) bool { return strings.Contains(pattern, task[:1]) }
+	}
+	p.members, p.patterns = append(p.members, m), append(p.patterns, pattern)
+}
+
 func (p pool) String() string {
 	var b strings.Builder
 	for i, m := range p.members {
@@ -55,10 +63,7 @@ func drawPool(t *rapid.T, s shape) pool {
 		if s.patterns {
 			pattern = rapid.SampledFrom([]string{"", "a", "ab", "b", "bc"}).Draw(t, "pattern")
 		}
-		if pattern != "" {
-			m.Accepts = func(task string) bool { return strings.Contains(pattern, task[:1]) }
-		}
-		p.members, p.patterns = append(p.members, m), append(p.patterns, pattern)
+		p.add(m, pattern)
 	}
 	for i := range rapid.IntRange(0, 20).Draw(t, "tasks") {
 		task := assign.Task{Name: fmt.Sprintf("%c%d", 'a'+rapid.IntRange(0, 2).Draw(t, "letter"), i), Weight: 1}
@@ -134,12 +139,18 @@ func checkSteps(t *rapid.T, s shape, exact bool) {
 		if p.owner[i] != assign.None {
 			p.owner[i] = assign.None
 			released[i]++
-			require.Equal(t, 1, released[i], "task %d: started from %v, is at %v\n%v", i, start, p.owner, p)
+			if exact {
+				require.Equal(t, 1, released[i], "task %d: started from %v, is at %v\n%v", i, start, p.owner, p)
+			}
 		} else {
 			p.owner[i] = target[i]
 		}
 	}
-	require.LessOrEqual(t, len(released), plan, "started from %v, is at %v\n%v", start, p.owner, p)
+	moved := 0
+	for _, n := range released {
+		moved += n
+	}
+	require.LessOrEqual(t, moved, plan, "started from %v, is at %v\n%v", start, p.owner, p)
 }
 
 func TestBalance_StepByStep(t *testing.T) {
