@@ -6,6 +6,8 @@
 //
 // As long as the reader keeps up, a Write returns when the text is written. What the command does next, such as
 // starting another program with the same files, is then visible only after the text.
+//
+// Output of other programs, which pass it through this process, waits for the reader instead: see [Stream.Patient].
 package output
 
 import (

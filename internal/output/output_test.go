@@ -261,3 +261,49 @@ func TestStream_DataError(t *testing.T) {
 	_, err := io.WriteString(o.Stdout.Data(t.Context()), "data")
 	require.Error(t, err)
 }
+
+// A Patient waits for the reader and drops nothing. At the end of its context, it does not wait any longer.
+func TestStream_Patient(t *testing.T) {
+	t.Parallel()
+	r, w := pipe(t, true)
+	o := open(w, io.Discard)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	patient := o.Stdout.Patient(ctx)
+	text, began := strings.Repeat("x", 9_999)+"\n", make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := range 150 { // more than the queue holds
+			if i == 6 { // not all of them fit
+				close(began)
+			}
+			_, _ = io.WriteString(patient, text)
+		}
+	})
+	<-began
+	_, _ = io.WriteString(o.Stdout, "message\n") // is not kept out
+	var reader sync.WaitGroup
+	said := ""
+	reader.Go(func() { said = read(t, r) })
+	writer.Wait()
+	o.Close()
+	require.NoError(t, w.Close())
+	reader.Wait()
+	require.Equal(t, 150, strings.Count(said, text))
+	require.Contains(t, said, "message\n")
+}
+
+func TestStream_PatientEnds(t *testing.T) {
+	t.Parallel()
+	r, w := pipe(t, true)
+	o := open(w, io.Discard)
+	ctx, cancel := context.WithCancel(t.Context())
+	patient := o.Stdout.Patient(ctx)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	for range 500 {
+		_, _ = io.WriteString(patient, strings.Repeat("x", 9_999)+"\n")
+	}
+	require.Error(t, ctx.Err())
+	require.NoError(t, r.Close())
+	o.Close()
+}

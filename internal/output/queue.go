@@ -22,6 +22,7 @@ type queue struct {
 	written int  // number of entries written so far
 	stalled bool // the reader does not keep up; until the queue is empty
 	closed  bool
+	freed   chan struct{} // closed when there is room for those who wait in addPatiently; nil: nobody waits
 }
 
 // An entry is a text to write, or a number of messages that were dropped in its place.
@@ -74,6 +75,7 @@ func (q *queue) take() (e entry, ok, last bool) {
 	q.entries = q.entries[1:]
 	q.bytes -= len(e.text)
 	q.writing = true
+	q.free()
 
 	return e, true, false
 }
@@ -165,6 +167,7 @@ func (q *queue) stall() {
 func (q *queue) close() (left int) {
 	q.mu.Lock()
 	q.closed = true
+	q.free()
 	before := q.written
 	q.signal()
 	q.mu.Unlock()
