@@ -1,0 +1,520 @@
+// Package pool decides what one worker of a pool does: which tasks it asks for, runs and gives back, and what it tells
+// the others. It is a pure state machine: package workers is its shell.
+//
+// # How it decides
+//
+// Each worker announces itself in the membership semaphore of the pool (package roster): its capacity, a digest of its
+// list of tasks, and the tasks that it owns. Each worker computes the same target from these announcements (package
+// assign). It asks for the tasks that the target gives to it, and gives those back that the target gives to others. No
+// worker leads. The semaphores of the tasks decide who owns a task, so two workers that see different announcements for
+// a moment only cause an acquire that waits in vain.
+//
+// A greedy worker asks for free tasks until it is full, and gives none back. The target of the others leaves its tasks
+// to it.
+package pool
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"tenure/internal/clock"
+	"tenure/internal/roster"
+)
+
+// Config holds the settings of a worker. All fields are required, except Labels, Only and the flags.
+type Config struct {
+	Worker string // its name, unique in the pool
+	Named  bool   // the name is stable: its place is kept for a timeout when it leaves
+	Who    string // describes the process to people
+	Labels map[string]string
+
+	Greedy   bool
+	Capacity int    // the sum of the weights of the tasks that it takes
+	Only     string // a pattern of path.Match; empty: all tasks
+
+	Timeout time.Duration // of the session
+	Settle  time.Duration // how long the pool must not have changed before tasks move
+	Moves   int           // how many tasks move at the same time
+
+	Backoff, MaxBackoff time.Duration // the first and the longest pause after a failure
+	GiveUp              int           // failures in a row after which a task is left to others; 0: never
+
+	Once    bool // a task that succeeds is done, and not run again
+	Retries int  // with Once: how often a task that fails is run again
+}
+
+// Times of the core.
+const (
+	announcePause = 50 * time.Millisecond  // between two announcements
+	heardPause    = 10 * time.Second       // until others learn that a task was heard from
+	freshAsk      = 250 * time.Millisecond // how long a greedy worker expects a free task to be granted
+	stuckAfter    = time.Second            // after which a task that was told to stop is reported
+	stuckAgain    = 10 * time.Second
+	unassigned    = time.Second     // how long a task is free before that is reported
+	peekAfter     = time.Second     // after which an acquire of a free task is looked into
+	firstRefusal  = 5 * time.Second // the pause after a refusal; it doubles up to maxRefusal
+	maxRefusal    = time.Minute
+	adoptAfter    = 2 // timeouts that a task is free before any worker takes it
+)
+
+// A Core is the state machine of a worker. The caller reports events, and carries out the steps that Take returns. It
+// calls Tick when Wake is due. A Core uses no goroutine, clock or I/O, and is not safe for concurrent use.
+//
+// W1 The weights of the tasks that the worker owns, asks for, and still runs without owning them are at most Capacity.
+// In greedy mode, acquires that nobody answers do not count.
+// W2 The worker does not ask for a task before its last acquire has returned and its last lease is released, because
+// requests for one semaphore override each other (Q6, Q7).
+// W3 The worker asks for nothing before it has announced itself and has seen the announcements.
+// W4 The record of a task is written before the task is released.
+type Core struct {
+	Config
+
+	tasks  map[string]*Task
+	list   []*Task // by name
+	active []*Task // those that are not apart
+	digest string
+
+	opened   bool
+	seen     bool // the announcements were seen in this session
+	draining bool
+	epoch    int // the number of the session
+	session  uint64
+
+	members []roster.Member // the others
+	holders map[roster.Hash]string
+	ghosts  ghosts
+	shape   string        // of the pool
+	changed clock.Instant // when the shape changed
+
+	dirty  bool // the target may change
+	replan clock.Instant
+	wants  []*Task // those to ask for
+	nobody []*Task // those that no worker owns
+
+	announced  []byte // the newest announcement that was sent
+	announcing bool
+	announceAt clock.Instant
+	heardAt    clock.Instant // when to announce that tasks were heard from; 0: none was
+
+	reports reports
+	steps   []Step
+	wake    clock.Instant
+}
+
+// New returns the core of a worker without tasks.
+func New(c Config) *Core {
+	return &Core{Config: c, tasks: map[string]*Task{}, ghosts: ghosts{}}
+}
+
+// Take removes and returns the steps.
+func (c *Core) Take() []Step {
+	steps := c.steps
+	c.steps = nil
+
+	return steps
+}
+
+// Wake returns when Tick is due, or 0 for never.
+func (c *Core) Wake() clock.Instant { return c.wake }
+
+// Still reports whether nothing is left to do for the present and earlier sessions, except functions that still run
+// although the worker has lost their tasks.
+func (c *Core) Still() bool {
+	for _, t := range c.active {
+		if t.state != apart && (!t.stale || t.state != stopping) {
+			return false
+		}
+	}
+
+	return !c.announcing
+}
+
+// Running returns the tasks whose functions run.
+func (c *Core) Running() []*Task {
+	var all []*Task
+	for _, t := range c.active {
+		if t.state == running || t.state == stopping {
+			all = append(all, t)
+		}
+	}
+
+	return all
+}
+
+// Finished reports whether no task will run again in this pool, and which have failed for good. It is only ever true
+// with Once.
+func (c *Core) Finished() (failed []string, finished bool) {
+	if !c.Once || len(c.list) == 0 {
+		return nil, false
+	}
+	for _, t := range c.list {
+		if !t.final {
+			return nil, false
+		}
+		if t.failed {
+			failed = append(failed, t.Name)
+		}
+	}
+
+	return failed, true
+}
+
+// Hopeless returns the error of a refusal if the server refuses every task.
+func (c *Core) Hopeless() error {
+	if len(c.list) == 0 {
+		return nil
+	}
+	for _, t := range c.list {
+		if t.refused == 0 {
+			return nil
+		}
+	}
+
+	return c.reports.refusal
+}
+
+// SetTasks replaces the list of tasks, which is sorted by name and names no task twice. Tasks that are no longer in it
+// stop.
+func (c *Core) SetTasks(now clock.Instant, specs []Spec) {
+	for _, t := range c.list {
+		t.listed = false
+	}
+	c.list = c.list[:0:0]
+	for i, spec := range specs {
+		t := c.tasks[spec.Name]
+		if t == nil {
+			t = &Task{Name: spec.Name, hash: roster.HashOf(spec.Name)}
+			c.tasks[spec.Name] = t
+		}
+		t.weight, t.listed, t.index = spec.Weight, true, i
+		c.list = append(c.list, t)
+	}
+	for name, t := range c.tasks {
+		if !t.listed && t.state == apart {
+			delete(c.tasks, name)
+		}
+	}
+	c.digest = roster.Digest(specs, func(s Spec) (string, int) { return s.Name, s.Weight })
+	c.dirty = true
+	c.next(now)
+}
+
+// Open begins a session. It returns the announcement with which the shell acquires a share of the membership semaphore,
+// before it calls View.
+func (c *Core) Open(now clock.Instant, session uint64) roster.Announcement {
+	c.opened, c.seen, c.dirty, c.announcing = true, false, true, false
+	c.epoch++
+	c.session = session
+	c.members, c.holders = nil, nil
+	a := c.announcement(now)
+	c.announced = lasting(a)
+	c.next(now)
+
+	return a
+}
+
+// View reports the workers of the pool. Members that have left since the last view are missing.
+func (c *Core) View(now clock.Instant, members []roster.Member) {
+	if !c.opened {
+		return
+	}
+	c.meet(now, members)
+	c.seen, c.dirty = true, true
+	c.next(now)
+}
+
+// Shut reports that the session is over. The contexts of all tasks have ended.
+func (c *Core) Shut(now clock.Instant) {
+	c.opened, c.seen, c.announcing, c.dirty = false, false, false, true
+	for _, t := range c.active {
+		switch t.state {
+		case apart, leaving:
+		case asking:
+			c.enter(t, leaving, now)
+			c.do(Leave{t})
+		case waiting:
+			t.stale = true
+			c.enter(t, closing, now)
+			c.settle(now, t)
+		case running:
+			c.enter(t, stopping, now)
+			t.why, t.stale = Lost, true
+		case stopping, closing, releasing:
+			t.stale = true
+		}
+	}
+	c.next(now)
+}
+
+// Drain makes the worker give all of its tasks back and take no others.
+func (c *Core) Drain(now clock.Instant) {
+	c.draining, c.dirty = true, true
+	c.next(now)
+}
+
+// Granted reports that an acquire has returned a lease, possibly after it was cancelled. The record is that of the
+// task, which must wait before its function is called.
+func (c *Core) Granted(now clock.Instant, t *Task, record roster.Record, wait time.Duration) {
+	wanted := c.opened && !c.draining && t.listed && (t.mine || t.state == asking) && c.load()+t.weight <= c.Capacity
+	t.record, t.refused = record, 0
+	t.stale = !c.opened
+	c.enter(t, waiting, now)
+	t.due = now.Add(wait)
+	switch {
+	case c.Once && record.Final():
+		c.finish(t, record.Failed, false)
+	case !wanted:
+		c.tell(GivenBack{t.Name})
+	default:
+		c.dirty = true
+		c.next(now)
+
+		return
+	}
+	c.enter(t, closing, now)
+	c.settle(now, t)
+	c.next(now)
+}
+
+// Missed reports that an acquire has returned without a lease. The err is nil if the acquire was cancelled or may be
+// repeated immediately. If it is refused, the worker leaves the task to others for a while.
+func (c *Core) Missed(now clock.Instant, t *Task, refusal error) {
+	if refusal != nil && c.opened {
+		pause := grow(firstRefusal, maxRefusal, t.refused)
+		t.refused++
+		t.away = now.Add(pause)
+		c.reports.refusal = refusal
+		c.tell(Refused{t.Name, refusal, pause})
+	}
+	c.leave(t, now)
+	c.next(now)
+}
+
+// Announced reports that an announcement was sent, or could not be. The epoch is that of the Open before it.
+func (c *Core) Announced(now clock.Instant, epoch int) {
+	if epoch == c.epoch {
+		c.announcing = false
+		c.announceAt = now.Add(announcePause)
+	}
+	c.next(now)
+}
+
+// Started notes when a task's function is called.
+func (c *Core) Started(t *Task, date time.Time) { t.ran, t.heard = date, time.Time{} }
+
+// Heard reports that a task was heard from.
+func (c *Core) Heard(now clock.Instant, t *Task, date time.Time) {
+	t.heard = date
+	if c.heardAt == 0 {
+		c.heardAt = now.Add(heardPause)
+	}
+	c.setWake(now)
+}
+
+// Epoch returns the number of the session.
+func (c *Core) Epoch() int { return c.epoch }
+
+// Written reports that the record of a task was written. The err means that this failed, and that the session is over
+// or will soon be.
+func (c *Core) Written(now clock.Instant, t *Task, err error) {
+	t.writing = false
+	if err == nil && c.Once && t.record.Final() {
+		c.finish(t, t.record.Failed, true)
+	}
+	if t.state == closing {
+		c.settle(now, t)
+	}
+	c.next(now)
+}
+
+// Released reports that a task is released.
+func (c *Core) Released(now clock.Instant, t *Task) {
+	c.leave(t, now)
+	c.next(now)
+}
+
+// Tick reports the time.
+func (c *Core) Tick(now clock.Instant) { c.next(now) }
+
+// next does everything that is due.
+func (c *Core) next(now clock.Instant) {
+	c.ghosts.expire(c, now)
+	if c.dirty || c.replan != 0 && now >= c.replan {
+		c.dirty, c.replan = false, 0
+		c.plan(now)
+	}
+	c.advance(now)
+	c.active = slices.DeleteFunc(c.active, func(t *Task) bool {
+		t.active = t.state != apart
+
+		return !t.active
+	})
+	c.announce(now)
+	c.report(now)
+	c.setWake(now)
+}
+
+func (c *Core) do(s Step)    { c.steps = append(c.steps, s) }
+func (c *Core) tell(e Event) { c.do(Tell{e}) }
+
+func (c *Core) enter(t *Task, s state, now clock.Instant) {
+	if !t.active {
+		t.active = true
+		c.active = append(c.active, t)
+	}
+	t.enter(s, now)
+}
+
+// leave makes the task apart.
+func (c *Core) leave(t *Task, now clock.Instant) {
+	t.stale = false
+	t.enter(apart, now)
+	c.dirty = true
+	if !t.listed && !t.writing {
+		delete(c.tasks, t.Name)
+	}
+}
+
+// settle releases a closing task when its record is written.
+func (c *Core) settle(now clock.Instant, t *Task) {
+	switch {
+	case t.writing:
+	case t.stale:
+		c.leave(t, now)
+	default:
+		c.enter(t, releasing, now)
+		c.do(Release{t})
+	}
+}
+
+// finish notes that a task is not run again.
+func (c *Core) finish(t *Task, failed, here bool) {
+	if t.final {
+		return
+	}
+	t.final, t.failed, c.dirty = true, failed, true
+	if !failed {
+		c.tell(Done{t.Name, here})
+	}
+}
+
+// load returns the weight of the tasks that take up capacity.
+func (c *Core) load() (sum int) {
+	for _, t := range c.active {
+		if t.occupies() {
+			sum += t.weight
+		}
+	}
+
+	return sum
+}
+
+// announcement returns what the worker has to say.
+func (c *Core) announcement(now clock.Instant) roster.Announcement {
+	a := roster.Announcement{
+		Worker: c.Worker, Named: c.Named, Who: c.Who, Labels: c.Labels, Mode: roster.Balanced, Capacity: c.Capacity,
+		Only: c.Only, Digest: c.digest, Tasks: len(c.list), Leaving: c.draining, Timeout: roster.Millis(c.Timeout),
+		Ghosts: c.ghosts.list(now),
+	}
+	if c.Greedy {
+		a.Mode = roster.Greedy
+	}
+	var held []*Task
+	for _, t := range c.active {
+		switch {
+		case t.holds():
+			held = append(held, t)
+		case t.occupies():
+			a.Capacity -= t.weight
+			a.Declined = append(a.Declined, t.hash)
+		}
+	}
+	a.Capacity = max(a.Capacity, 0)
+	for i, t := range c.list {
+		if t.final && t.failed {
+			a.Failed.Set(i)
+		} else if t.final {
+			a.Done.Set(i)
+		}
+		if t.away > now && !t.occupies() {
+			a.Declined = append(a.Declined, t.hash)
+		}
+	}
+	slices.SortFunc(held, func(a, b *Task) int { return cmp.Compare(a.hash, b.hash) })
+	for _, t := range held {
+		a.Held = append(a.Held, t.hash)
+		a.Times = append(a.Times, roster.Time{Since: seconds(t.ran), Heard: seconds(t.heard)})
+	}
+	slices.Sort(a.Declined)
+
+	return a
+}
+
+func seconds(t time.Time) uint32 {
+	if t.IsZero() {
+		return 0
+	}
+
+	return uint32(t.Unix()) //nolint:gosec // until 2106
+}
+
+// lasting returns the announcement without what changes all the time.
+func lasting(a roster.Announcement) []byte {
+	a.Times = slices.Clone(a.Times)
+	for i := range a.Times {
+		a.Times[i].Heard = 0
+	}
+	a.Ghosts = slices.Clone(a.Ghosts)
+	for i := range a.Ghosts {
+		a.Ghosts[i].Left = 0
+	}
+
+	return a.Encode()
+}
+
+// announce sends the announcement if it has changed.
+func (c *Core) announce(now clock.Instant) {
+	if !c.seen || c.announcing || now < c.announceAt {
+		return
+	}
+	a := c.announcement(now)
+	text := lasting(a)
+	if bytes.Equal(text, c.announced) && (c.heardAt == 0 || now < c.heardAt) {
+		return
+	}
+	c.announced, c.announcing, c.heardAt = text, true, 0
+	c.do(Announce{a})
+}
+
+// setWake computes when the core has something to do next.
+func (c *Core) setWake(now clock.Instant) {
+	c.wake = 0
+	at := func(i clock.Instant) {
+		if i > now && (c.wake == 0 || i < c.wake) {
+			c.wake = i
+		}
+	}
+	at(c.replan)
+	at(c.ghosts.next())
+	if c.seen && !c.announcing {
+		at(c.announceAt)
+		at(c.heardAt)
+	}
+	c.reports.wake(at)
+	if !c.Greedy && c.seen {
+		at(c.changed.Add(c.Settle))
+	}
+	for _, t := range c.active {
+		switch t.state {
+		case waiting:
+			at(t.due)
+		case asking:
+			at(t.since.Add(freshAsk))
+			at(cmp.Or(t.nextSay, t.since.Add(peekAfter)))
+		case stopping:
+			at(cmp.Or(t.nextSay, t.since.Add(stuckAfter)))
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package pool
+
+import (
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"tenure/internal/clock"
+	"tenure/internal/roster"
+)
+
+// advance carries out what the plan and the time ask for.
+func (c *Core) advance(now clock.Instant) {
+	for _, t := range c.active {
+		c.advanceTask(now, t)
+	}
+	if !c.seen || c.draining {
+		return
+	}
+	if now >= c.changed.Add(c.Settle) {
+		c.giveBack(now)
+	}
+	c.ask(now)
+}
+
+func (c *Core) advanceTask(now clock.Instant, t *Task) {
+	unwanted := c.draining || !t.listed || t.final
+	switch {
+	case t.state == asking && (!c.opened || unwanted || !c.wanted(t)):
+		c.enter(t, leaving, now)
+		c.do(Leave{t})
+	case t.state == asking && !t.owned && now >= t.since.Add(peekAfter) && now >= t.nextSay:
+		t.nextSay = now.Add(stuckAgain)
+		c.do(Peek{t})
+	case t.state == waiting && (unwanted || t.away > now):
+		c.enter(t, closing, now)
+		c.settle(now, t)
+	case t.state == waiting && now >= t.due && !t.writing:
+		c.enter(t, running, now)
+		c.do(Start{t})
+	case t.state == running && unwanted:
+		why := Removed
+		if c.draining {
+			why = Drained
+		}
+		c.stop(now, t, why)
+	case t.state == stopping && now >= t.since.Add(stuckAfter) && now >= t.nextSay:
+		t.nextSay = now.Add(stuckAgain)
+		c.tell(Stuck{t.Name, now.Sub(t.since)})
+	}
+}
+
+func (c *Core) stop(now clock.Instant, t *Task, why Reason) {
+	c.enter(t, stopping, now)
+	t.why = why
+	c.do(Stop{t, why, t.to})
+}
+
+// giveBack gives tasks back that belong to other workers.
+func (c *Core) giveBack(now clock.Instant) {
+	if c.Greedy {
+		return
+	}
+	moving := 0
+	for _, t := range c.active {
+		if t.why == Moved && t.holds() && t.state >= stopping {
+			moving++
+		}
+	}
+	for _, t := range c.active {
+		if moving >= c.Moves {
+			return
+		}
+		if t.state != waiting && t.state != running || t.mine || t.to == "" || t.stale {
+			continue
+		}
+		moving++
+		if t.state == running {
+			c.stop(now, t, Moved)
+
+			continue
+		}
+		t.why = Moved
+		c.enter(t, closing, now)
+		c.settle(now, t)
+	}
+}
+
+// wanted reports whether the worker still wants a task that it asks for.
+func (c *Core) wanted(t *Task) bool {
+	if !c.seen {
+		return true
+	}
+	if c.Greedy {
+		return !t.owned && c.load() < c.Capacity
+	}
+
+	return t.mine || t.adopted && !t.owned
+}
+
+// ask asks for tasks as long as there is room.
+func (c *Core) ask(now clock.Instant) {
+	room := c.Capacity - c.load()
+	for _, t := range c.active {
+		if t.state == asking && (!c.Greedy || now < t.since.Add(freshAsk)) {
+			room -= t.weight
+		}
+	}
+	for _, t := range c.wants {
+		if t.state != apart || !t.listed || t.final || t.away > now || t.weight > room {
+			continue
+		}
+		room -= t.weight
+		t.adopted = !t.mine && !c.Greedy
+		if t.adopted {
+			c.tell(Adopted{t.Name, t.to})
+		}
+		t.why = Lost // of an earlier run
+		c.enter(t, asking, now)
+		c.do(Ask{t})
+	}
+}
+
+// Ended reports that a task's function has returned.
+func (c *Core) Ended(now clock.Instant, t *Task, r Result) {
+	told := t.state == stopping && r.Told
+	if t.stale || !r.Held {
+		t.stale = true
+		c.enter(t, closing, now)
+		c.settle(now, t)
+		c.next(now)
+
+		return
+	}
+	if r.Ran >= c.MaxBackoff {
+		t.record.Failures, t.fails = 0, 0
+	}
+	c.enter(t, closing, now)
+	switch {
+	case told && t.record.Failures == 0 && t.record.Pause != 0: // it has recovered
+		t.record.Pause = 0
+		c.write(t)
+	case told:
+	case c.Once && r.Err == nil:
+		t.record = roster.Record{Done: true}
+		c.write(t)
+	default:
+		c.fail(now, t, r.Err)
+	}
+	if t.state == closing {
+		c.settle(now, t)
+	}
+	c.next(now)
+}
+
+// fail handles a function that has returned although it was not told to.
+func (c *Core) fail(now clock.Instant, t *Task, err error) {
+	t.record.Failures++
+	pause := c.pause(t)
+	t.record.Pause = roster.Millis(pause)
+	t.record.Reason = ""
+	if err != nil {
+		t.fails++
+		t.record.Reason = err.Error()
+	} else {
+		t.fails = 0
+	}
+	e := Failed{Task: t.Name, Err: err, Failures: t.record.Failures, After: pause}
+	switch {
+	case c.Once && t.record.Failures > c.Retries:
+		t.record.Failed = true
+		e.Final, e.After = true, 0
+	case c.GiveUp > 0 && t.fails >= c.GiveUp && len(c.members) > 0:
+		t.fails = 0
+		t.away = now.Add(c.MaxBackoff)
+		e.GaveUp = true
+	default:
+		c.enter(t, waiting, now)
+		t.due = now.Add(pause)
+	}
+	c.tell(e)
+	c.write(t)
+}
+
+func (c *Core) write(t *Task) {
+	t.writing = true
+	c.do(Write{t, t.record})
+}
+
+// pause returns the pause after the newest failure. It doubles with each failure, and is random within a fifth, so that
+// tasks that failed together do not start together. The same failure of the same task always has the same pause.
+func (c *Core) pause(t *Task) time.Duration {
+	d := grow(c.Backoff, c.MaxBackoff, t.record.Failures-1)
+	h := fnv.New64a()
+	fmt.Fprint(h, t.Name, t.record.Failures)
+
+	return d - d/5 + d*2/5*time.Duration(h.Sum64()>>33&0xffff)/0x10000
+}
+
+// grow returns a duration that doubles with each step, up to a limit.
+func grow(first, limit time.Duration, steps int) time.Duration {
+	d := first
+	for ; steps > 0 && d < limit; steps-- {
+		d *= 2
+	}
+
+	return min(d, limit)
+}
