@@ -33,12 +33,8 @@ func ExampleRun() {
 	started.Add(len(queues))
 	go func() { started.Wait(); stop() }() // a real program stops at an interrupt
 
-	err = workers.Run(ctx, tenure.New(db), "/local/test", queues, 4, func(ctx context.Context, queue string) error {
-		token, err := workers.Token(ctx)
-		if err != nil {
-			return err
-		}
-		fmt.Println("serving", queue, "with a token:", token > 0)
+	err = workers.Run(ctx, tenure.New(db), "/local/test", workers.Names(queues...), func(ctx context.Context, queue *workers.Task) error {
+		fmt.Println("serving", queue.Name(), "with a token:", queue.Token() > 0)
 		started.Done()
 		<-ctx.Done() // the queue is lost, or the program shuts down
 

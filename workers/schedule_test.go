@@ -112,17 +112,15 @@ func (s *schedule) draw(rt *rapid.T) int {
 // settle waits until dead sessions have timed out and all rests have ended. It then checks which tasks run, and for
 // which the workers wait.
 func (s *schedule) settle(rt *rapid.T) {
-	time.Sleep(2*timeout + time.Minute + 20*time.Second)
+	time.Sleep(2*timeout + 2*time.Minute + 20*time.Second)
 	synctest.Wait()
 	taken, room := 0, false
 	for _, w := range s.workers {
 		taken += len(w.has())
 		if len(w.has()) < s.capacity {
 			room = true
-			require.Equal(rt, len(s.tasks)-len(w.has()), w.places(), "a worker with room waits for all other tasks")
-		} else {
-			require.Zero(rt, w.places(), "a full worker waits for no task")
 		}
+		require.Zero(rt, w.places(), "no worker waits for a task of another")
 	}
 	require.True(rt, taken == len(s.tasks) || !room, "%d of %d tasks run although a worker has room", taken, len(s.tasks))
 	require.Len(rt, s.Sessions(), len(s.workers))

@@ -3,207 +3,258 @@ package workers
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
-	"tenure/internal/clock"
+	"tenure/internal/pool"
+	"tenure/internal/roster"
 	"tenure/internal/term"
 )
 
-// A shift is a worker's work in one session: the shell around the pool. The goroutine of run owns the pool and all
-// fields. Each acquire, task and release has its own goroutine, which sends a report as its last action, and run waits
-// for all of them.
+// A shift is a worker's work in one session. The loop of the worker owns the fields that change.
 type shift struct {
 	*worker
 
-	term    *term.Term
-	reports chan report
-	jobs    []job
-	full    bool  // Full was observed
-	over    error // the reason for the end of the shift; nil: it has not ended
+	term  *term.Term
+	over  chan<- error // receives the reason for the end of the session
+	epoch int
 
-	tasks     context.Context // parent of the tasks' contexts
-	stopTasks context.CancelCauseFunc
-	calls     context.Context // of acquires and releases; it outlives that of run, so that releases can end
+	share    coordination.Lease // of the membership semaphore; nil: not acquired yet
+	announce *roster.Announcement
+
+	calls     context.Context // of everything but tasks; it outlives that of Run, so that releases can end
 	stopCalls context.CancelFunc
+	watching  context.Context // of the goroutine that joins the pool and reads the announcements
+	stopWatch context.CancelFunc
+	unwatch   func() bool // makes the loop not notice the end of the session
+	hurried   bool
+	closed    bool // the session is over or not needed any more
+	uses      int  // goroutines that use the session
 }
 
-// A job is the shell's part of a task.
-type job struct {
-	leave context.CancelFunc // cancels the pending acquire
-	lease coordination.Lease // held, or being released
-	began clock.Instant      // when the function was called
-	until clock.Instant      // the end of the task's rest after the release; 0: it does not rest
-}
+// begin joins the pool in a new session.
+func (w *worker) begin(t *term.Term, over chan<- error) {
+	s := &shift{worker: w, term: t, over: over}
+	s.calls, s.stopCalls = context.WithCancel(w.tasks)
+	s.watching, s.stopWatch = context.WithCancel(s.calls)
+	w.shift = s
+	s.unwatch = func() bool { return false }
+	if w.draining {
+		w.leave(s, w.why)
 
-// A report is the result of a step.
-type report struct {
-	step
-
-	lease coordination.Lease // of ask, or nil
-	err   error              // of ask and start
-	held  bool               // of start: whether the lease was held until the function returned
-}
-
-func newShift(w *worker, t *term.Term) *shift {
-	return &shift{worker: w, term: t, reports: make(chan report), jobs: make([]job, len(w.names))}
-}
-
-// run works until ctx or the session ends, or an error is permanent. It returns the reason when everything it started
-// has stopped and the session is closed.
-func (s *shift) run(ctx context.Context) error {
-	s.tasks, s.stopTasks = context.WithCancelCause(ctx)
-	defer s.stopTasks(nil)
-	s.calls, s.stopCalls = context.WithCancel(context.WithoutCancel(ctx))
-	defer s.stopCalls()
-	timer := s.clock.NewTimer()
-	defer timer.Stop()
-
-	s.pool.open()
-	for s.over == nil || s.pool.held > 0 {
-		s.perform()
-		s.await(ctx, timer)
+		return
 	}
-
-	// The time limit starts only now. It may end the session, and must not do so while a task may still be running,
-	// because the server would then grant the task to another worker.
-	farewell, cancel := term.Farewell(ctx)
-	defer cancel()
-	defer context.AfterFunc(farewell, s.stopCalls)()
-	for !s.pool.still() {
-		s.perform()
-		s.await(ctx, timer)
-	}
-	_ = s.term.Close(farewell, s.names[0]) // if it fails, the session times out
-
-	return s.over
+	w.running++
+	s.unwatch = context.AfterFunc(t.Context(), func() { w.tell(func() { w.running-- }) }) // the loop notices the end
+	w.observe(Asking{Session: t.SessionID()})
+	announcement := w.core.Open(w.clock.Now(), t.SessionID())
+	s.epoch = w.core.Epoch()
+	s.use(func() { s.join(announcement) })
 }
 
-// perform carries out the pool's steps.
-func (s *shift) perform() {
-	for _, step := range s.pool.take() {
-		job, name := &s.jobs[step.task], s.names[step.task]
-		switch step.do {
-		case ask:
-			ctx, cancel := context.WithCancel(s.calls)
-			job.leave = cancel
-			go func() {
-				lease, _, err := s.term.Acquire(ctx, term.Request{Name: name})
-				s.reports <- report{step: step, lease: lease, err: err}
-			}()
-		case leave:
-			job.leave()
-		case start:
-			job.began = s.clock.Now()
-			s.observe(Started{Task: name})
-			go s.serve(step, job.lease)
-		case release:
-			go func() {
-				_ = s.term.Release(s.calls, job.lease) // it fails only if the session has failed
-				s.reports <- report{step: step}
-			}()
+// use runs f, which uses the session, on a goroutine.
+func (s *shift) use(f func()) {
+	s.uses++
+	s.spawn(func() {
+		f()
+		s.tell(s.release)
+	})
+}
+
+// release notes that a use has ended. After the last one, it ends the session on the server.
+func (s *shift) release() {
+	s.uses--
+	s.finish()
+}
+
+// lose handles the loss of the session.
+func (w *worker) lose(s *shift) {
+	cause := s.term.Lost()
+	w.observe(Lost{Cause: cause})
+	w.leave(s, cause)
+}
+
+// leave ends the shift. The session ends on the server when no function runs under it any more.
+func (w *worker) leave(s *shift, why error) {
+	s.closed = true
+	w.shift = nil
+	s.stopWatch()
+	w.core.Shut(w.clock.Now())
+	w.perform()
+	for _, job := range w.jobs {
+		if job.shift == s && job.stop != nil {
+			job.stop(s.term.Lost())
 		}
 	}
-	full := s.pool.full()
-	if full && !s.full {
-		s.observe(Full{Tasks: s.pool.held, Of: len(s.names)})
+	s.over <- why
+	if s.term.Context().Err() != nil {
+		s.stopCalls()
 	}
-	s.full = full
+	s.finish()
 }
 
-// serve runs a task's function under its lease.
-func (s *shift) serve(step step, lease coordination.Lease) {
-	done := report{step: step}
-	ctx, end := term.Under(s.tasks, &term.Grant{Lease: lease, Name: s.names[step.task]}, func(error) {})
-	defer func() { // also if the function calls runtime.Goexit
-		done.held = end()
-		s.reports <- done
-	}()
-	done.err = s.work(ctx, s.names[step.task])
+// finish closes the session when nothing uses it.
+func (s *shift) finish() {
+	if !s.closed || s.uses > 0 {
+		return
+	}
+	s.uses = 1 // nothing may follow
+	s.spawn(func() {
+		farewell, cancel := term.Farewell(s.tasks)
+		defer cancel()
+		if s.share != nil && s.term.Context().Err() == nil { // the SDK's client may not end the session on the server
+			_ = s.term.Release(farewell, s.share)
+		}
+		_ = s.term.Close(farewell, roster.MembersOf(s.poolName)) // if it fails, the session times out
+		if s.unwatch() {
+			s.tell(func() { s.running-- })
+		}
+		s.stopCalls()
+	})
 }
 
-// await waits for the next event and processes it.
-func (s *shift) await(ctx context.Context, timer clock.Timer) {
-	ended, lost := ctx.Done(), s.term.Context().Done()
-	if s.over != nil {
-		ended, lost = nil, nil
+// hurry limits the time for what is left to do in the session, because the server may not answer. The limit must not
+// begin while a function runs: it may end the session, and the server would then grant the task to another worker.
+func (s *shift) hurry() {
+	if s.hurried {
+		return
 	}
-	timer.Stop()
-	if wake := s.pool.wake(); wake != 0 {
-		timer.Set(s.clock.Now(), wake)
-	}
-
-	select {
-	case r := <-s.reports:
-		s.notice(ctx) // before note, so that the worker does not ask again for tasks that ended with the session
-		s.note(r)
-	case <-ended:
-		s.notice(ctx)
-	case <-lost:
-		s.notice(ctx)
-	case <-timer.C():
-		s.pool.tick(s.clock.Now())
-	}
+	s.hurried = true
+	farewell, cancel := term.Farewell(s.tasks)
+	context.AfterFunc(farewell, s.stopCalls)
+	context.AfterFunc(s.calls, cancel)
 }
 
-// notice ends the shift if ctx or the session has ended.
-func (s *shift) notice(ctx context.Context) {
-	switch {
-	case s.over != nil:
-	case ctx.Err() != nil:
-		s.stop(context.Cause(ctx))
-	case s.term.Context().Err() != nil:
-		cause := s.term.Lost()
-		s.observe(Lost{Cause: cause})
-		s.stop(cause)
-	}
-}
-
-// stop ends the shift and its tasks.
-func (s *shift) stop(why error) {
-	s.over = why
-	s.stopTasks(why)
-	s.pool.shut()
-}
-
-// note passes the result of a step to the pool.
-func (s *shift) note(r report) {
-	job, now := &s.jobs[r.task], s.clock.Now()
-	switch r.do {
-	case ask:
-		job.leave() // frees the resources of the context
-		if r.err == nil {
-			job.lease = r.lease
-			s.pool.granted(r.task)
-
+// fail ends the session because of an error that concerns all tasks.
+func (s *shift) fail(err error) {
+	s.tell(func() {
+		if s.closed {
 			return
 		}
-		s.pool.missed(r.task, s.blame(r, now))
-	case start:
-		job.until = 0
-		if r.held {
-			job.until = s.rests[r.task].after(now.Sub(job.began), now)
+		if _, permanent := errors.AsType[*backoff.PermanentError](err); permanent {
+			s.drainFor(err)
 		}
-		s.observe(Ended{Task: s.names[r.task], Err: r.err, Lost: !r.held})
-		s.pool.ended(r.task)
-	case release:
-		job.lease = nil
-		s.pool.released(r.task, job.until)
-	case leave: // never reported
+		s.leave(s, err)
+	})
+}
+
+// join announces the worker, and then reads the announcements of the others until the session ends.
+func (s *shift) join(a roster.Announcement) {
+	if err := s.claim(); err != nil {
+		s.fail(err)
+
+		return
+	}
+	request := s.membership(a)
+	share, _, err := s.term.Acquire(s.watching, request)
+	if err != nil {
+		s.fail(err)
+
+		return
+	}
+	s.tell(func() { s.share = share })
+	s.watchMembers()
+}
+
+// membership returns the request for a share of the membership semaphore with the announcement.
+func (s *shift) membership(a roster.Announcement) term.Request {
+	return term.Request{Name: roster.MembersOf(s.poolName), Count: 1, Data: a.Encode()}
+}
+
+// update replaces the announcement. Without that, the others would act on an old one, so an update that fails while the
+// session lives is repeated with the next change.
+func (s *shift) update(a roster.Announcement) {
+	epoch := s.epoch
+	share := s.share
+	s.use(func() {
+		_ = s.term.SetData(s.calls, share.Context(), s.membership(a), a.Encode())
+		s.tell(func() { s.core.Announced(s.clock.Now(), epoch) })
+	})
+}
+
+// perform carries out the steps of the core.
+func (w *worker) perform() {
+	for steps := w.core.Take(); len(steps) > 0; steps = w.core.Take() {
+		for _, step := range steps {
+			w.do(step)
+		}
+	}
+	w.checkEnd()
+	if steps := w.core.Take(); len(steps) > 0 {
+		for _, step := range steps {
+			w.do(step)
+		}
+		w.perform()
 	}
 }
 
-// blame handles the error of an acquire and returns when the rest of its task ends. A permanent error ends the shift.
-func (s *shift) blame(r report, now clock.Instant) clock.Instant {
-	if s.over != nil || s.pool.states[r.task] == leaving {
-		return 0
+func (w *worker) do(step pool.Step) {
+	switch step := step.(type) {
+	case pool.Announce:
+		w.shift.update(step.Announcement)
+	case pool.Ask:
+		w.shift.ask(step.Task)
+	case pool.Leave:
+		w.jobs[step.Task].leave()
+	case pool.Peek:
+		w.shift.peek(step.Task.Name)
+	case pool.Start:
+		w.start(step.Task)
+	case pool.Stop:
+		w.tellToStop(step)
+	case pool.Write:
+		w.jobs[step.Task].write(step.Record)
+	case pool.Release:
+		w.jobs[step.Task].giveBack()
+	case pool.Tell:
+		w.report(step.Event)
 	}
-	if permanent, ok := errors.AsType[*backoff.PermanentError](r.err); ok {
-		s.stop(permanent)
+}
 
-		return 0
+// tellToStop ends the context of a function.
+func (w *worker) tellToStop(step pool.Stop) {
+	job := w.jobs[step.Task]
+	switch step.Why {
+	case pool.Lost:
+		job.stop(job.shift.term.Lost())
+	case pool.Moved:
+		w.observe(Moving{Task: step.Task.Name, To: step.To})
+		job.stop(fmt.Errorf("%w: worker %q has more room", ErrMoved, step.To))
+	case pool.Removed:
+		job.stop(ErrRemoved)
+	case pool.Drained:
+		cause := w.why
+		if cause == nil {
+			cause = context.Canceled
+		}
+		job.stop(cause)
 	}
+}
 
-	return s.rests[r.task].after(0, now)
+// report passes an event of the core to the observer.
+func (w *worker) report(e pool.Event) {
+	switch e := e.(type) {
+	case pool.Full:
+		w.observe(Full(e))
+	case pool.Stuck:
+		w.observe(Stuck(e))
+	case pool.Refused:
+		w.observe(Refused(e))
+	case pool.Failed:
+		w.observe(Failed(e))
+	case pool.Done:
+		w.observe(Done(e))
+	case pool.Unassigned:
+		w.observe(Unassigned(e))
+	case pool.Mismatch:
+		w.observe(Mismatch(e))
+	case pool.Members:
+		w.observe(Members(e))
+	case pool.Adopted:
+		w.observe(Adopted(e))
+	case pool.GivenBack:
+		w.observe(GivenBack(e))
+	}
 }

@@ -3,7 +3,6 @@ package workers_test
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,41 +16,6 @@ import (
 	"tenure/internal/identity"
 	"tenure/workers"
 )
-
-// Each task has its own lease and token.
-func TestToken(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHall(3)
-		var mu sync.Mutex
-		tokens := map[uint64]string{}
-		w := h.enterWith(t.Context(), 3, func(ctx context.Context, task string) error {
-			token, err := workers.Token(ctx)
-			mu.Lock()
-			if err == nil {
-				tokens[token] = task
-			}
-			mu.Unlock()
-			if workers.Lease(ctx).Session().SessionID() != 1 {
-				return errors.New("a lease of another session")
-			}
-			<-ctx.Done()
-
-			return nil
-		})
-		time.Sleep(soon)
-		require.Len(t, w.has(), 3)
-		require.Equal(t, errStopped, w.end(t))
-		require.Len(t, tokens, 3)
-		for token := range tokens {
-			require.LessOrEqual(t, token, uint64(3))
-		}
-	})
-
-	require.Nil(t, workers.Lease(t.Context()))
-	_, err := workers.Token(t.Context())
-	require.EqualError(t, err, "there is no token: the context is not one that Run passed to work")
-}
 
 // By default, the data that others can see describes the process. The caller can attach other data, or none.
 func TestRun_Data(t *testing.T) {
@@ -81,12 +45,12 @@ func TestRun_NilClient(t *testing.T) {
 	var others *coordtest.Service
 	work := func(context.Context, string) error { return nil }
 	for _, client := range []coordination.Client{nil, ours, others} {
-		err := workers.Run(t.Context(), client, path, names(1), 1, work)
-		require.EqualError(t, err, "workers: the coordination client is nil")
+		err := run(t.Context(), client, path, names(1), 1, work)
+		require.EqualError(t, err, "the coordination client is nil")
 	}
 	var none context.Context
-	err := workers.Run(none, coordtest.NewService(), path, names(1), 1, work)
-	require.EqualError(t, err, "workers: the context is nil")
+	err := run(none, coordtest.NewService(), path, names(1), 1, work)
+	require.EqualError(t, err, "the context is nil")
 }
 
 func TestRun_NilOptions(t *testing.T) {
@@ -94,7 +58,7 @@ func TestRun_NilOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		work := func(context.Context, string) error { cancel(); return nil }
-		err := workers.Run(ctx, coordtest.NewService(), path, names(1), 1, work, nil, workers.WithObserver(nil), nil)
+		err := run(ctx, coordtest.NewService(), path, names(1), 1, work, nil, workers.WithObserver(nil), nil)
 		require.Equal(t, context.Canceled, err)
 	})
 }
@@ -105,12 +69,12 @@ func TestRun_InvalidUTF8(t *testing.T) {
 	const bad = "caf\xe9"
 	service := coordtest.NewService()
 	work := func(context.Context, string) error { return nil }
-	require.EqualError(t, workers.Run(t.Context(), service, path, []string{"a", bad}, 1, work),
-		`workers: task "caf\xe9": the semaphore name is not valid UTF-8`)
-	require.EqualError(t, workers.Run(t.Context(), service, "/local/"+bad, names(1), 1, work),
-		`workers: the node path "/local/caf\xe9" is not valid UTF-8`)
-	require.EqualError(t, workers.Run(t.Context(), service, path, names(1), 1, work, workers.WithDescription(bad)),
-		`workers: the description "caf\xe9" is not valid UTF-8`)
+	require.EqualError(t, run(t.Context(), service, path, []string{"a", bad}, 1, work),
+		`task "caf\xe9": the semaphore name is not valid UTF-8`)
+	require.EqualError(t, run(t.Context(), service, "/local/"+bad, names(1), 1, work),
+		`the node path "/local/caf\xe9" is not valid UTF-8`)
+	require.EqualError(t, run(t.Context(), service, path, names(1), 1, work, workers.WithDescription(bad)),
+		`the description "caf\xe9" is not valid UTF-8`)
 	require.Zero(t, service.Calls("DescribeNode"))
 }
 

@@ -24,10 +24,28 @@ const (
 	timeout = 10 * time.Second
 )
 
-// soon is longer than any exchange of messages takes, and much shorter than a session's timeout.
-const soon = 50 * time.Millisecond
+// soon is longer than any exchange of messages takes, and much shorter than a session's timeout. After settled, workers
+// that have started at the same time have told each other what they own.
+const (
+	soon    = 50 * time.Millisecond
+	settled = time.Second
+)
 
 var errStopped = errors.New("stopped by the test")
+
+// run calls workers.Run with work that gets the name of the task.
+func run(
+	ctx context.Context, client coordination.Client, path string, tasks []string, capacity int,
+	work func(context.Context, string) error, opts ...workers.Option,
+) error {
+	var named func(context.Context, *workers.Task) error
+	if work != nil {
+		named = func(ctx context.Context, task *workers.Task) error { return work(ctx, task.Name()) }
+	}
+
+	return workers.Run(ctx, client, path, workers.Names(tasks...), named,
+		append([]workers.Option{workers.WithGreedy(), workers.WithCapacity(capacity)}, opts...)...)
+}
 
 // names returns the names of n tasks.
 func names(n int) []string {
@@ -85,6 +103,7 @@ func (h *hall) enter(t *testing.T, capacity int, opts ...workers.Option) *worker
 func (h *hall) enterWith(
 	ctx context.Context, capacity int, work func(context.Context, string) error, opts ...workers.Option,
 ) *worker {
+	opts = append([]workers.Option{workers.WithGreedy(), workers.WithCapacity(capacity)}, opts...)
 	ctx, stop := context.WithCancelCause(ctx)
 	w := &worker{hall: h, stop: stop, done: make(chan error, 1), mine: map[string]bool{}}
 	dwell := h.dwell
@@ -95,11 +114,11 @@ func (h *hall) enterWith(
 		w.events = append(w.events, e)
 	}))
 	go func() {
-		w.done <- workers.Run(ctx, h, path, h.tasks, capacity, func(ctx context.Context, task string) error {
-			w.begin(task)
-			defer w.finish(ctx, task)
+		w.done <- workers.Run(ctx, h, path, workers.Names(h.tasks...), func(ctx context.Context, task *workers.Task) error {
+			w.begin(task.Name())
+			defer w.finish(ctx, task.Name())
 
-			return work(ctx, task)
+			return work(ctx, task.Name())
 		}, opts...)
 	}()
 
@@ -213,31 +232,34 @@ func TestRun_AllTasksRunOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(10)
 		first, second, third := h.enter(t, 4), h.enter(t, 4), h.enter(t, 4)
-		time.Sleep(soon)
+		time.Sleep(settled)
 		ws := []*worker{first, second, third}
 		all := slices.Concat(first.has(), second.has(), third.has())
 		slices.Sort(all)
 		require.Equal(t, h.tasks, all)
 		for _, w := range ws {
-			if len(w.has()) == 4 {
-				require.Zero(t, w.places(), "a full worker waits for no task")
-			} else {
-				require.Equal(t, 10-len(w.has()), w.places(), "a worker with room waits for all other tasks")
-			}
+			require.Zero(t, w.places(), "no worker waits for a task of another")
 		}
 		before := fmt.Sprint(first.has(), second.has(), third.has())
 		time.Sleep(time.Hour)
 		require.Equal(t, before, fmt.Sprint(first.has(), second.has(), third.has()), "workers keep their tasks")
 
-		require.Equal(t, errStopped, first.end(t))
-		require.Len(t, second.has(), 4)
-		require.Len(t, third.has(), 4, "workers with room take free tasks immediately")
-		first = h.enter(t, 4)
-		time.Sleep(soon)
-		require.Len(t, first.has(), 2, "a new worker takes the remaining tasks")
+		full := ws[slices.IndexFunc(ws, func(w *worker) bool { return len(w.has()) == 4 })]
+		require.Equal(t, errStopped, full.end(t))
+		time.Sleep(settled)
+		for _, w := range ws {
+			if w != full {
+				require.Len(t, w.has(), 4, "workers with room take free tasks")
+			}
+		}
+		again := h.enter(t, 4)
+		time.Sleep(settled)
+		require.Len(t, again.has(), 2, "a new worker takes the remaining tasks")
 
-		for _, w := range []*worker{first, second, third} {
-			require.Equal(t, errStopped, w.end(t))
+		for _, w := range append(ws, again) {
+			if w != full {
+				require.Equal(t, errStopped, w.end(t))
+			}
 		}
 		h.requireOnce(t)
 		for _, task := range h.tasks {
@@ -246,51 +268,48 @@ func TestRun_AllTasksRunOnce(t *testing.T) {
 	})
 }
 
-func TestRun_ReleasesSurplus(t *testing.T) {
+// A worker asks for no more tasks than it can run, if no other worker starts at the same time.
+func TestRun_AsksForNoSurplus(t *testing.T) {
 	t.Parallel()
-	for _, late := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			h := newHall(10)
-			h.Late = late
-			w := h.enter(t, 4)
-			time.Sleep(soon)
-			require.Len(t, w.has(), 4)
-			for _, task := range h.tasks {
-				if !slices.Contains(w.has(), task) {
-					require.Zero(t, h.Owner(path, task))
-				}
-			}
-			require.Equal(t, 10, h.Calls("AcquireSemaphore"))
-			require.Equal(t, errStopped, w.end(t))
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(10)
+		w := h.enter(t, 4)
+		time.Sleep(settled)
+		require.Len(t, w.has(), 4)
+		require.Zero(t, w.places())
+		require.NotContains(t, w.story(), "GivenBack")
+		require.Equal(t, errStopped, w.end(t))
+	})
 }
 
 func TestRun_Events(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(2)
-		w := h.enter(t, 3)
+		w := h.enter(t, 3, workers.WithName("w1", ""), workers.WithData([]byte{}))
 		time.Sleep(soon)
 		require.True(t, h.Break(w.session(), errors.New("unplugged")))
 		time.Sleep(timeout + soon)
 		require.Equal(t, errStopped, w.end(t))
 		require.Equal(t, []string{
 			"Asking{1}",
-			"Started{job}",
-			"Started{job}",
+			"Members{[w1]}",
+			"Started{job 3}",
+			"Started{job 4}",
 			"Full{2 2}",
 			"Lost{lease lost: unplugged}",
-			"Ended{job <nil> true}",
-			"Ended{job <nil> true}",
-			"Retry{lease lost: unplugged 0s}",
+			"Ended{job <nil> true true}",
+			"Ended{job <nil> true true}",
 			"Asking{2}",
-			"Started{job}",
-			"Started{job}",
+			"Started{job 7}",
+			"Started{job 8}",
 			"Full{2 2}",
-			"Ended{job <nil> false}",
-			"Ended{job <nil> false}",
-		}, strings.Split(strings.NewReplacer("job-0", "job", "job-1", "job").Replace(w.story()), "\n"))
+			"Draining{stopped by the test}",
+			"Ended{job <nil> false true}",
+			"Ended{job <nil> false true}",
+		}, strings.Split(strings.NewReplacer("job-0", "job", "job-1", "job",
+			"Retry{lease lost: unplugged 0s}\n", "", // before or after the tasks end
+		).Replace(w.story()), "\n"))
 	})
 }
 
@@ -316,66 +335,43 @@ func TestRun_LostSession(t *testing.T) {
 		time.Sleep(timeout - soon)
 		require.Len(t, second.has(), 1, "the session has not timed out yet")
 		time.Sleep(2 * soon)
-		require.Len(t, second.has(), 2)
-		require.Len(t, first.has(), 2, "the first worker waits again with a new session")
+		time.Sleep(settled)
+		require.Equal(t, 4, len(first.has())+len(second.has()), "the first worker asks again with a new session")
 		require.Equal(t, errStopped, first.end(t))
 		require.Equal(t, errStopped, second.end(t))
 		h.requireOnce(t)
 	})
 }
 
-// A worker whose session is lost waits for all tasks again as soon as it has a new session.
-func TestRun_WaitsForAllTasksAfterLoss(t *testing.T) {
-	t.Parallel()
-	for range 20 { // the order in which the worker notices the events is random
-		synctest.Test(t, func(t *testing.T) {
-			h := newHall(6)
-			first := h.enter(t, 4)
-			time.Sleep(soon)
-			h.dwell = 10 * time.Millisecond
-			second := h.enter(t, 6)
-			time.Sleep(3 * h.dwell)
-			require.True(t, h.Break(second.session(), errors.New("unplugged")))
-			time.Sleep(2 * soon)
-			require.Empty(t, second.has())
-			require.Equal(t, 6, second.places())
-			require.Equal(t, errStopped, second.end(t))
-			require.Equal(t, errStopped, first.end(t))
-		})
-	}
-}
-
-func TestRun_ReturnedTaskMovesToOtherWorker(t *testing.T) {
+// A task that fails stays with its worker during the pauses. After some failures in a row, another worker gets it.
+func TestRun_FailedTaskMovesToOtherWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		broken := errors.New("broken")
-		fail := make(chan struct{})
-		first := h.enterWith(t.Context(), 2, func(ctx context.Context, _ string) error {
-			select {
-			case <-fail:
+		first := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
+			if task == "job-1" {
 				return broken
-			case <-ctx.Done():
-				return nil
 			}
+			<-ctx.Done()
+
+			return nil
 		})
 		time.Sleep(soon)
+		for h.Owner(path, "job-1") != first.session() { // which tasks it takes depends on its name
+			require.Equal(t, errStopped, first.end(t))
+			t.Skip("the worker has taken other tasks")
+		}
 		second := h.enter(t, 2)
-		time.Sleep(soon)
-		had := first.has()
-		require.Len(t, had, 2)
-		require.Len(t, second.has(), 1)
-
-		fail <- struct{}{}
-		time.Sleep(soon)
-		require.Len(t, first.has(), 1, "the task that returned rests in the first worker")
-		require.Len(t, second.has(), 2, "the second worker has taken it")
-		require.Equal(t, 1, first.places(), "the first worker waits for the task that does not rest")
-		require.Contains(t, first.story(), "broken false}")
-
-		require.Equal(t, errStopped, second.end(t))
 		time.Sleep(2 * time.Second)
-		require.Len(t, first.has(), 2, "the first worker takes one of the free tasks after the rest")
+		require.Len(t, second.has(), 1, "the first worker runs the task again")
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 3, h.ran("job-1"), "the other worker respects the pause")
+		require.Equal(t, second.session(), h.Owner(path, "job-1"), "the first worker has given it up")
+		time.Sleep(4 * time.Second)
+		require.Equal(t, 4, h.ran("job-1"))
+		require.Contains(t, first.story(), "Failed{job-1 broken 3 ")
+		require.Equal(t, errStopped, second.end(t))
 		require.Equal(t, errStopped, first.end(t))
 		h.requireOnce(t)
 	})
@@ -542,18 +538,36 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	}
 }
 
-func TestRun_PersistentSemaphore(t *testing.T) {
+// A task that the server refuses does not affect the others, and is tried again.
+func TestRun_RefusedTask(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		require.NoError(t, h.CreateNode(t.Context(), path, coordination.NodeConfig{}))
 		h.CreatePersistent(path, "job-2", 1)
 		w := h.enter(t, 3)
-		err := <-w.done
-		require.ErrorContains(t, err, `acquire semaphore "job-2" on node "/local/test": a persistent semaphore`)
-		require.LessOrEqual(t, len(h.runs), 2)
-		require.Empty(t, w.has(), "Run has stopped the other tasks")
-		require.Zero(t, h.Owner(path, "job-0"))
+		time.Sleep(settled + soon)
+		require.Equal(t, []string{"job-0", "job-1"}, w.has())
+		require.Contains(t, w.story(),
+			`Refused{job-2 acquire semaphore "job-2" on node "/local/test": a persistent semaphore`)
+		time.Sleep(time.Minute)
+		require.Greater(t, strings.Count(w.story(), "Refused{job-2"), 2)
+		require.Equal(t, errStopped, w.end(t))
+	})
+}
+
+// Run fails if the server refuses every task.
+func TestRun_AllTasksRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(3)
+		require.NoError(t, h.CreateNode(t.Context(), path, coordination.NodeConfig{}))
+		for _, task := range h.tasks {
+			h.CreatePersistent(path, task, 1)
+		}
+		w := h.enter(t, 2)
+		require.ErrorContains(t, <-w.done, "a persistent semaphore")
+		require.Empty(t, h.runs)
 	})
 }
 
@@ -568,22 +582,22 @@ func TestRun_Arguments(t *testing.T) {
 		opt      workers.Option
 		want     string
 	}{
-		{"no work", names(1), 1, nil, nil, "workers: the work is nil"},
-		{"no tasks", nil, 1, work, nil, "workers: there are no tasks"},
-		{"no capacity", names(1), 0, work, nil, "workers: the capacity is 0: it must be at least 1"},
-		{"empty task name", []string{""}, 1, work, nil, `workers: task "": the semaphore name is empty`},
-		{"duplicate task", []string{"a", "b", "a"}, 1, work, nil, `workers: task "a" is listed twice`},
+		{"no work", names(1), 1, nil, nil, "the work is nil"},
+		{"no tasks", nil, 1, work, nil, "there are no tasks"},
+		{"negative capacity", names(1), -1, work, nil, "the capacity is -1: it must be at least 0"},
+		{"empty task name", []string{""}, 1, work, nil, `task "": the semaphore name is empty`},
+		{"duplicate task", []string{"a", "b", "a"}, 1, work, nil, `task "a" is listed twice`},
 		{
 			"long data", names(1), 1, work, workers.WithData(make([]byte, 1<<20+1)),
-			"workers: the data has 1048577 bytes: the limit is 1048576",
+			"the data has 1048577 bytes: the limit is 1048576",
 		},
 		{
 			"timeout", names(1), 1, work, workers.WithTimeout(time.Hour),
-			"workers: the timeout 1h0m0s is out of range: it must be between 100ms and 30m0s",
+			"the timeout 1h0m0s is out of range: it must be between 100ms and 30m0s",
 		},
 		{
 			"description", names(1), 1, work, workers.WithDescription(strings.Repeat("x", 1025)),
-			"workers: the description has 1025 bytes: the limit is 1024",
+			"the description has 1025 bytes: the limit is 1024",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -593,7 +607,7 @@ func TestRun_Arguments(t *testing.T) {
 				opts = append(opts, test.opt)
 			}
 			service := coordtest.NewService()
-			err := workers.Run(t.Context(), service, path, test.tasks, test.capacity, test.work, opts...)
+			err := run(t.Context(), service, path, test.tasks, test.capacity, test.work, opts...)
 			require.EqualError(t, err, test.want)
 			require.Zero(t, service.Calls("DescribeNode"))
 		})

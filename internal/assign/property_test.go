@@ -22,14 +22,6 @@ type pool struct {
 
 func (p pool) balance() []int { return assign.Balance(p.tasks, p.members, p.owner) }
 
-// add adds a member that accepts the tasks that start with one of the letters of pattern.
-func (p *pool) add(m assign.Member, pattern string) {
-	if pattern != "" {
-		m.Accepts = func(task string) bool { return strings.Contains(pattern, task[:1]) }
-	}
-	p.members, p.patterns = append(p.members, m), append(p.patterns, pattern)
-}
-
 func (p pool) String() string {
 	var b strings.Builder
 	for i, m := range p.members {
@@ -63,7 +55,10 @@ func drawPool(t *rapid.T, s shape) pool {
 		if s.patterns {
 			pattern = rapid.SampledFrom([]string{"", "a", "ab", "b", "bc"}).Draw(t, "pattern")
 		}
-		p.add(m, pattern)
+		if pattern != "" {
+			m.Accepts = func(task string) bool { return strings.Contains(pattern, task[:1]) }
+		}
+		p.members, p.patterns = append(p.members, m), append(p.patterns, pattern)
 	}
 	for i := range rapid.IntRange(0, 20).Draw(t, "tasks") {
 		task := assign.Task{Name: fmt.Sprintf("%c%d", 'a'+rapid.IntRange(0, 2).Draw(t, "letter"), i), Weight: 1}
@@ -109,23 +104,15 @@ func (p pool) requireValid(t require.TestingT, target []int) {
 }
 
 // checkSteps carries out the plan step by step in random order: an owner releases a task, and later the new one
-// acquires it. Each step starts from a new call of Balance. exact: the target must never change.
-func checkSteps(t *rapid.T, s shape, exact bool) {
+// acquires it. Each step starts from a new call of Balance.
+func checkSteps(t *rapid.T, s shape) {
 	p := drawPool(t, s)
 	first := p.balance()
 	p.requireValid(t, first)
-	start, plan, released := slices.Clone(p.owner), 0, map[int]int{}
-	for i, m := range start {
-		if m != assign.None && m != first[i] {
-			plan++
-		}
-	}
-	for steps := 0; ; steps++ {
-		require.Less(t, steps, 1000)
+	start := slices.Clone(p.owner)
+	for {
 		target := p.balance()
-		if exact {
-			require.Equal(t, first, target, "started from %v, is at %v\n%v", start, p.owner, p)
-		}
+		require.Equal(t, first, target, "started from %v, is at %v\n%v", start, p.owner, p)
 		var todo []int
 		for i, m := range p.owner {
 			if m != target[i] {
@@ -133,24 +120,15 @@ func checkSteps(t *rapid.T, s shape, exact bool) {
 			}
 		}
 		if len(todo) == 0 {
-			break
+			return
 		}
 		i := rapid.SampledFrom(todo).Draw(t, "task")
 		if p.owner[i] != assign.None {
 			p.owner[i] = assign.None
-			released[i]++
-			if exact {
-				require.Equal(t, 1, released[i], "task %d: started from %v, is at %v\n%v", i, start, p.owner, p)
-			}
 		} else {
 			p.owner[i] = target[i]
 		}
 	}
-	moved := 0
-	for _, n := range released {
-		moved += n
-	}
-	require.LessOrEqual(t, moved, plan, "started from %v, is at %v\n%v", start, p.owner, p)
 }
 
 func TestBalance_StepByStep(t *testing.T) {
@@ -158,7 +136,7 @@ func TestBalance_StepByStep(t *testing.T) {
 	for _, s := range []shape{{}, {weights: true}, {patterns: true}, {weights: true, patterns: true}} {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			t.Parallel()
-			rapid.Check(t, func(t *rapid.T) { checkSteps(t, s, !s.weights) })
+			rapid.Check(t, func(t *rapid.T) { checkSteps(t, s) })
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 type semaphore struct {
 	persistent bool
 	limit      uint64
+	data       []byte
 	links      []*link // by order id; the first ones own the semaphore (Q10)
 	owners     int     // the number of links that own the semaphore
 	watches    map[*Session]func(options.SemaphoreWatchEvent)
@@ -89,7 +90,7 @@ func (sem *semaphore) describe(name string, o options.DescribeSemaphoreConfig) *
 		return all
 	}
 	found := &coordination.SemaphoreDescription{
-		Name: name, Ephemeral: !sem.persistent, Limit: sem.limit, Count: sem.held(),
+		Name: name, Ephemeral: !sem.persistent, Limit: sem.limit, Count: sem.held(), Data: sem.data,
 	}
 	if o.IncludeOwners {
 		found.Owners = list(sem.links[:sem.owners])

@@ -136,16 +136,20 @@ func (s *Session) Close(context.Context) error {
 
 // CreateSemaphore implements coordination.Session; S1. The client drops the status of the answer, unless Reveal is set.
 func (s *Session) CreateSemaphore(
-	ctx context.Context, name string, limit uint64, _ ...options.CreateSemaphoreOption,
+	ctx context.Context, name string, limit uint64, opts ...options.CreateSemaphoreOption,
 ) error {
 	s.service.count("CreateSemaphore")
+	o := Ydb_Coordination.SessionRequest_CreateSemaphore{}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	var answer error
 	err := s.ask(ctx, func() {
 		switch sem := s.node.semaphores[name]; {
 		case s.service.fault("CreateSemaphore") != nil:
 			answer = s.service.fault("CreateSemaphore")
 		case sem == nil:
-			s.node.semaphores[name] = &semaphore{persistent: true, limit: limit}
+			s.node.semaphores[name] = &semaphore{persistent: true, limit: limit, data: o.GetData()}
 		case sem.persistent:
 			answer = &StatusError{Ydb.StatusIds_ALREADY_EXISTS, "Semaphore already exists"}
 		default:
@@ -159,9 +163,26 @@ func (s *Session) CreateSemaphore(
 	return err
 }
 
-// UpdateSemaphore panics. The recipes do not call it.
-func (s *Session) UpdateSemaphore(context.Context, string, ...options.UpdateSemaphoreOption) error {
-	panic("coordtest: no UpdateSemaphore")
+// UpdateSemaphore implements coordination.Session; S2. The client drops the status of the answer, unless Reveal is set.
+func (s *Session) UpdateSemaphore(ctx context.Context, name string, opts ...options.UpdateSemaphoreOption) error {
+	s.service.count("UpdateSemaphore")
+	o := Ydb_Coordination.SessionRequest_UpdateSemaphore{}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	var answer error
+	err := s.ask(ctx, func() {
+		if sem := s.node.semaphores[name]; sem != nil {
+			sem.data = o.GetData()
+		} else {
+			answer = &StatusError{Ydb.StatusIds_NOT_FOUND, "Semaphore does not exist"}
+		}
+	})
+	if err == nil && s.service.Reveal {
+		return answer
+	}
+
+	return err
 }
 
 // DeleteSemaphore panics. The recipes do not call it.

@@ -30,6 +30,7 @@ type Request struct {
 	Limit  uint64 // of a persistent semaphore, which is created if it is missing; 0: the semaphore is ephemeral
 	NoWait bool   // return an error that wraps ErrTaken if the semaphore cannot be acquired immediately
 	Look   bool   // return the state of the semaphore too, if that costs no time
+	Data   []byte // nil: that of the Config
 }
 
 func (r Request) options(data []byte) []options.AcquireSemaphoreOption {
@@ -97,7 +98,11 @@ func (t *Term) attempt(ctx context.Context, r Request) (coordination.Lease, *Sta
 	if r.Look {
 		flying, look = flight.New(ctx)
 	}
-	lease, err := t.session.AcquireSemaphore(flying, r.Name, r.count(), r.options(t.config.Data)...)
+	data := r.Data
+	if data == nil {
+		data = t.config.Data
+	}
+	lease, err := t.session.AcquireSemaphore(flying, r.Name, r.count(), r.options(data)...)
 	var found *State
 	if look.Description != nil {
 		found = &State{look.Description}
@@ -311,4 +316,20 @@ func (t *Term) SetData(ctx, held context.Context, r Request, data []byte) error 
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// Put creates the persistent semaphore with the data, or replaces its data.
+func (t *Term) Put(ctx context.Context, name string, data []byte) error {
+	found, err := t.Look(ctx, name)
+	if Missing(err) || err == nil && found.Missing() {
+		err = t.session.CreateSemaphore(ctx, name, 1, options.WithCreateData(data))
+		if err == nil {
+			return nil
+		}
+	}
+	if err = t.session.UpdateSemaphore(ctx, name, options.WithUpdateData(data)); err != nil {
+		return ydberr.Wrap(fmt.Sprintf("write semaphore %q on node %q", name, t.config.Path), err)
+	}
+
+	return nil
 }

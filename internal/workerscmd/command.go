@@ -109,7 +109,7 @@ func (w *worker) run(parent context.Context) error {
 			w.say("stopping tasks")
 			stop(context.Cause(parent))
 		})()
-		err = workers.Run(ctx, client, w.Path, w.names(), w.capacity, w.work, w.options()...)
+		err = workers.Run(ctx, client, w.Path, workers.Numbered(w.prefix, w.tasks), w.work, w.options()...)
 		client.Close(parent)
 	}
 	if err != nil && parent.Err() == nil {
@@ -120,17 +120,11 @@ func (w *worker) run(parent context.Context) error {
 	return nil
 }
 
-func (w *worker) names() []string {
-	names := make([]string, w.tasks)
-	for i := range names {
-		names[i] = fmt.Sprint(w.prefix, i)
-	}
-
-	return names
-}
-
 func (w *worker) options() []workers.Option {
 	opts := []workers.Option{
+		workers.WithGreedy(),
+		workers.WithPool(w.prefix),
+		workers.WithCapacity(w.capacity),
 		workers.WithTimeout(w.Timeout),
 		workers.WithData([]byte(identity.Of("workers"))),
 		workers.WithDescription("workers"),
@@ -170,11 +164,11 @@ func (w *worker) observe(e workers.Event) {
 }
 
 // work prints lines that show that the task runs.
-func (w *worker) work(ctx context.Context, task string) error {
+func (w *worker) work(ctx context.Context, task *workers.Task) error {
 	for clock.Pause(ctx, clock.Go(), time.Second) {
-		w.say("worker " + task + ": in progress")
+		w.say("worker " + task.Name() + ": in progress")
 	}
-	w.say("worker " + task + ": done")
+	w.say("worker " + task.Name() + ": done")
 
 	return nil
 }

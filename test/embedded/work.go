@@ -19,7 +19,6 @@ import (
 
 	"tenure"
 	"tenure/internal/clock"
-	"tenure/internal/term"
 	"tenure/lock"
 	"tenure/workers"
 )
@@ -52,9 +51,9 @@ func (w *worker) lock(ctx context.Context) error {
 }
 
 func (w *worker) share(ctx context.Context) error {
-	return workers.Run(ctx, w.client, Node, w.Tasks, w.Capacity, func(ctx context.Context, task string) error {
-		return w.work(ctx, term.Lease(ctx), task)
-	}, workers.WithTimeout(w.Timeout))
+	return workers.Run(ctx, w.client, Node, workers.Names(w.Tasks...), func(ctx context.Context, t *workers.Task) error {
+		return w.work(ctx, t.Lease(), t.Name())
+	}, workers.WithCapacity(w.Capacity), workers.WithTimeout(w.Timeout))
 }
 
 // hold opens a new session when the previous one is lost.
