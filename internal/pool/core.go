@@ -445,7 +445,11 @@ func (c *Core) announcement(now clock.Instant) roster.Announcement {
 	slices.SortFunc(held, func(a, b *Task) int { return cmp.Compare(a.hash, b.hash) })
 	for _, t := range held {
 		a.Held = append(a.Held, t.hash)
-		a.Times = append(a.Times, roster.Time{Since: seconds(t.ran), Heard: seconds(t.heard)})
+		at := roster.Time{}
+		if t.state == running || t.state == stopping {
+			at = roster.Time{Since: seconds(t.ran), Heard: seconds(t.heard)}
+		}
+		a.Times = append(a.Times, at)
 	}
 	slices.Sort(a.Declined)
 

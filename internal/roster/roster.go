@@ -224,6 +224,16 @@ func Decode(session, token uint64, data []byte) (Member, error) {
 	return m, nil
 }
 
+// TimeOf returns the times of a task in Held.
+func (m *Member) TimeOf(task Hash) (at Time, ok bool) {
+	i, found := slices.BinarySearch(m.Held, task)
+	if !found || i >= len(m.Times) {
+		return Time{}, false
+	}
+
+	return m.Times[i], true
+}
+
 // Sort sorts members by name. Of several with the same name, the oldest remains: the others are about to be refused.
 func Sort(members []Member) []Member {
 	slices.SortFunc(members, func(a, b Member) int {
