@@ -2,6 +2,7 @@ package assign_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,7 @@ func TestBalance_FourJoinAtOnce(t *testing.T) {
 		owner := make([]int, n)
 		target := assign.Balance(tasks, equalMembers(5, 100), owner)
 		loads := counts(target, 5)
-		require.LessOrEqual(t, maxOf(loads)-minOf(loads), 1, "loads %v", loads)
+		require.LessOrEqual(t, slices.Max(loads)-slices.Min(loads), 1, "loads %v", loads)
 	}
 }
 

@@ -41,10 +41,3 @@ func distance(h uint64) uint64 {
 	bump := f * (1<<32 - f) >> 32 * (a - b*f>>32) >> 32
 	return uint64(n)<<32 + (1<<32 - f) - bump
 }
-
-// lessRatio reports whether a/b < c/d, for b and d above 0.
-func lessRatio(a, b, c, d uint64) bool {
-	h1, l1 := bits.Mul64(a, d)
-	h2, l2 := bits.Mul64(c, b)
-	return h1 < h2 || h1 == h2 && l1 < l2
-}

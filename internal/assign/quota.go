@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// quotas returns, by member, how many tasks of the class each member should own. own is the number that it owns now.
+// quotas returns, by member, how many tasks of class c the member should own. load is the load by the classes before c,
+// rest the sum of the weights of c and the classes that follow, and own the number of tasks of c that each member owns.
 //
-// A member's quota is what fits into its share. Tasks for which there is no room in the shares go one by one to the
-// member that has the lowest load / capacity with the task. If several members have the same, the member that owns the
-// task already gets it, then the member with the lowest hash.
+// A quota is what fits into the member's share. Tasks for which the shares have no room go one by one to the member
+// that has the lowest load / capacity with the task. Of several such members, one that owns that many tasks already
+// comes first, then the one with the lowest hash.
 //
-// The order matters for tasks on the move: quotas must not change when a member gives back a task above its quota, or
-// gets one below it. So the only thing that counts about own is whether the member owns the task in question. How much
-// more it owns does not.
-func (b *balancer) quotas(c class, own []int) []int {
-	quota := b.shares()
+// Quotas must not change when a member gives back a task above its quota, or gets one below it. Therefore nothing about
+// own matters but whether it reaches the number in question: a comparison of how much two members own would change.
+func (b *balancer) quotas(load []int, c class, rest int, own []int) []int {
+	quota := b.shares(load, rest)
 	left := len(c.tasks)
 	for m := range quota {
-		quota[m] = max(quota[m]-b.load[m], 0) / c.weight
+		quota[m] = (quota[m] - load[m]) / c.weight
 	}
 	for _, m := range c.open {
 		left -= quota[m]
@@ -27,103 +27,110 @@ func (b *balancer) quotas(c class, own []int) []int {
 	if left <= 0 {
 		return quota
 	}
-	h := bidders{b: b}
+	a := auction{balancer: b, load: load, quota: quota, own: own, weight: c.weight}
 	for _, m := range c.open {
-		h.bid(m, quota, own, c.weight)
+		a.bid(m)
 	}
-	h.init()
-	for ; left > 0 && len(h.bids) > 0; left-- {
-		m := h.bids[0].member
+	for ; left > 0 && len(a.bids) > 0; left-- {
+		m := a.bids[0].member
+		a.bids = slices.Delete(a.bids, 0, 1)
 		quota[m]++
-		h.renew(quota, own, c.weight)
+		a.bid(m)
 	}
 	return quota
 }
 
-// shares returns the load that each member should have when all tasks are decided: the decided ones, which are in
-// b.load, and the rest. It levels load / capacity in units of weight 1. A member that has more than that keeps it.
-// Units for which several members are in line with equal rights are left out.
-func (b *balancer) shares() []int {
-	free, load, capacity := 0, 0, 0
-	var level []int // members that are not above the level
+// shares returns the load that each member should have in the end: it has load now, and the members get rest units
+// more. It levels load / capacity. A member above that level keeps what it has. If several members have an equal right
+// to the last units, none of them gets one: the caller decides.
+func (b *balancer) shares(load []int, rest int) []int {
+	var below []int // members that are not above the level
+	room := 0
 	for m, c := range b.capacity {
 		if c > 0 {
-			level = append(level, m)
-			free += max(c-b.load[m], 0)
-			load += b.load[m]
-			capacity += c
+			below = append(below, m)
+			room += c - load[m]
 		}
 	}
-	share := slices.Clone(b.load)
-	rest := min(b.rest, free)
-	// Members above the level (rest + load) / capacity have no part in it. Without them, the level falls.
-	for {
-		n := len(level)
-		level = slices.DeleteFunc(level, func(m int) bool {
-			return mulDiv(rest+load, b.capacity[m], capacity) < b.load[m]
-		})
-		if len(level) == n {
-			break
-		}
-		load, capacity = 0, 0
-		for _, m := range level {
-			load += b.load[m]
+	rest = min(rest, room)
+	sum, capacity := rest, 0
+	for n := -1; n != len(below); { // without the members above it, the level falls
+		n = len(below)
+		sum, capacity = rest, 0
+		for _, m := range below {
+			sum += load[m]
 			capacity += b.capacity[m]
 		}
+		below = slices.DeleteFunc(below, func(m int) bool { return mulDiv(sum, b.capacity[m], capacity) < load[m] })
 	}
-	if capacity == 0 {
-		return share
+	share := slices.Clone(load)
+	for _, m := range below {
+		share[m] = mulDiv(sum, b.capacity[m], capacity)
+		rest -= share[m] - load[m]
 	}
-	total := rest + load
-	for _, m := range level {
-		share[m] = mulDiv(total, b.capacity[m], capacity)
-		rest -= share[m] - b.load[m]
+	a := auction{balancer: b, load: make([]int, len(load)), quota: share, own: share, weight: 1}
+	for _, m := range below {
+		a.bid(m)
 	}
-	h := bidders{b: b}
-	base := slices.Clone(share)
-	for m := range base {
-		base[m] -= b.load[m]
-	}
-	for _, m := range level {
-		h.bid(m, base, base, 1)
-	}
-	h.init()
-	for rest > 0 && len(h.bids) > 0 {
-		tied := h.tied()
-		if len(tied) > rest {
+	for rest > 0 && len(a.bids) > 0 {
+		tied := 1
+		for tied < len(a.bids) && a.bids[tied].compareLevel(a.bids[0]) == 0 {
+			tied++
+		}
+		if tied > rest {
 			break
 		}
-		for _, m := range tied {
-			share[m]++
-			base[m]++
-			h.bid(m, base, base, 1)
+		rest -= tied
+		for _, x := range slices.Clone(a.bids[:tied]) {
+			a.bids = slices.Delete(a.bids, 0, 1)
+			share[x.member]++
+			a.bid(x.member)
 		}
-		h.init()
-		rest -= len(tied)
 	}
 	return share
 }
 
-// mulDiv returns a * b / c, for b at most c, or b and c such that the result is an int.
-func mulDiv(a, b, c int) int {
-	hi, lo := bits.Mul64(uint64(a), uint64(b))
-	q, _ := bits.Div64(hi, lo, uint64(c))
-	return int(q)
+// An auction gives tasks of one weight to members one by one.
+type auction struct {
+	*balancer
+	load   []int // by member: load without the tasks of the auction
+	quota  []int // by member: number of tasks that it has got
+	own    []int // by member: number of tasks that it owns now
+	weight int
+	bids   []bid // best first
 }
 
-// A bid is a member that can take one more task.
+// A bid is a member that has the capacity for one more task.
 type bid struct {
 	member   int
-	load     uint64 // with the task
-	capacity uint64
-	owned    bool // the member owns the task now
+	load     int // with the task
+	capacity int
+	owned    bool // the member owns that many tasks now
 	hash     uint64
 }
 
+// bid adds the bid of member m, if it has the capacity.
+func (a *auction) bid(m int) {
+	x := bid{
+		member: m, load: a.load[m] + (a.quota[m]+1)*a.weight, capacity: a.capacity[m],
+		owned: a.own[m] > a.quota[m], hash: a.hash[m],
+	}
+	if x.load > x.capacity {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(a.bids, x, bid.compare)
+	a.bids = slices.Insert(a.bids, at, x)
+}
+
 func (x bid) compareLevel(y bid) int {
-	h1, l1 := bits.Mul64(x.load, y.capacity)
-	h2, l2 := bits.Mul64(y.load, x.capacity)
-	return cmp.Or(cmp.Compare(h1, h2), cmp.Compare(l1, l2))
+	switch {
+	case lessRatio(uint64(x.load), x.capacity, uint64(y.load), y.capacity):
+		return -1
+	case lessRatio(uint64(y.load), y.capacity, uint64(x.load), x.capacity):
+		return 1
+	default:
+		return 0
+	}
 }
 
 func (x bid) compare(y bid) int {
@@ -139,50 +146,16 @@ func (x bid) compare(y bid) int {
 	return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.member, y.member))
 }
 
-// bidders is a sorted list of bids, best first.
-type bidders struct {
-	b    *balancer
-	bids []bid
+// mulDiv returns a * b / c, rounded down. The result must be an int.
+func mulDiv(a, b, c int) int {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	q, _ := bits.Div64(hi, lo, uint64(c))
+	return int(q)
 }
 
-// bid adds a bid of member m, if it has the capacity.
-func (h *bidders) bid(m int, quota, own []int, weight int) {
-	load := h.b.load[m] + (quota[m]+1)*weight
-	if load > h.b.capacity[m] {
-		return
-	}
-	h.bids = append(h.bids, bid{
-		member: m, load: uint64(load), capacity: uint64(h.b.capacity[m]),
-		owned: own[m] > quota[m], hash: h.b.hash[m],
-	})
-}
-
-func (h *bidders) init() { slices.SortFunc(h.bids, bid.compare) }
-
-// renew replaces the first bid by the next one of its member.
-func (h *bidders) renew(quota, own []int, weight int) {
-	m := h.bids[0].member
-	h.bids = slices.Delete(h.bids, 0, 1)
-	n := len(h.bids)
-	h.bid(m, quota, own, weight)
-	if len(h.bids) == n {
-		return
-	}
-	x := h.bids[n]
-	at, _ := slices.BinarySearchFunc(h.bids[:n], x, bid.compare)
-	copy(h.bids[at+1:], h.bids[at:n])
-	h.bids[at] = x
-}
-
-// tied removes and returns the members whose bids are as low as the first one.
-func (h *bidders) tied() []int {
-	var tied []int
-	first := h.bids[0]
-	n := 0
-	for n < len(h.bids) && h.bids[n].compareLevel(first) == 0 {
-		tied = append(tied, h.bids[n].member)
-		n++
-	}
-	h.bids = slices.Delete(h.bids, 0, n)
-	return tied
+// lessRatio reports whether a/b < c/d, for b and d above 0.
+func lessRatio(a uint64, b int, c uint64, d int) bool {
+	h1, l1 := bits.Mul64(a, uint64(d))
+	h2, l2 := bits.Mul64(c, uint64(b))
+	return h1 < h2 || h1 == h2 && l1 < l2
 }
