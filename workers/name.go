@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
@@ -98,24 +99,24 @@ func (n *nameFiles) unlock() {
 
 // claim makes the worker the only one with its name. It ends the session of an earlier run, and remembers that of this
 // one.
-func (s *shift) claim() error {
+func (s *shift) claim() (coordination.Lease, error) {
 	if !s.pool.Named {
-		return nil
+		return nil, nil
 	}
 	if session := clientconfig.FromContext(s.term.Context()); session != nil && s.files.file != nil {
 		if err := s.files.replace(s.watching, session); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	limited, cancel := context.WithTimeout(s.watching, 2*s.pool.Timeout)
 	defer cancel()
 	name := roster.NameOf(s.poolName, s.pool.Worker)
-	_, _, err := s.term.Acquire(limited, term.Request{Name: name})
+	lease, _, err := s.term.Acquire(limited, term.Request{Name: name})
 	if err == nil || limited.Err() == nil || s.watching.Err() != nil || s.term.Context().Err() != nil {
-		return err
+		return lease, err
 	}
 
-	return backoff.Permanent(fmt.Errorf("the name %q is in use%s: %w", s.pool.Worker, s.by(name), ErrNameInUse))
+	return nil, backoff.Permanent(fmt.Errorf("the name %q is in use%s: %w", s.pool.Worker, s.by(name), ErrNameInUse))
 }
 
 // by says who owns a semaphore.

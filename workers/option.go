@@ -111,10 +111,15 @@ func WithCapacity(capacity int) Option {
 	return func(c *config) { c.pool.Capacity = capacity }
 }
 
-// WithGreedy makes the worker take free tasks until it is full, and keep them. By default workers balance the tasks
-// among themselves. The others of a pool leave a greedy worker the tasks that it has.
+// WithGreedy makes the worker take free tasks until it is full, and keep them. The others of a pool leave a greedy
+// worker the tasks that it has.
 func WithGreedy() Option {
 	return func(c *config) { c.pool.Greedy = true }
+}
+
+// WithBalance makes the worker balance the tasks with the others of the pool. This is the default.
+func WithBalance() Option {
+	return func(c *config) { c.pool.Greedy = false }
 }
 
 // WithPool sets the name of the pool: up to 255 bytes. Workers of the same pool on the same node share tasks. The

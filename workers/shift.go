@@ -8,6 +8,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure/internal/clock"
 	"tenure/internal/pool"
 	"tenure/internal/roster"
 	"tenure/internal/term"
@@ -21,6 +22,7 @@ type shift struct {
 	over  chan<- error // receives the reason for the end of the session
 	epoch int
 
+	name     coordination.Lease // of the semaphore of a stable name; nil: not acquired
 	share    coordination.Lease // of the membership semaphore; nil: not acquired yet
 	announce *roster.Announcement
 
@@ -36,6 +38,7 @@ type shift struct {
 
 // begin joins the pool in a new session.
 func (w *worker) begin(t *term.Term, over chan<- error) {
+	w.useClock(clock.FromContext(t.Context()))
 	s := &shift{worker: w, term: t, over: over}
 	s.calls, s.stopCalls = context.WithCancel(w.tasks)
 	s.watching, s.stopWatch = context.WithCancel(s.calls)
@@ -104,8 +107,10 @@ func (s *shift) finish() {
 	s.spawn(func() {
 		farewell, cancel := term.Farewell(s.tasks)
 		defer cancel()
-		if s.share != nil && s.term.Context().Err() == nil { // the SDK's client may not end the session on the server
-			_ = s.term.Release(farewell, s.share)
+		for _, lease := range []coordination.Lease{s.name, s.share} { // the SDK's client may not end the session
+			if lease != nil && s.term.Context().Err() == nil {
+				_ = s.term.Release(farewell, lease)
+			}
 		}
 		_ = s.term.Close(farewell, roster.MembersOf(s.poolName)) // if it fails, the session times out
 		if s.unwatch() {
@@ -142,11 +147,13 @@ func (s *shift) fail(err error) {
 
 // join announces the worker, and then reads the announcements of the others until the session ends.
 func (s *shift) join(a roster.Announcement) {
-	if err := s.claim(); err != nil {
+	name, err := s.claim()
+	if err != nil {
 		s.fail(err)
 
 		return
 	}
+	s.tell(func() { s.name = name })
 	request := s.membership(a)
 	share, _, err := s.term.Acquire(s.watching, request)
 	if err != nil {

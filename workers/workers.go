@@ -92,6 +92,8 @@ type worker struct {
 	tasks    context.Context // parent of the contexts of all tasks
 	running  int             // goroutines that pass results to the loop
 
+	timer    clock.Timer
+	timed    bool // the clock is that of the client
 	core     *pool.Core
 	jobs     map[*pool.Task]*job
 	shift    *shift // nil: there is no session
@@ -200,12 +202,12 @@ func (w *worker) connect(first <-chan struct{}) {
 
 // loop owns the core. It ends when all goroutines of the worker have ended.
 func (w *worker) loop() {
-	timer := w.clock.NewTimer()
-	defer timer.Stop()
+	w.timer = w.clock.NewTimer()
+	defer func() { w.timer.Stop() }()
 	stopped := w.stopping.Done()
 	for w.running > 0 {
 		w.perform()
-		w.setTimer(timer)
+		w.setTimer()
 		select {
 		case f := <-w.calls:
 			w.noticeEnd()
@@ -213,7 +215,7 @@ func (w *worker) loop() {
 		case <-stopped:
 			stopped = nil
 			w.drainFor(context.Cause(w.stopping))
-		case <-timer.C():
+		case <-w.timer.C():
 			now := w.clock.Now()
 			w.core.Tick(now)
 			if w.limit != 0 && now >= w.limit {
@@ -226,6 +228,16 @@ func (w *worker) loop() {
 	w.result(w.why)
 }
 
+// useClock changes to the clock of the client, which a test may move. No instant of the earlier clock is in use: the
+// first session begins now.
+func (w *worker) useClock(c clock.Clock) {
+	if w.timed {
+		return
+	}
+	w.timer.Stop()
+	w.timed, w.clock, w.timer = true, c, c.NewTimer()
+}
+
 // noticeEnd ends the shift if the session has ended, before other results that follow from it are handled.
 func (w *worker) noticeEnd() {
 	if w.shift != nil && w.shift.term.Context().Err() != nil {
@@ -233,15 +245,15 @@ func (w *worker) noticeEnd() {
 	}
 }
 
-func (w *worker) setTimer(timer clock.Timer) {
+func (w *worker) setTimer() {
 	due := w.core.Wake()
 	if w.limit != 0 && (due == 0 || w.limit < due) {
 		due = w.limit
 	}
 	if due == 0 {
-		timer.Stop()
+		w.timer.Stop()
 	} else {
-		timer.Set(w.clock.Now(), due)
+		w.timer.Set(w.clock.Now(), due)
 	}
 }
 

@@ -107,12 +107,12 @@ func (h *hall) enterWith(
 	ctx, stop := context.WithCancelCause(ctx)
 	w := &worker{hall: h, stop: stop, done: make(chan error, 1), mine: map[string]bool{}}
 	dwell := h.dwell
-	opts = append(opts, workers.WithObserver(func(e workers.Event) {
+	opts = append([]workers.Option{workers.WithObserver(func(e workers.Event) {
 		time.Sleep(dwell)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
-	}))
+	})}, opts...)
 	go func() {
 		w.done <- workers.Run(ctx, h, path, workers.Names(h.tasks...), func(ctx context.Context, task *workers.Task) error {
 			w.begin(task.Name())
