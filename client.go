@@ -57,6 +57,8 @@ type Client struct {
 
 	mu         sync.Mutex // guards the fields below
 	sessions   map[*Session]struct{}
+	givenUp    map[string][]givenUp        // by the path of the node, oldest first
+	graces     map[string]time.Duration    // the grace periods of nodes by path, as far as they are known
 	disconnect func(context.Context) error // closes the connection; nil if it belongs to the caller
 	closed     bool
 }
@@ -177,6 +179,7 @@ func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfi
 		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
 		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened,
 		sessions: make(map[*Session]struct{}),
+		givenUp:  make(map[string][]givenUp), graces: make(map[string]time.Duration),
 	}
 }
 
@@ -236,6 +239,7 @@ func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, 
 	}
 
 	entry, config, err := c.nodes.DescribeNode(ctx, path)
+	c.learn(path, config)
 
 	return entry, config, nodeError("describe node", path, err)
 }

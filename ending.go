@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 
@@ -13,15 +12,9 @@ import (
 	"tenure/internal/ydberr"
 )
 
-const (
-	// maxGrace is the longest grace period of a node. A session exists for its timeout and that time after a restart of
-	// the server (A13).
-	maxGrace = 30 * time.Second
-
-	// lastSeq is the seq_no of the attach that ends the session of another process. It is above all those of that
-	// process, so the process cannot attach again (A6).
-	lastSeq = 1 << 62
-)
+// lastSeq is the seq_no of the attach that ends the session of another process. It is above all those of that process,
+// so the process cannot attach again (A6).
+const lastSeq = 1 << 62
 
 // newEnding returns a Session that only ends the session with the id and the key on the server, which was started by s
 // or on the same node. It is not for users.

@@ -36,5 +36,8 @@ func (p probe) Deadline() clock.Instant { return clock.Instant(p.deadline.Load()
 // Clock implements clientconfig.Session.
 func (p probe) Clock() clock.Clock { return p.client.clock }
 
+// GivenUp implements clientconfig.Session.
+func (p probe) GivenUp(id uint64) (left time.Duration, ok bool) { return p.givenUp(id) }
+
 // End implements clientconfig.Session.
 func (p probe) End(ctx context.Context, id uint64, key []byte) error { return p.end(ctx, id, key) }

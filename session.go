@@ -39,7 +39,7 @@ type Session struct {
 
 	unused atomic.Pointer[pending] // for a later call; no other goroutine refers to it, and its channel is empty
 
-	mu      sync.Mutex // guards core to lastDeadline, but not the channel of timer
+	mu      sync.Mutex // guards core to attached, but not the channel of timer
 	core    *session.Core
 	fx      session.Effects // of the call of core in progress; otherwise only memory
 	streams map[session.StreamID]*stream
@@ -50,6 +50,7 @@ type Session struct {
 	renewed chan struct{} // closed when the deadline moves or a lease ends; nil unless somebody waits for that
 
 	lastDeadline clock.Instant // the last deadline that was not 0
+	attached     clock.Instant // when the newest attach was answered
 	journal      *journal
 
 	lifeline  *embedded.Lifeline // nil unless the server is the embedded one
@@ -142,7 +143,7 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 		s.renew()
 	}
 	for _, a := range fx.Actions {
-		s.perform(a)
+		s.perform(now, a)
 		s.note(now, a)
 	}
 	if deadline != 0 {
@@ -155,7 +156,7 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 }
 
 // perform performs an action of the core. It does not block. The caller holds mu.
-func (s *Session) perform(a session.Action) {
+func (s *Session) perform(now clock.Instant, a session.Action) {
 	switch a := a.(type) {
 	case session.Open:
 		s.streams[a.Stream] = s.open(a.Stream)
@@ -174,6 +175,7 @@ func (s *Session) perform(a session.Action) {
 		s.streams[a.Stream].ctx.end(why)
 		delete(s.streams, a.Stream)
 	case session.Started:
+		s.attached = now
 		if !a.Again {
 			close(s.started)
 		}
@@ -244,6 +246,13 @@ func (s *Session) tick() {
 // giveUp removes a session that has ended from the client. If the server may still have the session, endLater ends it,
 // unless the cut lifeline does that.
 func (s *Session) giveUp() {
+	id := s.SessionID()
+	switch {
+	case s.closing.Left && id != 0 && !s.ending:
+		s.client.remember(s, id)
+	case s.ending && ended(s.closing.Cause):
+		s.client.forget(s.path, id)
+	}
 	cut := s.endLifeline()
 	if s.closing.Left && !cut {
 		s.endLater(&s.left)

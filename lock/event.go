@@ -28,6 +28,10 @@ type Holder struct {
 	Token   uint64 // the fencing token
 	Count   uint64 // how much of the limit it holds; the largest uint64 if it holds an exclusive lock
 	Data    []byte // see WithData
+
+	// Lost is 0 unless this process has lost the session. Otherwise it is how much longer the server keeps the session at
+	// most. The session ends earlier if the client can end it.
+	Lost time.Duration
 }
 
 // String returns the data if it is text, and otherwise names the session.

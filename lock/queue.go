@@ -83,6 +83,9 @@ func (l *locker) look(ctx context.Context, t *term.Term, r term.Request) (stop f
 			if l.electing {
 				l.lead(leader(now))
 			}
+			for i, h := range now {
+				now[i].Lost, _ = t.GivenUp(h.Session)
+			}
 			if l.queue.note(found, now, waiters, t.SessionID()) {
 				l.observe(Waiting{
 					Session: t.SessionID(), Name: r.Name, Holders: slices.Clone(l.queue.holders), Ahead: len(l.queue.ahead),

@@ -66,6 +66,11 @@ type Session interface {
 	Deadline() clock.Instant
 	Clock() clock.Clock
 
+	// GivenUp reports whether the client has given up the session with the id on the same node, so that the server may
+	// still have it, and for how much longer at most. The client ends such a session once it is closed and the server
+	// answers, so it usually lasts for less long.
+	GivenUp(id uint64) (left time.Duration, ok bool)
+
 	// End ends another session of the same node on the server, given its id and its protection key. The caller must know
 	// that no code works under that session any longer, for example because its process is dead. End returns nil if the
 	// server has ended the session, or if the session does not exist. It repeats the request while the server cannot be

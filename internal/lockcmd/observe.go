@@ -86,6 +86,12 @@ func (l *locker) waiting(e lock.Waiting) {
 		return
 	}
 	q.Names, q.Holders, q.Ahead = []string{e.Name}, holders(e.Holders), e.Ahead
+	for i, h := range e.Holders {
+		if h.Lost > 0 {
+			until := now(l.reporter.clock).Add(h.Lost)
+			q.Holders[i].Lost = &until
+		}
+	}
 	l.display.set(q)
 	if l.reporter.events != nil {
 		place := e.Ahead + 1

@@ -31,8 +31,9 @@ type event struct {
 // A holder is an owner of the lock, or a waiter for it, as it describes itself.
 type holder struct {
 	Who     string     `json:"who"`
-	Since   *time.Time `json:"since,omitempty"` // when it got the lock; absent: not known
-	Until   *time.Time `json:"until,omitempty"` // its work is done, and it keeps the lock until then
+	Since   *time.Time `json:"since,omitempty"`      // when it got the lock; absent: not known
+	Until   *time.Time `json:"until,omitempty"`      // its work is done, and it keeps the lock until then
+	Lost    *time.Time `json:"lost_until,omitempty"` // this process has lost the session, which ends then at the latest
 	Session uint64     `json:"session"`
 	Token   uint64     `json:"token"`
 }

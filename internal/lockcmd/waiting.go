@@ -54,8 +54,14 @@ func (q queue) line(now time.Time) string {
 func (q queue) holding(now time.Time) string {
 	var b strings.Builder
 	first := q.Holders[0]
-	b.WriteString("held by " + first.Who)
+	who := first.Who
+	if first.Lost != nil {
+		who = fmt.Sprintf("session %d of this process", first.Session)
+	}
+	b.WriteString("held by " + who)
 	switch {
+	case first.Lost != nil:
+		fmt.Fprintf(&b, ", which was lost: at most %v", cli.Short(first.Lost.Sub(now)))
 	case first.Until != nil:
 		fmt.Fprintf(&b, ", which is done and keeps it for %v", cli.Short(first.Until.Sub(now)))
 	case first.Since != nil:

@@ -39,6 +39,9 @@ func TestQueue_Line(t *testing.T) {
 		`waiting for "a": held by bob, which is done and keeps it for 2m30s, you are next`: {
 			Names: []string{"a"}, Holders: []holder{{Who: "bob", Since: ago(time.Hour), Until: ago(-150 * time.Second)}},
 		},
+		`waiting for "a": held by session 7 of this process, which was lost: at most 15s, you are next`: {
+			Names: []string{"a"}, Holders: []holder{{Who: "bob", Session: 7, Since: ago(time.Hour), Lost: ago(-15 * time.Second)}},
+		},
 	} {
 		require.Equal(t, want, q.line(now))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure/internal/clientconfig"
 	"tenure/internal/ydberr"
 )
 
@@ -134,6 +135,16 @@ func (t *Term) SessionID() uint64 { return t.session.SessionID() }
 
 // Context ends with the session.
 func (t *Term) Context() context.Context { return t.session.Context() }
+
+// GivenUp reports whether the session with the id on the node is one that this client has given up, and for how much
+// longer the server keeps it at most. It returns false with clients other than ours.
+func (t *Term) GivenUp(id uint64) (left time.Duration, ok bool) {
+	if s := clientconfig.FromContext(t.session.Context()); s != nil {
+		return s.GivenUp(id)
+	}
+
+	return 0, false
+}
 
 // Session returns the session.
 func (t *Term) Session() coordination.Session { return t.session }
