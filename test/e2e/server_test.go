@@ -94,6 +94,16 @@ func (srv *server) createNode() {
 	require.Equal(srv.stage.t, Ydb.StatusIds_SUCCESS, answer.GetOperation().GetStatus(), answer)
 }
 
+// setGrace sets how long, beyond their timeouts, sessions exist after a restart of the server.
+func (srv *server) setGrace(d time.Duration) {
+	srv.stage.t.Helper()
+	answer, err := srv.client().AlterNode(srv.stage.t.Context(), &Ydb_Coordination.AlterNodeRequest{
+		Path: node, Config: &Ydb_Coordination.Config{SessionGracePeriodMillis: uint32(d.Milliseconds())},
+	})
+	require.NoError(srv.stage.t, err)
+	require.Equal(srv.stage.t, Ydb.StatusIds_SUCCESS, answer.GetOperation().GetStatus(), answer)
+}
+
 // A session is a session that the test opens itself.
 type session struct {
 	t      *testing.T
