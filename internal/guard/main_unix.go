@@ -44,6 +44,7 @@ const pause = 10 * time.Millisecond
 // I2 COMMAND is not collected before the holder allows it or has ended: until then, its process group id stays its own.
 type watchman struct {
 	socket  int
+	buffer  []byte // for what arrives
 	in, out []byte
 	files   []int // received
 	shell   []int // descriptors that the shell has opened for COMMAND
@@ -68,6 +69,7 @@ type watchman struct {
 	kill      bool // everything is being killed
 	gone      bool // everything was killed
 	rest      bool // the holder waits until no descendant is left
+	changed   bool // something other than the deadline has changed since the last look at the children
 	killed    bool // COMMAND was still running when the guard decided to kill it
 	late      bool // it decided that because of the deadline
 
@@ -251,10 +253,12 @@ func (w *watchman) wait() {
 	if w.kill && !w.gone || w.collected && !w.empty {
 		limit = int(pause / time.Millisecond)
 	}
-	_, _ = unix.Poll(events, limit) // whatever the result, run looks at everything
+	ready, _ := unix.Poll(events, limit) // whatever the result, run looks at everything
+	w.changed = w.changed || ready <= 0
 	var drain [64]byte
 	for n := len(drain); n == len(drain); {
 		n, _ = unix.Read(w.woken, drain[:])
+		w.changed = w.changed || n > 0
 	}
 	w.alarm.drain()
 }
@@ -289,6 +293,10 @@ func (w *watchman) look() {
 		w.status, w.collected = collectCommand(w.command), true
 		w.say(Event{Kind: Reaped, Status: w.status})
 	}
+	if !w.changed && !w.kill {
+		return
+	}
+	w.changed = false
 	alive := w.collect()
 	if w.collected && !w.empty && syscall.Kill(-w.command, 0) == syscall.ESRCH {
 		w.empty = true

@@ -10,11 +10,27 @@ import (
 	"tenure/internal/clock"
 )
 
+const (
+	maxControl  = 256      // holds the descriptors of a start message
+	smallBuffer = 1 << 10  // for the messages while COMMAND runs
+	largeBuffer = 64 << 10 // for those before
+)
+
 // receive reads and performs all messages that have arrived.
 func (w *watchman) receive() {
-	buffer, control := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(16*4))
+	if w.command != 0 && len(w.buffer) > smallBuffer {
+		w.buffer = nil
+	}
+	if w.buffer == nil {
+		size := smallBuffer
+		if w.command == 0 { // arguments and environment follow
+			size = largeBuffer
+		}
+		w.buffer = make([]byte, size)
+	}
+	var control [maxControl]byte
 	for !w.alone {
-		n, oobn, _, _, err := unix.Recvmsg(w.socket, buffer, control, cloexec)
+		n, oobn, _, _, err := unix.Recvmsg(w.socket, w.buffer, control[:], cloexec)
 		if err == unix.EAGAIN {
 			break
 		}
@@ -28,7 +44,7 @@ func (w *watchman) receive() {
 			}
 		}
 		w.takeFiles(control[:oobn])
-		w.in = append(w.in, buffer[:max(n, 0)]...)
+		w.in = append(w.in, w.buffer[:max(n, 0)]...)
 	}
 	for {
 		var r request
@@ -61,6 +77,7 @@ func (w *watchman) takeFiles(control []byte) {
 }
 
 func (w *watchman) perform(r request) {
+	w.changed = w.changed || r.Extend == 0
 	switch {
 	case r.Lease != nil:
 		w.lease = *r.Lease

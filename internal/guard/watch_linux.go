@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,11 +28,36 @@ func processEnded(fd int) bool {
 
 func signalProcess(fd int, sig syscall.Signal) error { return unix.PidfdSendSignal(fd, sig, nil, 0) }
 
+// awaitWithRuntime returns when the process has ended. It needs no thread meanwhile, which matters to a process that runs
+// many COMMANDs. It fails if the runtime cannot wait for such descriptors.
+func awaitWithRuntime(fd int) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(own, true); err != nil { // otherwise os.NewFile does not let the runtime wait
+		unix.Close(own)
+
+		return err
+	}
+	file := os.NewFile(uintptr(own), "process")
+	defer file.Close()
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+
+	return conn.Read(func(fd uintptr) bool { return processEnded(int(fd)) })
+}
+
 // await returns when the process has ended.
 func (w *Watched) await() {
 	if w.fd < 0 {
 		w.poll()
 
+		return
+	}
+	if awaitWithRuntime(w.fd) == nil {
 		return
 	}
 	for {
