@@ -56,7 +56,8 @@ type Refused struct {
 	After time.Duration
 }
 
-// Blocked reports that the worker waits for a task that no worker of the pool owns, and who owns it.
+// Blocked reports that the worker waits for a task that no worker of the pool owns, and who owns it: a session that is
+// not a worker, or one that this worker has lost. The event comes after one second, and then every ten.
 type Blocked struct {
 	Task    string
 	Holders []Holder
@@ -68,9 +69,9 @@ type Holder struct {
 	Token   uint64
 	Data    []byte // by default a line of text that describes the process
 
-	// Lost reports that the session is an earlier one of this client, which was lost. It ends after Within at the latest.
-	Lost   bool
-	Within time.Duration
+	// Lost is 0 unless this process has lost the session. Otherwise it is how much longer the server keeps the session at
+	// most. Run ends the session earlier if it can.
+	Lost time.Duration
 }
 
 // Full reports that the worker owns as many tasks as it can: its capacity is reached, or it owns all tasks. The event

@@ -237,3 +237,42 @@ func TestRun_ClosedClient(t *testing.T) {
 		func(context.Context, *workers.Task) error { return nil })
 	require.ErrorContains(t, err, "closed")
 }
+
+// A worker that waits for a task of its own lost session says so.
+func TestRun_WaitsForLostSession(t *testing.T) {
+	t.Parallel()
+	s := tenuretest.NewServer(t)
+	client := s.Client(t)
+	started, blocked := make(chan struct{}, 2), make(chan workers.Holder, 10)
+	free := make(chan struct{})
+	ctx, stop := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- workers.Run(ctx, client, "/local/test", workers.Names("a", "b"),
+			func(ctx context.Context, task *workers.Task) error {
+				started <- struct{}{}
+				<-ctx.Done()
+				if task.Name() == "a" && errors.Is(context.Cause(ctx), workers.ErrLost) {
+					<-free // the session cannot be ended while this runs, so b waits for it too
+				}
+
+				return nil
+			}, workers.WithTimeout(time.Minute), workers.WithObserver(func(e workers.Event) {
+				if e, ok := e.(workers.Blocked); ok && e.Task == "b" {
+					blocked <- e.Holders[0]
+				}
+			}))
+	}()
+	<-started
+	<-started
+	s.Partition(client)
+	s.Advance(time.Minute)
+	s.Heal(client)
+	holder := <-blocked
+	require.Positive(t, holder.Lost)
+	require.LessOrEqual(t, holder.Lost, 2*time.Minute)
+	close(free)
+	<-started
+	stop(errStopped)
+	require.Equal(t, errStopped, <-done)
+}

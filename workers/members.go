@@ -77,7 +77,8 @@ func (s *shift) peek(name string) {
 		var holders []Holder
 		for _, o := range found.Owners {
 			if o.SessionID != s.term.SessionID() {
-				holders = append(holders, Holder{Session: o.SessionID, Token: o.OrderID, Data: o.Data})
+				lost, _ := s.term.GivenUp(o.SessionID)
+				holders = append(holders, Holder{Session: o.SessionID, Token: o.OrderID, Data: o.Data, Lost: lost})
 			}
 		}
 		if len(holders) > 0 {

@@ -11,6 +11,9 @@ import (
 	"tenure/internal/roster"
 )
 
+// earlierMark is in the name that the core gives to an earlier session of this worker. No worker has it in its name.
+const earlierMark = "\x00"
+
 // meet takes note of the announcements.
 func (c *Core) meet(now clock.Instant, members []roster.Member) {
 	others := make([]roster.Member, 0, len(members))
@@ -19,7 +22,7 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) {
 		case m.Session == c.session:
 			continue
 		case m.Worker == c.Worker: // an earlier session of this worker, which is lost
-			m.Worker += "\x00" + fmt.Sprint(m.Session)
+			m.Worker += earlierMark + fmt.Sprint(m.Session)
 			m.Leaving, m.Named = true, false
 		}
 		others = append(others, m)
@@ -44,7 +47,7 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) {
 	names := []string{c.Worker}
 	for _, m := range others {
 		fmt.Fprintf(&shape, "%q %d %q %s %s %t\n", m.Worker, m.Capacity, m.Only, m.Digest, m.Mode, m.Leaving)
-		if !strings.Contains(m.Worker, "\x00") {
+		if !strings.Contains(m.Worker, earlierMark) {
 			names = append(names, m.Worker)
 		}
 	}
@@ -171,7 +174,7 @@ func matches(pattern, task string) bool {
 
 // look finds out who owns a task, and adds it to the plan.
 func (c *Core) look(now clock.Instant, t *Task, p *plan) {
-	t.mine, t.to, t.owned = false, "", false
+	t.mine, t.to, t.owned, t.earlier = false, "", false, false
 	if t.final {
 		t.free = 0
 
@@ -184,7 +187,7 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 	case t.holds():
 		owner = p.self
 	case held:
-		t.owned = true
+		t.owned, t.earlier = true, strings.Contains(holder, earlierMark)
 		index, ok := p.index[holder]
 		owner, planned = index, ok // not one of a greedy worker, of one with another list, or of a named one that leaves
 	case c.ghosts.hold(t.hash):

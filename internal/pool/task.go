@@ -55,10 +55,11 @@ type Task struct {
 	final   bool          // it is not run again
 	failed  bool          // it is final because it failed too often
 
-	mine  bool          // the target gives it to this worker
-	to    string        // the worker to which the target gives it; empty: none
-	owned bool          // by another worker, or kept for one, according to the announcements
-	free  clock.Instant // since when nobody owns it; 0: somebody does
+	mine    bool          // the target gives it to this worker
+	to      string        // the worker to which the target gives it; empty: none
+	earlier bool          // the owner is an earlier session of this worker, which is lost
+	owned   bool          // by another worker, or kept for one, according to the announcements
+	free    clock.Instant // since when nobody owns it; 0: somebody does
 }
 
 // Weight returns the weight of the task.

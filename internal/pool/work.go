@@ -29,7 +29,7 @@ func (c *Core) advanceTask(now clock.Instant, t *Task) {
 	case t.state == asking && (!c.opened || unwanted || !c.wanted(t)):
 		c.enter(t, leaving, now)
 		c.do(Leave{t})
-	case t.state == asking && !t.owned && now >= t.since.Add(peekAfter) && now >= t.nextSay:
+	case t.state == asking && (!t.owned || t.earlier) && now >= t.since.Add(peekAfter) && now >= t.nextSay:
 		t.nextSay = now.Add(stuckAgain)
 		c.do(Peek{t})
 	case t.state == waiting && (unwanted || t.away > now):
