@@ -5,19 +5,19 @@ import "slices"
 // None is the owner of a task that no member owns or gets.
 const None = -1
 
-// maxUnits is the highest weight and the highest capacity. The bound keeps the sums of 1<<22 of them within an int64.
-const maxUnits = 1 << 40
+// maxUnits is the highest weight and the highest capacity. The bound keeps the sums within an int.
+const maxUnits = 1 << 30
 
 // A Task is a task of the pool.
 type Task struct {
 	Name   string
-	Weight int // share of a member's capacity that the task uses; below 1 counts as 1, above 1<<40 as 1<<40
+	Weight int // share of a member's capacity that the task uses; below 1 counts as 1, above 1<<30 as 1<<30
 }
 
 // A Member is a worker of the pool.
 type Member struct {
 	Name     string
-	Capacity int                    // highest sum of the weights of its tasks, at most 1<<40; 0: the member only watches
+	Capacity int                    // highest sum of the weights of its tasks, at most 1<<30; 0: the member only watches
 	Leaving  bool                   // the member gets nothing, and all of its tasks go to other members
 	Accepts  func(task string) bool // whether the member may own the task; nil: it may own every task
 }
