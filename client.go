@@ -357,6 +357,8 @@ func (c *Client) remove(s *Session) {
 // embedded server for the client, another process takes over. When Close returns, all goroutines of the client have
 // ended.
 //
+// Close makes one last attempt to end the sessions that were lost, which takes up to a second if the server is silent.
+//
 // If ctx ends first, Close returns an error for each session that it could not close on the server. These sessions end
 // there when their timeout has passed. Later calls to [Client.Session] fail. Calling Close again is safe.
 func (c *Client) Close(ctx context.Context) error {

@@ -200,7 +200,8 @@ func TestEnding_NotIfStolen(t *testing.T) {
 		s.session.Reconnect() // the front server learns the session's id
 		s.lives(s.lease, s.timeout)
 		require.NotNil(w, f.thief(w, 1000).GetSessionStarted())
-		s.ends(s.lease)
+		_, why := s.ends(s.lease)
+		require.ErrorIs(w, why, tenure.ErrSessionExpired)
 		opened := w.opened()
 		require.NoError(w, s.session.Close(w.Context()))
 		time.Sleep(500 * time.Millisecond)

@@ -272,11 +272,13 @@ func (s *Session) setTimer() {
 }
 
 // Close ends the session. It ends the contexts of the session and of its leases immediately. Then it ends the session
-// on the server, so that waiters get the session's locks without waiting for it to expire.
+// on the server, so that waiters get the session's locks without waiting for it to expire. Call Close when no code works
+// under the session any longer, also if the session was lost.
 //
-// Close returns nil once the server has answered, or once the session must have expired on the server. If ctx ends
-// first, Close returns the error of ctx, and the client keeps trying to end the session on the server in the
-// background, for up to the stop timeout of the session (1 s by default). Calling Close again is safe.
+// Close returns nil once the server has answered, or once the deadline of the session has passed. If the session was
+// lost, Close returns immediately. If ctx ends first, Close returns the error of ctx. If the server has not answered, it
+// may still have the session, also after a restart. The client then ends the session in the background, as soon as the
+// server answers or until the client is closed. Calling Close again is safe.
 func (s *Session) Close(ctx context.Context) error {
 	s.do(s.core.Close)
 	s.dismiss()
@@ -305,7 +307,7 @@ func (s *Session) awaitEnd(ctx context.Context) {
 	s.journal.await(ctx)
 }
 
-// abortLater aborts the session if it has not ended within the stop timeout.
+// abortLater aborts the session if it has not ended within the stop timeout. Then endLater takes over.
 func (s *Session) abortLater() {
 	clk := s.client.clock
 	timer := clk.NewTimer()

@@ -40,7 +40,7 @@ func TestQueue_Line(t *testing.T) {
 			Names: []string{"a"}, Holders: []holder{{Who: "bob", Since: ago(time.Hour), Until: ago(-150 * time.Second)}},
 		},
 		`waiting for "a": held by session 7 of this process, which was lost: at most 15s, you are next`: {
-			Names: []string{"a"}, Holders: []holder{{Who: "bob", Session: 7, Since: ago(time.Hour), Lost: ago(-15 * time.Second)}},
+			Names: []string{"a"}, Holders: []holder{{Who: "bob", Session: 7, Lost: ago(-15 * time.Second)}},
 		},
 	} {
 		require.Equal(t, want, q.line(now))
