@@ -55,6 +55,12 @@ func (s *shift) ask(t *pool.Task) {
 // settle handles the result of an acquire.
 func (j *job) settle(g grant, err error, cancelled bool) {
 	s, now := j.shift, j.shift.clock.Now()
+	if s.closed { // a lease ends with its session, also if the core already works in the next one
+		delete(s.jobs, j.task)
+		s.core.Missed(now, j.task, nil)
+
+		return
+	}
 	if err == nil {
 		j.grant = g
 		s.core.Granted(now, j.task, g.record, g.record.Wait(s.clock.Time(now)))

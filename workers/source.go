@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"tenure/internal/limit"
 	"tenure/internal/pool"
 	"tenure/internal/roster"
 	"tenure/internal/term"
@@ -14,7 +15,7 @@ import (
 
 // A Spec is an entry of a list of tasks.
 type Spec struct {
-	Name   string // of the task and its semaphore: up to 1,024 bytes of valid UTF-8
+	Name   string // of the task and its semaphore: up to 1,017 bytes of valid UTF-8
 	Weight int    // how much of a worker's capacity the task takes, at least 1; 0 means 1
 }
 
@@ -76,6 +77,8 @@ func check(specs []Spec) ([]pool.Spec, error) {
 		err := term.CheckName(s.Name)
 		switch {
 		case err != nil:
+		case len(roster.RecordOf(s.Name)) > limit.Name:
+			err = fmt.Errorf("the name has %d bytes: the limit is %d", len(s.Name), limit.Name-len(roster.RecordOf("")))
 		case s.Weight < 0:
 			err = fmt.Errorf("the weight is %d: it must be at least 1", s.Weight)
 		case roster.Reserved(s.Name):

@@ -61,8 +61,9 @@ func names(n int) []string {
 type hall struct {
 	*coordtest.Service
 
-	tasks []string
-	dwell time.Duration // how long the observer of a new worker takes for each event
+	tasks  []string
+	source workers.Source // of a new worker; nil: the tasks
+	dwell  time.Duration  // how long the observer of a new worker takes for each event
 
 	mu      sync.Mutex
 	running map[string]int // the number of workers that run each task now
@@ -106,7 +107,10 @@ func (h *hall) enterWith(
 	opts = append([]workers.Option{workers.WithGreedy(), workers.WithCapacity(capacity)}, opts...)
 	ctx, stop := context.WithCancelCause(ctx)
 	w := &worker{hall: h, stop: stop, done: make(chan error, 1), mine: map[string]bool{}}
-	dwell := h.dwell
+	dwell, source := h.dwell, h.source
+	if source == nil {
+		source = workers.Names(h.tasks...)
+	}
 	opts = append([]workers.Option{workers.WithObserver(func(e workers.Event) {
 		time.Sleep(dwell)
 		w.mu.Lock()
@@ -114,7 +118,7 @@ func (h *hall) enterWith(
 		w.events = append(w.events, e)
 	})}, opts...)
 	go func() {
-		w.done <- workers.Run(ctx, h, path, workers.Names(h.tasks...), func(ctx context.Context, task *workers.Task) error {
+		w.done <- workers.Run(ctx, h, path, source, func(ctx context.Context, task *workers.Task) error {
 			w.begin(task.Name())
 			defer w.finish(ctx, task.Name())
 
