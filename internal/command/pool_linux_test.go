@@ -22,6 +22,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/command"
 	"tenure/tenuretest"
@@ -242,6 +243,35 @@ func TestPooled_Barrier(t *testing.T) {
 	takeOver(t, dsn, "")
 	_, err := io.ReadAll(p.lines) // ends when the guards have ended
 	require.NoError(t, err)
+}
+
+// If a guard is killed together with the holder, descendants of its COMMAND may keep running. The other guard does not
+// end the session then.
+func TestPooled_HolderAndGuardKilled(t *testing.T) {
+	t.Parallel()
+	dsn := tenuretest.NewServer(t).DSN()
+	p := newPool(t, "--ydb", dsn, "--timeout", "10m", "--", tagged("a"), tagged("b"))
+	pids := p.families("a", "b")
+	t.Cleanup(func() {
+		for _, pid := range pids["a"] {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	guards := p.guards()
+	frozen(t, p.cmd.Process.Pid) // it must not notice the death of the guard
+	require.NoError(t, syscall.Kill(guards["pool task 0"], syscall.SIGKILL))
+	require.NoError(t, p.cmd.Process.Kill())
+	require.Eventually(t, func() bool {
+		return !alive(guards["pool task 1"]) && !slices.ContainsFunc(pids["b"], alive)
+	}, soon, time.Millisecond)
+	client, err := tenure.Open(t.Context(), dsn)
+	require.NoError(t, err)
+	session, err := client.Session(t.Context(), path)
+	require.NoError(t, err)
+	_, err = session.AcquireSemaphore(t.Context(), "lock1", coordination.Exclusive, options.WithEphemeral(true),
+		options.WithAcquireTimeout(0))
+	require.ErrorIs(t, err, coordination.ErrAcquireTimeout)
+	require.NoError(t, client.Close(t.Context()))
 }
 
 // openBarrier opens the write end of the pipe that the guards have in common.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +17,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"tenure/internal/cli"
+	"tenure/internal/clock"
 	"tenure/internal/command"
+	"tenure/internal/guard"
 )
 
 // newPooled returns a play with a pooled COMMAND.
@@ -68,9 +72,16 @@ func TestPooled_Signal(t *testing.T) {
 // A pooled COMMAND has no terminal and no input.
 func TestPooled_NoTerminal(t *testing.T) {
 	t.Parallel()
-	p := newPooled(t, `echo ready; (: </dev/tty) 2>&- && echo a terminal; read line && echo "$line"; echo the end`)
+	p := newPooled(t, `echo ready; (: </dev/tty) 2>&- && echo a terminal; read line && echo "$line"; echo the end
+		while [ ! -e "$MARK" ]; do sleep 0.01; done`)
+	mark := filepath.Join(t.TempDir(), "mark")
+	p.Env = []string{"MARK=" + mark}
 	p.begin()
-	require.Equal(t, "the end\n", p.rest())
+	require.Equal(t, "the end", p.line())
+	session, err := unix.Getsid(p.group)
+	require.NoError(t, err)
+	require.Equal(t, p.group, session)
+	require.NoError(t, os.WriteFile(mark, nil, 0o600))
 	require.Zero(t, p.end())
 }
 
@@ -267,6 +278,23 @@ func TestState_Slow(t *testing.T) {
 	require.NoError(t, w.Close())
 	require.Equal(t, "19999", states[len(states)-1])
 	require.Less(t, len(states), 20000)
+}
+
+// A guard does not start COMMAND after the deadline of the lease.
+func TestGuard_Late(t *testing.T) {
+	t.Parallel()
+	g, err := guard.Start("test")
+	require.NoError(t, err)
+	defer g.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	path, err := command.Look("true")
+	require.NoError(t, err)
+	_, err = g.Run(guard.Program{Path: path, Argv: []string{"true"}},
+		guard.Files{Stdin: null, Stdout: null, Stderr: null},
+		&guard.Lease{Deadline: clock.System().Now(), Timeout: time.Second})
+	require.ErrorIs(t, err, guard.ErrLate)
 }
 
 // Lifelines stay open in COMMAND.

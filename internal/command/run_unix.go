@@ -5,16 +5,13 @@ package command
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
-	"golang.org/x/sys/unix"
 
-	"tenure/internal/cli"
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/disposition"
@@ -181,49 +178,6 @@ func (r *run) watch() error {
 	}
 }
 
-// checkLease compares the deadline of the lease with the clock.
-func (r *run) checkLease() {
-	if r.lost || r.ended && !r.stopping {
-		return
-	}
-	if r.lease.Context().Err() != nil {
-		r.lost, r.stopping, r.because = true, true, true
-		cause := context.Cause(r.lease.Context())
-		r.deadline.close()
-		r.observe(Lost{cause})
-		r.kill(cause, true)
-
-		return
-	}
-	if r.session == nil {
-		return
-	}
-	r.announce()
-	deadline := r.session.Deadline()
-	if deadline == 0 { // the context of the lease ends now
-		return
-	}
-	left := deadline.Sub(r.clock.Now())
-	switch {
-	case r.clock.Now() >= guard.KillAt(deadline, r.session.Timeout()):
-		cause := errors.New("the lease ends")
-		if r.asked != 0 {
-			cause = fmt.Errorf("it did not end within %v of %s", r.Grace, SignalName(r.asked))
-		}
-		r.stopping, r.because = true, true
-		r.kill(cause, true)
-	case left <= r.Grace && !r.danger:
-		r.danger = true
-		r.deadline.say("danger")
-		r.observe(Danger{left})
-		r.because = true
-		r.stop(r.Signal, errors.New("the lease is in danger"))
-	case left > r.Grace && r.danger:
-		r.danger = false
-		r.observe(Safe{left})
-	}
-}
-
 // checkStop kills COMMAND if it has not stopped in time.
 func (r *run) checkStop() {
 	now := r.clock.Now()
@@ -366,38 +320,4 @@ func (r *run) problem(err error) {
 	case r.problems <- err:
 	default: // one of many
 	}
-}
-
-// exit returns the result of COMMAND as documented at Run.
-func (r *run) exit() error {
-	code := ExitCode(r.status)
-	r.observe(Exited{code})
-	if r.because {
-		code = ExitLost
-	}
-	if code == 0 {
-		return nil
-	}
-
-	return &cli.ExitError{Code: code}
-}
-
-// ExitCode returns the exit code of a process that has ended, as a shell reports it.
-func ExitCode(status syscall.WaitStatus) int {
-	if status.Signaled() { //nolint:misspell // the spelling of the standard library
-		return ExitSignal + int(status.Signal())
-	}
-
-	return status.ExitStatus()
-}
-
-func signalNum(name string) syscall.Signal { return unix.SignalNum(name) }
-
-// SignalName returns the name of a signal, such as SIGTERM.
-func SignalName(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return name
-	}
-
-	return fmt.Sprintf("signal %d", int(sig))
 }

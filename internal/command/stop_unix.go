@@ -126,7 +126,7 @@ func (r *run) orphaned() error {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), killLimit)
 	defer cancel()
 	guard.KillAdopted(limited)
-	if limited.Err() == nil {
+	if limited.Err() == nil && !r.gone { // a guard that has seen the end of all descendants may have left the barrier
 		r.barrier.Forgive()
 	}
 	switch {
