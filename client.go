@@ -365,6 +365,7 @@ func (c *Client) Close(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
+	c.dismissAll()
 	c.mu.Lock()
 	c.closed = true
 	var errs []error

@@ -2,6 +2,7 @@ package tenure_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -154,18 +155,24 @@ func TestEnding_AfterClose(t *testing.T) {
 	}
 }
 
-// A client that is closed makes a last attempt to end the sessions that it has lost.
+// A client that is closed makes a last attempt to end the sessions that it has lost, whether they are closed or not.
 func TestEnding_ClientIsClosed(t *testing.T) {
-	inWorld(t, func(w *world) {
-		c := w.client(w.direct())
-		s := w.session(c, 5*time.Second)
-		w.lose(s)
-		w.start()
-		time.Sleep(time.Second) // for the connection
-		require.NoError(w, s.Close(w.Context()))
-		require.NoError(w, c.Close(w.Context()))
-		w.rivalWithin(0)
-	})
+	for _, closed := range []bool{true, false} {
+		t.Run(fmt.Sprint(closed), func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				c := w.client(w.direct())
+				s := w.session(c, 5*time.Second)
+				w.lose(s)
+				w.start()
+				time.Sleep(time.Second) // for the connection
+				if closed {
+					require.NoError(w, s.Close(w.Context()))
+				}
+				require.NoError(w, c.Close(w.Context()))
+				w.rivalWithin(0)
+			})
+		})
+	}
 }
 
 // A client whose server is away can be closed. It does not wait for the server.

@@ -20,14 +20,14 @@ const maxGivenUp = 64
 // A givenUp is a session that the client has given up and that the server may still have.
 type givenUp struct {
 	id      uint64
-	timeout time.Duration
+	session *Session
 }
 
 // remember adds the session to those that the client has given up.
 func (c *Client) remember(s *Session, id uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := append(c.givenUp[s.path], givenUp{id, s.timeout})
+	list := append(c.givenUp[s.path], givenUp{id, s})
 	c.givenUp[s.path] = list[max(0, len(list)-maxGivenUp):]
 }
 
@@ -51,7 +51,22 @@ func (c *Client) keptFor(path string, id uint64) (time.Duration, bool) {
 		return 0, false
 	}
 
-	return c.givenUp[path][i].timeout + cmp.Or(c.graces[path], maxGrace), true
+	return c.givenUp[path][i].session.timeout + cmp.Or(c.graces[path], maxGrace), true
+}
+
+// dismissAll records that no code works under the sessions that the client has given up.
+func (c *Client) dismissAll() {
+	c.mu.Lock()
+	var all []*Session
+	for _, list := range c.givenUp {
+		for _, g := range list {
+			all = append(all, g.session)
+		}
+	}
+	c.mu.Unlock()
+	for _, s := range all {
+		s.dismiss()
+	}
 }
 
 // learn remembers the settings of a node.
