@@ -60,21 +60,21 @@
 // pooled ([Command.Pooled]). It differs from others in these points:
 //
 //   - It has no terminal: it leads a session of its own.
-//   - It does not get the signals of this process. The caller decides when it stops: at the end of ctx, gracefully, with
-//     Signal whatever the cause is; when Kill is closed, immediately.
-//   - It runs while this process is stopped by SIGTSTP, until its guard kills it before its lease ends. If a signal stops
-//     COMMAND itself, Run reports that.
-//   - Nothing that it has started outlives it: Run kills all of its descendants if they do not end within a second after
-//     COMMAND. The task may already run elsewhere soon.
+//   - It does not get the signals of this process. The caller decides when it stops: at the end of ctx, gracefully,
+//     with Signal whatever the cause is; when Kill is closed, immediately.
+//   - It runs while this process is stopped by SIGTSTP, until its guard kills it before its lease ends. If a signal
+//     stops COMMAND itself, Run reports that.
+//   - Nothing that it has started outlives it: Run kills all of its descendants if they do not end within a second
+//     after COMMAND. The task may already run elsewhere soon.
 //   - Its output does not delay its end. While it is being stopped, and when it has ended, Run does not wait for a
 //     Stdout or Stderr that blocks (see [Impatient]).
 //   - After the end of this process, the guards of a session end the session when all COMMANDs of the session are gone.
 //
 // # State
 //
-// If State is set, descriptor 3 of COMMAND is a pipe. Each line that COMMAND writes to it is a complete state of at most
-// 1 MiB, which replaces the previous one. A line without a newline at the end of the output is not a state: COMMAND may
-// have been killed while it wrote it.
+// If State is set, descriptor 3 of COMMAND is a pipe. Each line that COMMAND writes to it is a complete state of at
+// most 1 MiB, which replaces the previous one. A line without a newline at the end of the output is not a state:
+// COMMAND may have been killed while it wrote it.
 package command
 
 import (

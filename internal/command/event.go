@@ -47,8 +47,8 @@ type Continued struct{}
 // Exited reports that COMMAND has ended, with its exit code as a shell reports it.
 type Exited struct{ Code int }
 
-// An Impatient is a Stdout or a Stderr of which a Write may wait for a reader. Run calls Hurry when it stops waiting for
-// a pooled COMMAND. From then on, Write must not wait: it drops what the reader does not take.
+// An Impatient is a Stdout or a Stderr of which a Write may wait for a reader. Run calls Hurry when it stops waiting
+// for a pooled COMMAND. From then on, Write must not wait: it drops what the reader does not take.
 type Impatient interface {
 	io.Writer
 	Hurry()

@@ -169,7 +169,8 @@ func (g *gate) Write(b []byte) (int, error) {
 func TestPooled_OutputBlocks(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{
-		"stopped": `trap 'i=0; while [ $i -lt 4000 ]; do echo "the last words, once more and once more"; i=$((i+1)); done; exit 5' TERM
+		"stopped": `trap 'i=0; while [ $i -lt 4000 ]; do echo "the last words, once more and once more"; i=$((i+1)); done
+			exit 5' TERM
 			echo; while :; do sleep 0.01; done`,
 		"ended": `echo; exit 5`,
 	} {
@@ -248,7 +249,8 @@ func TestState_Size(t *testing.T) {
 // A slow receiver gets the newest state, and does not block COMMAND.
 func TestState_Slow(t *testing.T) {
 	t.Parallel()
-	p := newPooled(t, `echo first >&3; read line <"$FIFO"; i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done >&3; echo done`)
+	p := newPooled(t, `echo first >&3; read line <"$FIFO"
+		i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done >&3; echo done`)
 	fifo := t.TempDir() + "/fifo"
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
 	p.Env = []string{"FIFO=" + fifo}

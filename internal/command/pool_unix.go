@@ -35,8 +35,8 @@ func (r *run) takeProcess(interrupts chan syscall.Signal) (release func()) {
 	}
 }
 
-// joinBarrier connects the guard of a pooled COMMAND with those of the other COMMANDs of the session, if the guards have
-// to end the session.
+// joinBarrier connects the guard of a pooled COMMAND with those of the other COMMANDs of the session, if the guards
+// have to end the session.
 func (r *run) joinBarrier(l *guard.Lease) (err error) {
 	if !r.Pooled || l == nil || l.DSN == "" {
 		return nil

@@ -116,7 +116,7 @@ func (s *states) close() {
 		return
 	}
 	s.started()
-	waitFor(&s.reading, copyLimit)
+	waitFor(&s.reading)
 	_ = s.file.SetReadDeadline(past)
 	s.reading.Wait()
 	s.file.Close()
@@ -126,8 +126,8 @@ func (s *states) close() {
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-// waitFor waits for the group, but not longer than the limit.
-func waitFor(group *sync.WaitGroup, limit time.Duration) (done bool) {
+// waitFor waits for the group, but not longer than copyLimit.
+func waitFor(group *sync.WaitGroup) (done bool) {
 	over := make(chan struct{})
 	go func() { // ends when the group does
 		group.Wait()
@@ -137,7 +137,7 @@ func waitFor(group *sync.WaitGroup, limit time.Duration) (done bool) {
 	timer := clk.NewTimer()
 	defer timer.Stop()
 	now := clk.Now()
-	timer.Set(now, now.Add(limit))
+	timer.Set(now, now.Add(copyLimit))
 	select {
 	case <-over:
 		return true

@@ -139,15 +139,15 @@ func (s *stdio) close() (all bool) {
 
 		return true
 	}
-	all = waitFor(&s.copying, copyLimit)
+	all = waitFor(&s.copying)
 	if !all {
 		s.hurry()
-		all = waitFor(&s.copying, copyLimit)
+		all = waitFor(&s.copying)
 	}
 	for _, file := range s.output {
 		_ = file.SetReadDeadline(past)
 	}
-	all = all || waitFor(&s.copying, copyLimit)
+	all = all || waitFor(&s.copying)
 	for _, file := range s.output {
 		file.Close()
 	}

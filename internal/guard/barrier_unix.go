@@ -22,9 +22,9 @@ import (
 // descendants of its COMMAND still run. The session then ends at its timeout.
 // I3 Whoever reads the single byte that is left ends the session. The other guards find nothing.
 //
-// The holder keeps the write end closed if the system lets it open the end again, so that the barrier of a frozen holder
-// reaches its end. It starts no COMMAND under a session that a guard may have ended, because guards do that only when
-// the holder or the lease has ended.
+// The holder keeps the write end closed if the system lets it open the end again, so that the barrier of a frozen
+// holder reaches its end. It starts no COMMAND under a session that a guard may have ended, because guards do that
+// only when the holder or the lease has ended.
 type Barrier struct {
 	key    string
 	users  int // guarded by barriers.mu

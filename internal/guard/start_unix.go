@@ -159,8 +159,8 @@ func (f Files) descriptors() (fds []int, sent func(), err error) {
 }
 
 // Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a
-// syscall.Errno if the system refuses to start COMMAND, and ErrLate if the lease has ended. The guard kills COMMAND when
-// the lease, which may be nil, reaches its deadline.
+// syscall.Errno if the system refuses to start COMMAND, and ErrLate if the lease has ended. The guard kills COMMAND
+// when the lease, which may be nil, reaches its deadline.
 func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	first := request{Lease: lease}
 	if lease == nil {
@@ -209,8 +209,8 @@ func (g *Guard) Extend(deadline clock.Instant) { g.queue(request{Extend: deadlin
 // Reaped, and then Empty when no process is left in the group.
 func (g *Guard) Reap() { g.queue(request{Reap: true}) }
 
-// Rest tells the guard, after Reap, that nothing must keep running. The guard answers Gone when no descendant of COMMAND
-// is left. It does not kill them.
+// Rest tells the guard, after Reap, that nothing must keep running. The guard answers Gone when no descendant of
+// COMMAND is left. It does not kill them.
 func (g *Guard) Rest() { g.queue(request{Rest: true}) }
 
 // Signal sends a signal to the group of COMMAND, after the previous calls of Reap, Resume and Signal.

@@ -28,8 +28,8 @@ func processEnded(fd int) bool {
 
 func signalProcess(fd int, sig syscall.Signal) error { return unix.PidfdSendSignal(fd, sig, nil, 0) }
 
-// awaitWithRuntime returns when the process has ended. It needs no thread meanwhile, which matters to a process that runs
-// many COMMANDs. It fails if the runtime cannot wait for such descriptors.
+// awaitWithRuntime returns when the process has ended. It needs no thread meanwhile, which matters to a process that
+// runs many COMMANDs. It fails if the runtime cannot wait for such descriptors.
 func awaitWithRuntime(fd int) error {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -33,14 +33,14 @@ const (
 // A Printer prints the output of several programs. It is safe for concurrent use.
 type Printer struct {
 	stdout, stderr io.Writer
-	color          bool
+	colour         bool
 	width          atomic.Int32 // of the longest name so far, up to maxWidth
 }
 
 // New returns a Printer. One Write to stdout or stderr is one or more whole lines. If they have a method Patient, as
 // [output.Stream] has, the programs wait for the readers of their output.
-func New(stdout, stderr io.Writer, color bool) *Printer {
-	p := &Printer{color: color}
+func New(stdout, stderr io.Writer, colour bool) *Printer {
+	p := &Printer{colour: colour}
 	p.stdout = locked(stdout)
 	p.stderr = p.stdout
 	if stdout != stderr {
@@ -50,9 +50,9 @@ func New(stdout, stderr io.Writer, color bool) *Printer {
 	return p
 }
 
-// Colored reports whether lines for this file should have colours: it is a terminal, and the environment does not forbid
-// that (https://no-color.org).
-func Colored(file io.Writer, lookupEnv func(string) (string, bool)) bool {
+// Coloured reports whether lines for this file should have colours: it is a terminal, and the environment does not
+// forbid that (https://no-color.org).
+func Coloured(file io.Writer, lookupEnv func(string) (string, bool)) bool {
 	terminal, ok := file.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
 		return false
@@ -124,22 +124,22 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	return l.w.Write(b)
 }
 
-// colors are the colours of the names, as parameters of the terminal. Black, white and red are missing.
-var colors = []string{"32", "33", "34", "35", "36", "92", "93", "94", "95", "96"}
+// colours are the colours of the names, as parameters of the terminal. Black, white and red are missing.
+var colours = []string{"32", "33", "34", "35", "36", "92", "93", "94", "95", "96"}
 
 // appendPrefix appends what precedes a line of the program with this name.
 func (p *Printer) appendPrefix(b []byte, name string) []byte {
-	if p.color {
+	if p.colour {
 		hash := fnv.New32a()
 		_, _ = hash.Write([]byte(name))
-		b = append(b, "\x1b[0;"+colors[hash.Sum32()%uint32(len(colors))]+"m"...) // the line before may have set a colour
+		b = append(b, "\x1b[0;"+colours[hash.Sum32()%uint32(len(colours))]+"m"...) // the line before may have set a colour
 	}
 	b = append(b, name...)
 	for n := utf8.RuneCountInString(name); n < int(p.width.Load()); n++ {
 		b = append(b, ' ')
 	}
 	b = append(b, " | "...)
-	if p.color {
+	if p.colour {
 		b = append(b, "\x1b[0m"...)
 	}
 

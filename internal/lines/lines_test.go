@@ -16,10 +16,10 @@ import (
 	"tenure/internal/output"
 )
 
-// print prints each text with a Write of its own, and returns the output.
-func print(name string, color bool, texts ...string) string {
+// printed prints each text with a Write of its own, and returns the output.
+func printed(name string, colour bool, texts ...string) string {
 	var out bytes.Buffer
-	p := lines.New(&out, io.Discard, color)
+	p := lines.New(&out, io.Discard, colour)
 	w, _ := p.Writers(name)
 	for _, text := range texts {
 		_, _ = io.WriteString(w, text)
@@ -48,7 +48,7 @@ func TestWriter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, test.want, print("a", false, test.texts...))
+			require.Equal(t, test.want, printed("a", false, test.texts...))
 		})
 	}
 }
@@ -56,18 +56,18 @@ func TestWriter(t *testing.T) {
 // A name never breaks a line.
 func TestPrinter_QuotesName(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "\"a\\nb\\x1b[31m\" | text\n", print("a\nb\x1b[31m", false, "text\n"))
-	require.Equal(t, "\"\\xff\" | text\n", print("\xff", false, "text\n"))
-	require.Equal(t, "größe 1 | text\n", print("größe 1", false, "text\n"))
+	require.Equal(t, "\"a\\nb\\x1b[31m\" | text\n", printed("a\nb\x1b[31m", false, "text\n"))
+	require.Equal(t, "\"\\xff\" | text\n", printed("\xff", false, "text\n"))
+	require.Equal(t, "größe 1 | text\n", printed("größe 1", false, "text\n"))
 }
 
 // A name always has the same colour.
-func TestPrinter_Color(t *testing.T) {
+func TestPrinter_Colour(t *testing.T) {
 	t.Parallel()
-	text := print("a", true, "text\n")
+	text := printed("a", true, "text\n")
 	require.Regexp(t, "^\x1b\\[0;[0-9]+ma \\| \x1b\\[0mtext\n$", text)
-	require.Equal(t, text, print("a", true, "text\n"))
-	require.NotEqual(t, strings.Fields(text)[0], strings.Fields(print("b", true, "text\n"))[0])
+	require.Equal(t, text, printed("a", true, "text\n"))
+	require.NotEqual(t, strings.Fields(text)[0], strings.Fields(printed("b", true, "text\n"))[0])
 }
 
 // Shorter names are padded.
@@ -158,7 +158,7 @@ func TestWriter_Hurry(t *testing.T) {
 	o.Close()
 }
 
-func TestColored(t *testing.T) {
+func TestColoured(t *testing.T) {
 	t.Parallel()
 	side, terminal, err := pty.Open()
 	require.NoError(t, err)
@@ -171,13 +171,13 @@ func TestColored(t *testing.T) {
 			return value, ok
 		}
 	}
-	require.True(t, lines.Colored(terminal, env(nil)))
-	require.True(t, lines.Colored(terminal, env(map[string]string{"NO_COLOR": "", "TERM": "xterm"})))
-	require.False(t, lines.Colored(terminal, env(map[string]string{"NO_COLOR": "1"})))
-	require.False(t, lines.Colored(terminal, env(map[string]string{"TERM": "dumb"})))
-	require.False(t, lines.Colored(io.Discard, env(nil)))
+	require.True(t, lines.Coloured(terminal, env(nil)))
+	require.True(t, lines.Coloured(terminal, env(map[string]string{"NO_COLOR": "", "TERM": "xterm"})))
+	require.False(t, lines.Coloured(terminal, env(map[string]string{"NO_COLOR": "1"})))
+	require.False(t, lines.Coloured(terminal, env(map[string]string{"TERM": "dumb"})))
+	require.False(t, lines.Coloured(io.Discard, env(nil)))
 	null, err := os.Open(os.DevNull)
 	require.NoError(t, err)
 	defer null.Close()
-	require.False(t, lines.Colored(null, env(nil)))
+	require.False(t, lines.Coloured(null, env(nil)))
 }

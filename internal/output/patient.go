@@ -10,10 +10,10 @@ import (
 // enough that Close does not have to drop it if the reader reads at all.
 const patientSize = 64 << 10
 
-// Patient returns a writer for the output of other programs. A Write queues the text as one message. It waits for room
-// in the queue, so that these programs wait for the reader, and nothing is dropped. From the end of ctx, Write does not
-// wait: what does not fit into the queue is dropped and counted, like a message. Errors of the underlying writer are not
-// reported. A Patient is safe for concurrent use.
+// Patient returns a writer for the output of other programs. A Write queues the text as one message. It waits for
+// room in the queue, so that these programs wait for the reader, and nothing is dropped. From the end of ctx, Write
+// does not wait: what does not fit into the queue is dropped and counted, like a message. Errors of the underlying
+// writer are not reported. A Patient is safe for concurrent use.
 func (s *Stream) Patient(ctx context.Context) io.Writer { return &patient{ctx, s} }
 
 type patient struct {
