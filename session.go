@@ -272,13 +272,13 @@ func (s *Session) setTimer() {
 }
 
 // Close ends the session. It ends the contexts of the session and of its leases immediately. Then it ends the session
-// on the server, so that waiters get the session's locks without waiting for it to expire. Call Close when no code works
-// under the session any longer, also if the session was lost.
+// on the server, so that waiters get the session's locks without waiting for it to expire. Call Close when no code
+// works under the session any longer, also if the session was lost.
 //
 // Close returns nil once the server has answered, or once the deadline of the session has passed. If the session was
-// lost, Close returns immediately. If ctx ends first, Close returns the error of ctx. If the server has not answered, it
-// may still have the session, also after a restart. The client then ends the session in the background, as soon as the
-// server answers or until the client is closed. Calling Close again is safe.
+// lost, Close returns immediately. If ctx ends first, Close returns the error of ctx. If the server has not answered,
+// it may still have the session, also after a restart. The client then ends the session in the background, as soon as
+// the server answers or until the client is closed. Calling Close again is safe.
 func (s *Session) Close(ctx context.Context) error {
 	s.do(s.core.Close)
 	s.dismiss()
