@@ -14,7 +14,6 @@
 package pool
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -48,13 +47,17 @@ type Config struct {
 // Times of the core.
 const (
 	announcePause = 50 * time.Millisecond  // between two announcements
+	announcePer   = 2 * time.Millisecond   // more for each other worker, because all of them read it
 	heardPause    = 10 * time.Second       // until others learn that a task was heard from
-	freshAsk      = 250 * time.Millisecond // how long a greedy worker expects a free task to be granted
-	stuckAfter    = time.Second            // after which a task that was told to stop is reported
+	minFresh      = 250 * time.Millisecond // how long a greedy worker expects a free task to be granted, at least
+	firstFresh    = time.Second            // the same before it has been granted any
+	maxFresh      = 5 * time.Second
+	stuckAfter    = time.Second // after which a task that was told to stop is reported
 	stuckAgain    = 10 * time.Second
-	unassigned    = time.Second     // how long a task is free before that is reported
-	peekAfter     = time.Second     // after which an acquire of a free task is looked into
-	firstRefusal  = 5 * time.Second // the pause after a refusal; it doubles up to maxRefusal
+	unassigned    = time.Second            // how long nobody owns a task before that is reported
+	reportPause   = 500 * time.Millisecond // between two such reports
+	peekAfter     = time.Second            // after which an acquire of a free task is looked into
+	firstRefusal  = 5 * time.Second        // the pause after a refusal; it doubles up to maxRefusal
 	maxRefusal    = time.Minute
 	adoptAfter    = 2 // timeouts that a task is free before any worker takes it
 )
@@ -62,8 +65,8 @@ const (
 // A Core is the state machine of a worker. The caller reports events, and carries out the steps that Take returns. It
 // calls Tick when Wake is due. A Core uses no goroutine, clock or I/O, and is not safe for concurrent use.
 //
-// W1 The weights of the tasks that the worker owns, asks for, and still runs without owning them are at most Capacity.
-// In greedy mode, acquires that nobody answers do not count.
+// W1 The weights of the tasks that the worker owns, asks for, and still runs without owning them are at most Capacity,
+// unless a weight grows. In greedy mode, acquires that nobody answers do not count.
 // W2 The worker does not ask for a task before its last acquire has returned and its last lease is released, because
 // requests for one semaphore override each other (Q6, Q7).
 // W3 The worker asks for nothing before it has announced itself and has seen the announcements.
@@ -89,9 +92,11 @@ type Core struct {
 	changed clock.Instant // when the shape changed
 
 	dirty  bool // the target may change
+	news   bool // the announcement may change
 	replan clock.Instant
-	wants  []*Task // those to ask for
-	nobody []*Task // those that no worker owns
+	wants  []*Task       // those to ask for
+	slow   time.Duration // how long the slowest of the newest grants took
+	nobody []*Task       // those that no other worker owned
 
 	announced  []byte // the newest announcement that was sent
 	announcing bool
@@ -105,7 +110,7 @@ type Core struct {
 
 // New returns the core of a worker without tasks.
 func New(c Config) *Core {
-	return &Core{Config: c, tasks: map[string]*Task{}, ghosts: ghosts{}}
+	return &Core{Config: c, tasks: map[string]*Task{}, ghosts: ghosts{}, slow: firstFresh / 3}
 }
 
 // Take removes and returns the steps.
@@ -197,14 +202,14 @@ func (c *Core) SetTasks(now clock.Instant, specs []Spec) {
 		}
 	}
 	c.digest = roster.Digest(specs, func(s Spec) (string, int) { return s.Name, s.Weight })
-	c.dirty = true
+	c.dirty, c.news, c.reports.differs = true, true, true
 	c.next(now)
 }
 
 // Open begins a session. It returns the announcement with which the shell acquires a share of the membership semaphore,
 // before it calls View.
 func (c *Core) Open(now clock.Instant, session uint64) roster.Announcement {
-	c.opened, c.seen, c.dirty, c.announcing = true, false, true, false
+	c.opened, c.seen, c.dirty, c.announcing, c.news = true, false, true, false, true
 	c.epoch++
 	c.session = session
 	c.members, c.holders = nil, nil
@@ -220,14 +225,16 @@ func (c *Core) View(now clock.Instant, members []roster.Member) {
 	if !c.opened {
 		return
 	}
-	c.meet(now, members)
-	c.seen, c.dirty = true, true
+	if c.meet(now, members) {
+		c.dirty, c.news = true, true // the announcement lists ghosts
+	}
+	c.seen = true
 	c.next(now)
 }
 
 // Shut reports that the session is over. The contexts of all tasks have ended.
 func (c *Core) Shut(now clock.Instant) {
-	c.opened, c.seen, c.announcing, c.dirty = false, false, false, true
+	c.opened, c.seen, c.announcing, c.dirty, c.news = false, false, false, true, true
 	for _, t := range c.active {
 		switch t.state {
 		case apart, leaving:
@@ -250,16 +257,17 @@ func (c *Core) Shut(now clock.Instant) {
 
 // Drain makes the worker give all of its tasks back and take no others.
 func (c *Core) Drain(now clock.Instant) {
-	c.draining, c.dirty = true, true
+	c.draining, c.dirty, c.news = true, true, true
 	c.next(now)
 }
 
 // Granted reports that an acquire has returned a lease, possibly after it was cancelled. The record is that of the
 // task, which must wait before its function is called.
 func (c *Core) Granted(now clock.Instant, t *Task, record roster.Record, wait time.Duration) {
-	wanted := c.opened && !c.draining && t.listed && (t.mine || t.state == asking) && c.load()+t.weight <= c.Capacity
+	t.stale = !c.opened || t.epoch != c.epoch
+	c.measureAsk(now, t)
+	wanted := !t.stale && !c.draining && t.listed && (t.mine || t.state == asking) && c.load()+t.weight <= c.Capacity
 	t.record, t.refused = record, 0
-	t.stale = !c.opened
 	c.enter(t, waiting, now)
 	t.due = now.Add(wait)
 	switch {
@@ -268,7 +276,8 @@ func (c *Core) Granted(now clock.Instant, t *Task, record roster.Record, wait ti
 	case !wanted:
 		c.tell(GivenBack{t.Name})
 	default:
-		c.dirty = true
+		t.free, t.idle, c.reports.idles = 0, 0, true
+		c.dirty = c.dirty || !t.mine // the target has room for one that is
 		c.next(now)
 
 		return
@@ -287,6 +296,7 @@ func (c *Core) Missed(now clock.Instant, t *Task, refusal error) {
 		t.away = now.Add(pause)
 		c.reports.refusal = refusal
 		c.tell(Refused{t.Name, refusal, pause})
+		c.dirty, c.news = true, true
 	}
 	c.leave(t, now)
 	c.next(now)
@@ -296,13 +306,13 @@ func (c *Core) Missed(now clock.Instant, t *Task, refusal error) {
 func (c *Core) Announced(now clock.Instant, epoch int) {
 	if epoch == c.epoch {
 		c.announcing = false
-		c.announceAt = now.Add(announcePause)
+		c.announceAt = now.Add(announcePause + announcePer*time.Duration(len(c.members)))
 	}
 	c.next(now)
 }
 
 // Started notes when a task's function is called.
-func (c *Core) Started(t *Task, date time.Time) { t.ran, t.heard = date, time.Time{} }
+func (c *Core) Started(t *Task, date time.Time) { t.ran, t.heard, c.news = date, time.Time{}, true }
 
 // Heard reports that a task was heard from.
 func (c *Core) Heard(now clock.Instant, t *Task, date time.Time) {
@@ -364,14 +374,17 @@ func (c *Core) enter(t *Task, s state, now clock.Instant) {
 		t.active = true
 		c.active = append(c.active, t)
 	}
+	c.news = c.news || t.occupies() || s >= waiting
 	t.enter(s, now)
 }
 
 // leave makes the task apart.
 func (c *Core) leave(t *Task, now clock.Instant) {
+	if t.state >= waiting {
+		c.dirty = true
+	}
 	t.stale = false
-	t.enter(apart, now)
-	c.dirty = true
+	c.enter(t, apart, now)
 	if !t.listed && !t.writing {
 		delete(c.tasks, t.Name)
 	}
@@ -394,7 +407,7 @@ func (c *Core) finish(t *Task, failed, here bool) {
 	if t.final {
 		return
 	}
-	t.final, t.failed, c.dirty = true, failed, true
+	t.final, t.failed, c.dirty, c.news = true, failed, true, true
 	if !failed {
 		c.tell(Done{t.Name, here})
 	}
@@ -411,87 +424,6 @@ func (c *Core) load() (sum int) {
 	return sum
 }
 
-// announcement returns what the worker has to say.
-func (c *Core) announcement(now clock.Instant) roster.Announcement {
-	a := roster.Announcement{
-		Worker: c.Worker, Named: c.Named, Who: c.Who, Labels: c.Labels, Mode: roster.Balanced, Capacity: c.Capacity,
-		Only: c.Only, Digest: c.digest, Tasks: len(c.list), Leaving: c.draining, Timeout: roster.Millis(c.Timeout),
-		Ghosts: c.ghosts.list(now),
-	}
-	if c.Greedy {
-		a.Mode = roster.Greedy
-	}
-	var held []*Task
-	for _, t := range c.active {
-		switch {
-		case t.holds():
-			held = append(held, t)
-		case t.occupies():
-			a.Capacity -= t.weight
-			a.Declined = append(a.Declined, t.hash)
-		}
-	}
-	a.Capacity = max(a.Capacity, 0)
-	for i, t := range c.list {
-		if t.final && t.failed {
-			a.Failed.Set(i)
-		} else if t.final {
-			a.Done.Set(i)
-		}
-		if t.away > now && !t.occupies() {
-			a.Declined = append(a.Declined, t.hash)
-		}
-	}
-	slices.SortFunc(held, func(a, b *Task) int { return cmp.Compare(a.hash, b.hash) })
-	for _, t := range held {
-		a.Held = append(a.Held, t.hash)
-		at := roster.Time{}
-		if t.state == running || t.state == stopping {
-			at = roster.Time{Since: seconds(t.ran), Heard: seconds(t.heard)}
-		}
-		a.Times = append(a.Times, at)
-	}
-	slices.Sort(a.Declined)
-
-	return a
-}
-
-func seconds(t time.Time) uint32 {
-	if t.IsZero() {
-		return 0
-	}
-
-	return uint32(t.Unix()) //nolint:gosec // until 2106
-}
-
-// lasting returns the announcement without what changes all the time.
-func lasting(a roster.Announcement) []byte {
-	a.Times = slices.Clone(a.Times)
-	for i := range a.Times {
-		a.Times[i].Heard = 0
-	}
-	a.Ghosts = slices.Clone(a.Ghosts)
-	for i := range a.Ghosts {
-		a.Ghosts[i].Left = 0
-	}
-
-	return a.Encode()
-}
-
-// announce sends the announcement if it has changed.
-func (c *Core) announce(now clock.Instant) {
-	if !c.seen || c.announcing || now < c.announceAt {
-		return
-	}
-	a := c.announcement(now)
-	text := lasting(a)
-	if bytes.Equal(text, c.announced) && (c.heardAt == 0 || now < c.heardAt) {
-		return
-	}
-	c.announced, c.announcing, c.heardAt = text, true, 0
-	c.do(Announce{a})
-}
-
 // setWake computes when the core has something to do next.
 func (c *Core) setWake(now clock.Instant) {
 	c.wake = 0
@@ -503,7 +435,9 @@ func (c *Core) setWake(now clock.Instant) {
 	at(c.replan)
 	at(c.ghosts.next())
 	if c.seen && !c.announcing {
-		at(c.announceAt)
+		if c.news {
+			at(c.announceAt)
+		}
 		at(c.heardAt)
 	}
 	c.reports.wake(at)
@@ -515,7 +449,9 @@ func (c *Core) setWake(now clock.Instant) {
 		case waiting:
 			at(t.due)
 		case asking:
-			at(t.since.Add(freshAsk))
+			if c.Greedy {
+				at(t.since.Add(c.fresh()))
+			}
 			at(cmp.Or(t.nextSay, t.since.Add(peekAfter)))
 		case stopping:
 			at(cmp.Or(t.nextSay, t.since.Add(stuckAfter)))

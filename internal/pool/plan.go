@@ -1,7 +1,7 @@
 package pool
 
 import (
-	"fmt"
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -11,68 +11,10 @@ import (
 	"tenure/internal/roster"
 )
 
-// earlierMark is in the name that the core gives to an earlier session of this worker. No worker has it in its name.
-const earlierMark = "\x00"
-
-// meet takes note of the announcements.
-func (c *Core) meet(now clock.Instant, members []roster.Member) {
-	others := make([]roster.Member, 0, len(members))
-	for _, m := range members {
-		switch {
-		case m.Session == c.session:
-			continue
-		case m.Worker == c.Worker: // an earlier session of this worker, which is lost
-			m.Worker += earlierMark + fmt.Sprint(m.Session)
-			m.Leaving, m.Named = true, false
-		}
-		others = append(others, m)
-	}
-	others = roster.Sort(others)
-	c.ghosts.meet(c, now, c.members, others)
-	c.holders = map[roster.Hash]string{}
-	for _, m := range others {
-		for _, h := range m.Held {
-			if _, ok := c.holders[h]; !ok {
-				c.holders[h] = m.Worker
-			}
-		}
-		if c.Once && m.Digest == c.digest {
-			c.learn(m)
-		}
-	}
-	c.members = others
-
-	var shape strings.Builder
-	fmt.Fprintln(&shape, c.digest)
-	names := []string{c.Worker}
-	for _, m := range others {
-		fmt.Fprintf(&shape, "%q %d %q %s %s %t\n", m.Worker, m.Capacity, m.Only, m.Digest, m.Mode, m.Leaving)
-		if !strings.Contains(m.Worker, earlierMark) {
-			names = append(names, m.Worker)
-		}
-	}
-	if shape.String() != c.shape {
-		c.shape, c.changed = shape.String(), now
-	}
-	slices.Sort(names)
-	if !slices.Equal(names, c.reports.members) {
-		c.reports.members = names
-		c.tell(Members{names})
-	}
-}
-
-// learn notes which tasks another worker with the same list knows to be done.
-func (c *Core) learn(m roster.Member) {
-	for i, t := range c.list {
-		if !t.final && (m.Done.Has(i) || m.Failed.Has(i)) {
-			c.finish(t, m.Failed.Has(i), false)
-		}
-	}
-}
-
 // plan computes the target, and what follows from it for each task.
 func (c *Core) plan(now clock.Instant) {
 	c.wants, c.nobody = nil, nil
+	c.reports.idles = true
 	if !c.seen {
 		return
 	}
@@ -87,54 +29,57 @@ func (c *Core) plan(now clock.Instant) {
 
 		return
 	}
-	for i, member := range assign.Balance(p.tasks, p.members, p.owners) {
-		t := p.planned[i]
-		t.mine, t.to = false, ""
-		switch {
-		case member == p.self:
-			t.mine = true
-			c.wants = append(c.wants, t)
-		case member != assign.None:
-			t.to = p.members[member].Name
-		}
+	c.assign(p, &p.first, p.decide())
+	if len(p.second.planned) > 0 {
+		c.assign(p, &p.second, assign.Balance(p.second.tasks, p.members, p.second.owners))
 	}
 	c.adopt(now, p)
 }
 
 // A plan is the input of the target.
 type plan struct {
-	members []assign.Member
+	members []assign.Member // their capacities are what is left for the phases that follow
 	index   map[string]int
 	self    int
 
-	planned []*Task
-	tasks   []assign.Task
-	owners  []int
+	// Tasks that a member declines come second, with the capacity that is left. So a task that fails or is refused
+	// everywhere moves no other task.
+	first, second phase
+
+	declined map[roster.Hash]bool
+	kept     map[roster.Hash]string
 
 	free   []*Task // that nobody owns and this worker may take
 	offset int
 }
 
+// A phase is an assignment of some of the tasks.
+type phase struct {
+	planned []*Task
+	tasks   []assign.Task
+	owners  []int
+}
+
+func (f *phase) add(t *Task, owner int) {
+	f.planned = append(f.planned, t)
+	f.tasks = append(f.tasks, assign.Task{Name: t.Name, Weight: t.weight})
+	f.owners = append(f.owners, owner)
+}
+
 func (c *Core) newPlan(now clock.Instant) *plan {
-	p := &plan{index: map[string]int{}}
-	self := assign.Member{
-		Name: c.Worker, Capacity: c.Capacity, Leaving: c.draining,
-		Accepts: func(task string) bool { return c.accepts(now, c.tasks[task]) },
-	}
-	for _, t := range c.active {
-		if t.occupies() && t.stale {
-			self.Capacity -= t.weight
-		}
-	}
-	self.Capacity = max(self.Capacity, 0)
+	p := &plan{index: map[string]int{}, declined: map[roster.Hash]bool{}, kept: c.ghosts.kept()}
 	if !c.Greedy {
-		p.members = append(p.members, self)
+		p.members = append(p.members, c.self(now, p))
 	}
 	for _, m := range c.members {
-		if m.Digest == c.digest && m.Mode != roster.Greedy && !(m.Leaving && m.Named) {
-			p.members = append(p.members, assign.Member{
-				Name: m.Worker, Capacity: m.Capacity, Leaving: m.Leaving, Accepts: c.acceptsOf(m),
-			})
+		if m.Digest != c.digest || m.Mode == roster.Greedy || m.Leaving && m.Named {
+			continue
+		}
+		p.members = append(p.members, assign.Member{
+			Name: m.Worker, Capacity: m.Capacity, Leaving: m.Leaving, Accepts: c.acceptsOf(m),
+		})
+		for _, h := range m.Declined {
+			p.declined[h] = true
 		}
 	}
 	slices.SortFunc(p.members, func(a, b assign.Member) int { return strings.Compare(a.Name, b.Name) })
@@ -145,6 +90,30 @@ func (c *Core) newPlan(now clock.Instant) *plan {
 	p.offset = int(roster.HashOf(c.Worker) >> 1 & 0xffffff)
 
 	return p
+}
+
+// self returns this worker as a member.
+func (c *Core) self(now clock.Instant, p *plan) assign.Member {
+	self := assign.Member{Name: c.Worker, Capacity: c.Capacity, Leaving: c.draining}
+	choosy := c.Only != ""
+	for _, t := range c.active {
+		if t.occupies() && (t.stale || !t.listed) {
+			self.Capacity -= t.weight
+			choosy = choosy || t.stale
+		}
+	}
+	for _, t := range c.list {
+		if t.away > now || t.refused > 0 {
+			p.declined[t.hash] = true
+			choosy = true
+		}
+	}
+	if choosy {
+		self.Accepts = func(task string) bool { return c.accepts(now, c.tasks[task]) }
+	}
+	self.Capacity = max(self.Capacity, 0)
+
+	return self
 }
 
 // accepts reports whether this worker takes the task.
@@ -159,7 +128,7 @@ func (c *Core) acceptsOf(m roster.Member) func(task string) bool {
 	}
 
 	return func(task string) bool {
-		return matches(m.Only, task) && !m.Declined.Has(c.tasks[task].hash)
+		return matches(m.Only, task) && (len(m.Declined) == 0 || !m.Declined.Has(c.tasks[task].hash))
 	}
 }
 
@@ -176,48 +145,130 @@ func matches(pattern, task string) bool {
 func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 	t.mine, t.to, t.owned, t.earlier = false, "", false, false
 	if t.final {
-		t.free = 0
+		t.free, t.idle = 0, 0
 
 		return
 	}
-	owner := assign.None
-	planned := true
 	holder, held := c.holders[t.hash]
-	switch {
-	case t.holds():
-		owner = p.self
-	case held:
-		t.owned, t.earlier = true, strings.Contains(holder, earlierMark)
-		index, ok := p.index[holder]
-		owner, planned = index, ok // not one of a greedy worker, of one with another list, or of a named one that leaves
-	case c.ghosts.hold(t.hash):
-		t.owned, planned = true, false
-	}
-	if t.holds() || held {
-		t.free = 0
+	if held || t.holds() {
+		t.idle = 0
 	} else {
 		c.nobody = append(c.nobody, t)
-		if t.free == 0 || t.owned {
-			t.free = now
-		}
-	}
-	if !t.holds() && !t.owned && c.accepts(now, t) {
-		p.free = append(p.free, t)
+		t.idle = orNow(t.idle, now)
 	}
 	if !t.holds() && t.away > now && (c.replan == 0 || t.away < c.replan) {
 		c.replan = t.away
 	}
-	if planned && !c.Greedy {
-		p.planned = append(p.planned, t)
-		p.tasks = append(p.tasks, assign.Task{Name: t.Name, Weight: t.weight})
-		p.owners = append(p.owners, owner)
+	owner, planned := assign.None, true
+	switch keeper, kept := p.kept[t.hash]; {
+	case t.holds():
+		owner = p.self
+	case held:
+		t.owned, t.refused, t.earlier = true, 0, strings.HasPrefix(holder, c.Worker+lostMark)
+		owner, planned = p.member(holder) // it is not for a greedy worker, another list, or a named worker that leaves
+	case kept && keeper == "":
+		t.owned, planned = true, false
+	case kept:
+		if index, ok := p.member(keeper); ok {
+			owner = index
+		}
+	}
+	if t.holds() || t.owned {
+		t.free = 0
+	} else {
+		t.free = orNow(t.free, now)
+		if c.accepts(now, t) {
+			p.free = append(p.free, t)
+		}
+	}
+	switch {
+	case !planned || c.Greedy:
+	case t.free != 0 && p.declined[t.hash]:
+		p.second.add(t, assign.None)
+	default:
+		p.first.add(t, owner)
+	}
+}
+
+func orNow(i, now clock.Instant) clock.Instant {
+	if i == 0 {
+		return now
+	}
+
+	return i
+}
+
+// member returns the index of a worker.
+func (p *plan) member(name string) (index int, ok bool) {
+	index, ok = p.index[name]
+
+	return index, ok
+}
+
+// decide returns the target of the first phase. A task that is free must not make another worker stop a task for which
+// there is no room elsewhere. If it would, all free tasks come second.
+func (p *plan) decide() []int {
+	f := &p.first
+	target := assign.Balance(f.tasks, p.members, f.owners)
+	if !p.stops(target) {
+		return target
+	}
+	all, rest := *f, p.second.planned
+	*f, p.second = phase{}, phase{}
+	for i, t := range all.planned {
+		if p.keeps(all.owners[i]) {
+			f.add(t, all.owners[i])
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	slices.SortFunc(rest, func(a, b *Task) int { return cmp.Compare(a.index, b.index) })
+	for _, t := range rest {
+		p.second.add(t, assign.None)
+	}
+	if target = assign.Balance(f.tasks, p.members, f.owners); p.stops(target) {
+		return f.owners
+	}
+
+	return target
+}
+
+// stops reports whether a task of a worker that stays has no place in the target.
+func (p *plan) stops(target []int) bool {
+	for i, member := range target {
+		if member == assign.None && p.keeps(p.first.owners[i]) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// keeps reports whether an owner stays in the pool.
+func (p *plan) keeps(owner int) bool { return owner != assign.None && !p.members[owner].Leaving }
+
+// assign notes the target of a phase.
+func (c *Core) assign(p *plan, f *phase, target []int) {
+	for i, member := range target {
+		t := f.planned[i]
+		if member == assign.None {
+			continue
+		}
+		m := &p.members[member]
+		m.Capacity = max(m.Capacity-t.weight, 0)
+		if member == p.self {
+			t.mine = true
+			c.wants = append(c.wants, t)
+		} else {
+			t.to = m.Name
+		}
 	}
 }
 
 // adopt adds the tasks to those to ask for that another worker should have taken long ago. Its list may be different.
 func (c *Core) adopt(now clock.Instant, p *plan) {
 	for _, t := range p.free {
-		if t.mine || t.free == 0 {
+		if t.mine {
 			continue
 		}
 		due := t.free.Add(adoptAfter * c.Timeout)

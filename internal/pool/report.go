@@ -12,20 +12,25 @@ type reports struct {
 	full    bool
 	members []string
 
-	nobody   []string      // the tasks that nobody owns
-	since    clock.Instant // since when these
+	idles    bool          // the unassigned tasks may have changed
+	idleAt   clock.Instant // when to look at them again; 0: when they change
+	notAgain clock.Instant // not before this
 	told     []string      // the unassigned tasks that were reported last
-	differ   []string      // the workers whose list differs
-	differed clock.Instant
+
+	differs  bool          // the workers whose list differs may have changed
+	differ   []string      // these workers
+	differed clock.Instant // since when these
+	differAt clock.Instant // when to report them; 0: they are reported
 	toldOf   []string
-	due      clock.Instant
 }
 
 // wake calls at with the instants at which something is due.
 func (r *reports) wake(at func(clock.Instant)) {
-	if r.due != 0 {
-		at(r.due)
+	if r.idles {
+		at(r.notAgain)
 	}
+	at(r.idleAt)
+	at(r.differAt)
 }
 
 // report tells people what has changed.
@@ -42,7 +47,6 @@ func (c *Core) report(now clock.Instant) {
 		c.tell(Full{owned, len(c.list)})
 	}
 	r.full = full
-	r.due = 0
 	if !c.seen || c.draining {
 		return
 	}
@@ -50,51 +54,54 @@ func (c *Core) report(now clock.Instant) {
 	c.reportMismatch(now)
 }
 
+// reportUnassigned reports the tasks that nobody has owned for a while.
 func (c *Core) reportUnassigned(now clock.Instant) {
 	r := &c.reports
+	if now < r.notAgain || !r.idles && (r.idleAt == 0 || now < r.idleAt) {
+		return
+	}
+	r.idles, r.idleAt, r.notAgain = false, 0, now.Add(reportPause)
 	var names []string
 	for _, t := range c.nobody {
-		if !t.holds() && !t.final {
+		if t.holds() || t.final || t.idle == 0 {
+			continue
+		}
+		if due := t.idle.Add(unassigned); now >= due {
 			names = append(names, t.Name)
+		} else if r.idleAt == 0 || due < r.idleAt {
+			r.idleAt = due
 		}
 	}
-	if !slices.Equal(names, r.nobody) {
-		r.nobody, r.since = names, now
+	if !slices.Equal(names, r.told) {
+		r.told = names
+		c.tell(Unassigned{names, len(c.list)})
 	}
-	if slices.Equal(names, r.told) {
-		return
-	}
-	if due := r.since.Add(unassigned); now < due {
-		r.due = due
-
-		return
-	}
-	r.told = names
-	c.tell(Unassigned{names, len(c.list)})
 }
 
+// reportMismatch reports the workers whose list has differed for longer than lists need to reach all of them.
 func (c *Core) reportMismatch(now clock.Instant) {
 	r := &c.reports
-	var names []string
-	for _, m := range c.members {
-		if m.Digest != c.digest && !m.Leaving {
-			names = append(names, m.Worker)
+	if r.differs {
+		r.differs = false
+		var names []string
+		for _, m := range c.members {
+			if m.Digest != c.digest && !m.Leaving {
+				names = append(names, m.Worker)
+			}
+		}
+		if !slices.Equal(names, r.differ) {
+			r.differ, r.differed = names, now
+		}
+		r.differAt = 0
+		if !slices.Equal(names, r.toldOf) {
+			r.differAt = r.differed
+			if len(names) > 0 {
+				r.differAt = r.differed.Add(c.Settle)
+			}
 		}
 	}
-	if !slices.Equal(names, r.differ) {
-		r.differ, r.differed = names, now
+	if r.differAt != 0 && now >= r.differAt {
+		r.differAt, r.toldOf = 0, r.differ
+		c.tell(Mismatch{r.differ})
 	}
-	if slices.Equal(names, r.toldOf) {
-		return
-	}
-	due := r.differed.Add(c.Settle)
-	if now < due && len(names) > 0 {
-		if r.due == 0 || due < r.due {
-			r.due = due
-		}
-
-		return
-	}
-	r.toldOf = names
-	c.tell(Mismatch{names})
 }

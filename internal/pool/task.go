@@ -39,6 +39,7 @@ type Task struct {
 	active  bool // it is in the core's list of tasks that are not apart
 	adopted bool // it was asked for although the target does not give it to this worker
 	state   state
+	epoch   int           // the number of the session in which it was asked for
 	stale   bool          // the session of the state is over; only for stopping, closing and releasing
 	since   clock.Instant // when the state began
 	writing bool          // its record is being written
@@ -57,9 +58,10 @@ type Task struct {
 
 	mine    bool          // the target gives it to this worker
 	to      string        // the worker to which the target gives it; empty: none
-	earlier bool          // the owner is an earlier session of this worker, which is lost
 	owned   bool          // by another worker, or kept for one, according to the announcements
-	free    clock.Instant // since when nobody owns it; 0: somebody does
+	earlier bool          // the owner is an earlier session of this worker, which is lost
+	free    clock.Instant // since when it could be asked for; 0: it cannot
+	idle    clock.Instant // since when no worker owns it; 0: one does
 }
 
 // Weight returns the weight of the task.

@@ -1,8 +1,10 @@
 package pool
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"tenure/internal/clock"
@@ -11,22 +13,24 @@ import (
 
 // advance carries out what the plan and the time ask for.
 func (c *Core) advance(now clock.Instant) {
+	full := c.load() >= c.Capacity
 	for _, t := range c.active {
-		c.advanceTask(now, t)
+		c.advanceTask(now, t, full)
 	}
 	if !c.seen || c.draining {
 		return
 	}
+	c.shed(now)
 	if now >= c.changed.Add(c.Settle) {
 		c.giveBack(now)
 	}
 	c.ask(now)
 }
 
-func (c *Core) advanceTask(now clock.Instant, t *Task) {
+func (c *Core) advanceTask(now clock.Instant, t *Task, full bool) {
 	unwanted := c.draining || !t.listed || t.final
 	switch {
-	case t.state == asking && (!c.opened || unwanted || !c.wanted(t)):
+	case t.state == asking && (!c.opened || unwanted || !c.wanted(t, full)):
 		c.enter(t, leaving, now)
 		c.do(Leave{t})
 	case t.state == asking && (!t.owned || t.earlier) && now >= t.since.Add(peekAfter) && now >= t.nextSay:
@@ -75,24 +79,63 @@ func (c *Core) giveBack(now clock.Instant) {
 			continue
 		}
 		moving++
-		if t.state == running {
-			c.stop(now, t, Moved)
+		c.move(now, t)
+	}
+}
 
-			continue
+// move gives a task back that belongs to another worker.
+func (c *Core) move(now clock.Instant, t *Task) {
+	if t.state == running {
+		c.stop(now, t, Moved)
+
+		return
+	}
+	t.why = Moved
+	c.enter(t, closing, now)
+	c.settle(now, t)
+}
+
+// shed gives tasks back that do not fit any more because weights have grown: first those of others, then the last ones.
+func (c *Core) shed(now clock.Instant) {
+	excess := c.load() - c.Capacity
+	if excess <= 0 {
+		return
+	}
+	var keep []*Task
+	for _, t := range c.active {
+		if t.holds() && (t.state > running || !t.listed) {
+			excess -= t.weight // it is on its way out
+		} else if t.holds() {
+			keep = append(keep, t)
 		}
-		t.why = Moved
-		c.enter(t, closing, now)
-		c.settle(now, t)
+	}
+	slices.SortFunc(keep, func(a, b *Task) int {
+		if a.mine != b.mine {
+			if a.mine {
+				return 1
+			}
+
+			return -1
+		}
+
+		return cmp.Compare(b.index, a.index)
+	})
+	for _, t := range keep {
+		if excess <= 0 {
+			return
+		}
+		excess -= t.weight
+		c.move(now, t)
 	}
 }
 
 // wanted reports whether the worker still wants a task that it asks for.
-func (c *Core) wanted(t *Task) bool {
+func (c *Core) wanted(t *Task, full bool) bool {
 	if !c.seen {
 		return true
 	}
 	if c.Greedy {
-		return !t.owned && c.load() < c.Capacity
+		return !t.owned && !full
 	}
 
 	return t.mine || t.adopted && !t.owned
@@ -102,11 +145,14 @@ func (c *Core) wanted(t *Task) bool {
 func (c *Core) ask(now clock.Instant) {
 	room := c.Capacity - c.load()
 	for _, t := range c.active {
-		if t.state == asking && (!c.Greedy || now < t.since.Add(freshAsk)) {
+		if c.expects(now, t) {
 			room -= t.weight
 		}
 	}
 	for _, t := range c.wants {
+		if room <= 0 {
+			return
+		}
 		if t.state != apart || !t.listed || t.final || t.away > now || t.weight > room {
 			continue
 		}
@@ -115,9 +161,31 @@ func (c *Core) ask(now clock.Instant) {
 		if t.adopted {
 			c.tell(Adopted{t.Name, t.to})
 		}
-		t.why = Lost // of an earlier run
+		t.why, t.epoch = Lost, c.epoch
 		c.enter(t, asking, now)
 		c.do(Ask{t})
+	}
+}
+
+// expects reports whether an acquire of the task may return a lease. One that is cancelled may have been granted before.
+func (c *Core) expects(now clock.Instant, t *Task) bool {
+	switch {
+	case t.state == leaving:
+		return t.epoch == c.epoch
+	case t.state == asking:
+		return !c.Greedy || now < t.since.Add(c.fresh())
+	}
+
+	return false
+}
+
+// fresh returns how long a greedy worker expects a free task to be granted.
+func (c *Core) fresh() time.Duration { return min(max(3*c.slow, minFresh), maxFresh) }
+
+// measureAsk notes how long a grant took.
+func (c *Core) measureAsk(now clock.Instant, t *Task) {
+	if took := now.Sub(t.since); t.state == asking && took < 2*c.fresh() { // longer ones had to wait for another owner
+		c.slow = max(took, c.slow*7/8)
 	}
 }
 

@@ -1,0 +1,98 @@
+package pool
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tenure/internal/clock"
+	"tenure/internal/roster"
+)
+
+// meet takes note of the announcements. It reports whether anything has changed that matters for the target.
+func (c *Core) meet(now clock.Instant, members []roster.Member) bool {
+	others := c.others(members)
+	if c.seen && slices.EqualFunc(others, c.members, sameMember) {
+		return false
+	}
+	c.ghosts.meet(c, now, c.members, others)
+	c.holders = map[roster.Hash]string{}
+	for _, m := range others {
+		for _, h := range m.Held {
+			if _, ok := c.holders[h]; !ok {
+				c.holders[h] = m.Worker
+			}
+		}
+		if c.Once && m.Digest == c.digest {
+			c.learn(m)
+		}
+	}
+	c.members = others
+	c.reports.differs = true
+	c.measure(now)
+
+	return true
+}
+
+// others returns the other members, sorted by name. Of several announcements with the same name, the newest counts: the
+// sessions of the others are lost, and what they own remains with them until they end.
+func (c *Core) others(members []roster.Member) []roster.Member {
+	others := slices.DeleteFunc(slices.Clone(members), func(m roster.Member) bool { return m.Session == c.session })
+	slices.SortFunc(others, func(a, b roster.Member) int {
+		return cmp.Or(strings.Compare(a.Worker, b.Worker), cmp.Compare(a.Token, b.Token))
+	})
+	for i := range others {
+		m := &others[i]
+		if m.Worker == c.Worker || i+1 < len(others) && others[i+1].Worker == m.Worker {
+			m.Worker += lostMark + fmt.Sprint(m.Session)
+			m.Leaving, m.Named = true, false
+		}
+	}
+
+	return others
+}
+
+// lostMark is in the names of members whose sessions are lost. Names of workers do not contain it.
+const lostMark = "\x00"
+
+// sameMember reports whether two announcements differ only in what people want to know.
+func sameMember(a, b roster.Member) bool {
+	return a.Session == b.Session && a.Token == b.Token && a.Worker == b.Worker && a.Named == b.Named &&
+		a.Mode == b.Mode && a.Capacity == b.Capacity && a.Only == b.Only && a.Digest == b.Digest &&
+		a.Leaving == b.Leaving && a.Timeout == b.Timeout && slices.Equal(a.Held, b.Held) &&
+		slices.Equal(a.Declined, b.Declined) && slices.Equal(a.Done, b.Done) && slices.Equal(a.Failed, b.Failed) &&
+		slices.EqualFunc(a.Ghosts, b.Ghosts, func(a, b roster.Ghost) bool {
+			return a.Worker == b.Worker && slices.Equal(a.Held, b.Held)
+		})
+}
+
+// measure notes when the shape of the pool has changed, and reports its members.
+func (c *Core) measure(now clock.Instant) {
+	var shape strings.Builder
+	fmt.Fprintln(&shape, c.digest)
+	names := []string{c.Worker}
+	for _, m := range c.members {
+		fmt.Fprintf(&shape, "%q %d %q %s %s %t\n", m.Worker, m.Capacity, m.Only, m.Digest, m.Mode, m.Leaving)
+		if !strings.Contains(m.Worker, lostMark) {
+			names = append(names, m.Worker)
+		}
+	}
+	if shape.String() != c.shape {
+		c.shape, c.changed = shape.String(), now
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, c.reports.members) {
+		c.reports.members = names
+		c.tell(Members{names})
+	}
+}
+
+// learn notes which tasks another worker with the same list knows to be done.
+func (c *Core) learn(m roster.Member) {
+	for i, t := range c.list {
+		if !t.final && (m.Done.Has(i) || m.Failed.Has(i)) {
+			c.finish(t, m.Failed.Has(i), false)
+		}
+	}
+}
