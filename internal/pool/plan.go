@@ -164,7 +164,7 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 	case t.holds():
 		owner = p.self
 	case held:
-		t.owned, t.refused, t.earlier = true, 0, strings.HasPrefix(holder, c.Worker+lostMark)
+		t.owned, t.refused, t.earlier = true, 0, strings.Contains(holder, lostMark)
 		owner, planned = p.member(holder) // it is not for a greedy worker, another list, or a named worker that leaves
 	case kept && keeper == "":
 		t.owned, planned = true, false
