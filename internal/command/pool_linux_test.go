@@ -306,15 +306,22 @@ func openBarrier(t *testing.T, guards []int) *os.File {
 // If a guard is killed, only its COMMAND ends.
 func TestPooled_GuardKilled(t *testing.T) {
 	t.Parallel()
-	p := newPool(t, "--ydb", tenuretest.NewServer(t).DSN(), "--", tagged("a"), tagged("b"))
+	const told = `exec 2>&-; trap 'echo told to stop' TERM; echo ready >"$READY"; while :; do sleep 0.01; done`
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	p := newPool(t, "--ydb", tenuretest.NewServer(t).DSN(), "--", tagged("a"), tagged("b"),
+		strings.ReplaceAll(told, "$READY", fifo))
 	pids := p.families("a", "b")
+	_, err := os.ReadFile(fifo) // it handles the signal now
+	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(p.guards()["pool task 0"], syscall.SIGKILL))
 	require.Contains(t, p.line(), "task 0: exit code 125: COMMAND was killed, because its guard, pid ")
 	requireAlive(t, false, pids["a"]...)
 	requireAlive(t, true, pids["b"]...)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.says("told to stop")
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
-	require.Equal(t, "task 1: exit code 137: %!w(<nil>)", p.line())
+	require.Equal(t, []string{"task 1: exit code 137: %!w(<nil>)", "task 2: exit code 137: %!w(<nil>)"}, p.sorted(2))
 	requireAlive(t, false, pids["b"]...)
 	require.Zero(t, p.code())
 }
