@@ -25,6 +25,8 @@ type job struct {
 	leave context.CancelFunc // cancels the acquire
 	grant grant
 
+	outdated bool // an earlier run under the lease may have replaced the state in grant
+
 	stop  context.CancelCauseFunc // ends the context of the function; nil: it does not run
 	began clock.Instant           // when the function was called
 }
@@ -123,7 +125,7 @@ func (w *worker) start(t *pool.Task) {
 	s := j.shift
 	task := &Task{
 		name: t.Name, weight: t.Weight(), failures: t.Failures(), token: j.grant.token, lease: j.grant.lease,
-		state: j.grant.state, keeps: w.persistent, files: &w.files,
+		state: j.grant.state, keeps: w.persistent, files: &w.files, worker: w.pool.Worker,
 	}
 	task.heard = w.hear(t)
 	parent, stop := context.WithCancelCause(w.tasks)
@@ -131,13 +133,35 @@ func (w *worker) start(t *pool.Task) {
 	w.core.Started(t, w.clock.Time(j.began))
 	w.observe(Started{Task: t.Name, Token: j.grant.token})
 	ctx, end := term.Under(parent, &term.Grant{Lease: j.grant.lease, Name: t.Name}, func(error) {})
+	outdated := j.outdated
 	s.use(func() {
-		err := call(ctx, task, w.work)
+		var err error
+		if outdated {
+			task.state, err = s.readState(t.Name)
+		}
+		if err == nil {
+			err = call(ctx, task, w.work)
+		}
 		told := ctx.Err() != nil
-		task.end()
+		saved := task.end()
 		held := end()
-		w.tell(func() { j.ended(err, held, told) })
+		w.tell(func() {
+			j.outdated = j.outdated || saved
+			j.ended(err, held, told)
+		})
 	})
+}
+
+// readState reads the state of a task that the worker owns.
+func (s *shift) readState(name string) ([]byte, error) {
+	ctx, cancel := term.Limit(s.calls)
+	defer cancel()
+	found, err := s.term.Look(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the state of task %q: %w", name, err)
+	}
+
+	return found.Data, nil
 }
 
 // hearPause is the time between two reports to the loop that a task was heard from.

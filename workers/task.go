@@ -18,6 +18,7 @@ import (
 // returns. Its methods are safe for concurrent use.
 type Task struct {
 	name     string
+	worker   string
 	weight   int
 	failures int
 	token    uint64
@@ -29,6 +30,7 @@ type Task struct {
 
 	saving sync.Mutex // held during a save
 	ended  bool       // guarded by saving: the function has returned
+	saved  bool       // guarded by saving: a save has begun
 }
 
 // Name returns the name of the task.
@@ -57,6 +59,9 @@ func (t *Task) Deadline() time.Time {
 	return time.Time{}
 }
 
+// Worker returns the name of the worker in its pool: that of [WithName], or otherwise one that no other worker has.
+func (t *Task) Worker() string { return t.worker }
+
 // State returns what an earlier run has saved, or nil. The caller must not change it. It is always nil without
 // [WithPersistent].
 func (t *Task) State() []byte { return t.state }
@@ -80,6 +85,7 @@ func (t *Task) Save(ctx context.Context, state []byte) error {
 	case t.lease.Context().Err() != nil:
 		return fmt.Errorf("save the state of task %q: %w", t.name, context.Cause(t.lease.Context()))
 	}
+	t.saved = true
 	held, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.lease.Context(), cancel)()
@@ -104,11 +110,13 @@ func (t *Task) Save(ctx context.Context, state []byte) error {
 // cheap: the server hears of a few per minute at most.
 func (t *Task) Heard() { t.heard() }
 
-// end makes later calls of Save fail, and waits for one that runs.
-func (t *Task) end() {
+// end makes later calls of Save fail, and waits for one that runs. It reports whether the state may have been replaced.
+func (t *Task) end() (saved bool) {
 	t.saving.Lock()
 	defer t.saving.Unlock()
 	t.ended = true
+
+	return t.saved
 }
 
 // A PanicError is the failure of a task whose function has panicked.
