@@ -18,7 +18,7 @@ var programs = map[string]struct {
 	message string
 }{
 	"lock":    {[]string{"--wait", "-1s", "deploy"}, "lock: --wait=-1s is out of range: must be 0s or more\n"},
-	"workers": {[]string{"--capacity", "0"}, "workers: --capacity=0 is out of range: must be 1 or more\n"},
+	"workers": {[]string{"--capacity", "-1"}, "workers: --capacity=-1 is out of range: must be 0 or more\n"},
 }
 
 // A link with the name of a program is that program, and so is the subcommand with its name. Exit codes and messages

@@ -7,15 +7,32 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tenure/internal/cli"
+	"tenure/internal/guard"
 	"tenure/internal/workerscmd"
+	"tenure/tenuretest"
 )
 
 func TestMain(m *testing.M) {
+	switch {
+	case guard.Selected():
+		os.Exit(guard.Main())
+	case guard.WatcherSelected():
+		os.Exit(guard.WatcherMain())
+	}
 	testscript.Main(m, map[string]func(){"workers": func() { os.Exit(cli.Main(workerscmd.Command)) }})
 }
 
 // TestScripts runs what a person types.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true})
+	dsn := tenuretest.NewServer(t).DSN()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SERVER", dsn)
+			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // otherwise each process sleeps for a second at its end
+
+			return nil
+		},
+	})
 }

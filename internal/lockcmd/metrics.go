@@ -1,14 +1,12 @@
 package lockcmd
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/metrics"
 )
@@ -94,7 +92,7 @@ func (m *meter) lost(cause error) {
 	m.released()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.losses[causeLabel(cause)]++
+	m.losses[cli.LossCause(cause)]++
 }
 
 func (m *meter) released() {
@@ -110,16 +108,4 @@ func (m *meter) close() {
 	if m != nil {
 		m.server.Close()
 	}
-}
-
-// causeLabel returns the value of the label cause.
-func causeLabel(cause error) string {
-	switch {
-	case errors.Is(cause, tenure.ErrSemaphoreDeleted):
-		return "deleted"
-	case errors.Is(cause, tenure.ErrSessionExpired):
-		return "expired"
-	}
-
-	return "no_answer"
 }

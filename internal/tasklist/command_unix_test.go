@@ -16,7 +16,7 @@ func TestCommand_Load(t *testing.T) {
 	t.Parallel()
 	specs, err := Command("command", `echo a 2; echo warning >&2; printf b`, time.Minute).Load(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []Spec{{"a", 2}, {"b", 1}}, specs)
+	require.Equal(t, []Spec{{Name: "a", Weight: 2}, {Name: "b", Weight: 1}}, specs)
 	for line, want := range map[string]string{
 		"echo a; echo one >&2; echo two >&2; exit 3": "command: exit code 3 (two)",
 		"kill -9 $$":             "command: exit code 137",

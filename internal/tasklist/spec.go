@@ -11,13 +11,11 @@ import (
 	"unicode/utf8"
 
 	"tenure/internal/limit"
+	"tenure/workers"
 )
 
-// A Spec is a task of a list.
-type Spec struct {
-	Name   string
-	Weight int
-}
+// A Spec is a task of a list. Its weight is at least 1.
+type Spec = workers.Spec
 
 const (
 	// MaxTasks is the largest number of tasks of a list. It keeps a typing error from asking for more semaphores than a
@@ -36,7 +34,7 @@ func Numbered(prefix string, n int) ([]Spec, error) {
 		if err := CheckName(name); err != nil {
 			return nil, err
 		}
-		specs[i] = Spec{name, 1}
+		specs[i] = Spec{Name: name, Weight: 1}
 	}
 
 	return specs, nil
@@ -111,7 +109,7 @@ func (l *list) add(line int, name, weight string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	s := Spec{name, 1}
+	s := Spec{Name: name, Weight: 1}
 	if weight != "" {
 		n, err := strconv.Atoi(weight)
 		if err != nil || n < 1 || n > MaxWeight {

@@ -72,9 +72,12 @@ func (w *Watched) Load(ctx context.Context) ([]Spec, error) {
 }
 
 // Watch calls update with the list that Load has returned, and with each new one, until ctx ends. It returns the cause
-// of the end. Update must not change the list.
-func (w *Watched) Watch(ctx context.Context, update func([]Spec)) error {
-	update(w.specs)
+// of the end, or the error of the first update. If a later update fails, the previous list stays in force, and Watch
+// reports the error. Update must not change the list.
+func (w *Watched) Watch(ctx context.Context, update func([]Spec) error) error {
+	if err := update(w.specs); err != nil {
+		return err
+	}
 	timer := w.clock.NewTimer()
 	defer timer.Stop()
 	for {
@@ -91,38 +94,36 @@ func (w *Watched) Watch(ctx context.Context, update func([]Spec)) error {
 				continue
 			}
 		}
-		if specs, ok := w.again(ctx, asked); ok {
-			update(specs)
-		}
+		w.again(ctx, asked, update)
 	}
 }
 
-// again reads the list again and reports the result. It returns true if the list has changed. If a person has asked for
-// it, that person gets an answer in any case.
-func (w *Watched) again(ctx context.Context, asked bool) (specs []Spec, changed bool) {
+// again reads the list again, updates it and reports the result. If a person has asked for it, that person gets an
+// answer in any case.
+func (w *Watched) again(ctx context.Context, asked bool, update func([]Spec) error) {
 	specs, err := w.source.read(ctx)
+	changed := err == nil && !slices.Equal(specs, w.specs)
+	if changed {
+		if err = update(specs); err != nil {
+			err = fmt.Errorf("%s: %w", w.source.name(), err)
+		}
+	}
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errUnsettled) && !asked:
-		return nil, false
 	case err != nil:
 		if text := err.Error(); asked || text != w.reported {
 			w.reported = text
 			w.say(fmt.Sprintf("%s: keeping the previous list of %s", text, count(len(w.specs))))
 		}
-
-		return nil, false
-	case slices.Equal(specs, w.specs):
+	case changed:
+		w.say(fmt.Sprintf("%s: %s", w.source.name(), difference(w.specs, specs)))
+		w.specs, w.reported = specs, ""
+	default:
 		if asked || w.reported != "" {
 			w.say(fmt.Sprintf("%s: no change: %s", w.source.name(), count(len(specs))))
 		}
 		w.reported = ""
-
-		return nil, false
 	}
-	w.say(fmt.Sprintf("%s: %s", w.source.name(), difference(w.specs, specs)))
-	w.specs, w.reported = specs, ""
-
-	return specs, true
 }
 
 // difference describes the change from one list to another.

@@ -2,8 +2,10 @@ package tasklist_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,14 +41,19 @@ func follow(t *testing.T, list func(...tasklist.Option) *tasklist.Watched) *foll
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = w.Watch(ctx, func(specs []tasklist.Spec) {
+		_ = w.Watch(ctx, func(specs []tasklist.Spec) error {
 			names := make([]string, len(specs))
 			for i, s := range specs {
 				names[i] = s.Name
 			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			if slices.Contains(names, "refused") {
+				return errors.New("a name is refused")
+			}
 			f.lists = append(f.lists, strings.Join(names, " "))
+
+			return nil
 		})
 	}()
 	t.Cleanup(func() {
@@ -108,6 +115,7 @@ func TestFile_Watch(t *testing.T) {
 
 		for text, complaint := range map[string]string{
 			"":          ": it lists no task: keeping the previous list of 2 tasks",
+			"refused\n": ": a name is refused: keeping the previous list of 2 tasks",
 			"a\nc\na\n": `:3: "a" is listed twice, first in line 1: keeping the previous list of 2 tasks`,
 		} {
 			write(t, path, text)

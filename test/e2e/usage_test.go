@@ -85,7 +85,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"lock, path is a directory": {"lock nightly -path /local" + at, `"/local" exists and is a directory`},
 		"workers, path in a node":   {"workers -path /local/test/sub" + at, `below the coordination node "/local/test"`},
 		"lock, no name":             {"lock" + at, "NAME is missing: name the lock"},
-		"workers, no capacity":      {"workers -capacity 0" + at, "--capacity=0 is out of range"},
+		"workers, bad capacity":     {"workers -capacity -1" + at, "--capacity=-1 is out of range"},
 		"server, address in use":    {"tenure serve --memory --listen " + srv.listen, srv.listen + " is in use"},
 		"server, data in use": {
 			"tenure serve --listen 127.0.0.1:0 --data " + srv.data,

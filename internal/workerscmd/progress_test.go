@@ -1,0 +1,23 @@
+package workerscmd
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	for want, p := range map[string]progress{
+		"[..............................] 0 of 0 done, 0 running, 0 waiting, 0 failed":       {},
+		"[..............................] 0 of 10 done, 0 running, 10 waiting, 0 failed":     {Waiting: 10},
+		"[##############################] 1000 of 1000 done, 0 running, 0 waiting, 0 failed": {Done: 1000},
+		"[#############################.] 999 of 1000 done, 0 running, 1 waiting, 0 failed":  {Done: 999, Waiting: 1},
+		"[###############!!!>>>>>>......] 5 of 10 done, 2 running, 2 waiting, 1 failed":      {Done: 5, Failed: 1, Running: 2, Waiting: 2},
+	} {
+		require.Equal(t, want, p.bar())
+	}
+	require.True(t, progress{Done: 1, Failed: 1}.over())
+	require.False(t, progress{Done: 1, Waiting: 1}.over())
+	require.False(t, progress{Done: 1, Running: 1}.over())
+}
