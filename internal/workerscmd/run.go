@@ -109,6 +109,11 @@ func (w *worker) run(parent context.Context) error {
 func (w *worker) over(ctx context.Context, err error) error {
 	failed, some := errors.AsType[*workers.FailedError](err)
 	stuck, still := errors.AsType[*workers.StuckError](err)
+	if some {
+		for _, task := range failed.Tasks { // those that have failed in other workers are not known yet
+			w.state.failedFor(task, "")
+		}
+	}
 	if err == nil || some {
 		w.showProgress(true)
 	}
