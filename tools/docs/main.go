@@ -1,6 +1,6 @@
 // Command docs runs what the documents tell their readers to copy:
 //
-//	go run ./tools/docs README.md docs/operations.md docs/lock.md
+//	go run ./tools/docs README.md docs/operations.md docs/lock.md docs/workers.md
 //
 // It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if
 // each block did what its kind promises:
