@@ -202,8 +202,8 @@ func (s *Session) checkServer() error {
 	return nil
 }
 
-// ServerID returns a name for the server that is the same in all processes that use it on this machine, as far as that is
-// possible: the state directory of the embedded server, or otherwise the address without user and password.
+// ServerID returns a name for the server that is the same in all processes that use it on this machine, as far as that
+// is possible: the state directory of the embedded server, or otherwise the address without user and password.
 func (s *Session) ServerID() string {
 	if !s.Embedded() {
 		return ancestry.ServerID(s.DSN)

@@ -202,12 +202,7 @@ func (c *config) holdingFlags(env *cli.Env) []cli.Flag {
 		{
 			Name: "state-file", Arg: "FILE", Example: "/run/deploy.lock", Group: cli.GroupHolding,
 			Value: (*string)(&c.stateFile),
-			Usage: "exists, with token and deadline, only while the lock is held",
-			IgnoreEnv: func() bool { // it names the file with the state of the task that this process works on
-				_, task := env.LookupEnv(workerVariable)
-
-				return task
-			},
+			Usage: "exists, with token and deadline, only while the lock is held", IgnoreEnv: inTask(env),
 		},
 		{
 			Name: "pid", Arg: "PID", Example: "$$", Value: &c.pid, Group: cli.GroupHolding,
@@ -255,6 +250,16 @@ func (c *config) lookingFlags() []cli.Flag {
 			Name: "metrics", Arg: "ADDR", Example: "127.0.0.1:9100", Value: &c.metrics, Group: cli.GroupLooking,
 			Usage: "serve Prometheus metrics at http://ADDR/metrics",
 		},
+	}
+}
+
+// inTask returns a function that reports whether this process works on a task of workers. The variable of --state-file
+// then names the file with the state of the task.
+func inTask(env *cli.Env) func() bool {
+	return func() bool {
+		_, task := env.LookupEnv(workerVariable)
+
+		return task
 	}
 }
 

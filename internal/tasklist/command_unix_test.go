@@ -39,7 +39,8 @@ func TestCommand_Limit(t *testing.T) {
 	require.EqualError(t, err, "command: no end after 300ms")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return !running(strings.TrimSpace(string(text))) }, 10*time.Second, time.Millisecond)
+	pid := strings.TrimSpace(string(text))
+	require.Eventually(t, func() bool { return !running(pid) }, 10*time.Second, time.Millisecond)
 }
 
 // running reports whether a process runs. A process that has ended and that nobody collects does not.

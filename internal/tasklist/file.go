@@ -73,7 +73,7 @@ func (f *file) content() (text string, before, after os.FileInfo, err error) {
 		return "", nil, nil, cause(err)
 	}
 	if !before.Mode().IsRegular() {
-		return "", nil, before, errors.New("it is not a regular file: to run a program that prints the list, use --tasks-command")
+		return "", nil, before, errIrregular
 	}
 	content, err := io.ReadAll(io.LimitReader(opened, maxSize+1))
 	after, _ = os.Stat(f.path) // by name: the file may have been replaced
@@ -86,6 +86,8 @@ func (f *file) content() (text string, before, after os.FileInfo, err error) {
 
 	return string(content), before, after, nil
 }
+
+var errIrregular = errors.New("it is not a regular file: to run a program that prints the list, use --tasks-command")
 
 // cause returns the error without the path, which the message has already.
 func cause(err error) error {

@@ -14,7 +14,12 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	specs, err := tasklist.Parse("list", "\ufeff# tasks\r\n\na\r\n  b\t3  # three\n#c 1\nd#1 1000000\nf\u00fc\u00df")
 	require.NoError(t, err)
-	require.Equal(t, []tasklist.Spec{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}, {Name: "d#1", Weight: 1_000_000}, {Name: "f\u00fc\u00df", Weight: 1}}, specs)
+	require.Equal(t, []tasklist.Spec{
+		{Name: "a", Weight: 1},
+		{Name: "b", Weight: 3},
+		{Name: "d#1", Weight: 1_000_000},
+		{Name: "f\u00fc\u00df", Weight: 1},
+	}, specs)
 }
 
 // A mistake is one line with the place and what is wrong.
@@ -48,7 +53,12 @@ func TestWords(t *testing.T) {
 	t.Parallel()
 	specs, err := tasklist.Words([]string{"a", "b=3", "k=v=1", "two words"})
 	require.NoError(t, err)
-	require.Equal(t, []tasklist.Spec{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}, {Name: "k=v", Weight: 1}, {Name: "two words", Weight: 1}}, specs)
+	require.Equal(t, []tasklist.Spec{
+		{Name: "a", Weight: 1},
+		{Name: "b", Weight: 3},
+		{Name: "k=v", Weight: 1},
+		{Name: "two words", Weight: 1},
+	}, specs)
 	for text, want := range map[string]string{
 		"a=":   `"a=": the weight is missing: write a=1, or leave = out`,
 		"a=b":  `"a=b": the weight "b" is not a whole number between 1 and 1000000`,
@@ -66,7 +76,10 @@ func TestNumbered(t *testing.T) {
 	t.Parallel()
 	specs, err := tasklist.Numbered("job-", 2)
 	require.NoError(t, err)
-	require.Equal(t, []tasklist.Spec{{Name: "job-0", Weight: 1}, {Name: "job-1", Weight: 1}}, specs)
+	require.Equal(t, []tasklist.Spec{
+		{Name: "job-0", Weight: 1},
+		{Name: "job-1", Weight: 1},
+	}, specs)
 	_, err = tasklist.Numbered("a\n", 1)
 	require.EqualError(t, err, `the name "a\n0" contains a control character`)
 }

@@ -209,9 +209,7 @@ func cut(text string, width, height int) string {
 		lines = append(lines[:room-1], fmt.Sprintf("... and %d more lines", more))
 	}
 	for i, line := range lines {
-		if runes := []rune(line); width > 0 && len(runes) > width {
-			lines[i] = string(runes[:width])
-		}
+		lines[i] = clip(line, width)
 	}
 
 	return strings.Join(lines, "\n") + "\n"

@@ -24,21 +24,30 @@ func TestMeter(t *testing.T) {
 	w.meter = newMeter(true, w.state)
 	defer w.monitor.Close()
 	w.state.setTasks([]workers.Spec{{Name: "a", Weight: 2}, {Name: "b", Weight: 1}, {Name: "c", Weight: 1}})
-	require.Equal(t, "0 0 0 0 0 0 0 0 0 0 0 3", values(w.meter, "running load session starts failures moves adopted refusals "+
-		"stuck unassigned members tasks"))
+	const all = "running load session starts failures moves adopted refusals stuck unassigned members tasks"
+	require.Equal(t, "0 0 0 0 0 0 0 0 0 0 0 3", values(w.meter, all))
 	for _, e := range []workers.Event{
-		workers.Asking{Session: 7}, workers.Members{Workers: []string{"x", "y"}}, workers.Started{Task: "a", Token: 1},
-		workers.Started{Task: "b", Token: 2}, workers.Unassigned{Tasks: []string{"c"}, Of: 3},
-		workers.Moving{Task: "b", To: "y"}, workers.Stuck{Task: "b"}, workers.Refused{Task: "c", Err: exitError(1)},
-		workers.Failed{Task: "a", Err: exitError(1)}, workers.Adopted{Task: "c"},
+		workers.Asking{Session: 7},
+		workers.Members{Workers: []string{"x", "y"}},
+		workers.Started{Task: "a", Token: 1},
+		workers.Started{Task: "b", Token: 2},
+		workers.Unassigned{Tasks: []string{"c"}, Of: 3},
+		workers.Moving{Task: "b", To: "y"},
+		workers.Stuck{Task: "b"},
+		workers.Refused{Task: "c", Err: exitError(1)},
+		workers.Failed{Task: "a", Err: exitError(1)},
+		workers.Adopted{Task: "c"},
 	} {
 		w.observe(e)
 	}
-	require.Equal(t, "2 3 1 2 1 1 1 1 1 1 2 3", values(w.meter, "running load session starts failures moves adopted refusals "+
-		"stuck unassigned members tasks"))
+	require.Equal(t, "2 3 1 2 1 1 1 1 1 1 2 3", values(w.meter, all))
 	for _, e := range []workers.Event{
-		workers.Ended{Task: "b"}, workers.Ended{Task: "a"}, workers.Done{Task: "a"}, workers.Lost{Cause: tenure.ErrSessionExpired},
-		workers.Failed{Task: "b", Err: exitError(1), Final: true}, workers.Unassigned{},
+		workers.Ended{Task: "b"},
+		workers.Ended{Task: "a"},
+		workers.Done{Task: "a"},
+		workers.Lost{Cause: tenure.ErrSessionExpired},
+		workers.Failed{Task: "b", Err: exitError(1), Final: true},
+		workers.Unassigned{},
 	} {
 		w.observe(e)
 	}
@@ -52,7 +61,8 @@ func values(m *meter, words string) string {
 	var found []string
 	for word := range strings.FieldsSeq(words) {
 		for _, name := range []string{word + "_tasks", word + "_total", word} {
-			if match := regexp.MustCompile(`(?m)^tenure_workers_` + name + `(?:_total)? (\S+)$`).FindStringSubmatch(text); match != nil {
+			pattern := regexp.MustCompile(`(?m)^tenure_workers_` + name + `(?:_total)? (\S+)$`)
+			if match := pattern.FindStringSubmatch(text); match != nil {
 				found = append(found, match[1])
 
 				break

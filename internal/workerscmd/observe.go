@@ -205,6 +205,9 @@ func (w *worker) unassigned(e workers.Unassigned) {
 	if len(e.Tasks) > 0 {
 		text = unassignedLine(sorted(e.Tasks), e.Of)
 	}
+	if w.once { // tasks that wait are as expected, and the progress counts them
+		text = w.verbosely("%s", text)
+	}
 	w.report(event{Event: "unassigned", Tasks: e.Tasks, Of: &e.Of}, text)
 }
 

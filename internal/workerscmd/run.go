@@ -59,6 +59,11 @@ func (w *worker) prepareScreen() {
 	if file, ok := stderr.(*os.File); ok && w.once && !w.raw && !w.quiet && w.events == nil && w.logFormat == "text" &&
 		term.IsTerminal(int(file.Fd())) {
 		w.screen.w = w.env.Stderr
+		w.screen.width = func() int {
+			width, _, _ := term.GetSize(int(file.Fd())) // 0: not known
+
+			return width
+		}
 		w.env.Stderr, w.env.Stdout = w.screen.over(w.env.Stderr), w.screen.over(w.env.Stdout)
 	}
 	if !w.raw {

@@ -6,11 +6,12 @@ import (
 	"sync"
 )
 
-// A screen is a terminal with a line at its end that changes, such as a bar. What is printed through the writers of Over
-// appears above the line. On a screen that is not a terminal, the line never appears. Its methods are safe for
+// A screen is a terminal with a line at its end that changes, such as a bar. What is printed through the writers of
+// over appears above the line. On a screen that is not a terminal, the line never appears. Its methods are safe for
 // concurrent use.
 type screen struct {
-	w io.Writer // nil: not a terminal
+	w     io.Writer  // nil: not a terminal
+	width func() int // of the terminal in characters; 0: not known; it may be nil
 
 	mu   sync.Mutex // guards the rest
 	line string
@@ -23,6 +24,9 @@ const clearLine = "\r\x1b[K"
 func (s *screen) show(line string) {
 	if s.w == nil {
 		return
+	}
+	if s.width != nil {
+		line = clip(line, s.width()-1) // a longer line would go on in the next one, where nothing would remove it
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,4 +63,13 @@ func (o *overWriter) Write(lines []byte) (int, error) {
 	_, _ = io.WriteString(o.w, o.line)
 
 	return len(lines), nil
+}
+
+// clip returns at most width characters of the text, or all of it if width is not positive.
+func clip(text string, width int) string {
+	if runes := []rune(text); width > 0 && len(runes) > width {
+		return string(runes[:width])
+	}
+
+	return text
 }

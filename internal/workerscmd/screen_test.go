@@ -20,8 +20,11 @@ func TestScreen(t *testing.T) {
 	fmt.Fprintln(w, "b")
 	s.show("2 of 2")
 	s.show("")
+	s.width = func() int { return 5 }
+	s.show("3 of 3")
+	s.show("")
 	fmt.Fprintln(w, "c")
-	require.Equal(t, "a\n\r\x1b[K1 of 2\r\x1b[Kb\n1 of 2\r\x1b[K2 of 2\r\x1b[Kc\n", terminal.String())
+	require.Equal(t, "a\n\r\x1b[K1 of 2\r\x1b[Kb\n1 of 2\r\x1b[K2 of 2\r\x1b[K\r\x1b[K3 of\r\x1b[Kc\n", terminal.String())
 }
 
 func TestScreen_NoTerminal(t *testing.T) {

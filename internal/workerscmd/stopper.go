@@ -12,8 +12,8 @@ import (
 	"tenure/internal/clock"
 )
 
-// A stopper ends the wait for COMMANDs that have been told to stop: when --drain has passed since the worker was told to
-// stop, or when a second signal interrupts this process.
+// A stopper ends the wait for COMMANDs that have been told to stop: when --drain has passed since the worker was told
+// to stop, or when a second signal interrupts this process.
 type stopper struct {
 	now  chan struct{} // closed when all COMMANDs must be killed
 	why  error         // set before now is closed

@@ -80,7 +80,8 @@ func TestUnassignedLine(t *testing.T) {
 		names[i] = fmt.Sprint("job-", i)
 	}
 	require.Equal(t, "6 of 200 unassigned: job-0, job-1, job-2, job-3, job-4, job-5", unassignedLine(names[:6], 200))
-	require.Equal(t, "100 of 200 unassigned: job-0, job-1, job-2, job-3, job-4, ... and 95 more", unassignedLine(names, 200))
+	require.Equal(t, "100 of 200 unassigned: job-0, job-1, job-2, job-3, job-4, ... and 95 more",
+		unassignedLine(names, 200))
 }
 
 func TestNatural(t *testing.T) {

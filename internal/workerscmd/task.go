@@ -37,7 +37,8 @@ type taskRun struct {
 	task    *workers.Task
 	heard   atomic.Int64 // the instant at which COMMAND was heard from last
 	kill    chan struct{}
-	killWhy error // set before kill is closed
+	killWhy error       // set before kill is closed
+	danger  atomic.Bool // COMMAND was stopped because of the lease
 }
 
 // runCommand runs COMMAND for a task, until it ends or the task has to stop.
@@ -78,10 +79,17 @@ func (w *worker) runCommand(ctx context.Context, t *workers.Task) (err error) {
 		return err
 	case exit.Err != nil: // COMMAND has not run
 		return exit.Err
+	case exit.Code == command.ExitLost && t.Lease().Context().Err() != nil:
+		return context.Cause(t.Lease().Context())
+	case exit.Code == command.ExitLost && r.danger.Load():
+		return errDanger
 	}
 
 	return exitError(exit.Code)
 }
+
+// errDanger is the failure of a task that was stopped although it was not lost in the end.
+var errDanger = errors.New("stopped because it was about to be lost: the server did not answer in time")
 
 // command returns COMMAND for the task.
 func (r *taskRun) command() (*command.Command, error) {
@@ -191,10 +199,9 @@ func (r *taskRun) watch(ctx, watched context.Context, cancel context.CancelCause
 	defer timer.Stop()
 	now := r.clock.Now()
 	r.heard.CompareAndSwap(0, int64(now))
-	told, limit := ctx.Done(), clock.Instant(0)
+	told := ctx.Done()
 	if r.aliveWithin > 0 {
-		limit = now.Add(r.aliveWithin)
-		timer.Set(now, limit)
+		timer.Set(now, now.Add(r.aliveWithin))
 	}
 	for {
 		select {
@@ -205,12 +212,11 @@ func (r *taskRun) watch(ctx, watched context.Context, cancel context.CancelCause
 
 			return
 		case <-told:
-			told, limit = nil, 0
+			told = nil
 			timer.Stop()
 			if stopsAlone(context.Cause(ctx)) { // otherwise, the stopper or the lease limits the time
 				now := r.clock.Now()
-				limit = now.Add(r.stopTimeout)
-				timer.Set(now, limit)
+				timer.Set(now, now.Add(r.stopTimeout))
 			}
 		case <-timer.C():
 			now := r.clock.Now()
@@ -219,7 +225,7 @@ func (r *taskRun) watch(ctx, watched context.Context, cancel context.CancelCause
 
 				return
 			}
-			limit = clock.Instant(r.heard.Load()).Add(r.aliveWithin)
+			limit := clock.Instant(r.heard.Load()).Add(r.aliveWithin)
 			if now >= limit {
 				cancel(&silenceError{fmt.Sprintf("silent for %v", r.aliveWithin)})
 
@@ -251,6 +257,7 @@ func (r *taskRun) observeCommand(e command.Event) {
 		r.report(event{Event: "stopping", Task: name, Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()},
 			r.verbosely("task %q: stopping COMMAND with %s: %v", name, command.SignalName(e.Signal), e.Cause))
 	case command.Danger:
+		r.danger.Store(true)
 		r.report(event{Event: "danger", Task: name, For: seconds(e.Left)},
 			fmt.Sprintf("task %q is about to be lost: %v", name, e))
 	case command.Killing:

@@ -15,7 +15,7 @@ func (w *worker) loadTasks(ctx context.Context) (err error) {
 	opts := []tasklist.Option{
 		tasklist.WithReload(w.reload), tasklist.WithReport(func(line string) { w.complain(errors.New(line)) }),
 	}
-	setting := ""
+	var setting string
 	switch {
 	case w.listFile != "":
 		setting = "tasks-file"
