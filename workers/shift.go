@@ -170,14 +170,13 @@ func (s *shift) membership(a roster.Announcement) term.Request {
 	return term.Request{Name: roster.MembersOf(s.poolName), Count: 1, Data: a.Encode()}
 }
 
-// update replaces the announcement. Without that, the others would act on an old one, so an update that fails while the
-// session lives is repeated with the next change.
+// update replaces the announcement.
 func (s *shift) update(a roster.Announcement) {
 	epoch := s.epoch
 	share := s.share
 	s.use(func() {
-		_ = s.term.SetData(s.calls, share.Context(), s.membership(a), a.Encode())
-		s.tell(func() { s.core.Announced(s.clock.Now(), epoch) })
+		err := s.term.SetData(s.calls, share.Context(), s.membership(a), a.Encode())
+		s.tell(func() { s.core.Announced(s.clock.Now(), epoch, err) })
 	})
 }
 

@@ -46,8 +46,14 @@ type Config struct {
 
 // Times of the core.
 const (
-	announcePause = 50 * time.Millisecond  // between two announcements
+	calmPause     = 20 * time.Millisecond  // without new members, before the worker asks for tasks
+	calmPer       = 2 * time.Millisecond   // more for each member
+	maxCalm       = time.Second            // in total, if one after the other joins
+	planPause     = 10 * time.Millisecond  // between two targets
+	planPer       = 5 * time.Microsecond   // more for each task
+	announcePause = 5 * time.Millisecond   // between two announcements
 	announcePer   = 2 * time.Millisecond   // more for each other worker, because all of them read it
+	failPause     = time.Second            // after one that failed
 	heardPause    = 10 * time.Second       // until others learn that a task was heard from
 	minFresh      = 250 * time.Millisecond // how long a greedy worker expects a free task to be granted, at least
 	firstFresh    = time.Second            // the same before it has been granted any
@@ -85,18 +91,23 @@ type Core struct {
 	epoch    int // the number of the session
 	session  uint64
 
-	members []roster.Member // the others
-	holders map[roster.Hash]string
+	members []roster.Member     // the others
+	holders map[roster.Hash]int // the indices of the owners in members, as of the last plan
 	ghosts  ghosts
 	shape   string        // of the pool
 	changed clock.Instant // when the shape changed
+	burst   clock.Instant // when the newest burst of new members began
+	calm    clock.Instant // when it ends, unless more join
 
-	dirty  bool // the target may change
-	news   bool // the announcement may change
-	replan clock.Instant
-	wants  []*Task       // those to ask for
-	slow   time.Duration // how long the slowest of the newest grants took
-	nobody []*Task       // those that no other worker owned
+	dirty   bool          // the target may change
+	news    bool          // the announcement may change
+	dirtied clock.Instant // since when; 0: it is not
+	replan  clock.Instant
+	notYet  clock.Instant // no new target before this
+	buffer  phase         // of the last plan
+	wants   []*Task       // those to ask for
+	slow    time.Duration // how long the slowest of the newest grants took
+	nobody  []*Task       // those that no other worker owned
 
 	announced  []byte // the newest announcement that was sent
 	announcing bool
@@ -212,7 +223,7 @@ func (c *Core) Open(now clock.Instant, session uint64) roster.Announcement {
 	c.opened, c.seen, c.dirty, c.announcing, c.news = true, false, true, false, true
 	c.epoch++
 	c.session = session
-	c.members, c.holders = nil, nil
+	c.members, c.calm = nil, 0
 	a := c.announcement(now)
 	c.announced = lasting(a)
 	c.next(now)
@@ -266,7 +277,8 @@ func (c *Core) Drain(now clock.Instant) {
 func (c *Core) Granted(now clock.Instant, t *Task, record roster.Record, wait time.Duration) {
 	t.stale = !c.opened || t.epoch != c.epoch
 	c.measureAsk(now, t)
-	wanted := !t.stale && !c.draining && t.listed && (t.mine || t.state == asking) && c.load()+t.weight <= c.Capacity
+	fits := c.load()+t.weight <= c.Capacity
+	wanted := !t.stale && !c.draining && t.listed && fits && c.accepts(now, t) // the target may have changed: it adapts
 	t.record, t.refused = record, 0
 	c.enter(t, waiting, now)
 	t.due = now.Add(wait)
@@ -302,10 +314,15 @@ func (c *Core) Missed(now clock.Instant, t *Task, refusal error) {
 	c.next(now)
 }
 
-// Announced reports that an announcement was sent, or could not be. The epoch is that of the Open before it.
-func (c *Core) Announced(now clock.Instant, epoch int) {
-	if epoch == c.epoch {
+// Announced reports that an announcement was sent, or with an error that it was not. The epoch is that of the Open
+// before it.
+func (c *Core) Announced(now clock.Instant, epoch int, err error) {
+	if epoch == c.epoch && c.opened {
 		c.announcing = false
+		if err != nil {
+			c.announced, c.news = nil, true
+			c.announceAt = now.Add(failPause)
+		}
 		c.announceAt = now.Add(announcePause + announcePer*time.Duration(len(c.members)))
 	}
 	c.next(now)
@@ -351,9 +368,15 @@ func (c *Core) Tick(now clock.Instant) { c.next(now) }
 // next does everything that is due.
 func (c *Core) next(now clock.Instant) {
 	c.ghosts.expire(c, now)
-	if c.dirty || c.replan != 0 && now >= c.replan {
+	c.dirty = c.dirty || c.replan != 0 && now >= c.replan
+	if c.dirty && c.dirtied == 0 {
+		c.dirtied = now
+	}
+	if c.dirty && now >= c.notYet && (now >= c.calm || !c.seen) {
 		c.dirty, c.replan = false, 0
+		c.notYet = now.Add(planPause + planPer*time.Duration(len(c.list)))
 		c.plan(now)
+		c.dirtied = 0
 	}
 	c.advance(now)
 	c.active = slices.DeleteFunc(c.active, func(t *Task) bool {
@@ -380,7 +403,7 @@ func (c *Core) enter(t *Task, s state, now clock.Instant) {
 
 // leave makes the task apart.
 func (c *Core) leave(t *Task, now clock.Instant) {
-	if t.state >= waiting {
+	if t.state >= waiting && t.why != Moved { // the target has room for one that has moved
 		c.dirty = true
 	}
 	t.stale = false
@@ -432,7 +455,11 @@ func (c *Core) setWake(now clock.Instant) {
 			c.wake = i
 		}
 	}
-	at(c.replan)
+	if c.dirty {
+		at(max(c.notYet, c.calm))
+	} else if c.replan != 0 {
+		at(max(c.replan, c.notYet))
+	}
 	at(c.ghosts.next())
 	if c.seen && !c.announcing {
 		if c.news {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tenure/internal/clock"
 	"tenure/internal/roster"
@@ -16,14 +17,9 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) bool {
 	if c.seen && slices.EqualFunc(others, c.members, sameMember) {
 		return false
 	}
+	c.greet(now, others)
 	c.ghosts.meet(c, now, c.members, others)
-	c.holders = map[roster.Hash]string{}
 	for _, m := range others {
-		for _, h := range m.Held {
-			if _, ok := c.holders[h]; !ok {
-				c.holders[h] = m.Worker
-			}
-		}
 		if c.Once && m.Digest == c.digest {
 			c.learn(m)
 		}
@@ -33,6 +29,26 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) bool {
 	c.measure(now)
 
 	return true
+}
+
+// greet makes the worker wait before it asks for tasks, when it or another one has joined. If many start together, they
+// would otherwise ask for what belongs to those that join a moment later.
+func (c *Core) greet(now clock.Instant, others []roster.Member) {
+	joined := !c.seen
+	known := map[string]bool{}
+	for _, m := range c.members {
+		known[m.Worker] = true
+	}
+	for _, m := range others {
+		joined = joined || !known[m.Worker] && m.Capacity > 0 && !m.Leaving
+	}
+	if !joined {
+		return
+	}
+	if now >= c.calm {
+		c.burst = now
+	}
+	c.calm = min(now.Add(calmPause+calmPer*time.Duration(len(others))), c.burst.Add(maxCalm))
 }
 
 // others returns the other members, sorted by name. Of several announcements with the same name, the newest counts: the

@@ -19,6 +19,14 @@ func (c *Core) plan(now clock.Instant) {
 		return
 	}
 	p := c.newPlan(now)
+	c.holders = map[roster.Hash]int{}
+	for i := range c.members {
+		for _, h := range c.members[i].Held {
+			if _, ok := c.holders[h]; !ok {
+				c.holders[h] = i
+			}
+		}
+	}
 	for _, t := range c.list {
 		c.look(now, t, p)
 	}
@@ -29,6 +37,7 @@ func (c *Core) plan(now clock.Instant) {
 
 		return
 	}
+	c.buffer = p.first
 	c.assign(p, &p.first, p.decide())
 	if len(p.second.planned) > 0 {
 		c.assign(p, &p.second, assign.Balance(p.second.tasks, p.members, p.second.owners))
@@ -68,6 +77,7 @@ func (f *phase) add(t *Task, owner int) {
 
 func (c *Core) newPlan(now clock.Instant) *plan {
 	p := &plan{index: map[string]int{}, declined: map[roster.Hash]bool{}, kept: c.ghosts.kept()}
+	p.first = phase{c.buffer.planned[:0], c.buffer.tasks[:0], c.buffer.owners[:0]}
 	if !c.Greedy {
 		p.members = append(p.members, c.self(now, p))
 	}
@@ -149,12 +159,12 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 
 		return
 	}
-	holder, held := c.holders[t.hash]
+	holder, held := c.holder(t)
 	if held || t.holds() {
 		t.idle = 0
 	} else {
 		c.nobody = append(c.nobody, t)
-		t.idle = orNow(t.idle, now)
+		t.idle = orNow(t.idle, c.dirtied)
 	}
 	if !t.holds() && t.away > now && (c.replan == 0 || t.away < c.replan) {
 		c.replan = t.away
@@ -188,6 +198,16 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 	default:
 		p.first.add(t, owner)
 	}
+}
+
+// holder returns the other worker that owns the task.
+func (c *Core) holder(t *Task) (name string, ok bool) {
+	i, ok := c.holders[t.hash]
+	if !ok {
+		return "", false
+	}
+
+	return c.members[i].Worker, true
 }
 
 func orNow(i, now clock.Instant) clock.Instant {

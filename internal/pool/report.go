@@ -29,7 +29,9 @@ func (r *reports) wake(at func(clock.Instant)) {
 	if r.idles {
 		at(r.notAgain)
 	}
-	at(r.idleAt)
+	if r.idleAt != 0 {
+		at(max(r.idleAt, r.notAgain))
+	}
 	at(r.differAt)
 }
 

@@ -117,7 +117,7 @@ func (k *worker) announce(a roster.Announcement) {
 	data := a.Encode()
 	k.w.count.Announcements++
 	k.w.count.Announced += len(data)
-	l.acquire(members, "", 1, data, func(node.Message) { k.input(func() { k.core.Announced(k.now(), epoch) }) })
+	l.acquire(members, "", 1, data, func(node.Message) { k.input(func() { k.core.Announced(k.now(), epoch, nil) }) })
 }
 
 // ask acquires a task and then reads its record.
@@ -202,6 +202,7 @@ func (k *worker) call(t *pool.Task) {
 	r := &run{began: w.now}
 	j.run = r
 	w.runs[t.Name]++
+	w.active++
 	w.starts[t.Name]++
 	w.begun = append(w.begun, start{w.now, t.Name, k.name})
 	w.log("%s: runs %s", k.name, t.Name)
@@ -214,6 +215,7 @@ func (k *worker) call(t *pool.Task) {
 func (k *worker) tellToStop(t *pool.Task, why pool.Reason) {
 	j := k.jobs[t]
 	j.run.told = true
+	k.w.active--
 	k.w.log("%s: tells %s to stop: %d", k.name, t.Name, why)
 	k.w.after(k.w.work(t.Name).stop, func() { k.returns(t, j, nil) })
 }
@@ -225,6 +227,9 @@ func (k *worker) returns(t *pool.Task, j *job, err error) {
 	}
 	r.ended = true
 	k.w.runs[t.Name]--
+	if !r.told {
+		k.w.active--
+	}
 	k.w.log("%s: %s returns %v", k.name, t.Name, err)
 	held := k.link == j.link
 	if !held {

@@ -247,6 +247,9 @@ func (k *worker) crash(embedded bool) {
 		if j.run != nil && !j.run.ended {
 			j.run.ended = true
 			k.w.runs[t.Name]--
+			if !j.run.told {
+				k.w.active--
+			}
 		}
 	}
 	if l := k.dialing; l != nil && embedded {

@@ -32,6 +32,7 @@ type world struct {
 	starts map[string]int     // how often a task was started
 	free   map[string]clock.Instant
 	begun  []start
+	active int // functions that run and were not told to stop
 	count  counts
 }
 
@@ -326,6 +327,16 @@ func (c *counts) add(o counts) {
 	for i := range v.NumField() {
 		v.Field(i).SetInt(v.Field(i).Int() + w.Field(i).Int())
 	}
+}
+
+// since returns the difference to an earlier count.
+func (c counts) since(o counts) counts {
+	v, w := reflect.ValueOf(&c).Elem(), reflect.ValueOf(o)
+	for i := range v.NumField() {
+		v.Field(i).SetInt(v.Field(i).Int() - w.Field(i).Int())
+	}
+
+	return c
 }
 
 func (c *counts) missing() (err error) {

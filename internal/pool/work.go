@@ -24,7 +24,9 @@ func (c *Core) advance(now clock.Instant) {
 	if now >= c.changed.Add(c.Settle) {
 		c.giveBack(now)
 	}
-	c.ask(now)
+	if now >= c.calm {
+		c.ask(now)
+	}
 }
 
 func (c *Core) advanceTask(now clock.Instant, t *Task, full bool) {
