@@ -33,6 +33,8 @@ type worker struct {
 	list   *tasklist.Watched // nil: the list does not change
 	reload chan struct{}     // has one element if the list is to be read again
 
+	hangUps chan syscall.Signal // has one element if SIGHUP has arrived
+
 	monitor *cli.Monitor
 	stderr  io.Writer // for events; unlike env.Stderr, it takes lines of any format
 	events  io.Writer // for JSON; nil: text
@@ -48,7 +50,10 @@ type worker struct {
 
 // Command returns the command workers.
 func Command(env *cli.Env) *cobra.Command {
-	w := &worker{env: env, config: newConfig(), clock: clock.Go(), reload: make(chan struct{}, 1)}
+	w := &worker{
+		env: env, config: newConfig(), clock: clock.Go(), reload: make(chan struct{}, 1),
+		hangUps: make(chan syscall.Signal, 1),
+	}
 	cmd := &cobra.Command{
 		Use:     "workers [flags] -- COMMAND [ARG...]",
 		Short:   "run a share of a set of tasks",

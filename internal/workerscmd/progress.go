@@ -17,9 +17,6 @@ type progress struct {
 // total returns the number of tasks.
 func (p progress) total() int { return p.Done + p.Running + p.Waiting + p.Failed }
 
-// over reports whether no task is left to run.
-func (p progress) over() bool { return p.Running+p.Waiting == 0 }
-
 // line returns the progress as text.
 func (p progress) line() string {
 	return fmt.Sprintf("%d of %d done, %d running, %d waiting, %d failed", p.Done, p.total(), p.Running, p.Waiting,

@@ -17,7 +17,4 @@ func TestProgress(t *testing.T) {
 	} {
 		require.Equal(t, want, p.bar())
 	}
-	require.True(t, progress{Done: 1, Failed: 1}.over())
-	require.False(t, progress{Done: 1, Waiting: 1}.over())
-	require.False(t, progress{Done: 1, Running: 1}.over())
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -34,6 +35,9 @@ func (w *worker) start(ctx context.Context) error {
 	w.prepareEvents()
 	w.monitor = w.NewMonitor()
 	defer w.monitor.Close()
+	if !w.status && !w.watch { // from the beginning, so that HUP does not end a worker that is about to start
+		defer cli.Divert(ctx, syscall.SIGHUP, w.hangUps)()
+	}
 	if err := w.loadTasks(ctx); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package workerscmd
 import (
 	"context"
 	"sync"
-	"syscall"
 
 	"tenure/internal/cli"
 )
@@ -12,8 +11,7 @@ import (
 // list of tasks again, and USR1 prints the table. end ends the context of the worker.
 func (w *worker) handleSignals(ctx context.Context, end context.CancelCauseFunc, client *cli.Client) (stop func()) {
 	handled, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	hangUps, prints := make(chan syscall.Signal, 1), make(chan struct{}, 1)
-	release := cli.Divert(ctx, syscall.SIGHUP, hangUps)
+	prints := make(chan struct{}, 1)
 	ignore := notifyPrint(prints)
 	terminal := hasTerminal()
 	var running sync.WaitGroup
@@ -22,7 +20,7 @@ func (w *worker) handleSignals(ctx context.Context, end context.CancelCauseFunc,
 			select {
 			case <-handled.Done():
 				return
-			case sig := <-hangUps:
+			case sig := <-w.hangUps:
 				if terminal && !hasTerminal() {
 					w.say("stopping tasks")
 					end(&cli.Interrupt{Signal: sig})
@@ -39,7 +37,6 @@ func (w *worker) handleSignals(ctx context.Context, end context.CancelCauseFunc,
 	return func() {
 		cancel()
 		ignore()
-		release()
 		running.Wait()
 	}
 }
