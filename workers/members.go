@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -26,6 +27,7 @@ func (s *shift) watchMembers() {
 	defer cancel()
 	defer context.AfterFunc(s.term.Context(), cancel)()
 	name := roster.MembersOf(s.poolName)
+	var known announcements
 	for ctx.Err() == nil {
 		changed := make(chan struct{}, 1) // the handler is called at most once
 		found, err := s.term.Look(ctx, name, options.WithSemaphoreWatch(options.WatchOwners,
@@ -35,7 +37,7 @@ func (s *shift) watchMembers() {
 
 			continue
 		}
-		members := decode(found)
+		members := known.decode(found)
 		s.tell(func() {
 			if !s.closed {
 				s.core.View(s.clock.Now(), members)
@@ -53,14 +55,37 @@ func (s *shift) watchMembers() {
 	}
 }
 
-// decode reads the announcements. It leaves out owners that are not workers.
+// announcements are those of the newest description. Most of them are the same in the next one.
+type announcements map[uint64]announcement
+
+type announcement struct {
+	data   []byte
+	member roster.Member
+}
+
+// decode reads the announcements of a description. It leaves out owners that are not workers.
 func decode(found *term.State) []roster.Member {
+	var a announcements
+
+	return a.decode(found)
+}
+
+func (a *announcements) decode(found *term.State) []roster.Member {
 	var members []roster.Member
+	next := make(announcements, len(found.Owners))
 	for _, o := range found.Owners {
-		if m, err := roster.Decode(o.SessionID, o.OrderID, o.Data); err == nil {
-			members = append(members, m)
+		known, ok := (*a)[o.SessionID]
+		if !ok || known.member.Token != o.OrderID || !bytes.Equal(known.data, o.Data) {
+			m, err := roster.Decode(o.SessionID, o.OrderID, o.Data)
+			if err != nil {
+				continue
+			}
+			known = announcement{o.Data, m}
 		}
+		next[o.SessionID] = known
+		members = append(members, known.member)
 	}
+	*a = next
 
 	return members
 }

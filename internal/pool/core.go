@@ -81,8 +81,9 @@ type Core struct {
 	Config
 
 	tasks  map[string]*Task
-	list   []*Task // by name
-	active []*Task // those that are not apart
+	hashes map[roster.Hash]*Task // of those in the list
+	list   []*Task               // by name
+	active []*Task               // those that are not apart
 	digest string
 
 	opened   bool
@@ -91,8 +92,7 @@ type Core struct {
 	epoch    int // the number of the session
 	session  uint64
 
-	members []roster.Member     // the others
-	holders map[roster.Hash]int // the indices of the owners in members, as of the last plan
+	members []roster.Member // the others
 	ghosts  ghosts
 	shape   string        // of the pool
 	changed clock.Instant // when the shape changed
@@ -197,7 +197,11 @@ func (c *Core) SetTasks(now clock.Instant, specs []Spec) {
 	for _, t := range c.list {
 		t.listed = false
 	}
-	c.list = c.list[:0:0]
+	c.list = make([]*Task, 0, len(specs))
+	c.hashes = make(map[roster.Hash]*Task, len(specs))
+	if len(c.tasks) == 0 {
+		c.tasks = make(map[string]*Task, len(specs))
+	}
 	for i, spec := range specs {
 		t := c.tasks[spec.Name]
 		if t == nil {
@@ -206,6 +210,7 @@ func (c *Core) SetTasks(now clock.Instant, specs []Spec) {
 		}
 		t.weight, t.listed, t.index = spec.Weight, true, i
 		c.list = append(c.list, t)
+		c.hashes[t.hash] = t
 	}
 	for name, t := range c.tasks {
 		if !t.listed && t.state == apart {

@@ -19,14 +19,7 @@ func (c *Core) plan(now clock.Instant) {
 		return
 	}
 	p := c.newPlan(now)
-	c.holders = map[roster.Hash]int{}
-	for i := range c.members {
-		for _, h := range c.members[i].Held {
-			if _, ok := c.holders[h]; !ok {
-				c.holders[h] = i
-			}
-		}
-	}
+	c.findHolders()
 	for _, t := range c.list {
 		c.look(now, t, p)
 	}
@@ -159,7 +152,7 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 
 		return
 	}
-	holder, held := c.holder(t)
+	held := t.holder != ""
 	if held || t.holds() {
 		t.idle = 0
 	} else {
@@ -174,8 +167,8 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 	case t.holds():
 		owner = p.self
 	case held:
-		t.owned, t.refused, t.earlier = true, 0, strings.Contains(holder, lostMark)
-		owner, planned = p.member(holder) // it is not for a greedy worker, another list, or a named worker that leaves
+		t.owned, t.refused, t.earlier = true, 0, strings.Contains(t.holder, lostMark)
+		owner, planned = p.member(t.holder) // it is not for a greedy worker, another list, or a named worker that leaves
 	case kept && keeper == "":
 		t.owned, planned = true, false
 	case kept:
@@ -200,14 +193,18 @@ func (c *Core) look(now clock.Instant, t *Task, p *plan) {
 	}
 }
 
-// holder returns the other worker that owns the task.
-func (c *Core) holder(t *Task) (name string, ok bool) {
-	i, ok := c.holders[t.hash]
-	if !ok {
-		return "", false
+// findHolders notes which other worker owns which task. If several announce it, the first one counts.
+func (c *Core) findHolders() {
+	for _, t := range c.list {
+		t.holder = ""
 	}
-
-	return c.members[i].Worker, true
+	for i := range c.members {
+		for _, h := range c.members[i].Held {
+			if t := c.hashes[h]; t != nil && t.holder == "" {
+				t.holder = c.members[i].Worker
+			}
+		}
+	}
 }
 
 func orNow(i, now clock.Instant) clock.Instant {

@@ -59,6 +59,7 @@ type Task struct {
 	mine    bool          // the target gives it to this worker
 	to      string        // the worker to which the target gives it; empty: none
 	owned   bool          // by another worker, or kept for one, according to the announcements
+	holder  string        // the other worker that owns it according to the announcements; empty: none
 	earlier bool          // the owner is a session that its worker has lost
 	free    clock.Instant // since when it could be asked for; 0: it cannot
 	idle    clock.Instant // since when no worker owns it; 0: one does

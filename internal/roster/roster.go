@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -55,9 +56,11 @@ func HashOf(task string) Hash {
 // of the tasks is a name and its weight; they are sorted by name.
 func Digest[T any](tasks []T, of func(T) (name string, weight int)) string {
 	h := sha256.New()
+	var line []byte
 	for _, task := range tasks {
 		name, weight := of(task)
-		fmt.Fprintf(h, "%d:%s=%d\n", len(name), name, weight)
+		line = append(append(append(strconv.AppendInt(line[:0], int64(len(name)), 10), ':'), name...), '=')
+		h.Write(append(strconv.AppendInt(line, int64(weight), 10), '\n'))
 	}
 
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
