@@ -24,7 +24,8 @@ COMMAND that ends is run again, after a delay if it has failed. The manual page,
 writes, has the details.
 
 Exit code: 0 told to stop, or all tasks are done (--once); 1 tasks have failed for good (--once);
-123 tasks had to be killed at a deadline; 125 workers itself failed.`
+123 tasks had to be killed after workers was told to stop; 125 workers itself failed; 126 COMMAND
+cannot run; 127 COMMAND not found.`
 
 // manual is the part of the manual page that the help has no room for.
 const manual = `Tasks:
@@ -79,6 +80,13 @@ Environment of COMMAND:
 Output:
   Each line that COMMAND prints begins with the name of its task, in colour on a terminal, unless NO_COLOR is set. With
   --raw, COMMAND has the standard output of workers. Events and messages are on standard error.
+
+Looking:
+  --status prints a line for each task of the list and for each worker, so it needs the same list as the workers. A
+  running task has SINCE and HEARD: since when it runs, and when it last printed a line or saved its state. A waiting
+  one has failed, and runs again later. One that is outside belongs to a session that is no worker of the pool. FAILURES
+  is how often the task has failed in a row, with the reason. Workers also report tasks that none of them has, for more
+  than a second, on standard error; with --once, only with --verbose.
 
 Signals:
   TERM, INT and QUIT stop the tasks; a second one kills them. HUP reads the list of tasks again. USR1 prints the table
