@@ -290,6 +290,7 @@ func (c *Core) Granted(now clock.Instant, t *Task, record roster.Record, wait ti
 	switch {
 	case c.Once && record.Final():
 		c.finish(t, record.Failed, false)
+	case t.stale:
 	case !wanted:
 		c.tell(GivenBack{t.Name})
 	default:

@@ -5,6 +5,3 @@ package pool_test
 // simulations is lower with the race detector, because the node then also checks its invariants, and a core has no
 // goroutines that could race.
 const simulations = 60
-
-// largeTasks is the number of tasks of the largest pools.
-const largeTasks = 1_000

@@ -65,7 +65,6 @@ type counts struct {
 	Announced, Described                                 int // bytes
 	GivenBack, Moves, Stuck, Adopted, Peeks, Records     int
 	Crashes, Cuts, Lost, Drained, Lists                  int
-	CPU                                                  time.Duration
 }
 
 // broken is the panic value with which a failed check ends the schedule.
