@@ -1,0 +1,71 @@
+//go:build linux
+
+package workers
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	killsFlag  = flag.Duration("kills", 0, "how long TestKills kills workers that share 60 tasks; 0: 10s, and 20 tasks")
+	batchFlag  = flag.Int("batch", 60, "the number of tasks of TestBatch")
+	poisonFlag = flag.Duration("poison", 8*time.Second, "how long TestPoison counts starts")
+)
+
+// scratch is the directory for the commands and the files of the tests. Its path is short enough for sockets in it.
+var scratch string
+
+// stages is the number of tests at the same time. Most of the time, they wait.
+const stages = 5
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "workers-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "workers:", err)
+
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	scratch = dir
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(stages)); err != nil {
+		fmt.Fprintln(os.Stderr, "workers:", err)
+
+		return 1
+	}
+
+	return m.Run()
+}
+
+// build builds the commands and the job once. The program tenure is also workers under that name. It also reads the
+// directories of the module, so that the go command sees which files this test depends on and does not use a cached
+// result when they change.
+var build = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-o", scratch+"/", "tenure/cmd/tenure", "tenure/test/workers/job")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the commands: %w: %s", err, out)
+	}
+	link := os.Symlink("tenure", filepath.Join(scratch, "workers"))
+	read := filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" {
+			return filepath.SkipDir
+		}
+
+		return err
+	})
+
+	return errors.Join(err, link, read)
+})
