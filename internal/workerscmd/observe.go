@@ -61,8 +61,11 @@ func (w *worker) observeTask(e workers.Event) {
 			fmt.Sprintf("task %q was told to stop %s ago and still runs", e.Task, cli.Short(e.For)))
 	case workers.Refused:
 		w.meter.change(func(m *meter) { m.refusals++ })
-		w.report(event{Event: "refused", Task: e.Task, Cause: e.Err.Error(), After: seconds(e.After)},
-			fmt.Sprintf("task %q is refused: %v: asking again in %s", e.Task, e.Err, cli.Short(e.After)))
+		text := ""
+		if w.state.total() > 1 { // otherwise, Run ends with the error
+			text = fmt.Sprintf("task %q is refused: %v: asking again in %s", e.Task, e.Err, cli.Short(e.After))
+		}
+		w.report(event{Event: "refused", Task: e.Task, Cause: e.Err.Error(), After: seconds(e.After)}, text)
 	case workers.Blocked:
 		w.blocked(e)
 	case workers.Moving:

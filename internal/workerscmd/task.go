@@ -256,6 +256,8 @@ func (r *taskRun) observeCommand(e command.Event) {
 	case command.Stopping:
 		r.report(event{Event: "stopping", Task: name, Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()},
 			r.verbosely("task %q: stopping COMMAND with %s: %v", name, command.SignalName(e.Signal), e.Cause))
+	case command.Started:
+		r.heard.Store(int64(r.clock.Now())) // the time until here does not count as silence
 	case command.Danger:
 		r.danger.Store(true)
 		r.report(event{Event: "danger", Task: name, For: seconds(e.Left)},
