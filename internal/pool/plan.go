@@ -233,7 +233,7 @@ func (p *plan) decide() []int {
 	all, rest := *f, p.second.planned
 	*f, p.second = phase{}, phase{}
 	for i, t := range all.planned {
-		if p.keeps(all.owners[i]) {
+		if p.keeps(t, all.owners[i]) {
 			f.add(t, all.owners[i])
 		} else {
 			rest = append(rest, t)
@@ -253,7 +253,7 @@ func (p *plan) decide() []int {
 // stops reports whether a task of a worker that stays has no place in the target.
 func (p *plan) stops(target []int) bool {
 	for i, member := range target {
-		if member == assign.None && p.keeps(p.first.owners[i]) {
+		if member == assign.None && p.keeps(p.first.planned[i], p.first.owners[i]) {
 			return true
 		}
 	}
@@ -261,8 +261,10 @@ func (p *plan) stops(target []int) bool {
 	return false
 }
 
-// keeps reports whether an owner stays in the pool.
-func (p *plan) keeps(owner int) bool { return owner != assign.None && !p.members[owner].Leaving }
+// keeps reports whether a worker owns the task and stays in the pool.
+func (p *plan) keeps(t *Task, owner int) bool {
+	return (t.holds() || t.owned) && owner != assign.None && !p.members[owner].Leaving
+}
 
 // assign notes the target of a phase.
 func (c *Core) assign(p *plan, f *phase, target []int) {

@@ -123,6 +123,13 @@ func (k *worker) ask(t *pool.Task) {
 	l := k.link
 	j := &job{link: l}
 	k.jobs[t] = j
+	second := int(k.w.elapsed() / time.Second)
+	if k.asks.tasks == nil || k.asks.second != second {
+		k.asks.second, k.asks.tasks = second, map[string]int{}
+	}
+	if k.asks.tasks[t.Name]++; k.asks.tasks[t.Name] > 15 {
+		k.w.fail("%s asks for %s again and again", k.name, t.Name)
+	}
 	l.asked[t.Name] = k.w.now
 	k.w.count.Acquires++
 	l.acquire(t.Name, t.Name, node.Forever, nil, func(m node.Message) {

@@ -34,6 +34,11 @@ type worker struct {
 	draining bool
 	dead     bool // it has crashed or ended
 
+	asks struct { // in the present second
+		second int
+		tasks  map[string]int
+	}
+
 	overweight bool // the sum of weights may be above the capacity
 	unassigned []string
 	toldAt     clock.Instant // of unassigned
