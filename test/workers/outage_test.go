@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure"
 	"tenure/internal/relaytest"
 )
 
@@ -35,6 +37,12 @@ func TestOutage_LongerThanTheTimeout(t *testing.T) {
 	s := newStage(t, served)
 	const tasks, timeout = 6, 5 * time.Second
 	s.judge.lossy = true
+	client, err := tenure.Open(t.Context(), "grpc://"+s.listen+"/local")
+	require.NoError(t, err)
+	require.NoError(t, client.CreateNode(t.Context(), "/local/tenure", coordination.NodeConfig{
+		SessionGracePeriodMillis: uint32(long.Milliseconds()), // so that the server keeps them for longer than the test lasts
+	}))
+	require.NoError(t, client.Close(t.Context()))
 	c := s.newCrew(2, with(Job{}, "--tasks", fmt.Sprint(tasks), "--timeout", timeout.String())...)
 	s.untilRunning(tasks)
 	s.server.signal(syscall.SIGKILL)

@@ -37,5 +37,9 @@ func TestPoison(t *testing.T) {
 	}
 	t.Logf("%d starts in 2s, %d in %v, in %d processes", within(2*time.Second), within(span), span, c.started)
 	require.LessOrEqual(t, within(2*time.Second), 3)
-	require.LessOrEqual(t, within(span), 12)
+	limit := 12
+	if span < time.Minute/2 {
+		limit = 8 // a failure does not count if its worker is killed before it is recorded
+	}
+	require.LessOrEqual(t, within(span), limit)
 }
