@@ -35,10 +35,11 @@ type Failed struct {
 	Final    bool          // the task is not run again (WithOnce)
 }
 
-// Done reports that a task is done for the whole pool ([WithOnce]).
+// Done reports that no worker runs a task again ([WithOnce]): it is done, or it has failed for good in another worker.
 type Done struct {
-	Task string
-	Here bool // whether it ran in this worker
+	Task   string
+	Here   bool // whether it was done in this worker
+	Failed bool // whether it has failed for good. Failed reports that of a task of this worker
 }
 
 // Stuck reports that a function has not returned although its context has ended. The task keeps its share of the

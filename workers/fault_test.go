@@ -3,6 +3,7 @@ package workers_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -275,4 +276,22 @@ func TestRun_WaitsForLostSession(t *testing.T) {
 	<-started
 	stop(errStopped)
 	require.Equal(t, errStopped, <-done)
+}
+
+// A function that returns because its lease was in danger has not failed. It runs again without a pause.
+func TestRun_InterruptedIsNoFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(1)
+		w := h.enterWith(t.Context(), 1, func(context.Context, string) error {
+			if h.ran("job-0") < 3 {
+				return fmt.Errorf("stopped in time: %w", workers.ErrLost)
+			}
+
+			return nil
+		}, workers.WithOnce(0))
+		require.NoError(t, <-w.done)
+		require.NotContains(t, w.story(), "Failed")
+		require.Equal(t, 3, h.ran("job-0"))
+	})
 }

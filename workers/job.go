@@ -206,7 +206,9 @@ func (j *job) ended(err error, held, told bool) {
 	j.stop(nil)
 	j.stop = nil
 	s.observe(Ended{Task: j.task.Name, Err: err, Lost: !held, Told: told})
-	s.core.Ended(now, j.task, pool.Result{Err: err, Held: held, Told: told, Ran: now.Sub(j.began)})
+	s.core.Ended(now, j.task, pool.Result{
+		Err: err, Held: held, Told: told, Interrupted: errors.Is(err, ErrLost), Ran: now.Sub(j.began),
+	})
 	if !held || s.closed {
 		delete(s.jobs, j.task)
 	}

@@ -3,6 +3,7 @@ package workers_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,6 +74,8 @@ func TestRun_OnceWithFailures(t *testing.T) {
 			require.Equal(t, []string{"job-2"}, failed.Tasks)
 			require.EqualError(t, err, `1 failed for good: task "job-2"`)
 		}
+		stories := ws[0].story() + ws[1].story()
+		require.Equal(t, 1, strings.Count(stories, "Done{job-2 false true}"), "the other worker knows too: %s", stories)
 		require.Equal(t, 3, h.ran("job-2"))
 		require.Equal(t, 6, h.starts())
 		status, err := workers.Look(t.Context(), h, path, workers.Names(h.tasks...))

@@ -29,7 +29,8 @@ import (
 // the cause of the end of the context.
 //
 // If work returns without being told to, with or without an error, the worker keeps the task and calls work again after a
-// pause ([WithBackoff]), or leaves the task to others ([WithGiveUp]). A panic in work counts as an error ([PanicError]).
+// pause ([WithBackoff]), or leaves the task to others ([WithGiveUp]). An error that wraps [ErrLost] is not a failure: work
+// returns it if it has stopped early because the lease was in danger, and runs again. A panic in work counts as an error ([PanicError]).
 // The pause and the number of failures are recorded on the server, so that the next worker respects them. With
 // [WithOnce], a task whose work returns nil is done instead.
 //

@@ -437,8 +437,8 @@ func (c *Core) finish(t *Task, failed, here bool) {
 		return
 	}
 	t.final, t.failed, c.dirty, c.news = true, failed, true, true
-	if !failed {
-		c.tell(Done{t.Name, here})
+	if !failed || !here { // Failed has reported a failure here
+		c.tell(Done{t.Name, here, failed})
 	}
 }
 

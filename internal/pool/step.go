@@ -88,8 +88,9 @@ type (
 
 	// Done means that a task is done, in this or another worker.
 	Done struct {
-		Task string
-		Here bool
+		Task   string
+		Here   bool
+		Failed bool // it has failed for good, in another worker
 	}
 
 	// Unassigned lists the tasks that no worker owns.

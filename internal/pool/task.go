@@ -94,6 +94,10 @@ const (
 type Result struct {
 	Err  error
 	Told bool          // whether the context of the function had ended before
+	// Interrupted means that the function has returned because the lease was in danger. It has not failed, and the worker
+	// asks for the task again.
+	Interrupted bool
+
 	Held bool          // whether the task was owned until then
 	Ran  time.Duration // for how long
 }

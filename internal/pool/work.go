@@ -193,7 +193,7 @@ func (c *Core) measureAsk(now clock.Instant, t *Task) {
 
 // Ended reports that a task's function has returned.
 func (c *Core) Ended(now clock.Instant, t *Task, r Result) {
-	told := t.state == stopping && r.Told
+	told := t.state == stopping && r.Told || r.Interrupted
 	if t.stale || !r.Held {
 		t.stale = true
 		c.enter(t, closing, now)

@@ -1,6 +1,7 @@
 package workerscmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -38,6 +39,7 @@ type config struct {
 	refresh     time.Duration
 	capacity    int
 	only        string
+	poolName    string
 
 	assign string        // empty: not given
 	settle time.Duration // without --settle: --timeout
@@ -131,6 +133,14 @@ func (c *config) taskFlags(env *cli.Env) []cli.Flag {
 				return nil
 			},
 		},
+		{
+			Name: "pool", Arg: "NAME", Example: "mail", Value: &c.poolName, Group: groupTasks,
+			Usage: "name of the pool (default PREFIX with --tasks, otherwise workers)",
+			Check: func() error { return checkName(c.poolName) },
+			Default: func() (value, source string, err error) {
+				return cmp.Or(c.pool(), "workers"), "default", nil
+			},
+		},
 	}
 }
 
@@ -165,7 +175,7 @@ func (c *config) balanceFlags(session *cli.Session, cmd *cobra.Command) []cli.Fl
 		{
 			Name: "name", Arg: "ID", Example: "indexer-1", Value: &c.name, Group: groupBalance,
 			Usage:   "stable name: a restart within the timeout keeps the tasks",
-			Check:   func() error { return checkWorkerName(c.name) },
+			Check:   func() error { return checkName(c.name) },
 			Default: func() (value, source string, err error) { return "", "not given", nil },
 		},
 	}
@@ -241,7 +251,7 @@ func atLeastASecond(d *time.Duration) func() error {
 // maxWorkerName is the largest size of --name in bytes.
 const maxWorkerName = 255
 
-func checkWorkerName(name string) error {
+func checkName(name string) error {
 	if err := tasklist.CheckName(name); err != nil {
 		return fmt.Errorf("is not a name: %w", err)
 	}

@@ -52,9 +52,7 @@ func (w *worker) observeTask(e workers.Event) {
 	case workers.Failed:
 		w.failed(e)
 	case workers.Done:
-		w.state.finished(e.Task)
-		w.report(event{Event: "done", Task: e.Task, Here: e.Here}, w.verbosely("task %q is done", e.Task))
-		w.showProgress(false)
+		w.done(e)
 	case workers.Stuck:
 		w.meter.change(func(m *meter) { m.stuck[e.Task] = struct{}{} })
 		w.report(event{Event: "stuck", Task: e.Task, For: seconds(e.For)},
@@ -233,4 +231,17 @@ func (w *worker) commandVerbosely(format string, args ...any) string {
 	}
 
 	return w.verbosely(format, args...)
+}
+
+// done notes that no worker runs a task again.
+func (w *worker) done(e workers.Done) {
+	if e.Failed {
+		w.state.failedFor(e.Task, "")
+		w.report(event{Event: "failed", Task: e.Task, Final: true},
+			w.verbosely("task %q has failed for good in another worker", e.Task))
+	} else {
+		w.state.finished(e.Task)
+		w.report(event{Event: "done", Task: e.Task, Here: e.Here}, w.verbosely("task %q is done", e.Task))
+	}
+	w.showProgress(false)
 }

@@ -19,8 +19,8 @@ type event struct {
 	Task   string    `json:"task,omitempty"`
 
 	Session  uint64    `json:"session,omitempty"`  // asking
-	Token    uint64    `json:"token,omitempty"`    // started, done
-	Tasks    []string  `json:"tasks,omitempty"`    // unassigned, failed for good
+	Token    uint64    `json:"token,omitempty"`    // started
+	Tasks    []string  `json:"tasks,omitempty"`    // unassigned; finished: those that have failed for good
 	Running  *int      `json:"running,omitempty"`  // full
 	Of       *int      `json:"of,omitempty"`       // full, unassigned: how many tasks there are
 	Workers  []string  `json:"workers,omitempty"`  // members, mismatch
@@ -30,7 +30,7 @@ type event struct {
 	Cause    string    `json:"cause,omitempty"`    // ended, failed, lost, refused, stopping
 	Code     *int      `json:"code,omitempty"`     // ended: the exit code of COMMAND
 	Signal   string    `json:"signal,omitempty"`   // stopping
-	For      *float64  `json:"for,omitempty"`      // stuck, ended: seconds
+	For      *float64  `json:"for,omitempty"`      // stuck: seconds
 	After    *float64  `json:"after,omitempty"`    // failed, refused: seconds until the next attempt
 	Failures int       `json:"failures,omitempty"` // failed: in a row, in the whole pool
 	GaveUp   bool      `json:"gave_up,omitempty"`  // failed: the task is left to others for a while

@@ -125,6 +125,11 @@ func (w *worker) over(ctx context.Context, err error) error {
 	}
 	if err == nil || some {
 		w.showProgress(true)
+		list := event{Event: "finished"}
+		if some {
+			list.Tasks = failed.Tasks
+		}
+		w.report(list, "")
 	}
 	switch {
 	case some:
@@ -212,12 +217,15 @@ func (w *worker) options() ([]workers.Option, error) {
 
 // pool returns the name of the pool; empty: the default. Workers with different prefixes are different pools, so that
 // they do not report each other's tasks.
-func (w *worker) pool() string {
-	if w.list != nil || len(w.named) > 0 || len(w.prefix) > maxWorkerName {
+func (c *config) pool() string {
+	switch {
+	case c.poolName != "":
+		return c.poolName
+	case c.listFile != "", c.listCommand != "", len(c.named) > 0, len(c.prefix) > maxWorkerName:
 		return ""
 	}
 
-	return w.prefix
+	return c.prefix
 }
 
 // longestPause is the longest delay before a task runs again.
@@ -250,7 +258,7 @@ func (w *worker) nameDir() (string, error) {
 // listFailed lists the tasks that have failed for good.
 func (w *worker) listFailed(names []string) {
 	if w.events != nil {
-		return // the event "finished" lists them
+		return // the event "finished" has listed them
 	}
 	for i, name := range names {
 		if i == maxFailed {

@@ -52,6 +52,7 @@ func (s *state) started(task string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running[task] = s.weights[task]
+	delete(s.failed, task) // the session was lost before the failure was recorded
 }
 
 func (s *state) ended(task string) {
@@ -65,6 +66,7 @@ func (s *state) finished(task string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done[task] = struct{}{}
+	delete(s.failed, task)
 }
 
 // failedFor notes that a task has failed for good.

@@ -88,8 +88,10 @@ func (w *worker) runCommand(ctx context.Context, t *workers.Task) (err error) {
 	return exitError(exit.Code)
 }
 
-// errDanger is the failure of a task that was stopped although it was not lost in the end.
-var errDanger = errors.New("stopped because it was about to be lost: the server did not answer in time")
+// errDanger is the result of a task that was stopped although it was not lost in the end. It is not a failure of the
+// task, because it wraps workers.ErrLost.
+var errDanger = fmt.Errorf("stopped because it was about to be lost: the server did not answer in time: %w",
+	workers.ErrLost)
 
 // command returns COMMAND for the task.
 func (r *taskRun) command() (*command.Command, error) {
