@@ -130,7 +130,7 @@ func (w *worker) start(t *pool.Task) {
 	task.heard = w.hear(t)
 	parent, stop := context.WithCancelCause(w.tasks)
 	j.stop, j.began = stop, w.clock.Now()
-	w.core.Started(t, w.clock.Time(j.began))
+	w.core.Started(j.began, t, w.clock.Time(j.began))
 	w.observe(Started{Task: t.Name, Token: j.grant.token})
 	ctx, end := term.Under(parent, &term.Grant{Lease: j.grant.lease, Name: t.Name}, func(error) {})
 	outdated := j.outdated

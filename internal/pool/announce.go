@@ -68,10 +68,7 @@ func seconds(t time.Time) uint32 {
 
 // lasting returns the announcement without what changes all the time.
 func lasting(a roster.Announcement) []byte {
-	a.Times = slices.Clone(a.Times)
-	for i := range a.Times {
-		a.Times[i].Heard = 0
-	}
+	a.Times = nil
 	a.Ghosts = slices.Clone(a.Ghosts)
 	for i := range a.Ghosts {
 		a.Ghosts[i].Left = 0
@@ -82,10 +79,17 @@ func lasting(a roster.Announcement) []byte {
 
 // announce sends the announcement if it has changed.
 func (c *Core) announce(now clock.Instant) {
-	heard := c.heardAt != 0 && now >= c.heardAt
-	if !c.seen || c.announcing || now < c.announceAt || !c.news && !heard {
+	if !c.seen || c.announcing {
 		return
 	}
+	if c.news && c.newsAt == 0 {
+		c.newsAt = now.Add(announceLag)
+	}
+	heard := c.heardAt != 0 && now >= c.heardAt
+	if now < c.announceAt || !heard && (!c.news || now < c.newsAt) {
+		return
+	}
+	c.newsAt = 0
 	c.news = false
 	a := c.announcement(now)
 	text := lasting(a)

@@ -51,10 +51,12 @@ const (
 	maxCalm       = time.Second            // in total, if one after the other joins
 	planPause     = 10 * time.Millisecond  // between two targets
 	planPer       = 5 * time.Microsecond   // more for each task
+	announceLag   = 2 * time.Millisecond   // until news is announced, so that more can come with it
 	announcePause = 5 * time.Millisecond   // between two announcements
 	announcePer   = 2 * time.Millisecond   // more for each other worker, because all of them read it
 	failPause     = time.Second            // after one that failed
-	heardPause    = 10 * time.Second       // until others learn that a task was heard from
+	heardPause    = 10 * time.Second       // until others learn when a task was started again, or heard from
+	heardPer      = time.Second            // the same for each other worker, if that is longer
 	minFresh      = 250 * time.Millisecond // how long a greedy worker expects a free task to be granted, at least
 	firstFresh    = time.Second            // the same before it has been granted any
 	maxFresh      = 5 * time.Second
@@ -111,6 +113,7 @@ type Core struct {
 
 	announced  []byte // the newest announcement that was sent
 	announcing bool
+	newsAt     clock.Instant // when to announce the news; 0: there was none at the last input
 	announceAt clock.Instant
 	heardAt    clock.Instant // when to announce that tasks were heard from; 0: none was
 
@@ -335,15 +338,24 @@ func (c *Core) Announced(now clock.Instant, epoch int, err error) {
 }
 
 // Started notes when a task's function is called.
-func (c *Core) Started(t *Task, date time.Time) { t.ran, t.heard, c.news = date, time.Time{}, true }
+func (c *Core) Started(now clock.Instant, t *Task, date time.Time) {
+	t.ran, t.heard = date, time.Time{}
+	c.mention(now)
+}
 
 // Heard reports that a task was heard from.
 func (c *Core) Heard(now clock.Instant, t *Task, date time.Time) {
 	t.heard = date
-	if c.heardAt == 0 {
-		c.heardAt = now.Add(heardPause)
-	}
+	c.mention(now)
 	c.setWake(now)
+}
+
+// mention makes the times of tasks known, not too often: all workers read each announcement, but only people need the
+// times.
+func (c *Core) mention(now clock.Instant) {
+	if c.heardAt == 0 {
+		c.heardAt = now.Add(max(heardPause, heardPer*time.Duration(len(c.members))))
+	}
 }
 
 // Epoch returns the number of the session.
@@ -469,7 +481,7 @@ func (c *Core) setWake(now clock.Instant) {
 	at(c.ghosts.next())
 	if c.seen && !c.announcing {
 		if c.news {
-			at(c.announceAt)
+			at(max(c.announceAt, c.newsAt))
 		}
 		at(c.heardAt)
 	}

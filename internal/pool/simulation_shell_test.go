@@ -211,7 +211,7 @@ func (k *worker) call(t *pool.Task) {
 	w.starts[t.Name]++
 	w.begun = append(w.begun, start{w.now, t.Name, k.name})
 	w.log("%s: runs %s", k.name, t.Name)
-	k.core.Started(t, k.date())
+	k.core.Started(k.now(), t, k.date())
 	if b := w.work(t.Name); b.returns != 0 {
 		w.after(b.returns, func() { k.returns(t, j, b.err) })
 	}

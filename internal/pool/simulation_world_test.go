@@ -161,7 +161,7 @@ func (w *world) disown(by *worker, task string) {
 func (w *world) patrol() {
 	w.after(500*time.Millisecond, w.patrol)
 	for _, spec := range w.specs {
-		if w.server.owner(spec.Name) != nil || !w.anyoneCould(spec) {
+		if w.refused[spec.Name] || w.server.owner(spec.Name) != nil || !w.anyoneCould(spec) {
 			delete(w.free, spec.Name)
 
 			continue
