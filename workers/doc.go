@@ -9,8 +9,8 @@
 //   - A free task goes to a worker that has room for it, within milliseconds. The tasks of a worker that dies or is cut
 //     off are free when its session timeout ([WithTimeout]) has expired, never earlier. With the embedded server, the
 //     tasks of a process that dies are free immediately.
-//   - Workers balance the tasks in proportion to their capacities, and move no more tasks than that takes. A worker that
-//     leaves moves only its own tasks. See [WithGreedy] for workers that keep what they have.
+//   - Workers balance the tasks in proportion to their capacities, and move no more tasks than that takes. A worker
+//     that leaves moves only its own tasks. See [WithGreedy] for workers that keep what they have.
 //   - A task that fails affects no other task. Its worker runs it again after a pause that the whole pool respects.
 //   - What a task saves ([Task.Save]) can only be replaced by a worker that owns the task.
 //

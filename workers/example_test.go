@@ -33,13 +33,14 @@ func ExampleRun() {
 	started.Add(len(queues))
 	go func() { started.Wait(); stop() }() // a real program stops at an interrupt
 
-	err = workers.Run(ctx, tenure.New(db), "/local/test", workers.Names(queues...), func(ctx context.Context, queue *workers.Task) error {
+	serve := func(ctx context.Context, queue *workers.Task) error {
 		fmt.Println("serving", queue.Name(), "with a token:", queue.Token() > 0)
 		started.Done()
 		<-ctx.Done() // the queue is lost, or the program shuts down
 
 		return nil
-	})
+	}
+	err = workers.Run(ctx, tenure.New(db), "/local/test", workers.Names(queues...), serve)
 	fmt.Println("result:", err)
 	// Unordered output:
 	// serving mail with a token: true

@@ -93,8 +93,10 @@ func (s *shift) acquire(ctx context.Context, name string) (grant, error) {
 	if g.token, g.state, err = s.read(request, lease, found); err == nil {
 		g.record, err = readRecord(s.calls, s.term, name)
 	}
-	switch {
-	case err == nil, s.term.Context().Err() != nil: // the core knows, or will know, that the session is over
+	if s.term.Context().Err() != nil { // the core knows, or will know, that the session is over
+		err = nil
+	}
+	if err == nil {
 		return g, nil
 	}
 	_ = s.term.Release(s.calls, lease) // it fails only if the session has failed
@@ -103,7 +105,9 @@ func (s *shift) acquire(ctx context.Context, name string) (grant, error) {
 }
 
 // read returns the token, and the state of a persistent task.
-func (s *shift) read(r term.Request, lease coordination.Lease, found *term.State) (token uint64, state []byte, err error) {
+func (s *shift) read(
+	r term.Request, lease coordination.Lease, found *term.State,
+) (token uint64, state []byte, err error) {
 	if s.persistent && found == nil {
 		if found, err = s.term.Look(s.calls, r.Name); err != nil {
 			return 0, nil, err

@@ -17,7 +17,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
-	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/identity"
 	"tenure/internal/roster"
@@ -33,8 +32,8 @@ const nameLimit = 5 * time.Second
 // namePause is the pause between attempts to lock the file of a name.
 const namePause = 10 * time.Millisecond
 
-// nameFiles is the file of a worker with a stable name. The worker, and each process that Inherit has prepared, keeps it
-// locked. So who can lock it knows that nobody works under the session whose id and key are in it.
+// nameFiles is the file of a worker with a stable name. The worker, and each process that Inherit has prepared, keeps
+// it locked. So who can lock it knows that nobody works under the session whose id and key are in it.
 type nameFiles struct {
 	directory string // empty: there is no file
 	file      *os.File
@@ -103,8 +102,8 @@ func (s *shift) claim() (coordination.Lease, error) {
 	if !s.pool.Named {
 		return nil, nil
 	}
-	if session := clientconfig.FromContext(s.term.Context()); session != nil && s.files.file != nil {
-		if err := s.files.replace(s.watching, session); err != nil {
+	if session := s.term.Ours(); session != nil && s.files.file != nil {
+		if err := s.files.replace(s.watching, s.term); err != nil {
 			return nil, err
 		}
 	}
@@ -133,7 +132,8 @@ func (s *shift) by(name string) string {
 }
 
 // replace ends the session of the earlier run, and writes down the session of this one.
-func (n *nameFiles) replace(ctx context.Context, session clientconfig.Session) error {
+func (n *nameFiles) replace(ctx context.Context, t *term.Term) error {
+	session := t.Ours()
 	if n.earlier.Session != 0 && n.earlier.Node == session.Node() && n.earlier.Session != session.SessionID() {
 		limited, cancel := term.Limit(ctx)
 		defer cancel()
@@ -152,9 +152,9 @@ func (n *nameFiles) replace(ctx context.Context, session clientconfig.Session) e
 	return err
 }
 
-// Inherit makes a process that the command starts count as a part of this worker: as long as it runs, the session is not
-// ended early, and no other worker gets the name ([WithName]). Call it before the command is started. The session of
-// package tenure has a method of this name too, which Inherit calls.
+// Inherit makes a process that the command starts count as a part of this worker: as long as it runs, the session is
+// not ended early, and no other worker gets the name ([WithName]). Call it before the command is started. The session
+// of package tenure has a method of this name too, which Inherit calls.
 func (t *Task) Inherit(cmd *exec.Cmd) {
 	if session, ok := t.lease.Session().(interface{ Inherit(cmd *exec.Cmd) }); ok {
 		session.Inherit(cmd)

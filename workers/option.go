@@ -130,11 +130,11 @@ func WithPool(name string) Option {
 
 // WithName gives the worker a stable name, which must be unique in the pool: up to 255 bytes. When a worker with a
 // stable name leaves, the others keep its tasks free for the session timeout. If a worker with the same name joins
-// within that time, it gets the same tasks. So a restart moves no task, and a worker that dies for good leaves its tasks
-// alone for longer.
+// within that time, it gets the same tasks. So a restart moves no task, and a worker that dies for good leaves its
+// tasks alone for longer.
 //
-// While a worker with this name is in the pool, Run waits for its end, for a little longer than the session timeout, and
-// then returns an error that wraps [ErrNameInUse].
+// While a worker with this name is in the pool, Run waits for its end, for a little longer than the session timeout,
+// and then returns an error that wraps [ErrNameInUse].
 //
 // The directory, which may be empty, is where Run keeps a file with the id and the key of its session. After a crash,
 // the next run with this name on this machine uses it to end the old session immediately, if no process that works
@@ -168,8 +168,8 @@ func WithMoves(moves int) Option {
 }
 
 // WithBackoff sets the pause after a function has returned without being told to: first after the first time, and twice
-// as long each further time in a row, up to longest. The pause is that of the task, in the whole pool. A run of at least
-// longest resets it. The defaults are one second and one minute.
+// as long each further time in a row, up to longest. The pause is that of the task, in the whole pool. A run of at
+// least longest resets it. The defaults are one second and one minute.
 func WithBackoff(first, longest time.Duration) Option {
 	return func(c *config) { c.pool.Backoff, c.pool.MaxBackoff = first, longest }
 }
@@ -181,11 +181,11 @@ func WithGiveUp(failures int) Option {
 }
 
 // WithOnce makes the pool run each task until it has succeeded once. A task whose function returns nil is done for the
-// whole pool, which is recorded on the server, and is not run again. A task that fails is run again up to retries times,
-// and has then failed for good. When all tasks are done or have failed, Run returns nil or a [*FailedError].
+// whole pool, which is recorded on the server, and is not run again. A task that fails is run again up to retries
+// times, and has then failed for good. When all tasks are done or have failed, Run returns nil or a [*FailedError].
 //
-// All workers of the pool must use WithOnce. A function may run again although it has succeeded, if its worker loses its
-// session before that is recorded.
+// All workers of the pool must use WithOnce. A function may run again although it has succeeded, if its worker loses
+// its session before that is recorded.
 func WithOnce(retries int) Option {
 	return func(c *config) { c.pool.Once, c.pool.Retries = true, retries }
 }

@@ -22,9 +22,8 @@ type shift struct {
 	over  chan<- error // receives the reason for the end of the session
 	epoch int
 
-	name     coordination.Lease // of the semaphore of a stable name; nil: not acquired
-	share    coordination.Lease // of the membership semaphore; nil: not acquired yet
-	announce *roster.Announcement
+	name  coordination.Lease // of the semaphore of a stable name; nil: not acquired
+	share coordination.Lease // of the membership semaphore; nil: not acquired yet
 
 	calls     context.Context // of everything but tasks; it outlives that of Run, so that releases can end
 	stopCalls context.CancelFunc

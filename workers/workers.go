@@ -24,21 +24,21 @@ import (
 // semaphore with the task's name on the coordination node at path, which Run creates if it is missing.
 //
 // For each task that the worker gets, it calls work on a new goroutine. The context of work derives from ctx and ends
-// when work must return: because ctx has ended, because the task moves to another worker or is no longer in the list, or
-// because it is lost. In all cases but the last, the worker releases the task when work has returned. See [ErrLost] for
-// the cause of the end of the context.
+// when work must return: because ctx has ended, because the task moves to another worker or is no longer in the list,
+// or because it is lost. In all cases but the last, the worker releases the task when work has returned. See [ErrLost]
+// for the cause of the end of the context.
 //
-// If work returns without being told to, with or without an error, the worker keeps the task and calls work again after a
-// pause ([WithBackoff]), or leaves the task to others ([WithGiveUp]). An error that wraps [ErrLost] is not a failure: work
-// returns it if it has stopped early because the lease was in danger, and runs again. A panic in work counts as an error ([PanicError]).
-// The pause and the number of failures are recorded on the server, so that the next worker respects them. With
-// [WithOnce], a task whose work returns nil is done instead.
+// If work returns without being told to, with or without an error, the worker keeps the task and calls work again after
+// a pause ([WithBackoff]), or leaves the task to others ([WithGiveUp]). An error that wraps [ErrLost] is not a failure:
+// work returns it if it has stopped early because the lease was in danger, and runs again. A panic in work counts as an
+// error ([PanicError]). The pause and the number of failures are recorded on the server, so that the next worker
+// respects them. With [WithOnce], a task whose work returns nil is done instead.
 //
 // When the worker loses its session, the contexts of all tasks end, and Run opens a new session immediately. A function
 // that has not returned keeps its share of the capacity, and the worker does not ask for its task.
 //
-// When ctx ends, Run tells the functions to return, releases each task as soon as its function has returned, and returns
-// the cause of the end of ctx ([context.Cause]) when all have returned. See [WithDrain] for a limit.
+// When ctx ends, Run tells the functions to return, releases each task as soon as its function has returned, and
+// returns the cause of the end of ctx ([context.Cause]) when all have returned. See [WithDrain] for a limit.
 //
 // Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is
 // overloaded, or the session does not start. It reports a task that the server refuses as [Refused]. A permanent error

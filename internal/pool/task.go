@@ -93,7 +93,7 @@ const (
 // A Result is how a task's function has returned.
 type Result struct {
 	Err  error
-	Told bool          // whether the context of the function had ended before
+	Told bool // whether the context of the function had ended before
 	// Interrupted means that the function has returned because the lease was in danger. It has not failed, and the worker
 	// asks for the task again.
 	Interrupted bool

@@ -139,12 +139,15 @@ func (t *Term) Context() context.Context { return t.session.Context() }
 // GivenUp reports whether the session with the id on the node is one that this client has given up, and for how much
 // longer the server keeps it at most. It returns false with clients other than ours.
 func (t *Term) GivenUp(id uint64) (left time.Duration, ok bool) {
-	if s := clientconfig.FromContext(t.session.Context()); s != nil {
+	if s := t.Ours(); s != nil {
 		return s.GivenUp(id)
 	}
 
 	return 0, false
 }
+
+// Ours returns the session if the client is that of package tenure, and nil for any other client.
+func (t *Term) Ours() clientconfig.Session { return clientconfig.FromContext(t.session.Context()) }
 
 // Session returns the session.
 func (t *Term) Session() coordination.Session { return t.session }
