@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,8 +107,8 @@ func TestFigures_Newcomer(t *testing.T) {
 	require.Len(t, w.begun, 6)
 }
 
-// A rolling restart of 5 named workers: each task starts once more, when its own worker is back. So it is after kill -9
-// and an immediate restart, which ends the old session.
+// A rolling restart of 5 named workers: each task starts once more, when its own worker is back. It is the same after
+// kill -9 and an immediate restart, which ends the old session.
 func TestFigures_RollingRestart(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
@@ -121,7 +122,7 @@ func TestFigures_RollingRestart(t *testing.T) {
 			w.run(settledDown)
 			w.begun = nil
 			for _, k := range append([]*worker(nil), w.workers...) {
-				held := k.running()
+				held := k.names()
 				if seed%2 == 0 {
 					k.drain()
 					w.run(time.Second)
@@ -131,8 +132,8 @@ func TestFigures_RollingRestart(t *testing.T) {
 				started := len(w.begun)
 				again := w.start(k.config)
 				w.run(time.Second)
-				require.Equal(t, held, again.running(), "within a second")
-				require.Len(t, w.begun, started+held)
+				require.Equal(t, held, again.names(), "within a second")
+				require.Len(t, w.begun, started+len(held))
 				w.run(30 * time.Second)
 			}
 			w.run(settledDown)
@@ -141,8 +142,70 @@ func TestFigures_RollingRestart(t *testing.T) {
 	}
 }
 
-// 6 workers and a task that fails immediately: at most 3 starts in the first 2 s and 12 in the first minute, in the whole
-// pool and across restarts of processes.
+// Two named workers that restart together get the same tasks again.
+func TestFigures_RestartTogether(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		w := newWorld(seed, steady(12))
+		require.NoError(t, w.guard(func() {
+			for i := range 4 {
+				c := usual(4)
+				c.Worker, c.Named = fmt.Sprintf("w%d", i), true
+				w.start(c)
+				w.run(settledDown) // so that tasks are where they have moved to
+			}
+			moves := w.count.Moves
+			var held [][]string
+			pair := slices.Clone(w.workers[:2])
+			for _, k := range pair {
+				held = append(held, k.names())
+				k.drain()
+			}
+			w.run(time.Second)
+			for i, k := range pair {
+				pair[i] = w.start(k.config)
+			}
+			w.run(time.Second)
+			for i, k := range pair {
+				require.Equal(t, held[i], k.names())
+			}
+			w.run(settledDown)
+			require.Equal(t, moves, w.count.Moves)
+		}))
+	}
+}
+
+// If there is too little room, a task that is free does not make others move for ever.
+func TestFigures_TooLittleRoom(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(100) {
+		s := steady(8)
+		s.weights = map[string]int{}
+		w := newWorld(seed, s)
+		for i := range s.specs {
+			s.specs[i].Weight = 1 + w.rand.IntN(3)
+			s.weights[s.specs[i].Name] = s.specs[i].Weight
+		}
+		all := w.specs
+		w.specs = slices.DeleteFunc(slices.Clone(all), func(pool.Spec) bool { return w.chance(0.4) })
+		require.NoError(t, w.guard(func() {
+			for i := range 3 {
+				w.launch(1, 0, usual(3+w.rand.IntN(2)))
+				w.run(time.Duration(i) * 15 * time.Second)
+			}
+			for _, k := range w.workers {
+				k.list(all)
+			}
+			w.run(2 * time.Minute)
+			moves := w.count.Moves
+			w.run(5 * time.Minute)
+			require.Equal(t, moves, w.count.Moves, "seed %d", seed)
+		}))
+	}
+}
+
+// 6 workers and a task that fails immediately: at most 3 starts in the first 2 s and 12 in the first minute, in the
+// whole pool and across restarts of processes.
 func TestFigures_Poison(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {

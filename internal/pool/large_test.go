@@ -28,7 +28,8 @@ func TestLarge(t *testing.T) {
 		if c.tasks > 2_000 && !*simLarge {
 			continue
 		}
-		t.Run(fmt.Sprintf("tasks=%d/workers=%d/within=%v/greedy=%v", c.tasks, c.workers, c.within, c.greedy), func(t *testing.T) {
+		name := fmt.Sprintf("tasks=%d/workers=%d/within=%v/greedy=%v", c.tasks, c.workers, c.within, c.greedy)
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(1, steady(c.tasks))
 			config := usual(c.tasks / c.workers * 5 / 4)

@@ -121,7 +121,7 @@ func (c *Core) self(now clock.Instant, p *plan) assign.Member {
 
 // accepts reports whether this worker takes the task.
 func (c *Core) accepts(now clock.Instant, t *Task) bool {
-	return t.away <= now && !(t.stale && t.occupies()) && matches(c.Only, t.Name)
+	return t.away <= now && (!t.stale || !t.occupies()) && matches(c.Only, t.Name)
 }
 
 // acceptsOf returns the tasks that another worker takes, or nil for all of them.

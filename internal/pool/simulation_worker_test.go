@@ -289,3 +289,14 @@ func (k *worker) running() (n int) {
 
 	return n
 }
+
+// names returns the names of these tasks.
+func (k *worker) names() (all []string) {
+	for _, t := range k.held() {
+		if j := k.jobs[t]; j.run != nil && !j.run.ended && !j.run.told {
+			all = append(all, t.Name)
+		}
+	}
+
+	return all
+}

@@ -169,16 +169,16 @@ func (c *Core) ask(now clock.Instant) {
 	}
 }
 
-// expects reports whether an acquire of the task may return a lease. One that is cancelled may have been granted before.
+// expects reports whether an acquire of the task may return a lease. A cancelled one may have been granted before.
 func (c *Core) expects(now clock.Instant, t *Task) bool {
-	switch {
-	case t.state == leaving:
+	switch t.state {
+	case leaving:
 		return t.epoch == c.epoch
-	case t.state == asking:
+	case asking:
 		return !c.Greedy || now < t.since.Add(c.fresh())
+	default:
+		return false
 	}
-
-	return false
 }
 
 // fresh returns how long a greedy worker expects a free task to be granted.

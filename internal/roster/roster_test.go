@@ -93,7 +93,9 @@ func TestDecode_OtherVersions(t *testing.T) {
 
 func TestDecode_Damaged(t *testing.T) {
 	t.Parallel()
-	for _, data := range []string{"", "{", "alice@ci-3, pid 42", "[]", `{"worker":1}`, `{"worker":""}`, `{"worker":"w","held":"?"}`} {
+	for _, data := range []string{
+		"", "{", "alice@ci-3, pid 42", "[]", `{"worker":1}`, `{"worker":""}`, `{"worker":"w","held":"?"}`,
+	} {
 		_, err := roster.Decode(1, 2, []byte(data))
 		require.ErrorContains(t, err, "session 1", data)
 	}
