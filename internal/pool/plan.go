@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -31,9 +30,9 @@ func (c *Core) plan(now clock.Instant) {
 		return
 	}
 	c.buffer = p.first
-	c.assign(p, &p.first, p.decide())
+	c.assign(p, &p.first)
 	if len(p.second.planned) > 0 {
-		c.assign(p, &p.second, assign.Balance(p.second.tasks, p.members, p.second.owners))
+		c.assign(p, &p.second)
 	}
 	c.adopt(now, p)
 }
@@ -222,53 +221,9 @@ func (p *plan) member(name string) (index int, ok bool) {
 	return index, ok
 }
 
-// decide returns the target of the first phase. A task that is free must not make another worker stop a task for which
-// there is no room elsewhere. If it would, all free tasks come second.
-func (p *plan) decide() []int {
-	f := &p.first
-	target := assign.Balance(f.tasks, p.members, f.owners)
-	if !p.stops(target) {
-		return target
-	}
-	all, rest := *f, p.second.planned
-	*f, p.second = phase{}, phase{}
-	for i, t := range all.planned {
-		if p.keeps(t, all.owners[i]) {
-			f.add(t, all.owners[i])
-		} else {
-			rest = append(rest, t)
-		}
-	}
-	slices.SortFunc(rest, func(a, b *Task) int { return cmp.Compare(a.index, b.index) })
-	for _, t := range rest {
-		p.second.add(t, assign.None)
-	}
-	if target = assign.Balance(f.tasks, p.members, f.owners); p.stops(target) {
-		return f.owners
-	}
-
-	return target
-}
-
-// stops reports whether a task of a worker that stays has no place in the target.
-func (p *plan) stops(target []int) bool {
-	for i, member := range target {
-		if member == assign.None && p.keeps(p.first.planned[i], p.first.owners[i]) {
-			return true
-		}
-	}
-
-	return false
-}
-
-// keeps reports whether a worker owns the task and stays in the pool.
-func (p *plan) keeps(t *Task, owner int) bool {
-	return (t.holds() || t.owned) && owner != assign.None && !p.members[owner].Leaving
-}
-
-// assign notes the target of a phase.
-func (c *Core) assign(p *plan, f *phase, target []int) {
-	for i, member := range target {
+// assign computes the target of a phase. Balance stops no task for one that is free, so what it leaves out stays.
+func (c *Core) assign(p *plan, f *phase) {
+	for i, member := range assign.Balance(f.tasks, p.members, f.owners) {
 		t := f.planned[i]
 		if member == assign.None {
 			continue
