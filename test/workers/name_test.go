@@ -45,6 +45,22 @@ func TestName_Kill(t *testing.T) {
 	})
 }
 
+// The same is true if no task runs when the worker is killed, so that there is no guard that ends its session.
+func TestName_KillWhileNothingRuns(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, served)
+	a := s.worker("a1", with(Job{Short: true, Code: 1}, "--name", "a", "--tasks", "1", "--timeout", long.String())...)
+	a.printed("(2 times in a row): running it again in ")
+	place := len(s.lines)
+	a.kill()
+	killed := time.Now()
+	a = a.again("a2")
+	s.until("the task runs again", func() bool { return len(s.count(place, Begins)) == 1 })
+	t.Logf("it runs again %v after the kill, including its pause of about 2s", time.Since(killed).Round(time.Millisecond))
+	a.signal(syscall.SIGTERM)
+	require.Equal(t, 0, a.code())
+}
+
 // A process whose name is in use is refused, on the same machine and on another one.
 func TestName_InUse(t *testing.T) {
 	t.Parallel()

@@ -40,7 +40,7 @@ func TestOutage_LongerThanTheTimeout(t *testing.T) {
 	client, err := tenure.Open(t.Context(), "grpc://"+s.listen+"/local")
 	require.NoError(t, err)
 	require.NoError(t, client.CreateNode(t.Context(), "/local/tenure", coordination.NodeConfig{
-		SessionGracePeriodMillis: uint32(long.Milliseconds()), // so that the server keeps them for longer than the test lasts
+		SessionGracePeriodMillis: uint32(long.Milliseconds()), // for which the server keeps lost sessions
 	}))
 	require.NoError(t, client.Close(t.Context()))
 	c := s.newCrew(2, with(Job{}, "--tasks", fmt.Sprint(tasks), "--timeout", timeout.String())...)
@@ -57,7 +57,9 @@ func TestOutage_LongerThanTheTimeout(t *testing.T) {
 	s.serve()
 	back, place := time.Now(), len(s.lines)
 	s.until("all tasks run", func() bool { return len(s.count(place, Begins)) == tasks })
-	t.Logf("all tasks run again %v after the return of the server", time.Since(back).Round(time.Millisecond))
+	took := time.Since(back)
+	t.Logf("all tasks run again %v after the return of the server", took.Round(time.Millisecond))
+	require.Less(t, took, soon/3, "the workers have waited for the end of their lost sessions")
 	c.stop()
 }
 
