@@ -88,7 +88,7 @@ func TestOutage_TasksThatStopSlowly(t *testing.T) {
 	s.worker("second", append([]string{"--settle", long.String(), "--verbose"}, args...)...).printed("2 in the pool")
 
 	s.note(Cut, first.name)
-	relay.Silence()
+	relay.Cut()
 	place := len(s.lines)
 	s.until("the second worker runs all tasks", func() bool { return len(s.tasksOf("second")) == tasks })
 	require.Len(t, s.count(place, Told), tasks)
