@@ -47,6 +47,7 @@ const (
 	calmPause     = 20 * time.Millisecond  // without new members, before the worker asks for tasks
 	calmPer       = 2 * time.Millisecond   // more for each member
 	maxCalm       = time.Second            // in total, if one after the other joins
+	tookPause     = 300 * time.Millisecond // until the target takes note of tasks that others have taken
 	planPause     = 10 * time.Millisecond  // between two targets
 	planPer       = 5 * time.Microsecond   // more for each task
 	announceLag   = 2 * time.Millisecond   // until news is announced, so that more can come with it
@@ -104,6 +105,7 @@ type Core struct {
 	dirtied clock.Instant // since when; 0: it is not
 	replan  clock.Instant
 	notYet  clock.Instant // no new target before this
+	stale   clock.Instant // a new target then, because other workers have taken tasks; 0: they have not
 	buffer  phase         // of the last plan
 	wants   []*Task       // those to ask for
 	slow    time.Duration // how long the slowest of the newest grants took
@@ -242,9 +244,7 @@ func (c *Core) View(now clock.Instant, members []roster.Member) {
 	if !c.opened {
 		return
 	}
-	if c.meet(now, members) {
-		c.dirty, c.news = true, true // the announcement lists ghosts
-	}
+	c.meet(now, members)
 	c.seen = true
 	c.next(now)
 }

@@ -11,12 +11,19 @@ import (
 	"tenure/internal/roster"
 )
 
-// meet takes note of the announcements. It reports whether anything has changed that matters for the target.
-func (c *Core) meet(now clock.Instant, members []roster.Member) bool {
+// meet takes note of the announcements. It makes the target dirty if anything has changed that matters for it.
+func (c *Core) meet(now clock.Instant, members []roster.Member) {
 	others := c.others(members)
 	if c.seen && slices.EqualFunc(others, c.members, sameMember) {
-		return false
+		return
 	}
+	switch {
+	case !c.seen || !slices.EqualFunc(c.members, others, c.onlyTook):
+		c.dirty = true
+	case c.stale == 0:
+		c.stale = now.Add(tookPause)
+	}
+	c.news = true // the announcement lists ghosts
 	c.greet(now, others)
 	c.ghosts.meet(c, now, c.members, others)
 	for _, m := range others {
@@ -27,8 +34,31 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) bool {
 	c.members = others
 	c.reports.differs = true
 	c.measure(now)
+}
 
-	return true
+// onlyTook reports whether a member has done nothing but take tasks that this worker does not ask for. While a pool
+// starts, that is nearly all that happens, and the target of this worker need not change for it.
+func (c *Core) onlyTook(before, after roster.Member) bool {
+	took := make(roster.Hashes, 0, max(0, len(after.Held)-len(before.Held)))
+	rest := before.Held
+	for _, h := range after.Held {
+		if len(rest) > 0 && rest[0] == h {
+			rest = rest[1:]
+		} else {
+			took = append(took, h)
+		}
+	}
+	if len(rest) > 0 {
+		return false // it has given one back
+	}
+	for _, t := range c.active {
+		if t.state == asking && took.Has(t.hash) {
+			return false
+		}
+	}
+	before.Held = after.Held
+
+	return sameMember(before, after)
 }
 
 // greet makes the worker wait before it asks for tasks, when it or another one has joined. If many start together, they

@@ -11,12 +11,12 @@ import (
 // next does everything that is due.
 func (c *Core) next(now clock.Instant) {
 	c.ghosts.expire(c, now)
-	c.dirty = c.dirty || c.replan != 0 && now >= c.replan
+	c.dirty = c.dirty || c.replan != 0 && now >= c.replan || c.stale != 0 && now >= c.stale
 	if c.dirty && c.dirtied == 0 {
 		c.dirtied = now
 	}
 	if c.dirty && now >= c.notYet && (now >= c.calm || !c.seen) {
-		c.dirty, c.replan = false, 0
+		c.dirty, c.replan, c.stale = false, 0, 0
 		c.notYet = now.Add(planPause + planPer*time.Duration(len(c.list)))
 		c.plan(now)
 		c.dirtied = 0
@@ -102,6 +102,9 @@ func (c *Core) setWake(now clock.Instant) {
 		at(max(c.notYet, c.calm))
 	} else if c.replan != 0 {
 		at(max(c.replan, c.notYet))
+	}
+	if c.stale != 0 {
+		at(max(c.stale, c.notYet))
 	}
 	at(c.ghosts.next())
 	if c.seen && !c.announcing {

@@ -59,6 +59,9 @@ func (c *Core) report(now clock.Instant) {
 // reportUnassigned reports the tasks that nobody has owned for a while.
 func (c *Core) reportUnassigned(now clock.Instant) {
 	r := &c.reports
+	if c.stale != 0 { // what the core knows of free tasks is old
+		return
+	}
 	if now < r.notAgain || !r.idles && (r.idleAt == 0 || now < r.idleAt) {
 		return
 	}
