@@ -69,8 +69,11 @@ func TestKills(t *testing.T) {
 	both(t, func(s *stage) {
 		const workers, pause = 6, 2 * time.Second
 		tasks, capacity, span := 20, 4, 10*time.Second
-		if *killsFlag > 0 {
+		switch {
+		case *killsFlag > 0:
 			tasks, capacity, span = 60, 12, *killsFlag
+		case testing.Short():
+			span = 4 * time.Second
 		}
 		// The embedded server knows that a worker is dead. On tenure serve, the guards of its tasks end its session, but a
 		// worker that is killed before its first task has started has none.
