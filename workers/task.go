@@ -40,8 +40,8 @@ func (t *Task) Name() string { return t.name }
 func (t *Task) Weight() int { return t.weight }
 
 // Token returns the fencing token of this run. Each grant of the task has a greater token than all earlier ones. A run
-// that follows another one in the same worker, which has kept the task, has the same token. Send it with each write, and
-// have the storage reject older tokens.
+// that follows another one in the same worker, which has kept the task, has the same token. Send it with each write,
+// and have the storage reject older tokens.
 func (t *Task) Token() uint64 { return t.token }
 
 // Failures returns how often in a row the task has failed before this run, in the whole pool.
