@@ -160,7 +160,7 @@ func TestRun_NameInUse(t *testing.T) {
 		second := h.balanced(t, 2, workers.WithName("w1", ""))
 		err := <-second.done
 		require.ErrorIs(t, err, workers.ErrNameInUse)
-		require.ErrorContains(t, err, `the name "w1" is in use by `)
+		require.ErrorContains(t, err, `the name of the worker is in use: "w1", by `)
 		require.Len(t, first.has(), 2, "the first worker is not disturbed")
 		require.Equal(t, 2, h.starts())
 		require.Equal(t, errStopped, first.end(t))

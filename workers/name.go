@@ -24,7 +24,7 @@ import (
 )
 
 // ErrNameInUse is wrapped by the result of [Run] if another worker of the pool has the name of [WithName].
-var ErrNameInUse = errors.New("another worker has this name")
+var ErrNameInUse = errors.New("the name of the worker is in use")
 
 // nameLimit is how long a worker waits for a process with the same name to end, which may just have been killed.
 const nameLimit = 5 * time.Second
@@ -78,8 +78,8 @@ func (n *nameFiles) lock(ctx context.Context, c *config) error {
 				return context.Cause(ctx)
 			}
 
-			return fmt.Errorf("the name %q is in use by a process on this machine, or by something that it has started: %w",
-				c.pool.Worker, ErrNameInUse)
+			return fmt.Errorf("%w: %q, by a process on this machine, or by something that it has started",
+				ErrNameInUse, c.pool.Worker)
 		}
 		n.file = f
 		if data, err := io.ReadAll(f); err == nil {
@@ -115,7 +115,7 @@ func (s *shift) claim() (coordination.Lease, error) {
 		return lease, err
 	}
 
-	return nil, backoff.Permanent(fmt.Errorf("the name %q is in use%s: %w", s.pool.Worker, s.by(name), ErrNameInUse))
+	return nil, backoff.Permanent(fmt.Errorf("%w: %q%s", ErrNameInUse, s.pool.Worker, s.by(name)))
 }
 
 // by says who owns a semaphore.
@@ -124,7 +124,7 @@ func (s *shift) by(name string) string {
 	defer cancel()
 	if found, err := s.term.Look(ctx, name); err == nil {
 		for _, o := range found.Owners {
-			return " by " + identity.ReadCard(o.Data).Who
+			return ", by " + identity.ReadCard(o.Data).Who
 		}
 	}
 

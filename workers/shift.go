@@ -50,7 +50,6 @@ func (w *worker) begin(t *term.Term, over chan<- error) {
 	}
 	w.running++
 	s.unwatch = context.AfterFunc(t.Context(), func() { w.tell(func() { w.running-- }) }) // the loop notices the end
-	w.observe(Asking{Session: t.SessionID()})
 	announcement := w.core.Open(w.clock.Now(), t.SessionID())
 	s.epoch = w.core.Epoch()
 	s.use(func() { s.join(announcement) })
@@ -152,7 +151,10 @@ func (s *shift) join(a roster.Announcement) {
 
 		return
 	}
-	s.tell(func() { s.name = name })
+	s.tell(func() {
+		s.name = name
+		s.observe(Asking{Session: s.term.SessionID()})
+	})
 	request := s.membership(a)
 	share, _, err := s.term.Acquire(s.watching, request)
 	if err != nil {

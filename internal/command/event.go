@@ -44,8 +44,12 @@ type Suspended struct {
 // Continued reports that COMMAND continues after Suspended.
 type Continued struct{}
 
-// Exited reports that COMMAND has ended, with its exit code as a shell reports it.
-type Exited struct{ Code int }
+// Exited reports that COMMAND has ended, with its exit code as a shell reports it. Lease is set if COMMAND was stopped
+// because the lease was lost or in danger.
+type Exited struct {
+	Code  int
+	Lease bool
+}
 
 // An Impatient is a Stdout or a Stderr of which a Write may wait for a reader. Run calls Hurry when it stops waiting
 // for a pooled COMMAND. From then on, Write must not wait: it drops what the reader does not take.

@@ -14,7 +14,7 @@ import (
 // exit returns the result of COMMAND as documented at Run.
 func (r *run) exit() error {
 	code := ExitCode(r.status)
-	r.observe(Exited{code})
+	r.observe(Exited{Code: code, Lease: r.because})
 	if r.because {
 		code = ExitLost
 	}

@@ -260,8 +260,9 @@ func (r *taskRun) observeCommand(e command.Event) {
 			r.verbosely("task %q: stopping COMMAND with %s: %v", name, command.SignalName(e.Signal), e.Cause))
 	case command.Started:
 		r.heard.Store(int64(r.clock.Now())) // the time until here does not count as silence
+	case command.Exited:
+		r.danger.Store(e.Lease)
 	case command.Danger:
-		r.danger.Store(true)
 		r.report(event{Event: "danger", Task: name, For: seconds(e.Left)},
 			fmt.Sprintf("task %q is about to be lost: %v", name, e))
 	case command.Killing:

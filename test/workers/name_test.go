@@ -78,7 +78,7 @@ func TestName_InUse(t *testing.T) {
 			second := s.worker("second", args...)
 			require.Equal(t, 125, second.code())
 			lines := strings.Split(strings.TrimSpace(second.stderr()), "\n")
-			require.Regexp(t, `^workers: the name "a" is in use by .+: another worker has this name$`, lines[len(lines)-1])
+			require.Regexp(t, `^workers: the name of the worker is in use: "a", by .+$`, lines[len(lines)-1])
 			require.Equal(t, []string{"job-0"}, s.tasksOf("first"))
 		})
 	}
