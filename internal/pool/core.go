@@ -109,6 +109,7 @@ type Core struct {
 	buffer  phase         // of the last plan
 	wants   []*Task       // those to ask for
 	slow    time.Duration // how long the slowest of the newest grants took
+	granted clock.Instant // the newest grant; 0: none
 	nobody  []*Task       // those that no other worker owned
 
 	announced  []byte // the newest announcement that was sent

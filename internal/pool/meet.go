@@ -18,7 +18,7 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) {
 		return
 	}
 	switch {
-	case !c.seen || !slices.EqualFunc(c.members, others, c.onlyTook):
+	case !c.seen || c.Greedy || !slices.EqualFunc(c.members, others, c.onlyTook):
 		c.dirty = true
 	case c.stale == 0:
 		c.stale = now.Add(tookPause)
@@ -37,7 +37,8 @@ func (c *Core) meet(now clock.Instant, members []roster.Member) {
 }
 
 // onlyTook reports whether a member has done nothing but take tasks that this worker does not ask for. While a pool
-// starts, that is nearly all that happens, and the target of this worker need not change for it.
+// starts, that is nearly all that happens, and the target of this worker need not change for it. A greedy worker has no
+// target, and asks for the tasks that it has not seen taken.
 func (c *Core) onlyTook(before, after roster.Member) bool {
 	took := make(roster.Hashes, 0, max(0, len(after.Held)-len(before.Held)))
 	rest := before.Held

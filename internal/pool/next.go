@@ -123,7 +123,7 @@ func (c *Core) setWake(now clock.Instant) {
 			at(t.due)
 		case asking:
 			if c.Greedy {
-				at(t.since.Add(c.fresh()))
+				at(c.stalled(t))
 			}
 			at(cmp.Or(t.nextSay, t.since.Add(peekAfter)))
 		case stopping:

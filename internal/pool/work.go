@@ -175,7 +175,7 @@ func (c *Core) expects(now clock.Instant, t *Task) bool {
 	case leaving:
 		return t.epoch == c.epoch
 	case asking:
-		return !c.Greedy || now < t.since.Add(c.fresh())
+		return !c.Greedy || now < c.stalled(t)
 	default:
 		return false
 	}
@@ -184,8 +184,13 @@ func (c *Core) expects(now clock.Instant, t *Task) bool {
 // fresh returns how long a greedy worker expects a free task to be granted.
 func (c *Core) fresh() time.Duration { return min(max(3*c.slow, minFresh), maxFresh) }
 
+// stalled returns when a greedy worker stops expecting that an acquire is granted, and asks for another task instead. As
+// long as grants arrive, the server is busy, and the acquire only waits for its turn.
+func (c *Core) stalled(t *Task) clock.Instant { return max(t.since, c.granted).Add(c.fresh()) }
+
 // measureAsk notes how long a grant took.
 func (c *Core) measureAsk(now clock.Instant, t *Task) {
+	c.granted = now
 	if took := now.Sub(t.since); t.state == asking && took < 2*c.fresh() { // longer ones had to wait for another owner
 		c.slow = max(took, c.slow*7/8)
 	}
