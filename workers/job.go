@@ -136,7 +136,7 @@ func (w *worker) start(t *pool.Task) {
 	j.stop, j.began = stop, w.clock.Now()
 	w.core.Started(j.began, t, w.clock.Time(j.began))
 	w.observe(Started{Task: t.Name, Token: j.grant.token})
-	ctx, end := term.Under(parent, &term.Grant{Lease: j.grant.lease, Name: t.Name}, func(error) {})
+	ctx, end := under(parent, j.grant.lease)
 	outdated := j.outdated
 	s.use(func() {
 		var err error
@@ -166,6 +166,20 @@ func (s *shift) readState(name string) ([]byte, error) {
 	}
 
 	return found.Data, nil
+}
+
+// under returns a context for a function under a lease. The context ends with ctx or with the lease. In the latter case
+// its cause wraps ErrLost. The caller calls end when the function has returned. end reports whether the lease was held
+// until then.
+func under(ctx context.Context, lease coordination.Lease) (work context.Context, end func() (held bool)) {
+	work, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(lease.Context(), func() { cancel(term.LostLease(lease)) })
+
+	return work, func() bool {
+		defer cancel(nil)
+
+		return stop()
+	}
 }
 
 // hearPause is the time between two reports to the loop that a task was heard from.

@@ -184,8 +184,8 @@ func (c *Core) expects(now clock.Instant, t *Task) bool {
 // fresh returns how long a greedy worker expects a free task to be granted.
 func (c *Core) fresh() time.Duration { return min(max(3*c.slow, minFresh), maxFresh) }
 
-// stalled returns when a greedy worker stops expecting that an acquire is granted, and asks for another task instead. As
-// long as grants arrive, the server is busy, and the acquire only waits for its turn.
+// stalled returns when a greedy worker stops expecting that an acquire is granted, and asks for another task instead.
+// As long as grants arrive, the server is busy, and the acquire only waits for its turn.
 func (c *Core) stalled(t *Task) clock.Instant { return max(t.since, c.granted).Add(c.fresh()) }
 
 // measureAsk notes how long a grant took.
