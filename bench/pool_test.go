@@ -10,14 +10,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure"
 	"tenure/bench/benchtest"
 	"tenure/workers"
 )
 
-// BenchmarkPool measures how long a pool of workers takes until all of its tasks run, when all workers start at the same
-// time, and until all run again after a tenth more workers have joined, in addition to the time in which nothing moves.
-// It reports how often tasks were started and given straight back, and the CPU time of the server and of the workers,
-// which share a process.
+// BenchmarkPool measures how long a pool of workers takes until all of its tasks run, when all workers start at the
+// same time, and until all run again after a tenth more workers have joined, in addition to the time in which nothing
+// moves. It reports how often tasks were started and given straight back, and the CPU time of the server and of the
+// workers, which share a process.
 func BenchmarkPool(b *testing.B) {
 	for _, test := range []struct {
 		tasks, workers int
@@ -66,7 +67,8 @@ func (p *crew) measure(b *testing.B) {
 
 	begin := time.Now()
 	for range p.workers {
-		go p.work(ctx, b, h.addr, ended)
+		client := openClient(b, h.addr)
+		go p.work(ctx, client, ended)
 	}
 	p.await(b, p.tasks)
 	p.took += time.Since(begin)
@@ -78,7 +80,8 @@ func (p *crew) measure(b *testing.B) {
 		more = max(1, p.workers/10)
 		begin = time.Now()
 		for range more {
-			go p.work(ctx, b, h.addr, ended)
+			client := openClient(b, h.addr)
+			go p.work(ctx, client, ended)
 		}
 		for p.moved.Load() < int64(p.share(more)) {
 			time.Sleep(time.Millisecond)
@@ -101,7 +104,7 @@ var errDone = errors.New("the benchmark is done")
 func (p *crew) share(more int) int { return p.tasks / (p.workers + more) * more }
 
 // work is one worker. Its tasks run until they are told to stop.
-func (p *crew) work(ctx context.Context, b *testing.B, addr string, ended chan<- error) {
+func (p *crew) work(ctx context.Context, client *tenure.Client, ended chan<- error) {
 	opts := []workers.Option{
 		workers.WithCapacity(2 * p.tasks / p.workers), workers.WithSettle(poolSettle), workers.WithMoves(16),
 		workers.WithObserver(func(e workers.Event) {
@@ -116,7 +119,7 @@ func (p *crew) work(ctx context.Context, b *testing.B, addr string, ended chan<-
 	if p.greedy {
 		opts = append(opts, workers.WithGreedy())
 	}
-	ended <- workers.Run(ctx, openClient(b, addr), database+"/pool", workers.Numbered("job-", p.tasks),
+	ended <- workers.Run(ctx, client, database+"/pool", workers.Numbered("job-", p.tasks),
 		func(ctx context.Context, _ *workers.Task) error {
 			p.started.Add(1)
 			running.Add(1)
@@ -139,6 +142,7 @@ func (p *crew) await(b *testing.B, tasks int) {
 }
 
 func (p *crew) report(b *testing.B) {
+	b.Helper()
 	n := float64(b.N)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(p.took.Seconds()/n, "s-until-all-run")
