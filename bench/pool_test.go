@@ -39,7 +39,13 @@ func BenchmarkPool(b *testing.B) {
 }
 
 // poolSettle is how long nothing moves after a worker has joined. Starting the pool takes less.
-const poolSettle = 10 * time.Second
+func poolSettle() time.Duration {
+	if testing.Short() {
+		return 500 * time.Millisecond
+	}
+
+	return 10 * time.Second
+}
 
 // A crew is a pool of workers in this process.
 type crew struct {
@@ -87,7 +93,7 @@ func (p *crew) measure(b *testing.B) {
 			time.Sleep(time.Millisecond)
 		}
 		p.await(b, p.tasks)
-		p.joined += time.Since(begin) - poolSettle
+		p.joined += time.Since(begin) - poolSettle()
 		p.balance += p.moved.Load()
 	}
 	p.server += h.usage(b).CPU - before.CPU
@@ -106,7 +112,7 @@ func (p *crew) share(more int) int { return p.tasks / (p.workers + more) * more 
 // work is one worker. Its tasks run until they are told to stop.
 func (p *crew) work(ctx context.Context, client *tenure.Client, ended chan<- error) {
 	opts := []workers.Option{
-		workers.WithCapacity(2 * p.tasks / p.workers), workers.WithSettle(poolSettle), workers.WithMoves(16),
+		workers.WithCapacity(2 * p.tasks / p.workers), workers.WithSettle(poolSettle()), workers.WithMoves(16),
 		workers.WithObserver(func(e workers.Event) {
 			switch e.(type) {
 			case workers.GivenBack:
