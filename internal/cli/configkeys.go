@@ -43,6 +43,7 @@ var configKeys = []string{
 	"path",
 	"persistent",
 	"pid",
+	"pool",
 	"quiet",
 	"raw",
 	"refresh",
