@@ -71,9 +71,12 @@ func (p *crew) measure(b *testing.B) {
 	p.given.Store(0)
 	p.moved.Store(0)
 
+	clients := make([]*tenure.Client, p.workers+max(1, p.workers/10))
+	for i := range clients {
+		clients[i] = openClient(b, h.addr)
+	}
 	begin := time.Now()
-	for range p.workers {
-		client := openClient(b, h.addr)
+	for _, client := range clients[:p.workers] {
 		go p.work(ctx, client, ended)
 	}
 	p.await(b, p.tasks)
@@ -85,8 +88,7 @@ func (p *crew) measure(b *testing.B) {
 	if !p.greedy {
 		more = max(1, p.workers/10)
 		begin = time.Now()
-		for range more {
-			client := openClient(b, h.addr)
+		for _, client := range clients[p.workers : p.workers+more] {
 			go p.work(ctx, client, ended)
 		}
 		for p.moved.Load() < int64(p.share(more)) {

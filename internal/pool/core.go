@@ -47,6 +47,7 @@ const (
 	calmPause     = 20 * time.Millisecond  // without new members, before the worker asks for tasks
 	calmPer       = 2 * time.Millisecond   // more for each member
 	maxCalm       = time.Second            // in total, if one after the other joins
+	goneLimit     = time.Second            // how long a task that was moved away may take to be announced by another
 	tookPause     = 300 * time.Millisecond // until the target takes note of tasks that others have taken
 	planPause     = 10 * time.Millisecond  // between two targets
 	planPer       = 5 * time.Microsecond   // more for each task
@@ -110,6 +111,7 @@ type Core struct {
 	wants   []*Task       // those to ask for
 	slow    time.Duration // how long the slowest of the newest grants took
 	granted clock.Instant // the newest grant; 0: none
+	gone    []*Task       // that were moved to others, which have not announced them
 	nobody  []*Task       // those that no other worker owned
 
 	announced  []byte // the newest announcement that was sent
@@ -375,6 +377,10 @@ func (c *Core) Written(now clock.Instant, t *Task, err error) {
 
 // Released reports that a task is released.
 func (c *Core) Released(now clock.Instant, t *Task) {
+	if t.why == Moved && !t.stale {
+		t.gone = now
+		c.gone = append(c.gone, t)
+	}
 	c.leave(t, now)
 	c.next(now)
 }

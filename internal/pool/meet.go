@@ -57,6 +57,11 @@ func (c *Core) onlyTook(before, after roster.Member) bool {
 			return false
 		}
 	}
+	for _, t := range c.gone {
+		if took.Has(t.hash) {
+			return false
+		}
+	}
 	before.Held = after.Held
 
 	return sameMember(before, after)

@@ -21,6 +21,7 @@ func (c *Core) next(now clock.Instant) {
 		c.plan(now)
 		c.dirtied = 0
 	}
+	c.arrive(now)
 	c.advance(now)
 	c.active = slices.DeleteFunc(c.active, func(t *Task) bool {
 		t.active = t.state != apart
@@ -105,6 +106,9 @@ func (c *Core) setWake(now clock.Instant) {
 	}
 	if c.stale != 0 {
 		at(max(c.stale, c.notYet))
+	}
+	if len(c.gone) > 0 {
+		at(c.gone[0].gone.Add(goneLimit))
 	}
 	at(c.ghosts.next())
 	if c.seen && !c.announcing {

@@ -44,6 +44,7 @@ type Task struct {
 	since   clock.Instant // when the state began
 	writing bool          // its record is being written
 	why     Reason        // of stopping
+	gone    clock.Instant // when it was moved to another worker
 	due     clock.Instant // of waiting: when it may run
 	nextSay clock.Instant // of stopping and asking: when to report that it takes long
 

@@ -67,7 +67,7 @@ func (c *Core) giveBack(now clock.Instant) {
 	if c.Greedy {
 		return
 	}
-	moving := 0
+	moving := len(c.gone)
 	for _, t := range c.active {
 		if t.why == Moved && t.holds() && t.state >= stopping {
 			moving++
@@ -83,6 +83,15 @@ func (c *Core) giveBack(now clock.Instant) {
 		moving++
 		c.move(now, t)
 	}
+}
+
+// arrive forgets the tasks that were moved away and have arrived. Until then, they count as on the move: a worker that
+// gave back more before it has seen the effect would act on old announcements, as all the others do, and tasks would
+// move back and forth.
+func (c *Core) arrive(now clock.Instant) {
+	c.gone = slices.DeleteFunc(c.gone, func(t *Task) bool {
+		return t.owned || t.active || !t.listed || now >= t.gone.Add(goneLimit)
+	})
 }
 
 // move gives a task back that belongs to another worker.
