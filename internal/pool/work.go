@@ -154,20 +154,22 @@ func (c *Core) wanted(t *Task, full bool) bool {
 
 // ask asks for tasks as long as there is room.
 func (c *Core) ask(now clock.Instant) {
-	room := c.Capacity - c.load()
+	room, expected := c.Capacity-c.load(), 0
 	for _, t := range c.active {
 		if c.expects(now, t) {
 			room -= t.weight
+			expected++
 		}
 	}
 	for _, t := range c.wants {
-		if room <= 0 {
+		if room <= 0 || c.Greedy && expected >= greedyAsks {
 			return
 		}
 		if t.state != apart || !t.listed || t.final || t.away > now || t.weight > room {
 			continue
 		}
 		room -= t.weight
+		expected++
 		t.adopted = !t.mine && !c.Greedy
 		if t.adopted {
 			c.tell(Adopted{t.Name, t.to})
