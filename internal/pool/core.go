@@ -67,8 +67,8 @@ const (
 	peekAfter     = time.Second            // after which an acquire of a free task is looked into
 	firstRefusal  = 5 * time.Second        // the pause after a refusal; it doubles up to maxRefusal
 	maxRefusal    = time.Minute
-	// greedyAsks is how many grants a greedy worker expects at a time. Greedy workers do not agree on who asks for what, so
-	// each looks again at what is free after a few grants.
+	// greedyAsks is how many grants a greedy worker expects at a time. Greedy workers do not agree on who asks for what,
+	// so each looks again at what is free after a few grants.
 	greedyAsks = 64
 
 	adoptAfter = 2 // timeouts that a task is free before any worker takes it
