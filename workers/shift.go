@@ -183,17 +183,18 @@ func (s *shift) update(a roster.Announcement) {
 
 // perform carries out the steps of the core.
 func (w *worker) perform() {
-	for steps := w.core.Take(); len(steps) > 0; steps = w.core.Take() {
+	for {
+		steps := w.core.Take()
+		if len(steps) == 0 {
+			w.checkEnd()
+			steps = w.core.Take()
+		}
+		if len(steps) == 0 {
+			return
+		}
 		for _, step := range steps {
 			w.do(step)
 		}
-	}
-	w.checkEnd()
-	if steps := w.core.Take(); len(steps) > 0 {
-		for _, step := range steps {
-			w.do(step)
-		}
-		w.perform()
 	}
 }
 

@@ -212,7 +212,7 @@ func (l *look) task(ctx context.Context, i int) error {
 // result puts together what was read.
 func (l *look) result(members []roster.Member) *Status {
 	status := &Status{Tasks: l.status}
-	digest := digestOf(l.list)
+	digest := pool.Digest(l.list)
 	bySession := map[uint64]roster.Member{}
 	for _, m := range members {
 		bySession[m.Session] = m
@@ -257,8 +257,4 @@ func (s *TaskStatus) run(m roster.Member) {
 	if at.Heard != 0 {
 		s.Heard = time.Unix(int64(at.Heard), 0)
 	}
-}
-
-func digestOf(list []pool.Spec) string {
-	return roster.Digest(list, func(s pool.Spec) (string, int) { return s.Name, s.Weight })
 }

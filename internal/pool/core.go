@@ -227,7 +227,7 @@ func (c *Core) SetTasks(now clock.Instant, specs []Spec) {
 			delete(c.tasks, name)
 		}
 	}
-	c.digest = roster.Digest(specs, func(s Spec) (string, int) { return s.Name, s.Weight })
+	c.digest = Digest(specs)
 	c.dirty, c.news, c.reports.differs = true, true, true
 	c.next(now)
 }

@@ -235,7 +235,7 @@ func TestFigures_Poison(t *testing.T) {
 	}
 }
 
-// Tasks that run nowhere are reported by every worker within 2 s, and so is that they run again.
+// Every worker reports tasks that run nowhere within 2 s. When the tasks run again, it reports that too.
 func TestFigures_Unassigned(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -255,7 +255,8 @@ func TestFigures_Unassigned(t *testing.T) {
 	}
 }
 
-// The tasks of a worker that crashes run again as soon as its session has ended, and those of one that leaves at once.
+// The tasks of a worker that crashes run again as soon as its session has ended. The tasks of a worker that leaves run
+// again immediately.
 func TestFigures_TakeOver(t *testing.T) {
 	t.Parallel()
 	const soon = 100 * time.Millisecond

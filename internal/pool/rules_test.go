@@ -92,7 +92,7 @@ func (b *bench) grant(n int) { b.Granted(b.now, b.task(n), roster.Record{}, 0) }
 
 // other returns a member without tasks.
 func (b *bench) other(name string, specs []pool.Spec) roster.Member {
-	digest := roster.Digest(specs, func(s pool.Spec) (string, int) { return s.Name, s.Weight })
+	digest := pool.Digest(specs)
 
 	return roster.Member{Session: 99, Token: 99, Announcement: roster.Announcement{
 		Worker: name, Mode: roster.Balanced, Capacity: 2, Digest: digest, Timeout: roster.Millis(10 * time.Second),

@@ -242,7 +242,7 @@ func (k *worker) drain() {
 	k.input(func() { k.core.Drain(k.now()) })
 }
 
-// crash ends the process. The server notices at once, or ends the session at once.
+// crash ends the process. The server notices immediately, or ends the session immediately.
 func (k *worker) crash(embedded bool) {
 	k.w.log("%s: crashes", k.name)
 	k.leave()

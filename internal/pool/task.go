@@ -13,6 +13,11 @@ type Spec struct {
 	Weight int // at least 1
 }
 
+// Digest returns the digest of a list of tasks, which is sorted by name (roster.Digest).
+func Digest(list []Spec) string {
+	return roster.Digest(list, func(s Spec) (string, int) { return s.Name, s.Weight })
+}
+
 // A state is what the worker does with a task.
 type state uint8
 
