@@ -227,30 +227,12 @@ func (c *config) holdingFlags(env *cli.Env) []cli.Flag {
 }
 
 func (c *config) lookingFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		{
 			Name: "status", Value: &c.status, Group: cli.GroupLooking,
 			Usage: "print the holders and the waiters; exit 0 if held, 1 if free",
 		},
-		{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: cli.Formats,
-			Value: &c.output, Group: cli.GroupLooking,
-			Usage: "text, or json: one object per line", Check: cli.Format(&c.output),
-		},
-		{
-			Name: "quiet", Short: "q", Value: &c.quiet, Group: cli.GroupLooking,
-			Usage: "print nothing but the reason of a failure",
-		},
-		{
-			Name: "log-format", Arg: "FORMAT", Example: "text", Values: cli.Formats,
-			Value: &c.logFormat, Group: cli.GroupLooking,
-			Usage: "messages on standard error: text or json", Check: cli.Format(&c.logFormat),
-		},
-		{
-			Name: "metrics", Arg: "ADDR", Example: "127.0.0.1:9100", Value: &c.metrics, Group: cli.GroupLooking,
-			Usage: "serve Prometheus metrics at http://ADDR/metrics",
-		},
-	}
+	}, cli.ReportFlags(&c.output, &c.quiet, &c.logFormat, &c.metrics)...)
 }
 
 // inTask returns a function that reports whether this process works on a task of workers. The variable of --state-file

@@ -76,17 +76,10 @@ func (r *reporter) report(e event, text string) {
 
 // prepareLog redirects standard error as the flags say. After restore, errors appear even with --quiet.
 func (l *locker) prepareLog() (restore func()) {
-	stderr := l.env.Stderr
-	if l.logFormat == "json" || l.output == "json" && !cli.Given(l.cmd, "log-format") {
-		l.env.Stderr = cli.JSONLines(stderr, l.clock)
-	}
-	restored := l.env.Stderr
-	if l.quiet {
-		l.env.Stderr = io.Discard
-	}
-	l.stderr = stderr
+	asJSON := l.logFormat == "json" || l.output == "json" && !cli.Given(l.cmd, "log-format")
+	l.stderr, restore = cli.RedirectLog(l.env, asJSON, l.quiet, l.clock)
 
-	return func() { l.env.Stderr = restored }
+	return restore
 }
 
 // newReporter returns the reporter that the flags ask for. It uses standard error if standard output is COMMAND's.

@@ -182,32 +182,14 @@ func (c *config) balanceFlags(session *cli.Session, cmd *cobra.Command) []cli.Fl
 }
 
 func (c *config) lookingFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		{
 			Name: "status", Value: &c.status, Group: cli.GroupLooking, Usage: "print the tasks and the workers, and exit",
 		},
 		{
 			Name: "watch", Value: &c.watch, Group: cli.GroupLooking, Usage: "print them again and again, on a terminal in place",
 		},
-		{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: cli.Formats,
-			Value: &c.output, Group: cli.GroupLooking,
-			Usage: "text, or json: one object per line", Check: cli.Format(&c.output),
-		},
-		{
-			Name: "quiet", Short: "q", Value: &c.quiet, Group: cli.GroupLooking,
-			Usage: "print nothing but the reason of a failure",
-		},
-		{
-			Name: "log-format", Arg: "FORMAT", Example: "text", Values: cli.Formats,
-			Value: &c.logFormat, Group: cli.GroupLooking,
-			Usage: "messages on standard error: text or json", Check: cli.Format(&c.logFormat),
-		},
-		{
-			Name: "metrics", Arg: "ADDR", Example: "127.0.0.1:9100", Value: &c.metrics, Group: cli.GroupLooking,
-			Usage: "serve Prometheus metrics at http://ADDR/metrics",
-		},
-	}
+	}, cli.ReportFlags(&c.output, &c.quiet, &c.logFormat, &c.metrics)...)
 }
 
 // describe says what the flags of cli.Session mean for workers.

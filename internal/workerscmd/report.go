@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"tenure/internal/cli"
@@ -65,17 +64,10 @@ func (w *worker) report(e event, text string) {
 
 // prepareLog redirects standard error as the flags say. After restore, errors appear even with --quiet.
 func (w *worker) prepareLog() (restore func()) {
-	stderr := w.env.Stderr
-	if w.logFormat == "json" || w.output == "json" && !cli.Given(w.cmd, "log-format") {
-		w.env.Stderr = cli.JSONLines(stderr, w.clock)
-	}
-	restored := w.env.Stderr
-	if w.quiet {
-		w.env.Stderr = io.Discard
-	}
-	w.stderr = stderr
+	asJSON := w.logFormat == "json" || w.output == "json" && !cli.Given(w.cmd, "log-format")
+	w.stderr, restore = cli.RedirectLog(w.env, asJSON, w.quiet, w.clock)
 
-	return func() { w.env.Stderr = restored }
+	return restore
 }
 
 // prepareEvents decides where events go. They use standard error if standard output belongs to COMMAND.
