@@ -46,6 +46,8 @@ type Server struct {
 	conns   conns.Set // gRPC does not track a connection before its first frame, and would wait two minutes for it in Stop
 	health  *health.Server
 
+	counts counts
+
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
 
