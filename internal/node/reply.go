@@ -7,8 +7,10 @@ type Status int32
 const (
 	Success            Status = 400000
 	BadRequest         Status = 400010
+	Unauthorized       Status = 400020
 	Aborted            Status = 400040
 	Unavailable        Status = 400050
+	Overloaded         Status = 400060
 	SchemeError        Status = 400070
 	Timeout            Status = 400090
 	BadSession         Status = 400100
@@ -17,6 +19,7 @@ const (
 	NotFound           Status = 400140
 	SessionExpired     Status = 400150
 	Undetermined       Status = 400170
+	Unsupported        Status = 400180
 )
 
 // Reply is a message for one stream. If the stream has ended in the meantime, the message is dropped without an error.
