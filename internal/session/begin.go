@@ -152,7 +152,8 @@ func (c *Core) answered(a answer, fx *Effects) {
 	switch {
 	case a.fromNode():
 		c.proof.take(call.sentAt)
-	case a.status == Ydb.StatusIds_SESSION_EXPIRED: // Q2
+	case a.status == Ydb.StatusIds_SESSION_EXPIRED, // Q2
+		call.renewal && a.status == Ydb.StatusIds_UNAUTHORIZED: // Z2: without the right to read, nothing proves the lease
 		c.end(&StatusError{a.status, a.issues}, fx)
 
 		return
