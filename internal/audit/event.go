@@ -1,0 +1,121 @@
+// Package audit writes and reads the audit log of a server. The log has one line of JSON for each grant, for each end of
+// a grant, and for each caller that was refused. It shows later who held what, and when.
+package audit
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Kind says what happened in an event.
+type Kind string
+
+// The kinds of events. The fields that a kind sets are those of its comment, besides the time.
+const (
+	Grant      Kind = "grant"       // a session became an owner: semaphore, token, count, session, Waited
+	End        Kind = "end"         // an owner is one no longer: semaphore, token, count, session, Held, Reason
+	Wait       Kind = "wait"        // a session joined a queue: semaphore, token, count, session
+	GiveUp     Kind = "give_up"     // a waiter left a queue without a grant: semaphore, token, session, Waited, Reason
+	Deleted    Kind = "deleted"     // a semaphore was deleted with force: semaphore, session of the request
+	Denied     Kind = "denied"      // a request or a caller was refused: user, peer, node, Reason
+	Login      Kind = "login"       // a user logged in or did not: user, peer, Reason is empty for success
+	NodeCreate Kind = "node_create" // a coordination node was created: node, user, peer
+	NodeDrop   Kind = "node_drop"   // a coordination node was dropped with everything in it: node, user, peer
+	Start      Kind = "start"       // the server started: grants of an earlier one that it reloads continue
+)
+
+// Event is one line of the audit log. Fields that are zero are left out of the line.
+type Event struct {
+	Time      time.Time // zero: Write sets it
+	Kind      Kind
+	Node      string // path
+	Semaphore string
+	Token     uint64 // the fencing token; for a waiter, the one that it will have
+	Session   uint64
+	User      string
+	Peer      string // address of the client, without the port
+	Who       string // the first bytes of the data that the holder attached: see Who
+	Count     uint64
+	Waited    time.Duration
+	Held      time.Duration
+	Reason    string
+	AtLeast   bool // Held is at least this, because the server has restarted since the grant
+}
+
+// whoLimit is the limit of Event.Who in bytes.
+const whoLimit = 120
+
+// Who returns the beginning of a holder's data, at most 120 bytes, as text.
+func Who(data []byte) string {
+	cut := data[:min(len(data), whoLimit)]
+	for i := 0; len(cut) < len(data) && i < utf8.UTFMax-1 && !utf8.Valid(cut); i++ { // a character may have been cut
+		cut = cut[:len(cut)-1]
+	}
+
+	return strings.ToValidUTF8(string(cut), "\uFFFD")
+}
+
+// line is the JSON form of an Event. It is stable: fields may be added, but none changes its meaning.
+type line struct {
+	Time      time.Time `json:"t"`
+	Kind      Kind      `json:"ev"`
+	Node      string    `json:"node,omitempty"`
+	Semaphore *string   `json:"sem,omitempty"` // an empty name is a name
+	Token     uint64    `json:"token,omitempty"`
+	Session   uint64    `json:"session,omitempty"`
+	User      string    `json:"user,omitempty"`
+	Peer      string    `json:"peer,omitempty"`
+	Who       string    `json:"who,omitempty"`
+	Count     uint64    `json:"count,omitempty"`
+	Waited    *int64    `json:"waited_ms,omitempty"`
+	Held      *int64    `json:"held_ms,omitempty"`
+	AtLeast   bool      `json:"at_least,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+}
+
+// MarshalJSON returns the event as one line of the log, without a line break.
+func (e Event) MarshalJSON() ([]byte, error) {
+	l := line{
+		Time: e.Time.UTC().Truncate(time.Millisecond), Kind: e.Kind, Node: e.Node, Token: e.Token, Session: e.Session,
+		User: e.User, Peer: e.Peer, Who: e.Who, Count: e.Count, AtLeast: e.AtLeast, Reason: e.Reason,
+	}
+	ms := func(d time.Duration) *int64 { n := d.Milliseconds(); return &n }
+	switch e.Kind {
+	case Grant:
+		l.Semaphore, l.Waited = &e.Semaphore, ms(e.Waited)
+	case End:
+		l.Semaphore, l.Held = &e.Semaphore, ms(e.Held)
+	case GiveUp:
+		l.Semaphore, l.Waited = &e.Semaphore, ms(e.Waited)
+	case Wait, Deleted:
+		l.Semaphore = &e.Semaphore
+	case Denied, Login, NodeCreate, NodeDrop, Start:
+	}
+
+	return json.Marshal(l)
+}
+
+// UnmarshalJSON reads a line of the log. It ignores fields that it does not know.
+func (e *Event) UnmarshalJSON(b []byte) error {
+	var l line
+	if err := json.Unmarshal(b, &l); err != nil {
+		return err
+	}
+	*e = Event{
+		Time: l.Time, Kind: l.Kind, Node: l.Node, Token: l.Token, Session: l.Session, User: l.User, Peer: l.Peer,
+		Who: l.Who, Count: l.Count, Reason: l.Reason, AtLeast: l.AtLeast,
+	}
+	if l.Semaphore != nil {
+		e.Semaphore = *l.Semaphore
+	}
+	if l.Waited != nil {
+		e.Waited = time.Duration(*l.Waited) * time.Millisecond
+	}
+	if l.Held != nil {
+		e.Held = time.Duration(*l.Held) * time.Millisecond
+	}
+
+	return nil
+}
