@@ -3,8 +3,9 @@ package access
 import (
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,21 @@ type DeniedError struct {
 // Error returns a text for logs. Callers get [DeniedError.Text].
 func (e *DeniedError) Error() string { return fmt.Sprintf("%s: %s", e.Shown, e.Reason) }
 
+// ReasonOf returns the reason of an error of Identify, Again or Login, for a label of metrics.
+func ReasonOf(err error) string {
+	if denied, ok := errors.AsType[*DeniedError](err); ok {
+		return string(denied.Reason)
+	}
+	if login, ok := errors.AsType[*LoginError](err); ok {
+		return string(login.Reason)
+	}
+	if errors.Is(err, ErrBusy) {
+		return "busy"
+	}
+
+	return "other"
+}
+
 // Text returns the text for the caller.
 func (e *DeniedError) Text() string {
 	if e.Reason == NothingShown {
@@ -59,17 +75,20 @@ type AuthorityConfig struct {
 	Key      []byte        // signs the tokens that Login issues; nil: a random one
 	Database string        // the tokens are for this database
 	Lifetime time.Duration // of the tokens; 0: DefaultLifetime
-	OwnUID   int           // a process of this user has all rights, unless the tokens file says who it is; -1: none
+	OwnUIDs  []uint32      // processes with one of these have all rights, unless the tokens file says who they are
 }
 
 // DefaultLifetime is how long a token that Login issued is valid.
 const DefaultLifetime = 12 * time.Hour
 
+// OwnName is the name of a user with one of the server's own uids. No tokens file can define it.
+const OwnName = "root@builtin"
+
 // An Authority identifies callers by the current policy. Its methods are safe for concurrent use.
 type Authority struct {
 	config AuthorityConfig
 	policy atomic.Pointer[Policy]
-	own    *User // the user of the server's own process
+	own    *User // a process with one of the server's own uids
 	logins logins
 }
 
@@ -82,12 +101,7 @@ func NewAuthority(p *Policy, config AuthorityConfig) *Authority {
 		config.Key = make([]byte, keySize)
 		_, _ = rand.Read(config.Key) // never fails
 	}
-	a := &Authority{config: config}
-	a.own = &User{
-		Name:   peerPrefix + strconv.Itoa(config.OwnUID),
-		Limits: Limits{},
-		grants: grants{"/": Full},
-	}
+	a := &Authority{config: config, own: &User{Name: OwnName, grants: grants{"/": Full}}}
 	a.logins.init()
 	a.policy.Store(p)
 
@@ -142,7 +156,7 @@ func (a *Authority) find(p *Policy, s Shown, now time.Time) (*User, Reason) {
 		return p.findCertificate(s.names, now)
 	case shownUID:
 		c, ok := p.peers[s.uid]
-		if !ok && int64(s.uid) == int64(a.config.OwnUID) {
+		if !ok && slices.Contains(a.config.OwnUIDs, s.uid) {
 			return a.own, ""
 		}
 

@@ -88,6 +88,8 @@ func checkName(name string) error {
 		return errors.New("the name is empty: write a name")
 	case name == everybody:
 		return fmt.Errorf("%q stands for all users and cannot be a name: write another name", name)
+	case strings.HasSuffix(name, "@builtin"), strings.HasSuffix(name, "@well-known"):
+		return fmt.Errorf("the name %q is reserved: write a name that does not end in @builtin or @well-known", name)
 	case len(name) > maxName:
 		return fmt.Errorf("the name %.20q... has %d bytes: write a name of at most %d bytes", name, len(name), maxName)
 	}

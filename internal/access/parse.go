@@ -171,6 +171,7 @@ func (f *facts) check() (line int, err error) {
 	for _, n := range f.naming {
 		if n.name != everybody && f.users[n.name] == nil && (n.what == "limit" || !f.groups[n.name]) {
 			f.noted = append(f.noted, note{line: n.line, text: f.unknown(n)})
+			delete(f.grants, n.name)
 		}
 	}
 	slices.SortStableFunc(f.noted, func(a, b note) int { return a.line - b.line })
@@ -223,7 +224,7 @@ func (f *facts) policy() *Policy {
 		tokens: map[sum]credential{},
 		certs:  map[string]credential{},
 		peers:  map[uint32]credential{},
-		all:    f.grants[everybody],
+		grants: f.grants,
 		limits: f.limits[everybody].over(DefaultLimits),
 		noted:  f.noted,
 	}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,9 +16,9 @@ type Policy struct {
 	tokens  map[sum]credential
 	certs   map[string]credential // by CN:name, DNS:name or URI:name
 	peers   map[uint32]credential
-	all     grants // of every user
-	limits  Limits // of users without limits of their own
-	maxCost int    // the largest cost of a password
+	grants  map[string]grants // by user, group, or everybody
+	limits  Limits            // of users without limits of their own
+	maxCost int               // the largest cost of a password
 	noted   []note
 }
 
@@ -91,6 +92,31 @@ func (l Limits) AttachBurst() int { return burst(l.Attaches, 10) }
 func (l Limits) RateBurst() int { return burst(l.Rate, 1) }
 
 func burst(rate, seconds float64) int { return int(max(1, rate*seconds)) }
+
+// AllUsers is the name that YDB gives to all users.
+const AllUsers = "all-users@well-known"
+
+// A Permission is what a user, a group or [AllUsers] may do on a path.
+type Permission struct {
+	Subject string
+	Rights  Rights
+}
+
+// Permissions returns what the grants on the path and above it give, one entry for each subject, in alphabetical order.
+func (p *Policy) Permissions(path string) []Permission {
+	var list []Permission
+	for name, g := range p.grants {
+		if rights := g.on(path); rights != 0 {
+			if name == everybody {
+				name = AllUsers
+			}
+			list = append(list, Permission{name, rights})
+		}
+	}
+	slices.SortFunc(list, func(a, b Permission) int { return strings.Compare(a.Subject, b.Subject) })
+
+	return list
+}
 
 // Hash returns a short digest of the file that the policy was read from. Servers with the same file have the same.
 func (p *Policy) Hash() string { return p.hash }

@@ -28,7 +28,7 @@ grant ops /local/deploy/a create
 grant all /local list
 grant other /local full
 `)
-	a := access.NewAuthority(p, access.AuthorityConfig{OwnUID: -1})
+	a := access.NewAuthority(p, access.AuthorityConfig{})
 	u, err := a.Identify(a.ShowToken("Bearer "+token), now)
 	require.NoError(t, err)
 	require.Equal(t, "deploy", u.Name)
