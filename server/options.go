@@ -19,3 +19,10 @@ func WithDatabase(path string) Option { return func(c *serverconfig.Config) { c.
 // WithLogger sets the server's logger. Users' data and keys are never logged. Without this option, or with nil, the
 // server logs nothing.
 func WithLogger(log *slog.Logger) Option { return func(c *serverconfig.Config) { c.Logger = log } }
+
+// Limits bound what the clients of a server can use.
+type Limits = serverconfig.Limits
+
+// WithLimits sets the limits of the server. New returns an error if one of them is negative, or if the limit of open
+// files is too low for it.
+func WithLimits(l Limits) Option { return func(c *serverconfig.Config) { c.Limits = l } }

@@ -46,7 +46,9 @@ type Server struct {
 	conns   conns.Set // gRPC does not track a connection before its first frame, and would wait two minutes for it in Stop
 	health  *health.Server
 
-	counts counts
+	limits   Limits
+	counts   counts
+	refusals *refusals
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
@@ -70,6 +72,10 @@ func New(opts ...Option) (*Server, error) {
 		}
 	}
 	log := cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	limits, err := withDefaults(c.Limits, openFiles())
+	if err != nil {
+		return nil, err
+	}
 	records, err := openStore(&c, log)
 	if err != nil {
 		return nil, err
@@ -88,9 +94,10 @@ func New(opts ...Option) (*Server, error) {
 	}
 
 	s := &Server{
-		log: log, store: records, catalog: tree, health: health.NewServer(),
+		log: log, store: records, catalog: tree, health: health.NewServer(), limits: limits,
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
+	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.nodes = newNodes(tree, &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines}, s.fail)
 	s.grpc = s.newGRPC()
 	if c.Control != nil {

@@ -21,16 +21,21 @@ import (
 // stopLimit is the time that calls in progress get when the server stops, so that a SIGTERM takes less than 2 s.
 const stopLimit = 1500 * time.Millisecond
 
+// groupServing is the title of the first flags in the help.
+const groupServing = "Serving"
+
 // serveFlags are the values of the flags of tenure serve.
 type serveFlags struct {
 	listen, database, data string
 	memory, insecure       bool
 	logLevel, logFormat    string
+	limits                 server.Limits
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {
 	f := serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
+		limits: server.DefaultLimits(),
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",
@@ -62,15 +67,15 @@ Data directory:
 	}
 	cli.AddFlags(cmd,
 		cli.Flag{
-			Name: "listen", Arg: "ADDR", Example: "127.0.0.1:2136", Value: &f.listen,
+			Name: "listen", Group: groupServing, Arg: "ADDR", Example: "127.0.0.1:2136", Value: &f.listen,
 			Usage: "host:port to listen on; port 0 picks a free one",
 		},
 		cli.Flag{
-			Name: "database", Arg: "PATH", Example: "/local", Value: &f.database,
+			Name: "database", Group: groupServing, Arg: "PATH", Example: "/local", Value: &f.database,
 			Usage: "name of the database; all paths begin with it",
 		},
 		cli.Flag{
-			Name: "data", Arg: "DIR", Example: "/path/to/directory", Value: &f.data,
+			Name: "data", Group: groupServing, Arg: "DIR", Example: "/path/to/directory", Value: &f.data,
 			Usage: "data directory (default: see above)",
 			Default: func() (value, source string, err error) {
 				if f.memory {
@@ -81,8 +86,12 @@ Data directory:
 				return choice.Dir, choice.Source, err
 			},
 		},
-		cli.Flag{Name: "memory", Usage: "keep data in memory only; it is lost on exit", Value: &f.memory},
-		cli.Flag{Name: "insecure", Usage: "allow listening on a non-loopback address", Value: &f.insecure},
+		cli.Flag{
+			Name: "memory", Group: groupServing, Usage: "keep data in memory only; it is lost on exit", Value: &f.memory,
+		},
+		cli.Flag{
+			Name: "insecure", Group: groupServing, Usage: "allow listening on a non-loopback address", Value: &f.insecure,
+		},
 		cli.Flag{
 			Name: "log-level", Arg: "LEVEL", Example: "info", Usage: "debug, info, warn or error", Value: &f.logLevel,
 			Values: []string{"debug", "info", "warn", "error"},
@@ -92,6 +101,8 @@ Data directory:
 			Values: []string{"text", "json"},
 		},
 	)
+	addLimits(cmd, &f.limits)
+	cli.Groups(cmd, groupServing, groupLimits, cli.GroupLooking)
 
 	return cmd
 }
@@ -115,7 +126,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f serveFlags) 
 	if err := checkListen(cmd, f); err != nil {
 		return err
 	}
-	opts := []server.Option{server.WithDatabase(f.database), server.WithLogger(log)}
+	opts := []server.Option{server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits)}
 	where := "in memory only"
 	if !f.memory {
 		choice := embedded.Choice{Dir: f.data, Source: cli.Setting(cmd, "data")}

@@ -19,6 +19,7 @@ type Config struct {
 	Clock     clock.Clock  // times sessions, waiters and pings. nil: the machine's lease clock
 	Lifelines Lifelines    // nil: detached sessions end only by their timeouts
 	Control   *Control     // New fills it in; nil: nothing controls the server
+	Limits    Limits       // bound what clients can use
 }
 
 // Control lets tenuretest act on the nodes of a server.

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenure/internal/cli"
+	"tenure/server"
+)
+
+// groupLimits is the title of the flags for limits in the help.
+const groupLimits = "Limits"
+
+// addLimits adds the flags for the limits of a server.
+func addLimits(cmd *cobra.Command, l *server.Limits) {
+	cli.AddFlags(cmd,
+		count("max-connections", "10000", "open connections (default 10000, or fewer if fewer files may be open)",
+			&l.Connections),
+		count("max-connections-per-address", "5000", "those of one address of another machine (default half)",
+			&l.ConnectionsPerAddress),
+		count("max-streams", "20000", "calls in progress, which are mostly sessions", &l.Streams),
+		count("max-streams-per-connection", "10000", "those of one connection", &l.StreamsPerConnection),
+		count("max-call-rate", "2000", "new calls a second of one connection", &l.CallRate),
+		count("max-frame-rate", "10000", "HTTP/2 frames a second of one connection that carry no request", &l.FrameRate),
+		count("max-ping-rate", "5000", "pings a second for sessions with timeouts below 3s", &l.PingRate),
+		count("max-unfinished", "134217728", "bytes of messages of which only a part has arrived", &l.UnfinishedBytes),
+		count("max-header", "8192", "bytes in the headers of a call", &l.HeaderBytes),
+		cli.Flag{
+			Name: "start-timeout", Group: groupLimits, Arg: "D", Example: "10s", Value: &l.StartTimeout,
+			Usage: "time for a handshake, the start of a session, or one message", Check: positive(&l.StartTimeout),
+		},
+		cli.Flag{
+			Name: "idle-timeout", Group: groupLimits, Arg: "D", Example: "10m", Value: &l.IdleTimeout,
+			Usage: "time after which a connection without calls is closed", Check: positive(&l.IdleTimeout),
+		},
+	)
+}
+
+// count returns the flag for a limit that is a number. If its default is 0, the server chooses the number.
+func count(name, example, usage string, value *int) cli.Flag {
+	f := cli.Flag{
+		Name: name, Group: groupLimits, Arg: "N", Example: example, Usage: usage, Value: value, Check: positive(value),
+	}
+	if *value == 0 {
+		f.Default = func() (string, string, error) { return "", "chosen by the server", nil }
+	}
+
+	return f
+}
+
+// positive returns a check of a limit that is given.
+func positive[T int | time.Duration](value *T) func() error {
+	return func() error {
+		if *value <= 0 {
+			return errors.New("is out of range: must be more than 0")
+		}
+
+		return nil
+	}
+}

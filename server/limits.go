@@ -1,0 +1,130 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tenure/internal/clock"
+)
+
+// DefaultLimits returns the limits of a server without the option [WithLimits]. Connections and ConnectionsPerAddress
+// are zero, because [New] derives them from the number of files that the process may open.
+func DefaultLimits() Limits {
+	return Limits{
+		Streams:              20_000,
+		StreamsPerConnection: 10_000,
+		CallRate:             2_000,
+		FrameRate:            10_000,
+		PingRate:             5_000,
+		UnfinishedBytes:      128 << 20,
+		HeaderBytes:          8 << 10,
+		StartTimeout:         10 * time.Second,
+		IdleTimeout:          10 * time.Minute,
+	}
+}
+
+// defaultConnections is the default of Limits.Connections if enough files may be open.
+const defaultConnections = 10_000
+
+// reserve is the number of files that the server keeps for everything that is not a connection of a client: the store,
+// which stops the server if it cannot create a file, the listeners, and the page. Half of the files are enough if there
+// are only few.
+const reserve = 256
+
+// withDefaults returns the limits with the defaults for those that are zero. files is the number of files that may be
+// open, 0 if that is unknown.
+func withDefaults(l Limits, files int) (Limits, error) {
+	d := DefaultLimits()
+	d.Connections = defaultConnections
+	room := files - min(reserve, files/2)
+	if files > 0 {
+		d.Connections = min(d.Connections, room)
+		if l.Connections > room {
+			return l, fmt.Errorf("server: a limit of %d connections is too high: only %d files may be open, so %d "+
+				"connections: raise the limit of open files (ulimit -n), or lower the limit of connections",
+				l.Connections, files, room)
+		}
+	}
+	var errs []error
+	set(&errs, "Connections", &l.Connections, d.Connections)
+	set(&errs, "ConnectionsPerAddress", &l.ConnectionsPerAddress, max(l.Connections/2, 1))
+	set(&errs, "Streams", &l.Streams, d.Streams)
+	set(&errs, "StreamsPerConnection", &l.StreamsPerConnection, d.StreamsPerConnection)
+	set(&errs, "CallRate", &l.CallRate, d.CallRate)
+	set(&errs, "FrameRate", &l.FrameRate, d.FrameRate)
+	set(&errs, "PingRate", &l.PingRate, d.PingRate)
+	set(&errs, "UnfinishedBytes", &l.UnfinishedBytes, d.UnfinishedBytes)
+	set(&errs, "HeaderBytes", &l.HeaderBytes, d.HeaderBytes)
+	set(&errs, "StartTimeout", &l.StartTimeout, d.StartTimeout)
+	set(&errs, "IdleTimeout", &l.IdleTimeout, d.IdleTimeout)
+
+	return l, errors.Join(errs...)
+}
+
+// set gives a limit its default if it is zero.
+func set[T int | time.Duration](errs *[]error, name string, limit *T, value T) {
+	switch {
+	case *limit < 0:
+		*errs = append(*errs, fmt.Errorf("server: WithLimits: %s is negative: set it to a positive value, or to 0 for "+
+			"the default", name))
+	case *limit == 0:
+		*limit = value
+	}
+}
+
+// refusalInterval is the shortest time between two lines about the same limit in the log.
+const refusalInterval = time.Minute
+
+// refusals counts what the server refuses because of its limits, and logs it, but not every time: an attack must not
+// fill the log. Its methods are safe for concurrent use.
+type refusals struct {
+	counts *labelled
+	log    *slog.Logger
+	clock  clock.Clock
+
+	mu    sync.Mutex // guards kinds
+	kinds map[string]*refusal
+}
+
+// refusal is what was refused because of one limit.
+type refusal struct {
+	logged clock.Instant // zero: never
+	number uint64        // since then
+}
+
+func newRefusals(counts *labelled, log *slog.Logger, clk clock.Clock) *refusals {
+	return &refusals{counts: counts, log: log, clock: clk, kinds: make(map[string]*refusal)}
+}
+
+// add counts a refusal because of a limit. The attributes say whose request was refused, such as "address".
+func (r *refusals) add(limit string, attrs ...any) {
+	r.counts.add(limit)
+	number, due := r.due(limit)
+	if !due {
+		return
+	}
+	r.log.Warn("limit reached", append([]any{"limit", limit, "refused", number}, attrs...)...)
+}
+
+// due reports whether a refusal is to be logged, and how many there were since the last one that was.
+func (r *refusals) due(limit string) (number uint64, due bool) {
+	now := r.clock.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.kinds[limit]
+	if k == nil {
+		k = &refusal{}
+		r.kinds[limit] = k
+	}
+	k.number++
+	if k.logged != 0 && now.Sub(k.logged) < refusalInterval {
+		return 0, false
+	}
+	number = k.number
+	*k = refusal{logged: now}
+
+	return number, true
+}

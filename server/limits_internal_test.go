@@ -1,0 +1,62 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/clock"
+)
+
+// The defaults leave files for everything that is not a connection.
+func TestLimits_Defaults(t *testing.T) {
+	t.Parallel()
+	for files, connections := range map[int]int{0: 10_000, 64: 32, 256: 128, 1_024: 768, 65_536: 10_000} {
+		l, err := withDefaults(Limits{}, files)
+		require.NoError(t, err)
+		require.Equal(t, connections, l.Connections)
+		require.Equal(t, connections/2, l.ConnectionsPerAddress)
+		require.Equal(t, 20_000, l.Streams)
+	}
+	l, err := withDefaults(Limits{Connections: 1, StartTimeout: time.Second}, 64)
+	require.NoError(t, err)
+	require.Equal(t, 1, l.ConnectionsPerAddress)
+	require.Equal(t, time.Second, l.StartTimeout)
+
+	_, err = withDefaults(Limits{Connections: 100}, 64)
+	require.EqualError(t, err, "server: a limit of 100 connections is too high: only 64 files may be open, so 32 "+
+		"connections: raise the limit of open files (ulimit -n), or lower the limit of connections")
+	_, err = withDefaults(Limits{CallRate: -1}, 0)
+	require.EqualError(t, err, "server: WithLimits: CallRate is negative: set it to a positive value, or to 0 for the "+
+		"default")
+}
+
+// An attack does not fill the log: there is one line a minute for each limit. All refusals are counted.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var counted labelled
+		r := newRefusals(&counted, slog.New(slog.NewTextHandler(&log, nil)), clock.Go())
+		for range 3 {
+			r.add("connections", "address", "10.0.0.7")
+		}
+		r.add("streams")
+		time.Sleep(refusalInterval)
+		r.add("connections", "address", "10.0.0.8")
+
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		require.Len(t, lines, 3)
+		require.Contains(t, lines[0], `msg="limit reached" limit=connections refused=1 address=10.0.0.7`)
+		require.Contains(t, lines[1], `msg="limit reached" limit=streams refused=1`)
+		require.Contains(t, lines[2], `msg="limit reached" limit=connections refused=3 address=10.0.0.8`)
+		counted.each(func(limit string, n uint64) {
+			require.Equal(t, map[string]uint64{"connections": 4, "streams": 1}[limit], n)
+		})
+	})
+}
