@@ -84,3 +84,6 @@ func (c *conn) Close() error {
 
 	return c.Conn.Close()
 }
+
+// NetConn returns the connection without the set, as method NetConn of a tls.Conn does.
+func (c *conn) NetConn() net.Conn { return c.Conn }

@@ -1,0 +1,18 @@
+//go:build unix
+
+package certs
+
+import (
+	"os"
+	"syscall"
+)
+
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+func ownedByRoot(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+
+	return ok && stat.Uid == 0
+}
