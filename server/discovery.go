@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 
@@ -11,6 +12,10 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
+
+	"tenure/internal/advertise"
+	"tenure/internal/peercred"
+	"tenure/internal/serverconfig"
 )
 
 // location is the location of the only endpoint and of every client. SDKs prefer endpoints in their own location.
@@ -23,8 +28,8 @@ type discoveryService struct {
 	server *Server
 }
 
-// ListEndpoints answers with the address by which the client has reached the server. That address works whatever
-// proxies there are between the two.
+// ListEndpoints answers with the advertised address, or otherwise with that by which the client has reached the server.
+// That address works with proxies between the two, unless they change the authority of the call or end its TLS.
 func (d *discoveryService) ListEndpoints(
 	ctx context.Context, r *Ydb_Discovery.ListEndpointsRequest,
 ) (*Ydb_Discovery.ListEndpointsResponse, error) {
@@ -34,7 +39,7 @@ func (d *discoveryService) ListEndpoints(
 		}
 
 		return &Ydb_Discovery.ListEndpointsResult{
-			Endpoints:    []*Ydb_Discovery.EndpointInfo{endpoint(ctx)},
+			Endpoints:    []*Ydb_Discovery.EndpointInfo{endpoint(ctx, d.server.advertise)},
 			SelfLocation: location,
 		}, nil
 	})
@@ -52,15 +57,24 @@ func (d *discoveryService) WhoAmI(
 	return &Ydb_Discovery.WhoAmIResponse{Operation: op}, nil
 }
 
-func endpoint(ctx context.Context) *Ydb_Discovery.EndpointInfo {
+// endpoint returns the address by which the client of a call reaches the server: the advertised one, unless that is nil
+// or the client is on a Unix socket, or otherwise the address that the client has used.
+func endpoint(ctx context.Context, advertised *advertise.Endpoint) *Ydb_Discovery.EndpointInfo {
 	e := &Ydb_Discovery.EndpointInfo{
 		Service:  []string{"coordination", "discovery", "scheme"},
 		Location: location,
 		NodeId:   1,
 	}
 	p, ok := peer.FromContext(ctx)
+	local := false
 	if ok {
 		_, e.Ssl = p.AuthInfo.(credentials.TLSInfo)
+		_, local = p.AuthInfo.(peercred.Info)
+	}
+	if advertised != nil && !local {
+		e.Address, e.Port, e.Ssl = advertised.Host, uint32(advertised.Port), advertised.TLS
+
+		return e
 	}
 	for _, authority := range metadata.ValueFromIncomingContext(ctx, ":authority") {
 		if e.Address, e.Port, ok = splitAddress(authority); ok {
@@ -84,4 +98,17 @@ func splitAddress(address string) (host string, port uint32, ok bool) {
 	n, err := strconv.ParseUint(service, 10, 16)
 
 	return host, uint32(n), err == nil && host != "" && n > 0
+}
+
+// parseAdvertise returns the address that the options advertise, or nil.
+func parseAdvertise(c *serverconfig.Config) (*advertise.Endpoint, error) {
+	if c.Advertise == nil {
+		return nil, nil
+	}
+	e, err := advertise.Parse(*c.Advertise)
+	if err != nil {
+		return nil, fmt.Errorf("server: WithAdvertise: %q %w", *c.Advertise, err)
+	}
+
+	return &e, nil
 }

@@ -12,6 +12,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/testing/protocmp"
+
+	"tenure/internal/peercred"
+	"tenure/internal/serverconfig"
 )
 
 // D1: the address is the one that the client has used.
@@ -22,6 +25,7 @@ func TestEndpoint(t *testing.T) {
 		authority string
 		local     net.Addr
 		auth      credentials.AuthInfo
+		advertise string
 		address   string
 		port      uint32
 		ssl       bool
@@ -41,18 +45,36 @@ func TestEndpoint(t *testing.T) {
 		"TLS": {
 			authority: "db:443", local: local, auth: credentials.TLSInfo{}, address: "db", port: 443, ssl: true,
 		},
+		"advertised": {
+			authority: "10.0.0.3:2136", local: local, auth: insecureInfo(t), advertise: "grpcs://locks.example:443",
+			address: "locks.example", port: 443, ssl: true,
+		},
+		"advertised without TLS": {
+			authority: "db:443", local: local, auth: credentials.TLSInfo{}, advertise: "grpc://[fd00::1]:2136",
+			address: "fd00::1", port: 2136,
+		},
+		"advertised, but on a Unix socket": {
+			authority: "localhost:1", local: &net.UnixAddr{Name: "/run/tenure", Net: "unix"}, auth: peercred.Info{},
+			advertise: "grpcs://locks.example:443", address: "localhost", port: 1,
+		},
 		"no TLS": {authority: "db:80", local: local, auth: insecureInfo(t), address: "db", port: 80},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := peer.NewContext(t.Context(), &peer.Peer{LocalAddr: tc.local, AuthInfo: tc.auth})
+			c := &serverconfig.Config{}
+			if tc.advertise != "" {
+				c.Advertise = &tc.advertise
+			}
+			advertised, err := parseAdvertise(c)
+			require.NoError(t, err)
 			if tc.authority != "" {
 				ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(":authority", tc.authority))
 			}
 			require.Empty(t, cmp.Diff(&Ydb_Discovery.EndpointInfo{
 				Address: tc.address, Port: tc.port, Ssl: tc.ssl,
 				Service: []string{"coordination", "discovery", "scheme"}, Location: "local", NodeId: 1,
-			}, endpoint(ctx), protocmp.Transform()))
+			}, endpoint(ctx, advertised), protocmp.Transform()))
 		})
 	}
 }
@@ -68,5 +90,5 @@ func insecureInfo(t *testing.T) credentials.AuthInfo {
 
 func TestEndpoint_NothingKnown(t *testing.T) {
 	t.Parallel()
-	require.Zero(t, endpoint(t.Context()).GetPort())
+	require.Zero(t, endpoint(t.Context(), nil).GetPort())
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"log/slog"
 
 	"tenure/internal/serverconfig"
@@ -26,3 +27,17 @@ type Limits = serverconfig.Limits
 // WithLimits sets the limits of the server. New returns an error if one of them is negative, or if the limit of open
 // files is too low for it.
 func WithLimits(l Limits) Option { return func(c *serverconfig.Config) { c.Limits = l } }
+
+// WithTLS makes the server use TLS for connections over a network. Connections over a Unix socket do not use it. The
+// config needs a certificate, or a function that returns one. GetConfigForClient or GetCertificate can change the
+// certificate while the server runs. The server requires TLS 1.2 or later, unless the config sets MinVersion. Without
+// this option, or with nil, the server does not use TLS.
+func WithTLS(config *tls.Config) Option { return func(c *serverconfig.Config) { c.TLS = config } }
+
+// WithAdvertise sets the address that the server tells the drivers of its clients, in the form grpc://host:port or
+// grpcs://host:port. Drivers use it for all further connections. Without this option, the server tells each client the
+// address that the client has used, so the option is only needed behind a proxy that changes it. Clients that connect
+// over a Unix socket are not told this address. New returns an error if the address has another form.
+func WithAdvertise(address string) Option {
+	return func(c *serverconfig.Config) { c.Advertise = &address }
+}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,13 @@ func TestNew_Options(t *testing.T) {
 
 	_, err = server.New(server.WithDatabase(""))
 	require.ErrorContains(t, err, `database name ""`)
+
+	_, err = server.New(server.WithAdvertise("example.com"))
+	require.EqualError(t, err, `server: WithAdvertise: "example.com" is not an address: write grpc://host:port or `+
+		"grpcs://host:port")
+
+	_, err = server.New(server.WithTLS(&tls.Config{}))
+	require.ErrorContains(t, err, "WithTLS: the config has no certificate")
 
 	srv, err := server.New(nil, server.WithLogger(nil))
 	require.NoError(t, err)

@@ -16,16 +16,19 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Scheme_V1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/advertise"
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/conns"
 	"tenure/internal/node"
+	"tenure/internal/peercred"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/logstore"
@@ -46,9 +49,10 @@ type Server struct {
 	conns   conns.Set // gRPC does not track a connection before its first frame, and would wait two minutes for it in Stop
 	health  *health.Server
 
-	limits   Limits
-	counts   counts
-	refusals *refusals
+	limits    Limits
+	counts    counts
+	refusals  *refusals
+	advertise *advertise.Endpoint // nil: the address that each client has used
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
@@ -71,7 +75,14 @@ func New(opts ...Option) (*Server, error) {
 			opt(&c)
 		}
 	}
+	if t := c.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
+		return nil, errors.New("server: WithTLS: the config has no certificate: set Certificates")
+	}
 	log := cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	advertised, err := parseAdvertise(&c)
+	if err != nil {
+		return nil, err
+	}
 	limits, err := withDefaults(c.Limits, openFiles())
 	if err != nil {
 		return nil, err
@@ -94,12 +105,12 @@ func New(opts ...Option) (*Server, error) {
 	}
 
 	s := &Server{
-		log: log, store: records, catalog: tree, health: health.NewServer(), limits: limits,
+		log: log, store: records, catalog: tree, health: health.NewServer(), limits: limits, advertise: advertised,
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.nodes = newNodes(tree, &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines}, s.fail)
-	s.grpc = s.newGRPC()
+	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if c.Control != nil {
 		c.Control.Expire = s.expire
 	}
@@ -123,8 +134,9 @@ func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
 	return logstore.Open(*c.DataDir, logstore.Options{Logger: log})
 }
 
-func (s *Server) newGRPC() *grpc.Server {
+func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 	g := grpc.NewServer(
+		grpc.Creds(creds),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.recoverUnary),

@@ -3,6 +3,7 @@ package serverconfig
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 
 	"tenure/internal/clock"
@@ -15,6 +16,8 @@ type Config struct {
 	DataDir   *string      // nil: records are kept in memory
 	Database  *string      // nil: the default database
 	Logger    *slog.Logger // nil: the server logs nothing
+	TLS       *tls.Config  // for connections over a network. nil: they are in clear text
+	Advertise *string      // the address that the server tells its clients. nil: the one that each of them has used
 	Store     store.Store  // keeps the records; the server closes it. nil: chosen by DataDir
 	Clock     clock.Clock  // times sessions, waiters and pings. nil: the machine's lease clock
 	Lifelines Lifelines    // nil: detached sessions end only by their timeouts
