@@ -28,9 +28,7 @@ func (s *Server) expire(ctx context.Context, choose func(path string, node *node
 			choose: func(s *node.Snapshot) []uint64 { return choose(path, s) },
 			done:   make(look, 1), // the owner does not wait for a caller that has gone
 		}
-		if !o.submit(input{expiry: &e}) {
-			continue
-		}
+		o.inbox.putOwn(input{expiry: &e})
 		if _, err := o.await(ctx, e.done); err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ type reaper struct {
 	lifelines serverconfig.Lifelines
 	clock     clock.Clock
 	log       *slog.Logger
-	inbox     chan<- input  // the owner's
+	inbox     *inbox        // the owner's
 	wake      chan struct{} // capacity 1: the first check is due earlier than before; never closed
 
 	mu       sync.Mutex // guards the rest; not held during a check
@@ -49,7 +49,7 @@ type suspect struct {
 	pos   int           // in the queue
 }
 
-func newReaper(path string, env *ownerEnv, inbox chan<- input) *reaper {
+func newReaper(path string, env *ownerEnv, inbox *inbox) *reaper {
 	return &reaper{
 		lifelines: env.lifelines, clock: env.clock, log: env.log.With("node", path), inbox: inbox,
 		wake: make(chan struct{}, 1), suspects: make(map[uint64]*suspect),
@@ -128,7 +128,7 @@ func (r *reaper) run(ctx context.Context) {
 		d, due, next := r.next(now)
 		if due {
 			if r.try(ctx, d) {
-				r.expire(ctx, d.Session)
+				r.inbox.putOwn(input{req: node.Expire{Session: d.Session}})
 			}
 
 			continue
@@ -143,14 +143,6 @@ func (r *reaper) run(ctx context.Context) {
 		case <-r.wake:
 		case <-ctx.Done():
 		}
-	}
-}
-
-// expire submits the end of a session. It waits while the owner's inbox is full.
-func (r *reaper) expire(ctx context.Context, session uint64) {
-	select {
-	case r.inbox <- input{req: node.Expire{Session: session}}:
-	case <-ctx.Done(): // all lifelines are checked when the node is loaded again
 	}
 }
 

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	inboxSize       = 256     // requests that an owner has not taken yet; when it is full, streams wait
-	maxBatchReplies = 4_096   // a batch with so many takes no more requests
-	maxBatchBytes   = 4 << 20 // of records; then too
+	chunkBytes      = 128 << 10 // of the requests that are applied without looking for others, as estimated by cost
+	maxBatchReplies = 4_096     // a batch with so many takes no more requests
+	maxBatchBytes   = 1 << 20   // of records; then too. Others wait for the commit, so it must not take long.
 )
 
 // rung is not an instant. It means that the timer has rung, perhaps early, and must be set or stopped after Apply.
 const rung clock.Instant = -1
 
-// owner owns one coordination node: only its goroutine touches the state machine. Requests arrive through submit. The
+// owner owns one coordination node: only its goroutine touches the state machine. Requests arrive in its inbox. The
 // owner applies a batch of them, commits it in one durable write, and only then releases its replies. The requests that
 // arrive meanwhile form the next batch.
 type owner struct {
@@ -32,7 +32,7 @@ type owner struct {
 	space store.Space
 	env   *ownerEnv
 
-	inbox chan input
+	inbox *inbox
 	looks chan look // never closed
 
 	// done is closed when the owner has ended. err and ended are set before.
@@ -60,6 +60,8 @@ type ownerEnv struct {
 	clock     clock.Clock
 	log       *slog.Logger
 	lifelines serverconfig.Lifelines // nil: none
+	refusals  *refusals
+	inFlight  inFlight
 }
 
 // input is a request and its stream, which is nil for Tick and Expire.
@@ -87,7 +89,7 @@ func (b *batch) full() bool {
 func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 	o := &owner{
 		path: path, space: space, env: env,
-		inbox:   make(chan input, inboxSize),
+		inbox:   newInbox(&env.inFlight),
 		looks:   make(chan look),
 		done:    make(chan struct{}),
 		timer:   env.clock.NewTimer(),
@@ -99,22 +101,6 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 	}
 
 	return o
-}
-
-// submit hands the owner a request. It blocks while the owner's inbox is full. It returns false if the owner has ended
-// and drops the request. After it has returned true, the owner may end before it takes the request.
-func (o *owner) submit(in input) bool {
-	select { // the usual case, at the cost of a plain send
-	case o.inbox <- in:
-		return true
-	default:
-	}
-	select {
-	case o.inbox <- in:
-		return true
-	case <-o.done:
-		return false
-	}
 }
 
 // run loads the node and serves it until the context ends or something fails, and returns the reason. The caller must
@@ -166,6 +152,7 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 func (o *owner) end(err error) {
 	o.err, o.ended = err, o.env.clock.Now()
 	close(o.done)
+	o.inbox.close()
 	o.mu.Lock()
 	members := o.members
 	o.members = nil
@@ -202,8 +189,8 @@ func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
 func (o *owner) serve(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
-		case first := <-o.inbox:
-			o.apply(o.arrived(first)...)
+		case <-o.inbox.ready:
+			o.apply(o.arrived()...)
 		case look := <-o.looks:
 			o.next.looks = append(o.next.looks, seen{o.node.Snapshot(), look})
 		case <-o.timer.C():
@@ -227,27 +214,17 @@ func (o *owner) serve(ctx context.Context) error {
 func (o *owner) gather() {
 	for more := o.crowded; more && !o.next.full(); {
 		runtime.Gosched()
-		select {
-		case first := <-o.inbox:
-			o.apply(o.arrived(first)...)
-		default:
-			more = false
+		chunk := o.arrived()
+		if more = len(chunk) > 0; more {
+			o.apply(chunk...)
 		}
 	}
 	o.crowded = len(o.next.fx.Replies) > 1
 }
 
-// arrived adds the other requests in the inbox to the first.
-func (o *owner) arrived(first input) []input {
-	o.chunk = append(o.chunk[:0], first)
-	for len(o.chunk) < inboxSize {
-		select {
-		case in := <-o.inbox:
-			o.chunk = append(o.chunk, in)
-		default:
-			return o.chunk
-		}
-	}
+// arrived returns requests from the inbox.
+func (o *owner) arrived() []input {
+	o.chunk = o.inbox.take(o.chunk[:0], chunkBytes)
 
 	return o.chunk
 }
@@ -326,6 +303,7 @@ func (o *owner) release() {
 		s.send(r.Message)
 	}
 	o.next.reset()
+	o.inbox.answered()
 }
 
 // reset empties the batch and keeps its capacity.

@@ -109,7 +109,8 @@ func New(opts ...Option) (*Server, error) {
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
-	s.nodes = newNodes(tree, &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines}, s.fail)
+	env := &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals}
+	s.nodes = newNodes(tree, env, s.fail)
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if c.Control != nil {
 		c.Control.Expire = s.expire

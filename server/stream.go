@@ -33,6 +33,7 @@ type stream struct {
 	running *sync.WaitGroup // counts the goroutines that run read and write
 	outbox  outbox
 	pinger  pinger
+	sender  sender // of the owner's inbox
 
 	// The owner's goroutine sets these when it releases Attached, before attached is closed.
 	session       uint64
@@ -78,8 +79,8 @@ func serveSession(
 	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
 	if o.join(s) {
 		defer o.leave(s)
-		if o.submit(input{req: wire.Attach(id, start), stream: s}) {
-			defer o.submit(input{req: node.Detach{Stream: id}, stream: s}) // A10
+		if o.inbox.put(&s.sender, input{req: wire.Attach(id, start), stream: s}) == accepted {
+			defer o.inbox.put(&s.sender, input{req: node.Detach{Stream: id}, stream: s}) // A10
 		}
 	} else {
 		s.die(node.Failure{Status: node.Unavailable, Issue: o.reason()})
@@ -292,7 +293,17 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 
 		return false
 	}
-	_, stop := req.(node.Stop)
+	switch s.owner.inbox.put(&s.sender, input{req: req, stream: s}) {
+	case ended:
+		return false
+	case full:
+		s.owner.env.refusals.add("in_flight", "node", s.owner.path)
+		s.send(refused(req, node.Overloaded, "Too many requests in flight"))
 
-	return s.owner.submit(input{req: req, stream: s}) && !stop // A14: nothing after SessionStop is served
+		return true
+	default:
+		_, stop := req.(node.Stop)
+
+		return !stop // A14: nothing after SessionStop is served
+	}
 }
