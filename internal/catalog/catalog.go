@@ -105,6 +105,24 @@ func (c *Catalog) List(path string) (Entry, []Entry, error) {
 	return self, children, nil
 }
 
+// FirstMissing returns the outermost of the path and the directories above it that does not exist, and the path of the
+// directory that it is to be in. Both are empty if the path exists.
+func (c *Catalog) FirstMissing(path string) (missing, in string, err error) {
+	rel, err := c.relative(path)
+	if err != nil {
+		return "", "", err
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+
+	for rel != "" && c.tree[rel] == nil {
+		parent, _ := splitLast(rel)
+		missing, in, rel = c.absolute(rel), c.absolute(parent), parent
+	}
+
+	return missing, in, nil
+}
+
 func (c *Catalog) find(rel string) (Entry, error) {
 	if c.failed != nil {
 		return Entry{}, c.failed

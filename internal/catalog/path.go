@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	gopath "path"
 	"slices"
 	"strings"
 
@@ -64,6 +65,17 @@ func (c *Catalog) relative(path string) (string, error) {
 	return strings.Join(parts[n:], "/"), nil
 }
 
+// Clean returns a path of the database without doubled and trailing slashes. The error is the one that a request for the
+// path gets.
+func (c *Catalog) Clean(path string) (string, error) {
+	rel, err := c.relative(path)
+	if err != nil {
+		return "", err
+	}
+
+	return c.absolute(rel), nil
+}
+
 func (c *Catalog) absolute(rel string) string { return join(c.database, rel) }
 
 func join(parent, name string) string {
@@ -91,3 +103,6 @@ func above(rel string) func(yield func(string) bool) {
 		}
 	}
 }
+
+// Parent returns the directory above a clean path, or "/" at the top.
+func Parent(path string) string { return gopath.Dir(path) }
