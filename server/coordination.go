@@ -8,6 +8,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"google.golang.org/protobuf/proto"
 
+	"tenure/internal/access"
 	"tenure/internal/catalog"
 	"tenure/internal/node"
 )
@@ -23,6 +24,9 @@ func (c *coordinationService) CreateNode(
 	ctx context.Context, r *Ydb_Coordination.CreateNodeRequest,
 ) (*Ydb_Coordination.CreateNodeResponse, error) {
 	op := c.server.answer(ctx, func() (proto.Message, error) {
+		if err := c.server.needToCreate(ctx, r.GetPath(), access.CreateNode); err != nil {
+			return nil, err
+		}
 		cfg, err := nodeConfig(r.GetConfig())
 		if err != nil {
 			return nil, err
@@ -39,6 +43,9 @@ func (c *coordinationService) AlterNode(
 	ctx context.Context, r *Ydb_Coordination.AlterNodeRequest,
 ) (*Ydb_Coordination.AlterNodeResponse, error) {
 	op := c.server.answer(ctx, func() (proto.Message, error) {
+		if err := c.server.need(ctx, r.GetPath(), access.Alter); err != nil {
+			return nil, err
+		}
 		if r.GetConfig() == nil {
 			return nil, badRequest("Missing changes to coordination node config")
 		}
@@ -57,6 +64,10 @@ func (c *coordinationService) DropNode(
 	ctx context.Context, r *Ydb_Coordination.DropNodeRequest,
 ) (*Ydb_Coordination.DropNodeResponse, error) {
 	op := c.server.answer(ctx, func() (proto.Message, error) {
+		if err := c.server.need(ctx, r.GetPath(), access.Remove); err != nil {
+			return nil, err
+		}
+
 		return nil, c.server.nodes.drop(ctx, r.GetPath())
 	})
 
@@ -67,6 +78,9 @@ func (c *coordinationService) DescribeNode(
 	ctx context.Context, r *Ydb_Coordination.DescribeNodeRequest,
 ) (*Ydb_Coordination.DescribeNodeResponse, error) {
 	op := c.server.answer(ctx, func() (proto.Message, error) {
+		if err := c.server.need(ctx, r.GetPath(), access.List); err != nil {
+			return nil, err
+		}
 		e, err := c.server.catalog.Lookup(r.GetPath())
 		if err != nil {
 			return nil, err

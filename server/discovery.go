@@ -51,7 +51,7 @@ func (d *discoveryService) WhoAmI(
 	ctx context.Context, _ *Ydb_Discovery.WhoAmIRequest,
 ) (*Ydb_Discovery.WhoAmIResponse, error) {
 	op := d.server.answer(ctx, func() (proto.Message, error) {
-		return &Ydb_Discovery.WhoAmIResult{User: anonymous}, nil
+		return d.server.whoAmI(ctx), nil
 	})
 
 	return &Ydb_Discovery.WhoAmIResponse{Operation: op}, nil

@@ -50,6 +50,22 @@ func withLifelines(l serverconfig.Lifelines) server.Option {
 // serve starts a server with the clock of package time on an in-memory connection, and creates the node.
 func serve(t *testing.T, opts ...server.Option) *harness {
 	t.Helper()
+	h := start(t, opts...)
+	h.createNode(t)
+
+	return h
+}
+
+func (h *harness) createNode(t *testing.T) {
+	t.Helper()
+	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: h.node, Config: &pb.Config{}})
+	require.NoError(t, err)
+	require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+}
+
+// start is like serve, but creates no node.
+func start(t *testing.T, opts ...server.Option) *harness {
+	t.Helper()
 	srv, err := server.New(append([]server.Option{withClock(clock.Go())}, opts...)...)
 	require.NoError(t, err)
 	lis := bufconn.Listen(1 << 16)
@@ -64,9 +80,6 @@ func serve(t *testing.T, opts ...server.Option) *harness {
 	}
 	go func() { h.served <- srv.Serve(lis) }()
 	t.Cleanup(func() { h.stop(t) })
-	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: h.node, Config: &pb.Config{}})
-	require.NoError(t, err)
-	require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
 
 	return h
 }

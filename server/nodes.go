@@ -3,6 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 
 	"tenure/internal/catalog"
@@ -50,31 +53,40 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 	}
 }
 
-// owner returns the owner of the node at the path, or nil and the Failure that answers an attach to it (A3).
-func (ns *nodes) owner(path string) (*owner, node.Failure) {
+// notFound is the Failure for an attach to a node that does not exist (A3).
+var notFound = node.Failure{Status: node.NotFound, Issue: "Kesus not found"}
+
+// find returns the entry of the node at the path, or false and the Failure that answers an attach to it (A3).
+func (ns *nodes) find(path string) (catalog.Entry, node.Failure, bool) {
 	if path == "" {
-		return nil, node.Failure{Status: node.BadRequest, Issue: "KesusPath cannot be empty"}
+		return catalog.Entry{}, node.Failure{Status: node.BadRequest, Issue: "KesusPath cannot be empty"}, false
+	}
+	entry, err := ns.catalog.Lookup(path)
+	if refusal, ok := errors.AsType[*catalog.Error](err); ok && refusal.Status == node.Unavailable {
+		return entry, node.Failure{Status: node.Unavailable, Issue: refusal.Issue}, false
 	}
 
+	return entry, notFound, err == nil && entry.Kind == catalog.Node
+}
+
+// owner returns the owner of the node at the path, or nil and the Failure that answers an attach to it (A3).
+func (ns *nodes) owner(path string) (*owner, node.Failure) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 
 	if ns.ctx.Err() != nil {
 		return nil, node.Failure{Status: node.Unavailable, Issue: errStopping.Error()}
 	}
-	entry, err := ns.catalog.Lookup(path)
-	if refusal, ok := errors.AsType[*catalog.Error](err); ok && refusal.Status == node.Unavailable {
-		return nil, node.Failure{Status: node.Unavailable, Issue: refusal.Issue}
-	}
-	if err != nil || entry.Kind != catalog.Node {
-		return nil, node.Failure{Status: node.NotFound, Issue: "Kesus not found"}
+	entry, refusal, ok := ns.find(path)
+	if !ok {
+		return nil, refusal
 	}
 	have := ns.owned[entry.Space]
 	switch {
 	case have == nil:
 		return ns.start(entry, ns.started), node.Failure{}
 	case have.dropping:
-		return nil, node.Failure{Status: node.NotFound, Issue: "Kesus not found"}
+		return nil, notFound
 	}
 	select {
 	case <-have.done: // it has failed; its sessions were attached until then
@@ -164,6 +176,25 @@ func (ns *nodes) dropping(path string) (store.Space, *owned, error) {
 	have.dropping = true
 
 	return entry.Space, have, nil
+}
+
+// streams yields the streams of all nodes.
+func (ns *nodes) streams() iter.Seq[*stream] {
+	return func(yield func(*stream) bool) {
+		ns.mu.Lock()
+		all := slices.Collect(maps.Values(ns.owned))
+		ns.mu.Unlock()
+		for _, have := range all {
+			if have.owner == nil {
+				continue
+			}
+			for _, s := range have.owner.joined() {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // stop ends all owners, which ends all streams, and waits for them.

@@ -15,7 +15,8 @@ import (
 	"tenure/internal/wire"
 )
 
-// answer checks the database that the request names, makes a unary call, and returns its result or its error.
+// answer checks the database that the request names, makes a unary call, and returns its result or its error. The call
+// checks the caller's rights.
 func (s *Server) answer(ctx context.Context, call func() (proto.Message, error)) *Ydb_Operations.Operation {
 	if err := s.checkDatabase(ctx); err != nil {
 		return operation(nil, err)

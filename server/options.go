@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"log/slog"
+	"time"
 
 	"tenure/internal/serverconfig"
 )
@@ -40,4 +41,15 @@ func WithTLS(config *tls.Config) Option { return func(c *serverconfig.Config) { 
 // over a Unix socket are not told this address. New returns an error if the address has another form.
 func WithAdvertise(address string) Option {
 	return func(c *serverconfig.Config) { c.Advertise = &address }
+}
+
+// WithTokensFile gives the server users. The file lists them, with their tokens, passwords and certificates and with
+// their rights; docs/operations.md describes it. New returns an error if the file is not valid or if others can read it.
+// The server follows changes of the file; see [Server.Reload]. Without this option every caller has all rights.
+func WithTokensFile(file string) Option { return func(c *serverconfig.Config) { c.Tokens = &file } }
+
+// WithTokenLifetime sets how long the tokens are valid that the server issues to users who log in with a password. 0
+// means 12 hours. Clients log in again in time.
+func WithTokenLifetime(d time.Duration) Option {
+	return func(c *serverconfig.Config) { c.TokenLifetime = d }
 }

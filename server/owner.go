@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"tenure/internal/clock"
@@ -172,6 +174,14 @@ func (o *owner) join(s *stream) bool {
 	o.members[s] = struct{}{}
 
 	return true
+}
+
+// joined returns the streams that have joined and not left.
+func (o *owner) joined() []*stream {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	return slices.Collect(maps.Keys(o.members))
 }
 
 // leave undoes join.

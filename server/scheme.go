@@ -7,15 +7,12 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
 	"google.golang.org/protobuf/proto"
 
+	"tenure/internal/access"
 	"tenure/internal/catalog"
 )
 
-// Every user has all rights on every path (Z3). The names are those of YDB, for tools that know them.
-const (
-	anonymous = "anonymous"            // the user of every request, and the owner of every path
-	everybody = "all-users@well-known" // the group of all users
-	allRights = "ydb.generic.full"
-)
+// anonymous is the user of every request to a server without users, and the owner of its paths. YDB uses the same name.
+const anonymous = "anonymous"
 
 // schemeService serves Ydb.Scheme.V1.SchemeService (D2).
 type schemeService struct {
@@ -28,6 +25,10 @@ func (s *schemeService) MakeDirectory(
 	ctx context.Context, r *Ydb_Scheme.MakeDirectoryRequest,
 ) (*Ydb_Scheme.MakeDirectoryResponse, error) {
 	op := s.server.answer(ctx, func() (proto.Message, error) {
+		if err := s.server.needToCreate(ctx, r.GetPath(), access.CreateDirectory); err != nil {
+			return nil, err
+		}
+
 		return nil, s.server.catalog.MakeDirectory(ctx, r.GetPath())
 	})
 
@@ -38,6 +39,10 @@ func (s *schemeService) RemoveDirectory(
 	ctx context.Context, r *Ydb_Scheme.RemoveDirectoryRequest,
 ) (*Ydb_Scheme.RemoveDirectoryResponse, error) {
 	op := s.server.answer(ctx, func() (proto.Message, error) {
+		if err := s.server.need(ctx, r.GetPath(), access.Remove); err != nil {
+			return nil, err
+		}
+
 		return nil, s.server.catalog.RemoveDirectory(ctx, r.GetPath())
 	})
 
@@ -49,6 +54,9 @@ func (s *schemeService) ListDirectory(
 	ctx context.Context, r *Ydb_Scheme.ListDirectoryRequest,
 ) (*Ydb_Scheme.ListDirectoryResponse, error) {
 	op := s.server.answer(ctx, func() (proto.Message, error) {
+		if err := s.server.need(ctx, r.GetPath(), access.List); err != nil {
+			return nil, err
+		}
 		self, children, err := s.server.catalog.List(r.GetPath())
 		if err != nil {
 			return nil, err
@@ -68,6 +76,9 @@ func (s *schemeService) DescribePath(
 	ctx context.Context, r *Ydb_Scheme.DescribePathRequest,
 ) (*Ydb_Scheme.DescribePathResponse, error) {
 	op := s.server.answer(ctx, func() (proto.Message, error) {
+		if err := s.server.need(ctx, r.GetPath(), access.List); err != nil {
+			return nil, err
+		}
 		e, err := s.server.catalog.Lookup(r.GetPath())
 		if err != nil {
 			return nil, err
@@ -79,10 +90,19 @@ func (s *schemeService) DescribePath(
 	return &Ydb_Scheme.DescribePathResponse{Operation: op}, nil
 }
 
-func (*schemeService) ModifyPermissions(
-	context.Context, *Ydb_Scheme.ModifyPermissionsRequest,
+// ModifyPermissions is refused: rights have one source.
+func (s *schemeService) ModifyPermissions(
+	ctx context.Context, _ *Ydb_Scheme.ModifyPermissionsRequest,
 ) (*Ydb_Scheme.ModifyPermissionsResponse, error) {
-	return nil, notServed(Ydb_Scheme_V1.SchemeService_ModifyPermissions_FullMethodName)
+	op := s.server.answer(ctx, func() (proto.Message, error) {
+		if s.server.access == nil {
+			return nil, unsupported("this server has no users: every caller has all rights. Start it with --tokens FILE")
+		}
+
+		return nil, unsupported("permissions are in the server's tokens file: change them there")
+	})
+
+	return &Ydb_Scheme.ModifyPermissionsResponse{Operation: op}, nil
 }
 
 func (s *Server) schemeEntry(e catalog.Entry) *Ydb_Scheme.Entry {
@@ -95,11 +115,9 @@ func (s *Server) schemeEntry(e catalog.Entry) *Ydb_Scheme.Entry {
 	}
 
 	return &Ydb_Scheme.Entry{
-		Name:  e.Name(),
-		Owner: anonymous,
-		Type:  kind,
-		EffectivePermissions: []*Ydb_Scheme.Permissions{
-			{Subject: everybody, PermissionNames: []string{allRights}},
-		},
+		Name:                 e.Name(),
+		Owner:                s.ownerOfPaths(),
+		Type:                 kind,
+		EffectivePermissions: s.permissions(e.Path),
 	}
 }

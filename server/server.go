@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Auth_V1"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Discovery_V1"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Scheme_V1"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/access"
 	"tenure/internal/advertise"
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
@@ -43,6 +45,7 @@ const DefaultDatabase = "/local"
 type Server struct {
 	log     *slog.Logger
 	store   store.Store
+	clock   clock.Clock
 	catalog *catalog.Catalog
 	nodes   *nodes
 	grpc    *grpc.Server
@@ -53,6 +56,8 @@ type Server struct {
 	counts    counts
 	refusals  *refusals
 	advertise *advertise.Endpoint // nil: the address that each client has used
+	access    *access.Authority   // nil: the server has no users, and every caller has all rights
+	tokens    accessFile
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
@@ -105,13 +110,20 @@ func New(opts ...Option) (*Server, error) {
 	}
 
 	s := &Server{
-		log: log, store: records, catalog: tree, health: health.NewServer(), limits: limits, advertise: advertised,
-		stopped: make(chan struct{}), failed: make(chan struct{}),
+		log: log, store: records, clock: clk, catalog: tree, health: health.NewServer(), limits: limits,
+		advertise: advertised,
+		stopped:   make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
+	if err := s.openAccess(&c); err != nil {
+		return nil, errors.Join(err, records.Close())
+	}
 	env := &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals}
 	s.nodes = newNodes(tree, env, s.fail)
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
+	if s.access != nil {
+		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })
+	}
 	if c.Control != nil {
 		c.Control.Expire = s.expire
 	}
@@ -140,8 +152,8 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 		grpc.Creds(creds),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.recoverUnary),
-		grpc.ChainStreamInterceptor(s.recoverStream),
+		grpc.ChainUnaryInterceptor(s.recoverUnary, s.identifyUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream, s.identifyStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
@@ -149,6 +161,7 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 	Ydb_Coordination_V1.RegisterCoordinationServiceServer(g, &coordinationService{server: s})
 	Ydb_Scheme_V1.RegisterSchemeServiceServer(g, &schemeService{server: s})
 	Ydb_Discovery_V1.RegisterDiscoveryServiceServer(g, &discoveryService{server: s})
+	Ydb_Auth_V1.RegisterAuthServiceServer(g, &authService{server: s})
 	grpc_health_v1.RegisterHealthServer(g, s.health)
 	reflection.Register(g)
 
@@ -231,7 +244,11 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 	}
 	id := node.StreamID(c.server.lastStream.Add(1))
 
-	return serveSession(g, c.server.nodes, id, &c.server.streams)
+	by := func(path string) *pass {
+		return &pass{caller: callerOf(g.Context()), path: path, access: c.server.access, now: c.server.date}
+	}
+
+	return serveSession(g, c.server.nodes, id, &c.server.streams, by)
 }
 
 func (s *Server) recoverUnary(

@@ -34,6 +34,7 @@ type stream struct {
 	outbox  outbox
 	pinger  pinger
 	sender  sender // of the owner's inbox
+	pass    *pass  // what the caller may do; used by read, or before read runs
 
 	// The owner's goroutine sets these when it releases Attached, before attached is closed.
 	session       uint64
@@ -56,6 +57,7 @@ type stream struct {
 // They are counted by running.
 func serveSession(
 	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
+	by func(path string) *pass,
 ) error {
 	first, err := g.Recv()
 	if err != nil {
@@ -65,6 +67,14 @@ func serveSession(
 	if start == nil {
 		return status.Error(codes.InvalidArgument, "First message must be a SessionStart") // A1
 	}
+	entry, refusal, ok := nodes.find(start.GetPath())
+	if !ok {
+		return g.Send(wire.Response(refusal)) // A2, A3
+	}
+	pass := by(entry.Path)
+	if !pass.current().Any() { // before the node is loaded
+		return g.Send(wire.Response(noAccess))
+	}
 	o, refusal := nodes.owner(start.GetPath())
 	if o == nil {
 		return g.Send(wire.Response(refusal)) // A2, A3
@@ -73,12 +83,13 @@ func serveSession(
 	s := &stream{
 		id: id, grpc: g, owner: o, clock: nodes.env.clock,
 		log:     nodes.env.log.With("node", o.path, "stream", uint64(id)),
-		running: running, attached: make(chan struct{}), ended: make(chan struct{}),
+		running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.alarm = s.clock.NewAlarm(func() { s.guarded(s.ring) })
 	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
 	if o.join(s) {
 		defer o.leave(s)
+		s.checkAccess() // it may have been withdrawn before revoke could see the stream
 		if o.inbox.put(&s.sender, input{req: wire.Attach(id, start), stream: s}) == accepted {
 			defer o.inbox.put(&s.sender, input{req: node.Detach{Stream: id}, stream: s}) // A10
 		}
@@ -292,6 +303,11 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 		s.refuse("Unimplemented request") // P5
 
 		return false
+	}
+	if denied := s.pass.refuse(req); denied != nil {
+		s.send(denied)
+
+		return true
 	}
 	switch s.owner.inbox.put(&s.sender, input{req: req, stream: s}) {
 	case ended:

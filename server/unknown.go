@@ -6,15 +6,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// unknownService answers calls of unknown services and of unknown methods.
+// unknownService answers calls of unknown services and of unknown methods: the server is not a YDB database.
 func unknownService(_ any, g grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(g)
 
-	return notServed(method)
-}
-
-// notServed returns an error that says that the server is not a YDB database, and what it serves.
-func notServed(method string) error {
 	return status.Errorf(codes.Unimplemented, "%.300s is not served: this is a tenure server, which serves only "+
-		"Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1 (without ModifyPermissions), health and reflection", method)
+		"Ydb.Auth.V1, Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1, health and reflection", method)
 }

@@ -18,13 +18,11 @@ func TestUnknownMethods_SayWhatIsServed(t *testing.T) {
 		t.Helper()
 		require.Equal(t, codes.Unimplemented, status.Code(err))
 		require.ErrorContains(t, err, method+" is not served")
-		require.ErrorContains(t, err, "Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1")
+		require.ErrorContains(t, err, "Ydb.Auth.V1, Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1")
 	}
 
 	_, err := Ydb_Table_V1.NewTableServiceClient(h.conn).CreateSession(t.Context(), &Ydb_Table.CreateSessionRequest{})
 	requireNotServed(err, "/Ydb.Table.V1.TableService/CreateSession")
-	_, err = h.scheme().ModifyPermissions(t.Context(), &Ydb_Scheme.ModifyPermissionsRequest{Path: "/local"})
-	requireNotServed(err, "/Ydb.Scheme.V1.SchemeService/ModifyPermissions")
 	err = h.conn.Invoke(t.Context(), "/Ydb.Scheme.V1.SchemeService/Unheard", &Ydb_Scheme.DescribePathRequest{},
 		&Ydb_Scheme.DescribePathResponse{})
 	requireNotServed(err, "/Ydb.Scheme.V1.SchemeService/Unheard")

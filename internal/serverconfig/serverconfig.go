@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"time"
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
@@ -13,16 +14,18 @@ import (
 
 // Config is what the options of package server set. Its zero value is a server with the defaults.
 type Config struct {
-	DataDir   *string      // nil: records are kept in memory
-	Database  *string      // nil: the default database
-	Logger    *slog.Logger // nil: the server logs nothing
-	TLS       *tls.Config  // for connections over a network. nil: they are in clear text
-	Advertise *string      // the address that the server tells its clients. nil: the one that each of them has used
-	Store     store.Store  // keeps the records; the server closes it. nil: chosen by DataDir
-	Clock     clock.Clock  // times sessions, waiters and pings. nil: the machine's lease clock
-	Lifelines Lifelines    // nil: detached sessions end only by their timeouts
-	Control   *Control     // New fills it in; nil: nothing controls the server
-	Limits    Limits       // bound what clients can use
+	DataDir       *string       // nil: records are kept in memory
+	Database      *string       // nil: the default database
+	Tokens        *string       // file with users and rights; nil: every caller has all rights
+	TokenLifetime time.Duration // of the tokens that Login issues; 0: access.DefaultLifetime
+	Logger        *slog.Logger  // nil: the server logs nothing
+	TLS           *tls.Config   // for connections over a network. nil: they are in clear text
+	Advertise     *string       // the address that the server tells its clients. nil: the one that each of them has used
+	Store         store.Store   // keeps the records; the server closes it. nil: chosen by DataDir
+	Clock         clock.Clock   // times sessions, waiters and pings. nil: the machine's lease clock
+	Lifelines     Lifelines     // nil: detached sessions end only by their timeouts
+	Control       *Control      // New fills it in; nil: nothing controls the server
+	Limits        Limits        // bound what clients can use
 }
 
 // Control lets tenuretest act on the nodes of a server.

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Auth_V1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/access"
+	"tenure/internal/peercred"
+)
+
+// caller is who makes a call. Without a tokens file the server knows no users, and every caller is the zero caller.
+type caller struct {
+	user  *access.User
+	shown access.Shown // what identified the user
+}
+
+type callerKey struct{}
+
+// callerOf returns the caller that an interceptor has found out.
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+
+	return c
+}
+
+// identifyUnary refuses calls of nobody that the server knows, and lets the others see their caller.
+func (s *Server) identifyUnary(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	ctx, err := s.identify(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+
+	return handler(ctx, req)
+}
+
+func (s *Server) identifyStream(
+	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	ctx, err := s.identify(g.Context(), info.FullMethod)
+	if err != nil {
+		return err
+	}
+
+	return handler(srv, &identified{g, ctx})
+}
+
+// identified is a stream whose context knows the caller.
+type identified struct {
+	grpc.ServerStream
+
+	ctx context.Context //nolint:containedctx // it is the stream's own
+}
+
+func (i *identified) Context() context.Context { return i.ctx }
+
+// identify returns a context from which callerOf returns the caller.
+func (s *Server) identify(ctx context.Context, method string) (context.Context, error) {
+	if s.access == nil || public(method) {
+		return ctx, nil
+	}
+	shown := s.show(ctx)
+	user, err := s.access.Identify(shown, s.date())
+	if err != nil {
+		return nil, s.unidentified(ctx, err)
+	}
+
+	return context.WithValue(ctx, callerKey{}, caller{user, shown}), nil
+}
+
+// public reports whether anybody may call the method: a log-in gives a caller something to show, and probes have nothing
+// to show.
+func public(method string) bool {
+	return method == Ydb_Auth_V1.AuthService_Login_FullMethodName ||
+		strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/")
+}
+
+// unidentified counts and reports a caller that is refused, and returns the error for it.
+func (s *Server) unidentified(ctx context.Context, err error) error {
+	refusal, ok := errors.AsType[*access.DeniedError](err)
+	if !ok {
+		return err
+	}
+	s.counts.denials.add(string(refusal.Reason))
+	s.log.InfoContext(ctx, "caller refused", "reason", refusal.Reason, "shown", refusal.Shown, "address", address(ctx))
+
+	return status.Error(codes.Unauthenticated, refusal.Text())
+}
+
+// show returns what the caller of ctx has shown. A token takes precedence, so that a caller whose token is refused is
+// not taken for somebody else.
+func (s *Server) show(ctx context.Context) access.Shown {
+	for _, ticket := range metadata.ValueFromIncomingContext(ctx, "x-ydb-auth-ticket") {
+		if ticket != "" {
+			return s.access.ShowToken(ticket)
+		}
+	}
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return access.Shown{}
+	}
+	switch info := p.AuthInfo.(type) {
+	case credentials.TLSInfo:
+		if leaf := verified(info.State); leaf != nil {
+			return access.ShowCertificate(leaf)
+		}
+	case peercred.Info:
+		return access.ShowUID(info.UID)
+	}
+
+	return access.Shown{}
+}
+
+// verified returns the certificate of a client that a certificate authority of the server has signed, or nil.
+func verified(state tls.ConnectionState) *x509.Certificate {
+	if len(state.VerifiedChains) == 0 {
+		return nil
+	}
+
+	return state.PeerCertificates[0]
+}
+
+func address(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+
+	return p.Addr.String()
+}
+
+// date returns the current date, which decides whether tokens have expired.
+func (s *Server) date() time.Time { return s.clock.Time(s.clock.Now()) }

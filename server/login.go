@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Auth_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Auth"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
+
+	"tenure/internal/access"
+	"tenure/internal/catalog"
+	"tenure/internal/node"
+)
+
+// authService serves Ydb.Auth.V1.AuthService, which exchanges a password for a token.
+type authService struct {
+	Ydb_Auth_V1.UnimplementedAuthServiceServer
+
+	server *Server
+}
+
+// Login refuses unknown users and wrong passwords with the same text and in the same time.
+func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb_Auth.LoginResponse, error) {
+	op := a.server.answer(ctx, func() (proto.Message, error) {
+		s := a.server
+		if s.access == nil {
+			return nil, unsupported("this server has no users: leave out user and password, or start it with --tokens FILE")
+		}
+		token, err := s.access.Login(ctx, r.GetUser(), r.GetPassword(), host(ctx), s.date())
+		if err != nil {
+			return nil, s.loginRefused(ctx, err)
+		}
+		s.log.InfoContext(ctx, "login", "user", r.GetUser(), "address", address(ctx))
+
+		return &Ydb_Auth.LoginResult{Token: token}, nil
+	})
+
+	return &Ydb_Auth.LoginResponse{Operation: op}, nil
+}
+
+// loginRefused counts and reports a login that failed, and returns the error for the caller.
+func (s *Server) loginRefused(ctx context.Context, err error) error {
+	if errors.Is(err, access.ErrBusy) {
+		s.counts.limits.add("logins")
+
+		return &catalog.Error{Status: node.Overloaded, Issue: err.Error()}
+	}
+	refusal, ok := errors.AsType[*access.LoginError](err)
+	if !ok {
+		return err // the context has ended
+	}
+	s.counts.denials.add(string(refusal.Reason))
+	s.log.InfoContext(ctx, "login refused", "user", refusal.User, "cause", err, "address", address(ctx))
+
+	return &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}
+}
+
+// host returns the address of the caller of ctx without the port.
+func host(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(p.Addr.String())
+	if err != nil {
+		return p.Addr.String() // a Unix socket has no port
+	}
+
+	return host
+}

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"time"
+
+	"tenure/internal/access"
+	"tenure/internal/node"
+)
+
+// pass knows what the caller of a stream may do on the stream's node. Changed rights apply to the next request. It is
+// used by one goroutine at a time.
+type pass struct {
+	caller caller
+	path   string            // of the node
+	access *access.Authority // nil: everybody may do everything
+	now    func() time.Time
+
+	of     *access.Policy // the policy that rights come from
+	rights access.Rights
+}
+
+func (p *pass) current() access.Rights {
+	if p.access == nil {
+		return access.Full
+	}
+	if policy := p.access.Policy(); policy != p.of {
+		p.of, p.rights = policy, 0
+		if user, err := p.access.Again(p.caller.shown, p.now()); err == nil {
+			p.rights = user.Rights(p.path)
+		}
+	}
+
+	return p.rights
+}
+
+// noAccess is the Failure for an attach of a caller without rights on the node (Z1).
+var noAccess = node.Failure{Status: node.Unauthorized, Issue: "User has no access to the coordination node"}
+
+// refuse returns the result of a request for which the caller lacks the right, or nil if the caller has it (Z2).
+func (p *pass) refuse(req node.Request) node.Message {
+	need, issue := needed(req)
+	if p.current().Has(need) {
+		return nil
+	}
+
+	return refused(req, node.Unauthorized, issue)
+}
+
+// needed returns the right that a request needs, and the text for callers without it.
+func needed(req node.Request) (access.Rights, string) {
+	switch req.(type) {
+	case node.Acquire, node.Release:
+		return access.Update, "Write permission denied"
+	case node.Describe:
+		return access.Read, "Read permission denied"
+	case node.Create:
+		return access.Update, "Create permission denied"
+	case node.Update:
+		return access.Update, "Update permission denied"
+	case node.Delete:
+		return access.Erase, "Delete permission denied"
+	default:
+		return 0, "" // to stop one's session needs no right
+	}
+}
