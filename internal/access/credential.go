@@ -64,7 +64,7 @@ func (f *facts) addUser(line int, args []word) error {
 	return nil
 }
 
-// addWord adds what a word of a user's line says. If that is a credential that belongs to one user alone, it returns the
+// addWord adds what a word of a user's line says. If that is a credential that identifies a user, it returns its
 // canonical form.
 func (f *facts) addWord(u *userFacts, arg word, expires time.Time) (credentialText string, err error) {
 	switch arg.key {

@@ -87,7 +87,7 @@ func number(arg word) (int, error) {
 	}
 	n, err := strconv.Atoi(arg.value)
 	if err != nil || n < 1 || n > math.MaxInt32 {
-		return 0, fmt.Errorf("%s=%q is not a number from 1: write e.g. %s=100, or %[1]s=unlimited", arg.key, arg.value, arg.key)
+		return 0, fmt.Errorf("%s=%q is not a number from 1: write e.g. %[1]s=100, or %[1]s=unlimited", arg.key, arg.value)
 	}
 
 	return n, nil
@@ -100,8 +100,8 @@ func rate(arg word) (float64, error) {
 	text, ok := strings.CutSuffix(arg.value, "/s")
 	n, err := strconv.ParseFloat(text, 64)
 	if !ok || err != nil || !(n >= 0.001 && n <= math.MaxInt32) {
-		return 0, fmt.Errorf("%s=%q is not a number a second: write e.g. %s=200/s, or %[1]s=unlimited", arg.key, arg.value,
-			arg.key)
+		return 0, fmt.Errorf("%s=%q is not a number a second: write e.g. %[1]s=200/s, or %[1]s=unlimited",
+			arg.key, arg.value)
 	}
 
 	return n, nil

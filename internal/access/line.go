@@ -70,7 +70,7 @@ func checkText(line string) error {
 			if _, size := utf8.DecodeRuneInString(line[i:]); size <= 1 {
 				return fmt.Errorf("byte %d is not UTF-8: save the file as UTF-8", i+1)
 			}
-		case r != '\t' && !unicode.IsGraphic(r):
+		case r != '\t' && !unicode.IsGraphic(r), r != ' ' && unicode.Is(unicode.Zs, r):
 			return fmt.Errorf("byte %d begins the invisible character %U: remove it", i+1, r)
 		}
 	}

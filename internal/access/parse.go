@@ -31,8 +31,8 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 // Parse reads a tokens file. The name of the file is for messages. If one line is wrong, Parse returns a *[SyntaxError]
 // and no policy. A file without users is an error, because it would lock everybody out.
 //
-// Each line is one fact. Lines about the same user, grants to the same name, and limits of the same name add up. # begins
-// a comment. A file may begin with a byte order mark, and its lines may end with CR LF.
+// Each line is one fact. Lines about the same user, grants to the same name, and limits of the same name add up. A word
+// that begins with # begins a comment. A file may begin with a byte order mark, and its lines may end with CR LF.
 func Parse(file string, text []byte) (*Policy, error) {
 	f := newFacts()
 	digest := sha256.Sum256(text)
@@ -227,6 +227,8 @@ func (f *facts) policy() *Policy {
 		grants: f.grants,
 		limits: f.limits[everybody].over(DefaultLimits),
 		noted:  f.noted,
+
+		maxCost: minCost,
 	}
 	for name, uf := range f.users {
 		slices.Sort(uf.groups)

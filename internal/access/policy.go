@@ -18,7 +18,7 @@ type Policy struct {
 	peers   map[uint32]credential
 	grants  map[string]grants // by user, group, or everybody
 	limits  Limits            // of users without limits of their own
-	maxCost int               // the largest cost of a password
+	maxCost int               // the largest cost of a password, and at least minCost
 	noted   []note
 }
 

@@ -66,8 +66,8 @@ var shown = []named{
 	{"ydb.generic.manage", Administer},
 }
 
-// more are the names that a tokens file may contain as well: our short words, YDB's other names for the same rights, and
-// its names for rights on objects that the server does not have.
+// more are the names that a tokens file may contain as well: our short words, YDB's other names for the same rights,
+// and its names for rights on objects that the server does not have.
 var more = []named{
 	{"read", Read},
 	{"write", write},

@@ -46,7 +46,9 @@ func (s Shown) String() string {
 	case shownLogin:
 		return "login " + strconv.Quote(s.login.user) + " " + shorten(s.sum)
 	case shownCertificate:
-		return "certificate " + strings.ReplaceAll(s.names, "\n", " ")
+		names := s.names[:min(len(s.names), 200)]
+
+		return "certificate " + strings.ToValidUTF8(strings.ReplaceAll(names, "\n", " "), "")
 	case shownUID:
 		return peerPrefix + strconv.FormatUint(uint64(s.uid), 10)
 	}

@@ -6,12 +6,15 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash/crc32"
 	"strings"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
-// A token is tokenStart and 36 bytes in base64url: 32 random ones, and their CRC-32. The checksum tells a mistyped token
-// from one that the server does not know, and scanners for leaked secrets recognize both parts.
+// A token is tokenStart and 36 bytes in base64url: 32 random ones, and their CRC-32. The checksum tells a mistyped
+// token from one that the server does not know, and scanners for leaked secrets recognize both parts.
 const (
 	tokenStart  = "tnr_"
 	tokenSecret = 32
@@ -48,4 +51,20 @@ func Mistyped(text string) bool {
 
 	return len(text) != tokenLength || err != nil ||
 		crc32.ChecksumIEEE(data[:tokenSecret]) != binary.BigEndian.Uint32(data[tokenSecret:])
+}
+
+// DefaultCost is the cost of the passwords that HashPassword makes for users.
+const DefaultCost = 12
+
+// HashPassword returns the hash of a password in the form that a tokens file has after "password=".
+func HashPassword(password string, cost int) (string, error) {
+	if len(password) > maxPassword {
+		return "", fmt.Errorf("the password has %d bytes: choose one of at most %d", len(password), maxPassword)
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+	if err != nil {
+		return "", fmt.Errorf("hash the password: %w", err)
+	}
+
+	return "$2b" + string(hash[3:]), nil // as other programs write it; bcrypt writes $2a, which means the same
 }

@@ -12,7 +12,7 @@ import (
 // Kubernetes are links, and then checks the file itself. It refuses
 //
 //   - a file that other users can read or write,
-//   - a file that belongs to neither the user of the process nor root, because its owner can change the mode at any time,
+//   - a file that belongs to neither the user of the process nor root, because its owner can change it at any time,
 //   - everything but a regular file. It does not wait for the writer of a FIFO.
 //
 // A file of root may be readable for its group, as long as the process does not run as root. That is how packages and

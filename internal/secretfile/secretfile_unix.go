@@ -20,23 +20,27 @@ func open(name string) (*os.File, error) {
 
 // private refuses a file that other users can read or change.
 func private(name string, info fs.FileInfo) error {
-	const (
-		others      = 0o077
-		groupReads  = 0o040
-		restriction = "other users can use %s (mode %#o): run chmod go-rwx %[1]s"
-	)
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return fmt.Errorf("cannot find out who owns %s", name)
 	}
-	owner, us, mode := int(stat.Uid), os.Geteuid(), info.Mode().Perm()
+
+	return privateFor(os.Geteuid(), name, int(stat.Uid), info.Mode().Perm())
+}
+
+// privateFor refuses the file of the owner for a process of a user.
+func privateFor(user int, name string, owner int, mode fs.FileMode) error {
+	const (
+		others     = 0o077
+		groupReads = 0o040
+	)
 	switch {
-	case owner != us && owner != 0:
-		return fmt.Errorf("%s belongs to user %d, but this process runs as user %d: change its owner", name, owner, us)
-	case owner == us && mode&others != 0:
-		return fmt.Errorf(restriction, name, mode)
+	case owner != user && owner != 0:
+		return fmt.Errorf("%s belongs to user %d, but this process runs as user %d: change its owner", name, owner, user)
+	case owner == user && mode&others != 0:
+		return fmt.Errorf("other users can use %s (mode %04o): run chmod go-rwx %[1]s", name, mode)
 	case mode&others&^groupReads != 0:
-		return fmt.Errorf("other users can use %s (mode %#o): run chmod g-wx,o-rwx %[1]s", name, mode)
+		return fmt.Errorf("other users can use %s (mode %04o): run chmod g-wx,o-rwx %[1]s", name, mode)
 	}
 
 	return nil
