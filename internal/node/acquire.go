@@ -60,13 +60,22 @@ func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
 	grantable := sem.queue.waiting == nil && r.Count <= sem.limit-sem.queue.held
 	if r.TimeoutMillis == 0 && !grantable {
 		fx.reply(r.Stream, Acquired{Result: Result{Req: r.Req, Status: Success}})
+		n.emitPlain(Event{
+			Kind: GaveUp, Cause: NotImmediate, Session: r.Session, Semaphore: sem.name, Count: r.Count, Limit: sem.limit,
+			Data: r.Data,
+		}, fx)
 
 		return
 	}
 	n.last.order++
 	fx.putCounters(n.last)
 	l := n.newLink(n.sessions[r.Session], sem, n.last.order)
+	l.age.since = n.date
+	n.waits.push(&l.age, n.now)
 	n.ask(l, r, fx)
+	if !l.owner {
+		n.emit(Event{Kind: Waiting}, l, fx)
+	}
 }
 
 // requeue handles an acquire by a session that already waits for the semaphore. The session keeps its place in the
@@ -77,7 +86,7 @@ func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
 	grantable := q.waiting == l && r.Count <= l.semaphore.limit-q.held
 	if r.TimeoutMillis == 0 && !grantable {
 		fx.reply(r.Stream, Acquired{Result: Result{Req: r.Req, Status: Success}})
-		n.unlink(l, fx)
+		n.unlink(l, NotImmediate, fx)
 		n.settle(l.semaphore, event{}, fx)
 
 		return
@@ -116,16 +125,20 @@ func (n *Node) shrink(l *link, r Acquire, fx *Effects) {
 	if l.count == r.Count && bytes.Equal(l.data, r.Data) {
 		return
 	}
+	shrunk := l.count > r.Count
 	l.semaphore.queue.held -= l.count - r.Count
 	l.count, l.data = r.Count, r.Data
 	fx.put(l.record())
+	if shrunk {
+		n.emit(Event{Kind: Shrunk}, l, fx)
+	}
 	n.settle(l.semaphore, event{owners: true}, fx)
 }
 
 // giveUp ends a waiting acquire whose timeout has expired (Q5).
 func (n *Node) giveUp(l *link, fx *Effects) {
 	l.tell(Success, false, "", fx)
-	n.unlink(l, fx)
+	n.unlink(l, ByTimeout, fx)
 	n.settle(l.semaphore, event{}, fx)
 }
 
@@ -150,6 +163,6 @@ func (n *Node) release(r Release, fx *Effects) {
 		l.supersede(fx)
 	}
 	fx.reply(r.Stream, Released{Result{Req: r.Req, Status: Success}, true})
-	n.unlink(l, fx) // Q10: a hand-over writes only this deletion
+	n.unlink(l, ByRelease, fx) // Q10: a hand-over writes only this deletion
 	n.settle(l.semaphore, event{owners: l.owner}, fx)
 }

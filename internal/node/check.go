@@ -1,6 +1,10 @@
 package node
 
-import "fmt"
+import (
+	"fmt"
+
+	"tenure/internal/clock"
+)
 
 // maybeCheck calls check after every Apply. In a large node it calls check less often, so that checking takes a
 // constant share of the time. It does nothing unless the build tag race or invariants is set.
@@ -48,6 +52,7 @@ func (n *Node) check() {
 		}
 	}
 	must(links == 0, "I4", links)
+	n.checkAges()
 	must(attached == len(n.streams), "I5", attached)
 	for i, d := range n.deadlines.heap {
 		must(d.pos == i+1, "I5", i)
@@ -84,6 +89,44 @@ func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 	}
 
 	return length
+}
+
+// checkAges checks the lists of ages (I10).
+func (n *Node) checkAges() {
+	owners, absent := 0, 0
+	for _, l := range n.links {
+		must(l.age.listed, "I10", l.key())
+		if l.owner {
+			owners++
+		}
+	}
+	for _, s := range n.sessions {
+		must(s.age.listed == (s.stream == 0 && s.owned > 0), "I10", s.id)
+		if s.age.listed {
+			absent++
+		}
+		owned := 0
+		for l := s.links; l != nil; l = l.older {
+			if l.owner {
+				owned++
+			}
+		}
+		must(s.owned == owned, "I10", s.id)
+		owners -= owned
+	}
+	must(owners == 0, "I10", owners)
+	for list, want := range map[*ages]int{
+		&n.waits: len(n.links) - n.holds.length, &n.holds: n.holds.length, &n.absent: absent,
+	} {
+		last, length := clock.Instant(-1<<63), 0
+		for a := list.first; a != nil; a = a.next {
+			must(a.at >= last && (a.link == nil) == (list == &n.absent), "I10", a.at)
+			must(a.link == nil || a.link.owner == (list == &n.holds), "I10", a.at)
+			last = a.at
+			length++
+		}
+		must(length == want && length == list.length, "I10", want)
+	}
 }
 
 func must(ok bool, invariant string, where any) {

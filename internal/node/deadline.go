@@ -77,7 +77,7 @@ func (ds *deadlines) expired(now clock.Instant) *deadline {
 func (n *Node) expire(fx *Effects) {
 	for d := n.deadlines.expired(n.now); d != nil; d = n.deadlines.expired(n.now) {
 		if d.session != nil {
-			n.destroy(d.session, fx)
+			n.destroy(d.session, ByExpiry, fx)
 		} else {
 			n.giveUp(d.link, fx)
 		}

@@ -11,6 +11,7 @@ type Effects struct {
 	Changes []Record
 	Replies []Reply
 	Wake    clock.Instant // zero if no deadline is set
+	Events  []Event       // in order, if the node has a listener; pass them on once Changes are durable
 
 	size     int // of the values in Changes in bytes, including superseded values
 	counters int // 1 + the index of the counters record in Changes; 0 if there is none yet

@@ -189,9 +189,10 @@ func (s *source) request(op byte) node.Request {
 //	go test -run '^$' -fuzz FuzzLoad ./internal/node
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(packed(goldenRecords(f)))
-	for i := range goldenRecords(f) { // without one of the records
-		f.Add(packed(slices.Delete(goldenRecords(f), i, i+1)))
+	f.Add(packed(goldenRecords(f, 1)))
+	f.Add(packed(goldenRecords(f, 2)))
+	for i := range goldenRecords(f, 2) { // without one of the records
+		f.Add(packed(slices.Delete(goldenRecords(f, 2), i, i+1)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in := unpacked(data)
@@ -287,7 +288,11 @@ func written(st state) records {
 	}
 	for _, l := range st.links {
 		fields := number(number(number(nil, l.order), l.count), l.timeout)
-		put(id(id([]byte("l"), l.session), l.semaphore), text(fields, l.data))
+		fields = text(fields, l.data)
+		if l.since > 0 {
+			fields = number(fields, l.since)
+		}
+		put(id(id([]byte("l"), l.session), l.semaphore), fields)
 	}
 
 	return rs

@@ -16,13 +16,17 @@ import (
 	"tenure/internal/node"
 )
 
-// golden is a file with the records of one node in format 1, one per line, with key and value in hex. The file never
-// changes, because every later version must load it. A format 2 gets its own file.
-const golden = "testdata/golden/format-1.txt"
+// A golden file has the records of one node in one format, one per line, with key and value in hex. The file never
+// changes, because every later version must load it. In format 2, a link has the date at which it joined its queue. If
+// the date is unknown, as in the test of format 1, the record of a link is the same in both formats.
+const golden = "testdata/golden/format-%d.txt"
 
-func goldenRecords(tb testing.TB) []node.Record {
+// goldenDates are the dates in the files, by format.
+var goldenDates = []uint64{1: 0, 2: firstDate}
+
+func goldenRecords(tb testing.TB, format int) []node.Record {
 	tb.Helper()
-	text, err := os.ReadFile(golden)
+	text, err := os.ReadFile(fmt.Sprintf(golden, format))
 	require.NoError(tb, err)
 	var rs []node.Record
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
@@ -46,8 +50,19 @@ func goldenRecords(tb testing.TB) []node.Record {
 // TestRecords_ReadsGolden checks what the golden records mean.
 func TestRecords_ReadsGolden(t *testing.T) {
 	t.Parallel()
+	for format := 1; format < len(goldenDates); format++ {
+		t.Run(fmt.Sprint(format), func(t *testing.T) {
+			t.Parallel()
+			readsGolden(t, format)
+		})
+	}
+}
+
+func readsGolden(t *testing.T, format int) {
+	t.Helper()
+	date := goldenDates[format]
 	rs := records{}
-	for _, r := range goldenRecords(t) {
+	for _, r := range goldenRecords(t, format) {
 		rs[string(r.Key)] = r.Value
 	}
 	n, err := node.Load(1, node.Config{}, rs.all())
@@ -67,13 +82,15 @@ func TestRecords_ReadsGolden(t *testing.T) {
 
 	require.Equal(t, &node.Description{
 		Name: "job", Data: []byte{0, 0xff, '\n'}, Count: 300, Limit: 300,
-		Owners:  []node.Holder{{OrderID: 1, Session: 1, Count: 300, Data: []byte("first")}},
-		Waiters: []node.Holder{{OrderID: 202, Session: 2, Count: 1, TimeoutMillis: node.Forever}},
+		Owners:  []node.Holder{{OrderID: 1, Session: 1, Count: 300, Data: []byte("first"), Joined: date}},
+		Waiters: []node.Holder{{OrderID: 202, Session: 2, Count: 1, TimeoutMillis: node.Forever, Joined: date}},
 	}, describe(t, n, "job"))
 	require.Equal(t, &node.Description{
 		Name: "", Count: 1<<64 - 1, Limit: 1<<64 - 1, Ephemeral: true,
-		Owners:  []node.Holder{{OrderID: 203, Session: 2, Count: 1<<64 - 1}},
-		Waiters: []node.Holder{{OrderID: 204, Session: 3, Count: 5, TimeoutMillis: 86_400_000, Data: []byte("x")}},
+		Owners: []node.Holder{{OrderID: 203, Session: 2, Count: 1<<64 - 1, Joined: date}},
+		Waiters: []node.Holder{
+			{OrderID: 204, Session: 3, Count: 5, TimeoutMillis: 86_400_000, Data: []byte("x"), Joined: date},
+		},
 	}, describe(t, n, ""))
 }
 
@@ -94,7 +111,18 @@ func describe(t *testing.T, n *node.Node, name string) *node.Description {
 // TestRecords_WritesGolden repeats the requests that led to the golden records.
 func TestRecords_WritesGolden(t *testing.T) {
 	t.Parallel()
+	for format := 1; format < len(goldenDates); format++ {
+		t.Run(fmt.Sprint(format), func(t *testing.T) {
+			t.Parallel()
+			writesGolden(t, format)
+		})
+	}
+}
+
+func writesGolden(t *testing.T, format int) {
+	t.Helper()
 	p := newPair(t)
+	p.date = goldenDates[format]
 	key := []byte("0123456789abcdef")
 	p.apply(
 		node.Attach{Stream: 1, Seq: 9, TimeoutMillis: 1_800_000, Description: "the first", ProtectionKey: key},
@@ -119,7 +147,7 @@ func TestRecords_WritesGolden(t *testing.T) {
 	)
 
 	want, got := records{}, p.durable
-	for _, r := range goldenRecords(t) {
+	for _, r := range goldenRecords(t, format) {
 		want[string(r.Key)] = r.Value
 	}
 	require.Equal(t, want, got, "%s", &hexLines{got})

@@ -11,6 +11,10 @@ type link struct {
 	timeoutMillis uint64
 	data          []byte
 	owner         bool
+	loaded        bool   // it was in its queue, or owned the semaphore, when the node was loaded
+	granted       uint64 // when it became an owner, in milliseconds since 1970; 0: unknown
+
+	age age // in the list of waiters or of owners
 
 	// The latest acquire for the link, which is answered when the wait ends. The stream gets the answer only if the
 	// session is still attached to it. After a re-attach nobody is notified (A8).
@@ -28,7 +32,12 @@ func (l *link) key() linkKey { return linkKey{l.session.id, l.semaphore.id} }
 func (l *link) record() (key, value []byte) {
 	e := encoder{key: linkRecordKey(l.session.id, l.semaphore.id)}
 
-	return e.key, e.uint(l.orderID).uint(l.count).uint(l.timeoutMillis).bytes(l.data).done()
+	e.uint(l.orderID).uint(l.count).uint(l.timeoutMillis).bytes(l.data)
+	if l.age.since > 0 {
+		e.uint(l.age.since)
+	}
+
+	return e.key, e.done()
 }
 
 // tell answers the acquire that the link represents, if the session is still attached to the stream of that acquire.
@@ -45,7 +54,7 @@ func (l *link) supersede(fx *Effects) {
 
 func (n *Node) newLink(s *session, sem *semaphore, orderID uint64) *link {
 	l := &link{session: s, semaphore: sem, orderID: orderID}
-	l.deadline.link = l
+	l.deadline.link, l.age.link = l, l
 	n.links[l.key()] = l
 	if l.older = s.links; l.older != nil {
 		l.older.newer = l
@@ -57,7 +66,16 @@ func (n *Node) newLink(s *session, sem *semaphore, orderID uint64) *link {
 }
 
 // unlink removes the link from the node, its session and its semaphore. The caller must then settle the semaphore.
-func (n *Node) unlink(l *link, fx *Effects) {
+func (n *Node) unlink(l *link, cause Cause, fx *Effects) {
+	if l.owner {
+		n.emit(Event{Kind: Ended, Cause: cause}, l, fx)
+		n.holds.remove(&l.age)
+		l.session.owned--
+		n.absence(l.session)
+	} else {
+		n.emit(Event{Kind: GaveUp, Cause: cause}, l, fx)
+		n.waits.remove(&l.age)
+	}
 	n.deadlines.cancel(&l.deadline)
 	delete(n.links, l.key())
 	if l.newer != nil {

@@ -49,6 +49,7 @@ type storedLink struct {
 	count              uint64
 	timeoutMillis      uint64
 	data               []byte
+	since              uint64
 }
 
 func (l *loader) add(r Record) error {
@@ -121,10 +122,14 @@ func (l *loader) addSemaphore(id uint64, d *decoder) bool {
 }
 
 func (l *loader) addLink(session, semaphore uint64, d *decoder) bool {
-	s := storedLink{session, semaphore, d.uint(), d.uint(), d.uint(), d.bytes()}
+	s := storedLink{session, semaphore, d.uint(), d.uint(), d.uint(), d.bytes(), 0}
+	dated := len(d.rest) > 0 // the date is new in format 2
+	if dated {
+		s.since = d.uint()
+	}
 	l.stored = append(l.stored, s)
 
-	return s.orderID > 0 && s.count > 0 && len(s.data) <= maxDataSize &&
+	return dated == (s.since > 0) && s.orderID > 0 && s.count > 0 && len(s.data) <= maxDataSize &&
 		(s.timeoutMillis <= maxAcquireTimeout || s.timeoutMillis == Forever)
 }
 
@@ -178,13 +183,16 @@ func (l *loader) link(stored storedLink) error {
 	}
 	link := l.newLink(s, sem, stored.orderID)
 	link.count, link.timeoutMillis, link.data = stored.count, stored.timeoutMillis, stored.data
+	link.age.since, link.loaded = stored.since, true
+	l.waits.push(&link.age, l.now) // by order id, so the oldest is first; resume moves the owners
 
 	return nil
 }
 
 // resume restores the owners of a semaphore (Q10) and starts the timers of its waiters.
 func (l *loader) resume(s *semaphore) error {
-	for s.queue.promote(s.limit) != nil {
+	for o := s.queue.promote(s.limit); o != nil; o = s.queue.promote(s.limit) {
+		l.granted(o)
 	}
 	for w := s.queue.waiting; w != nil; w = w.behind {
 		if w.timeoutMillis == 0 {

@@ -126,11 +126,11 @@ func backwards(value []byte) []byte {
 // TestLoad_AnyFlippedBit checks that Load detects a change of any single bit in the key or the value of a record.
 func TestLoad_AnyFlippedBit(t *testing.T) {
 	t.Parallel()
-	count := len(goldenRecords(t))
+	count := len(goldenRecords(t, 2))
 	for i := range count {
-		r := goldenRecords(t)[i]
+		r := goldenRecords(t, 2)[i]
 		for bit := range 8 * (len(r.Key) + len(r.Value)) {
-			rs := goldenRecords(t)
+			rs := goldenRecords(t, 2)
 			if at := bit / 8; at < len(r.Key) {
 				rs[i].Key[at] ^= 1 << (bit % 8)
 			} else {
@@ -144,8 +144,8 @@ func TestLoad_AnyFlippedBit(t *testing.T) {
 
 func TestLoad_DuplicateRecord(t *testing.T) {
 	t.Parallel()
-	for _, r := range goldenRecords(t) {
-		_, err := node.Load(1, node.Config{}, yield(append(goldenRecords(t), r)))
+	for _, r := range goldenRecords(t, 2) {
+		_, err := node.Load(1, node.Config{}, yield(append(goldenRecords(t, 2), r)))
 		require.ErrorIs(t, err, node.ErrDamaged, "%x", r.Key)
 	}
 }
@@ -200,7 +200,7 @@ func TestLoad_NoRecords(t *testing.T) {
 // TestLoad_KeepsNoSlice checks that the node does not use the store's slices after Load has returned.
 func TestLoad_KeepsNoSlice(t *testing.T) {
 	t.Parallel()
-	rs := goldenRecords(t)
+	rs := goldenRecords(t, 2)
 	n, err := node.Load(1, node.Config{}, yield(rs))
 	require.NoError(t, err)
 	for _, r := range rs {

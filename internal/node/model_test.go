@@ -24,6 +24,8 @@ type model struct {
 	links      []*modelLink      // by order id
 	watches    []modelWatch      // in the order in which they were registered
 	replies    []node.Reply
+	emitted    []node.Event
+	date       uint64 // ms
 }
 
 type modelSession struct {
@@ -57,6 +59,13 @@ type modelLink struct {
 	req      uint64
 	answered bool
 	deadline clock.Instant // 0 for never; meaningless once the link is an owner
+
+	// For events.
+	since   uint64        // ms; when it joined the queue
+	owner   bool          // an event has said so
+	granted uint64        // ms
+	at      clock.Instant // of the grant, or of joining the queue
+	loaded  bool
 }
 
 type modelWatch struct {
@@ -82,7 +91,7 @@ const (
 
 // apply is the model's version of Node.Apply. It returns the replies to the request and the next wake-up.
 func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply, wake clock.Instant) {
-	m.replies = nil
+	m.replies, m.emitted = nil, nil
 	m.now = max(m.now, now)
 	m.happen() // what is due takes effect before the request
 	switch r := req.(type) {
@@ -94,7 +103,7 @@ func (m *model) apply(now clock.Instant, req node.Request) (replies []node.Reply
 		m.abandon(r.Stream)
 	case node.Expire: // A12, as if the deadline were due
 		if s := m.session(r.Session); s != nil && s.stream == 0 {
-			m.destroy(s)
+			m.destroy(s, cmp.Or(r.Cause, node.ByLifeline))
 		}
 	case node.Stop:
 		m.stop(r)
@@ -128,6 +137,7 @@ func (m *model) restart(lost clock.Instant) {
 	for _, l := range m.links {
 		l.stream, l.req = 0, 0
 		l.deadline = m.deadline(l.timeout)
+		l.owner, l.granted, l.at, l.loaded = m.owns(l), 0, lost, true
 	}
 }
 
@@ -212,12 +222,12 @@ func (m *model) happen() {
 			return
 		}
 		if e := events[0]; e.session != nil {
-			m.destroy(e.session) // A12
+			m.destroy(e.session, node.ByExpiry) // A12
 		} else { // Q5
 			sem := m.semaphoreOf(e.link)
 			m.operate(sem, func() {
 				m.tellAcquirer(e.link, node.Success, "", false)
-				m.removeLink(e.link)
+				m.endLink(e.link, node.ByTimeout)
 			})
 		}
 	}
@@ -304,7 +314,7 @@ func (m *model) detach(stream node.StreamID) { // A10
 func (m *model) abandon(stream node.StreamID) { // A11
 	for _, s := range slices.Clone(m.sessions) {
 		if s.stream == stream && s.made {
-			m.destroy(s)
+			m.destroy(s, node.ByExpiry)
 		}
 	}
 	m.detach(stream)
@@ -317,16 +327,17 @@ func (m *model) stop(r node.Stop) { // A14
 		return
 	}
 	m.say(r.Stream, node.Stopped{Session: r.Session})
-	m.destroy(m.session(r.Session))
+	m.destroy(m.session(r.Session), node.ByStop)
 }
 
 // destroy ends the session (A12). It handles the semaphores by id (Q12) and sends nothing to the session itself.
-func (m *model) destroy(s *modelSession) {
+func (m *model) destroy(s *modelSession, cause node.Cause) {
 	m.forgetWatches(s)
+	defer m.emit(node.Event{Kind: node.SessionEnded, Cause: cause, Session: s.id})
 	m.sessions = slices.DeleteFunc(m.sessions, func(x *modelSession) bool { return x == s })
 	for _, sem := range slices.Clone(m.semaphores) {
 		if l := m.link(s.id, sem); l != nil {
-			m.operate(sem, func() { m.removeLink(l) })
+			m.operate(sem, func() { m.endLink(l, cause) })
 		}
 	}
 }
@@ -387,18 +398,22 @@ func (m *model) acquire(r node.Acquire) {
 
 			return
 		case l != nil && m.owns(l): // Q6
+			shrunk := l.count != r.Count
 			l.count, l.data = r.Count, r.Data
 			answer(node.Success, "", true)
+			if shrunk {
+				m.emitLink(node.Shrunk, 0, l)
+			}
 
 			return
 		case l != nil: // Q7
 			m.tellAcquirer(l, node.Aborted, superseded, false)
 		default: // Q5
 			m.lastIDs.order++
-			l = &modelLink{session: r.Session, semaphore: sem.id, order: m.lastIDs.order}
+			l = &modelLink{session: r.Session, semaphore: sem.id, order: m.lastIDs.order, since: m.date, at: m.now}
 			m.links = append(m.links, l)
 		}
-		isNew := l.count == 0
+		isNew, old := l.count == 0, *l
 		l.count, l.timeout, l.data = r.Count, r.TimeoutMillis, r.Data
 		l.stream, l.req, l.deadline = r.Stream, r.Req, m.deadline(r.TimeoutMillis)
 		switch {
@@ -406,12 +421,22 @@ func (m *model) acquire(r node.Acquire) {
 			l.answered = true
 			answer(node.Success, "", true)
 		case r.TimeoutMillis == 0:
-			m.removeLink(l)
 			if isNew {
+				m.emit(node.Event{
+					Kind: node.GaveUp, Cause: node.NotImmediate, Session: r.Session, Semaphore: sem.name, Count: r.Count,
+					Limit: sem.limit, Data: r.Data,
+				})
+				m.removeLink(l)
 				m.lastIDs.order--
+			} else {
+				l.count, l.data = old.count, old.data
+				m.endLink(l, node.NotImmediate)
 			}
 			answer(node.Success, "", false)
 		default:
+			if isNew {
+				m.emitLink(node.Waiting, 0, l)
+			}
 			m.say(r.Stream, node.AcquirePending{Req: r.Req})
 		}
 	})
@@ -443,7 +468,7 @@ func (m *model) release(r node.Release) { // Q8
 			m.tellAcquirer(l, node.Aborted, superseded, false)
 		}
 		answer(node.Success, "", true)
-		m.removeLink(l)
+		m.endLink(l, node.ByRelease)
 	})
 }
 
@@ -545,12 +570,18 @@ func (m *model) delete(r node.Delete) { // S3
 
 		return
 	}
+	for _, l := range slices.Concat(owners, waiters) {
+		m.emitEnd(l, node.ByDelete)
+	}
 	for _, l := range waiters {
 		m.tellAcquirer(l, node.Aborted, "Semaphore destroyed", false)
 		m.removeLink(l)
 	}
 	for _, l := range owners {
 		m.removeLink(l)
+	}
+	if len(owners)+len(waiters) > 0 {
+		m.emit(node.Event{Kind: node.Destroyed, Session: r.Session, Semaphore: sem.name, Limit: sem.limit})
 	}
 	m.removeSemaphore(sem)
 	answer(node.Success, "")
@@ -606,12 +637,12 @@ func (m *model) description(sem *modelSemaphore) *node.Description {
 	for _, l := range owners {
 		d.Count += l.count
 		d.Owners = append(d.Owners, node.Holder{
-			OrderID: l.order, Session: l.session, Count: l.count, Data: l.data,
+			OrderID: l.order, Session: l.session, Count: l.count, Data: l.data, Joined: l.since, Granted: l.granted,
 		})
 	}
 	for _, l := range waiters {
 		d.Waiters = append(d.Waiters, node.Holder{
-			OrderID: l.order, Session: l.session, Count: l.count, TimeoutMillis: l.timeout, Data: l.data,
+			OrderID: l.order, Session: l.session, Count: l.count, TimeoutMillis: l.timeout, Data: l.data, Joined: l.since,
 		})
 	}
 
@@ -625,6 +656,10 @@ func (m *model) operate(sem *modelSemaphore, change func()) {
 	change()
 	owners, waiters := m.queue(sem)
 	for _, l := range owners {
+		if !l.owner {
+			m.emitLink(node.Granted, 0, l)
+			l.owner, l.granted, l.at, l.loaded = true, m.date, m.now, false
+		}
 		if !l.answered {
 			m.tellAcquirer(l, node.Success, "", true)
 			l.answered = true
@@ -795,7 +830,7 @@ func modelOf(st state) *model {
 	for _, l := range st.links {
 		m.links = append(m.links, &modelLink{
 			session: l.session, semaphore: l.semaphore,
-			order: l.order, count: l.count, timeout: l.timeout, data: []byte(l.data),
+			order: l.order, count: l.count, timeout: l.timeout, data: []byte(l.data), since: l.since,
 		})
 	}
 
@@ -818,7 +853,7 @@ func (m *model) state() state {
 		for _, l := range slices.Concat(owners, waiters) {
 			st.links = append(st.links, linkRecord{
 				session: l.session, semaphore: l.semaphore,
-				order: l.order, count: l.count, timeout: l.timeout, data: string(l.data),
+				order: l.order, count: l.count, timeout: l.timeout, data: string(l.data), since: l.since,
 			})
 		}
 	}

@@ -20,6 +20,7 @@ import (
 //	I7 an ephemeral semaphore has at least one link (Q11)
 //	I8 only attached sessions have watches, at most one per semaphore (S5)
 //	I9 no id is above its counter
+//	I10 waits has the waiters, holds the owners, and absent the detached sessions that own something
 type Node struct {
 	now        clock.Instant
 	last       counters
@@ -28,6 +29,10 @@ type Node struct {
 	semaphores map[string]*semaphore
 	links      map[linkKey]*link
 	deadlines  deadlines
+
+	waits, holds, absent ages   // waiters, owners, and detached sessions that own something
+	date                 uint64 // see SetDate
+	listening            bool   // see Listen
 
 	watchesEver uint64 // number of watches ever registered, to order them
 	applied     uint64 // number of calls to maybeCheck
@@ -65,7 +70,7 @@ func (n *Node) Apply(now clock.Instant, req Request, fx *Effects) {
 	case Abandon:
 		n.abandon(r.Stream, fx)
 	case Expire:
-		n.expireEarly(r.Session, fx)
+		n.expireEarly(r, fx)
 	case Stop:
 		n.stop(r, fx)
 	case Acquire:

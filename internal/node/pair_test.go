@@ -34,6 +34,7 @@ type pair struct {
 	model   *model
 	durable records
 	now     clock.Instant
+	date    uint64 // of the wall clock, in ms; 0: unknown
 }
 
 // same treats nil and empty as equal, and compares byte slices as a whole because cmp is slow on a megabyte.
@@ -44,7 +45,11 @@ var same = cmp.Options{
 }
 
 func newPair(t tester) *pair {
-	return &pair{t: t, node: node.New(), twin: node.New(), model: &model{}, durable: records{}, now: 1}
+	p := &pair{t: t, node: node.New(), twin: node.New(), model: &model{}, durable: records{}, now: 1}
+	p.node.Listen()
+	p.twin.Listen()
+
+	return p
 }
 
 // apply applies the requests as one batch at p.now and commits the changes.
@@ -52,13 +57,20 @@ func (p *pair) apply(requests ...node.Request) node.Effects {
 	p.t.Helper()
 	var fx, twinFX node.Effects
 	var want []node.Reply
+	var events []node.Event
+	p.node.SetDate(p.date)
+	p.twin.SetDate(p.date)
+	p.model.date = p.date
 	for _, r := range requests {
 		replies, wake := p.model.apply(p.now, r)
-		want = append(want, replies...)
+		want, events = append(want, replies...), append(events, p.model.emitted...)
 		p.node.Apply(p.now, r, &fx)
 		p.twin.Apply(p.now, r, &twinFX)
 		if diff := cmp.Diff(want, fx.Replies, same); diff != "" {
 			p.t.Fatalf("after %s: replies of the model (-) and the node (+):\n%s", shown(r), diff)
+		}
+		if diff := cmp.Diff(events, fx.Events, same); diff != "" {
+			p.t.Fatalf("after %s: events of the model (-) and the node (+):\n%s", shown(r), diff)
 		}
 		if wake != fx.Wake {
 			p.t.Fatalf("after %s: the model wakes at %d, the node at %d, now is %d", shown(r), wake, fx.Wake, p.model.now)
@@ -85,6 +97,8 @@ func (p *pair) restart(config node.Config) {
 	p.config = config
 	p.node = p.load(p.durable.all())
 	p.twin = p.load(p.durable.backwards())
+	p.node.Listen()
+	p.twin.Listen()
 	p.model.config = config
 	p.model.restart(p.now)
 }
@@ -121,6 +135,7 @@ func (p *pair) requireSameState() {
 	p.node.Check()
 	p.requireSameSessions()
 	p.requireSameSnapshot()
+	p.requireSameAges()
 	for _, s := range p.model.sessions {
 		if s.stream != 0 {
 			p.requireSameDescriptions("running", p.node, node.From{Stream: s.stream, Session: s.id})
@@ -137,8 +152,14 @@ func (p *pair) requireSameDescriptions(which string, n *node.Node, from node.Fro
 		n.Apply(p.model.now, node.Describe{
 			From: from, Req: 7, Semaphore: sem.name, IncludeOwners: true, IncludeWaiters: true,
 		}, &fx)
+		description := p.model.description(sem)
+		if which == "loaded" { // the time of a grant is not in a record
+			for i := range description.Owners {
+				description.Owners[i].Granted = 0
+			}
+		}
 		want := []node.Reply{{Stream: from.Stream, Message: node.Described{
-			Result: result(7, node.Success, ""), Semaphore: p.model.description(sem),
+			Result: result(7, node.Success, ""), Semaphore: description,
 		}}}
 		if diff := cmp.Diff(want, fx.Replies, same); diff != "" {
 			p.t.Fatalf("description by the model (-) and the %s node (+):\n%s", which, diff)

@@ -30,6 +30,7 @@ func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(matchModel)) }
 
 func matchModel(t *rapid.T) {
 	d := &drawer{pair: newPair(t)}
+	d.date = firstDate
 	d.begin(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"attach":  func(t *rapid.T) { d.apply(d.attach(t)) },
@@ -258,7 +259,8 @@ func (d *drawer) advance(t *rapid.T) {
 		d.now = d.now.Add(time.Duration(rapid.IntRange(0, 10).Draw(t, "ms")) * time.Millisecond)
 	case "far":
 		d.now = d.now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "s")) * time.Second)
-	default:
+	default: // the wall clock stays where it was put
+		d.date = pick[uint64](t, "date", 0, firstDate, firstDate+1_000)
 		now := d.now
 		defer func() { d.now = now }()
 		d.now = max(1, d.now-clock.Instant(rapid.IntRange(0, 10).Draw(t, "ms"))*clock.Instant(time.Millisecond))

@@ -39,6 +39,7 @@ type linkRecord struct {
 	session, semaphore    uint64
 	order, count, timeout uint64
 	data                  string
+	since                 uint64
 }
 
 func (s *state) sort() {
@@ -61,6 +62,10 @@ func (s *state) read(r node.Record) (record any, err error) {
 		l := linkRecord{
 			session: keyID(k[:8]), semaphore: keyID(k[8:]),
 			order: f.uint(), count: f.uint(), timeout: f.uint(), data: f.string(),
+		}
+		if len(f.rest) > 0 {
+			l.since = f.uint()
+			f.bad = f.bad || l.since == 0
 		}
 		s.links = append(s.links, l)
 		record = l

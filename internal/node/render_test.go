@@ -34,7 +34,7 @@ func (s *scenario) change(r node.Record) string {
 		return fmt.Sprintf("put %s id=%d limit=%d%s", s.key(r.Key), v.id, v.limit, kind) + optional("data", v.data)
 	case linkRecord:
 		return fmt.Sprintf("put %s order=%d count=%d timeout=%s", s.key(r.Key), v.order, v.count, duration(v.timeout)) +
-			optional("data", v.data)
+			optional("data", v.data) + optional("since", date(v.since))
 	default:
 		panic(fmt.Sprintf("record %T", v))
 	}
@@ -96,6 +96,31 @@ func (s *scenario) reply(r node.Reply) (line string, good bool) {
 	default:
 		panic(fmt.Sprintf("message %T", m))
 	}
+}
+
+// event formats an event.
+func event(e node.Event) string {
+	kind := map[node.EventKind]string{
+		node.Granted: "granted", node.Ended: "ended", node.Shrunk: "shrunk", node.Waiting: "waiting", node.GaveUp: "gave up",
+		node.SessionEnded: "session ended", node.Destroyed: "destroyed",
+	}[e.Kind]
+	cause := map[node.Cause]string{
+		node.ByRelease: "release", node.ByStop: "stop", node.ByExpiry: "expiry", node.ByLifeline: "lifeline",
+		node.ByOperator: "operator", node.ByDelete: "delete", node.ByDrop: "drop", node.ByTimeout: "timeout",
+		node.NotImmediate: "not immediate",
+	}[e.Cause]
+	line := fmt.Sprintf("event: %s s%d", kind, e.Session)
+	if e.Kind != node.SessionEnded {
+		line += "/" + e.Semaphore
+	}
+	if e.OrderID != 0 {
+		line += fmt.Sprintf(" order=%d count=%d took=%v", e.OrderID, e.Count, e.Took)
+	}
+	if e.AtLeast {
+		line += " at-least"
+	}
+
+	return line + optional("by", cause) + optional("data", string(e.Data))
 }
 
 // outcome formats a result. A refused request that claims to have done something is marked with AND, so that it stands
@@ -164,6 +189,15 @@ func duration(ms uint64) string {
 	default:
 		return (time.Duration(ms) * time.Millisecond).String()
 	}
+}
+
+// date formats a date in ms as a duration since the date at which scenarios begin.
+func date(ms uint64) string {
+	if ms == 0 {
+		return ""
+	}
+
+	return (time.Duration(ms-firstDate) * time.Millisecond).String()
 }
 
 func optional(name, value string) string {

@@ -125,4 +125,6 @@ type Holder struct {
 	Count         uint64
 	TimeoutMillis uint64 // of a waiter; 0 for an owner
 	Data          []byte
+	Joined        uint64 // when it joined the queue, in milliseconds since 1970 by the wall clock; 0: unknown
+	Granted       uint64 // when it became an owner; 0: unknown, since the node was loaded meanwhile, or it is a waiter
 }

@@ -35,7 +35,10 @@ type (
 	// Expire ends a detached session before its deadline, with the same effects as the deadline (A12). It is for callers
 	// that know that no client is left that could come back to the session. It does nothing if the session is attached
 	// again or has already ended. There is no answer.
-	Expire struct{ Session uint64 }
+	Expire struct {
+		Session uint64
+		Cause   Cause // of the events; 0: ByLifeline
+	}
 
 	// Stop destroys the session (A14). The answer is Stopped, or Failure if the session is not attached to the stream.
 	Stop struct{ From }

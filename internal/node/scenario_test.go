@@ -45,6 +45,8 @@ import (
 //	back 5s                                            move the clock back
 //	restart self-check=1s grace=10s                    load the node from its records and send a Tick
 //	records                                            print all records
+//	date 5s                                            set the wall clock; until then it is unknown
+//	events                                             print events from now on, as they appear in the audit log
 //
 // The arguments session=2, name= and req=7 override the values that a command sends by default.
 func TestNode_Scenarios(t *testing.T) {
@@ -82,6 +84,7 @@ type scenario struct {
 	names   map[uint64]string // of semaphores, including deleted ones
 	last    node.StreamID
 	wake    clock.Instant
+	events  bool
 	out     strings.Builder
 }
 
@@ -142,6 +145,11 @@ func (s *scenario) do(quiet bool, requests ...node.Request) {
 		line, good := s.reply(r)
 		require.True(s.t, !quiet || good, "a request in a quiet block failed: %s", line)
 		s.say("%s", line)
+	}
+	for _, e := range fx.Events {
+		if s.events {
+			s.say("%s", event(e))
+		}
 	}
 	for _, r := range requests {
 		if a, ok := r.(node.Attach); ok && slices.ContainsFunc(fx.Replies, func(r node.Reply) bool {
@@ -216,6 +224,10 @@ func (s *scenario) command(cmd string, a arguments) node.Request {
 		})
 
 		return node.Tick{}
+	case "date":
+		s.date = firstDate + uint64(a.duration(0).Milliseconds())
+	case "events":
+		s.events = true
 	case "records":
 		s.records()
 	default:

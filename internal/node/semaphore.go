@@ -57,6 +57,9 @@ func (n *Node) settle(s *semaphore, ev event, fx *Effects) {
 	for l := s.queue.promote(s.limit); l != nil; l = s.queue.promote(s.limit) {
 		n.deadlines.cancel(&l.deadline)
 		l.tell(Success, true, "", fx)
+		n.emit(Event{Kind: Granted}, l, fx)
+		n.granted(l)
+		l.granted, l.loaded = n.date, false
 		ev.owners = true
 	}
 	if s.ephemeral && s.queue.empty() {
@@ -128,11 +131,15 @@ func (n *Node) update(r Update, fx *Effects) {
 func (n *Node) delete(r Delete, fx *Effects) {
 	s, f := n.deletable(r)
 	if f.status == 0 {
+		linked := !s.queue.empty()
 		for l := s.queue.first; l != nil; l = s.queue.first {
 			if !l.owner {
 				l.tell(Aborted, false, "Semaphore destroyed", fx)
 			}
-			n.unlink(l, fx)
+			n.unlink(l, ByDelete, fx)
+		}
+		if linked {
+			n.emitPlain(Event{Kind: Destroyed, Session: r.Session, Semaphore: s.name, Limit: s.limit}, fx)
 		}
 		n.forget(s, fx)
 		n.fire(s, event{data: true, owners: true}, fx)
@@ -196,7 +203,9 @@ func (s *semaphore) summary() Description {
 // appendHolders appends the links of a queue from first up to, but not including, end.
 func appendHolders(to []Holder, first, end *link) []Holder {
 	for l := first; l != end; l = l.behind {
-		h := Holder{OrderID: l.orderID, Session: l.session.id, Count: l.count, Data: l.data}
+		h := Holder{
+			OrderID: l.orderID, Session: l.session.id, Count: l.count, Data: l.data, Joined: l.age.since, Granted: l.granted,
+		}
 		if !l.owner {
 			h.TimeoutMillis = l.timeoutMillis
 		}

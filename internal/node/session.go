@@ -18,6 +18,8 @@ type session struct {
 	links         *link  // head of a list, newest first
 	watches       map[*semaphore]*watch
 	fresh         bool // the attach of the current stream created the session (A11)
+	owned         int  // links that are owners
+	age           age  // in the list of detached sessions that own something
 }
 
 func newSession(id uint64) *session {
@@ -58,6 +60,7 @@ func (n *Node) attach(r Attach, fx *Effects) {
 	n.disconnect(s)
 	n.deadlines.cancel(&s.deadline) // A9
 	s.stream, s.seq = r.Stream, r.Seq
+	n.absence(s)
 	n.streams[s.stream] = s
 	if s.fresh || s.timeoutMillis != r.TimeoutMillis || s.description != r.Description {
 		s.timeoutMillis, s.description = r.TimeoutMillis, r.Description
@@ -120,17 +123,18 @@ func (n *Node) detach(stream StreamID, fx *Effects) {
 	}
 	n.disconnect(s)
 	if s.timeoutMillis == 0 {
-		n.destroy(s, fx)
+		n.destroy(s, ByExpiry, fx)
 
 		return
 	}
+	n.absence(s)
 	n.deadlines.start(&s.deadline, n.now.Add(millis(s.timeoutMillis)))
 }
 
 // abandon is detach for a stream whose client never received the session id (A11).
 func (n *Node) abandon(stream StreamID, fx *Effects) {
 	if s := n.streams[stream]; s != nil && s.fresh {
-		n.destroy(s, fx)
+		n.destroy(s, ByExpiry, fx)
 
 		return
 	}
@@ -138,13 +142,13 @@ func (n *Node) abandon(stream StreamID, fx *Effects) {
 }
 
 // expireEarly does to a detached session now what expire does at the deadline.
-func (n *Node) expireEarly(id uint64, fx *Effects) {
-	s := n.sessions[id]
+func (n *Node) expireEarly(r Expire, fx *Effects) {
+	s := n.sessions[r.Session]
 	if s == nil || s.stream != 0 {
 		return
 	}
 	n.deadlines.cancel(&s.deadline)
-	n.destroy(s, fx)
+	n.destroy(s, cmp.Or(r.Cause, ByLifeline), fx)
 }
 
 // stop handles a Stop request (A14).
@@ -155,7 +159,7 @@ func (n *Node) stop(r Stop, fx *Effects) {
 		return
 	}
 	fx.reply(r.Stream, Stopped{r.Session})
-	n.destroy(n.sessions[r.Session], fx)
+	n.destroy(n.sessions[r.Session], ByStop, fx)
 }
 
 // attached checks that the session of the request is attached to the stream of the request (Q2).
@@ -172,7 +176,7 @@ func (n *Node) attached(r From) fault {
 
 // destroy ends a session and removes all its links (A12). The caller has removed the session's deadline. The session
 // itself gets no message. The semaphores are settled one after another, by id (Q12).
-func (n *Node) destroy(s *session, fx *Effects) {
+func (n *Node) destroy(s *session, cause Cause, fx *Effects) {
 	n.disconnect(s)
 	delete(n.sessions, s.id)
 	fx.del(sessionKey(s.id))
@@ -183,7 +187,8 @@ func (n *Node) destroy(s *session, fx *Effects) {
 	}
 	slices.SortFunc(links, func(a, b *link) int { return cmp.Compare(a.semaphore.id, b.semaphore.id) })
 	for _, l := range links {
-		n.unlink(l, fx)
+		n.unlink(l, cause, fx)
 		n.settle(l.semaphore, event{owners: l.owner}, fx)
 	}
+	n.emitPlain(Event{Kind: SessionEnded, Cause: cause, Session: s.id}, fx)
 }
