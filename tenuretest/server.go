@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ const anyPort = "127.0.0.1:0"
 // the server itself fails the test; on a server that Start returned it panics.
 type Server struct {
 	tb    testing.TB // nil: the server comes from Start
+	opts  []server.Option
+	tls   bool
 	addr  string     // set by the first start, before any other method is called
 	disk  memstore.Disk
 	clock *clocktest.Clock
@@ -41,11 +44,12 @@ type Server struct {
 	clients map[*tenure.Client]*client
 }
 
-// NewServer starts a server without any nodes. The server stops when the test ends.
-func NewServer(tb testing.TB) *Server {
+// NewServer starts a server without any nodes. The server stops when the test ends. The options are for tests of TLS,
+// users and limits. The server keeps its data in memory, whatever the options say.
+func NewServer(tb testing.TB, opts ...server.Option) *Server {
 	tb.Helper()
 
-	s := newServer()
+	s := newServer(opts)
 	s.tb = tb
 	if err := s.start(); err != nil {
 		tb.Fatalf("tenuretest: %v", err)
@@ -60,8 +64,8 @@ func NewServer(tb testing.TB) *Server {
 }
 
 // Start starts a server where there is no testing.TB: in an Example or in TestMain. The caller must close the server.
-func Start() (*Server, error) {
-	s := newServer()
+func Start(opts ...server.Option) (*Server, error) {
+	s := newServer(opts)
 	if err := s.start(); err != nil {
 		return nil, fmt.Errorf("tenuretest: %w", err)
 	}
@@ -69,9 +73,9 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-func newServer() *Server {
+func newServer(opts []server.Option) *Server {
 	return &Server{
-		addr: anyPort, clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
+		opts: opts, addr: anyPort, clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
 	}
 }
 
@@ -85,7 +89,14 @@ func (s *Server) Close() error {
 
 // DSN returns the data source name of the server for tenure.Open and ydb.Open. It stays the same when the server
 // restarts.
-func (s *Server) DSN() string { return "grpc://" + s.addr + server.DefaultDatabase }
+func (s *Server) DSN() string {
+	scheme := "grpc://"
+	if s.tls {
+		scheme = "grpcs://"
+	}
+
+	return scheme + s.addr + server.DefaultDatabase
+}
 
 // Database returns the path that all paths of the server start with.
 func (s *Server) Database() string { return server.DefaultDatabase }
@@ -138,7 +149,10 @@ func (s *Server) start() error {
 		return err
 	}
 	control := &serverconfig.Control{}
-	srv, err := server.New(func(c *serverconfig.Config) { c.Store, c.Clock, c.Control = records, s.clock, control })
+	srv, err := server.New(append(slices.Clone(s.opts), func(c *serverconfig.Config) {
+		c.Store, c.Clock, c.Control, c.DataDir = records, s.clock, control, nil
+		s.tls = c.TLS != nil
+	})...)
 	if err != nil {
 		return err
 	}
