@@ -119,7 +119,7 @@ func (s *suite) sessionReconnect() {
 func (s *suite) sessionExpires(fail func(*relay)) {
 	const timeout = 2 * time.Second
 	network := newRelay(s.T, s.server)
-	client := s.open(s.T, network.dsn())
+	client := s.connect(network.dsn())
 	s.Cleanup(network.Cut) // otherwise the driver's Close waits 20s for a discovery call that is not answered
 	holder := s.sessionOf(client, options.WithSessionTimeout(timeout),
 		options.WithSessionStartTimeout(100*time.Millisecond), options.WithSessionKeepAliveTimeout(timeout))
@@ -173,7 +173,7 @@ func (s *suite) sessionGrace() {
 		SelfCheckPeriodMillis: 500, SessionGracePeriodMillis: 1,
 	}))
 	network := newRelay(s.T, s.server)
-	holder := s.sessionOf(s.open(s.T, network.dsn()), options.WithSessionTimeout(timeout))
+	holder := s.sessionOf(s.connect(network.dsn()), options.WithSessionTimeout(timeout))
 	other := s.session()
 	s.semaphore(other, "job", 1)
 	s.acquire(holder, "job", 1)

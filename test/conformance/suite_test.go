@@ -31,10 +31,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestClients(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]implementation{
-		"tenure": {open: func(t *testing.T, dsn string) coordination.Client {
+		"tenure": {open: func(t *testing.T, dsn string, opts ...ydb.Option) coordination.Client {
 			t.Helper()
 
-			c := tenure.New(openDriver(t, dsn))
+			c := tenure.New(openDriver(t, dsn, opts...))
 			t.Cleanup(func() {
 				ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)
 				defer cancel()
@@ -43,15 +43,21 @@ func TestClients(t *testing.T) {
 
 			return c
 		}},
-		"ydb-go-sdk": {official: true, open: func(t *testing.T, dsn string) coordination.Client {
+		"ydb-go-sdk": {official: true, open: func(t *testing.T, dsn string, opts ...ydb.Option) coordination.Client {
 			t.Helper()
 
-			return openDriver(t, dsn).Coordination()
+			return openDriver(t, dsn, opts...).Coordination()
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			run(t, c)
+		})
+		t.Run(name+" over TLS with a token", func(t *testing.T) {
+			t.Parallel()
+			over := c
+			over.secret = newSecret(t)
+			run(t, over)
 		})
 	}
 }
@@ -59,11 +65,12 @@ func TestClients(t *testing.T) {
 // implementation is an implementation of coordination.Client, which the suite tests.
 type implementation struct {
 	open     opener
-	official bool // has known faults: see faulty
+	official bool    // has known faults: see faulty
+	secret   *secret // nil: in clear text, and without users
 }
 
 // An opener returns a client of the server at the DSN. The client is closed when the test ends.
-type opener func(t *testing.T, dsn string) coordination.Client
+type opener func(t *testing.T, dsn string, opts ...ydb.Option) coordination.Client
 
 // run runs the suite on an implementation of coordination.Client.
 func run(t *testing.T, c implementation) {
@@ -146,11 +153,18 @@ func newSuite(t *testing.T, c implementation) *suite {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
-	s := &suite{T: t, ctx: ctx, server: tenuretest.NewServer(t), implementation: c}
-	s.client = c.open(t, s.server.DSN())
+	s := &suite{T: t, ctx: ctx, server: tenuretest.NewServer(t, c.secret.server()...), implementation: c}
+	s.client = s.connect(s.server.DSN())
 	require.NoError(t, s.client.CreateNode(ctx, node, coordination.NodeConfig{}))
 
 	return s
+}
+
+// connect returns another client of the server, at the DSN.
+func (s *suite) connect(dsn string) coordination.Client {
+	s.Helper()
+
+	return s.open(s.T, dsn, s.secret.driver()...)
 }
 
 // openDriver opens the driver of ydb-go-sdk. The dial timeout is short because Close waits for a dial in progress.

@@ -69,6 +69,9 @@ func (a *Authority) Issue(tb testing.TB, change ...func(*x509.Certificate)) Pair
 	return Pair{Cert: encode("CERTIFICATE", der), Key: encode("PRIVATE KEY", private)}
 }
 
+// Certificate returns the certificate of the authority.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
 // Pool returns a pool with the authority alone.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
