@@ -30,7 +30,7 @@ type Server struct {
 	tb    testing.TB // nil: the server comes from Start
 	opts  []server.Option
 	tls   bool
-	addr  string     // set by the first start, before any other method is called
+	addr  string // set by the first start, before any other method is called
 	disk  memstore.Disk
 	clock *clocktest.Clock
 
