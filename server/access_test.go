@@ -353,20 +353,24 @@ func requireUnauthenticated(t *testing.T, err error, text string) {
 	require.Equal(t, text, status.Convert(err).Message())
 }
 
-// A stream ends when its user or token has left the file. Other streams stay, and so do the sessions.
+// A stream ends immediately when its user or token has left the file. Other streams stay, and so do the sessions.
 func TestAccess_Withdrawn(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
-	h := serveUsers(t, u)
-	u.granted("ann", h.node, "use")
-	require.NoError(t, h.server.Reload())
-	root, ann := h.attachAs(t, u.tokens["root"]), h.attachAs(t, u.tokens["ann"])
-	ann.requireAcquired("a")
+	synctest.Test(t, func(t *testing.T) {
+		h := serveUsers(t, u)
+		u.granted("ann", h.node, "use")
+		require.NoError(t, h.server.Reload())
+		root, ann := h.attachAs(t, u.tokens["root"]), h.attachAs(t, u.tokens["ann"])
+		ann.requireAcquired("a")
 
-	u.write(u.line("root"), "grant root / full", "user ann token="+access.HashToken("another"), "grant ann /local use")
-	require.NoError(t, h.server.Reload())
-	ann.requireFailure(Ydb.StatusIds_UNAUTHORIZED, withdrawn)
-	root.requirePending("a") // the session of ann holds it until its timeout
+		u.write(u.line("root"), "grant root / full", "user ann token="+access.HashToken("another"), "grant ann /local use")
+		began := time.Now()
+		require.NoError(t, h.server.Reload())
+		ann.requireFailure(Ydb.StatusIds_UNAUTHORIZED, withdrawn)
+		require.Zero(t, time.Since(began))
+		root.requirePending("a") // the session of ann holds it until its timeout
+	})
 }
 
 // A file with an error changes nothing.
