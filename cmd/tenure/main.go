@@ -25,7 +25,8 @@ func build(env *cli.Env) *cobra.Command {
 		Example: "tenure serve\ntenure status",
 		Long:    "tenure runs a server for locks, semaphores and leases, for programs on one machine or on many.",
 	}
-	root.AddCommand(lockcmd.Command(env), workerscmd.Command(env), serveCommand(env), statusCommand(env))
+	root.AddCommand(lockcmd.Command(env), workerscmd.Command(env), serveCommand(env), statusCommand(env),
+		tokenCommand(env))
 	root.AddCommand(
 		cli.CompletionCommand(env, root, "lock", "workers"),
 		cli.ManCommand(env, md2man.Render, root, lockcmd.Command(env), workerscmd.Command(env)),

@@ -27,6 +27,10 @@ func TestHelp(t *testing.T) {
 		"help.txt":   {"--help"},
 		"serve.txt":  {"serve", "--help"},
 		"status.txt": {"status", "--help"},
+
+		"token.txt":      {"token", "--help"},
+		"token-new.txt":  {"token", "new", "--help"},
+		"token-hash.txt": {"token", "hash", "--help"},
 	} {
 		want, err := os.ReadFile(filepath.Join("testdata", golden))
 		require.NoError(t, err)

@@ -28,7 +28,7 @@ func (f *facts) addUser(line int, args []word) error {
 		return errors.New("user: the name is missing: write user NAME token=sha256:...")
 	}
 	name := args[0].text
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return fmt.Errorf("user: %w", err)
 	}
 	if len(args) == 1 {
@@ -118,7 +118,7 @@ func (f *facts) claim(credential string, by owner) error {
 
 func (f *facts) addGroups(u *userFacts, list string) error {
 	for name := range strings.SplitSeq(list, ",") {
-		if err := checkName(name); err != nil {
+		if err := CheckName(name); err != nil {
 			return fmt.Errorf("groups=%s: %w", list, err)
 		}
 		u.groups = append(u.groups, name)

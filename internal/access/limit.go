@@ -24,7 +24,7 @@ func (f *facts) addLimit(line int, args []word) error {
 	}
 	name := args[0].text
 	if name != everybody {
-		if err := checkName(name); err != nil {
+		if err := CheckName(name); err != nil {
 			return fmt.Errorf("limit: %w", err)
 		}
 	}

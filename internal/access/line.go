@@ -81,8 +81,8 @@ func checkText(line string) error {
 // maxName is the length of the longest name of a user or a group.
 const maxName = 128
 
-// checkName refuses what cannot be the name of a user or a group.
-func checkName(name string) error {
+// CheckName returns an error if the text cannot be the name of a user or a group.
+func CheckName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty: write a name")
@@ -94,8 +94,8 @@ func checkName(name string) error {
 		return fmt.Errorf("the name %.20q... has %d bytes: write a name of at most %d bytes", name, len(name), maxName)
 	}
 	for _, r := range name {
-		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || strings.ContainsRune("=,#", r) {
-			return fmt.Errorf("the name %q contains %q: write a name without blanks, =, comma and #", name, r)
+		if unicode.IsSpace(r) || !unicode.IsGraphic(r) || strings.ContainsRune("=,#\"", r) {
+			return fmt.Errorf("the name %q contains %q: write a name without blanks, quotes, =, comma and #", name, r)
 		}
 	}
 

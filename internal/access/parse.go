@@ -123,7 +123,7 @@ func (f *facts) addGrant(line int, args []word) error {
 	}
 	name, path := args[0].text, args[1].text
 	if name != everybody {
-		if err := checkName(name); err != nil {
+		if err := CheckName(name); err != nil {
 			return fmt.Errorf("grant: %w", err)
 		}
 	}

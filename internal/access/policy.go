@@ -160,3 +160,10 @@ func within(path, dir string) bool {
 
 	return ok && (rest == "" || rest[0] == '/')
 }
+
+// Granted reports whether a grant of the file names the user, a group of the user, or all users.
+func (p *Policy) Granted(user string) bool {
+	u := p.users[user]
+
+	return u != nil && len(u.grants) > 0
+}

@@ -71,8 +71,8 @@ func shorten(s sum) string {
 // schemes may precede a token: other SDKs send them.
 var schemes = []string{"Bearer ", "Login "}
 
-// bare returns the token without blanks around it and without one scheme before it.
-func bare(text string) string {
+// Bare returns the token without blanks around it and without one scheme before it.
+func Bare(text string) string {
 	text = strings.TrimSpace(text)
 	for _, scheme := range schemes {
 		if len(text) > len(scheme) && strings.EqualFold(text[:len(scheme)], scheme) {
@@ -86,7 +86,7 @@ func bare(text string) string {
 // ShowToken returns what a caller shows with the ticket of a request. An empty ticket shows nothing. If the ticket is a
 // token that Login issued, ShowToken checks its signature.
 func (a *Authority) ShowToken(ticket string) Shown {
-	token := bare(ticket)
+	token := Bare(ticket)
 	if token == "" {
 		return Shown{}
 	}

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The requests that read and write the settings of a terminal.
+const getSettings, setSettings = unix.TCGETS, unix.TCSETS
+
 // Shield calls f while SIGTTOU does not stop this process. Neither this process nor its children ignore the signal.
 func Shield(f func()) {
 	runtime.LockOSThread()

@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The requests that read and write the settings of a terminal.
+const getSettings, setSettings = unix.TIOCGETA, unix.TIOCSETA
+
 // Shield calls f while SIGTTOU does not stop this process. This system has no signal masks for Go programs, so this
 // process ignores the signal from now on.
 func Shield(f func()) {
