@@ -80,8 +80,8 @@ func New(opts ...Option) (*Server, error) {
 			opt(&c)
 		}
 	}
-	if t := c.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
-		return nil, errors.New("server: WithTLS: the config has no certificate: set Certificates")
+	if err := checkTLS(&c); err != nil {
+		return nil, err
 	}
 	log := cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	advertised, err := parseAdvertise(&c)

@@ -1,18 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"tenure/internal/access"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
 	"tenure/server"
@@ -27,27 +27,31 @@ const groupServing = "Serving"
 // serveFlags are the values of the flags of tenure serve.
 type serveFlags struct {
 	listen, database, data string
-	memory, insecure       bool
+	memory, check          bool
 	logLevel, logFormat    string
 	limits                 server.Limits
+	accessFlags
+	socketFlags
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {
-	f := serveFlags{
+	f := &serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
-		limits: server.DefaultLimits(),
+		limits: server.DefaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",
 		Short:   "run a server",
-		Example: "tenure serve\ntenure serve --listen 0.0.0.0:2136 --insecure --data /var/lib/tenure",
+		Example: "tenure serve\ntenure serve --listen 0.0.0.0:2136 --tls-cert server.pem --tls-key server.key --tokens users",
 		Long: `tenure serve runs a coordination server until it is interrupted. The server speaks the protocol of YDB's
 Coordination Service. When it is ready, it prints one line on standard output with the address for --ydb and TENURE_DSN.
 
 The server writes data to disk before it acknowledges a request. It stops within 2 s of SIGTERM or SIGINT. Sessions and
 their locks survive a restart that takes less than half of their timeouts.
 
-This version has no authentication and no TLS: listen only on networks that you trust.
+An address that other machines can reach needs --tls-cert and --tls-key, and an identity of the callers: --tokens, or
+--tls-client-ca, or both. With --insecure it needs neither. The server reads the files of these flags again when they
+change, and on SIGHUP. A file that it cannot use changes nothing and is reported.
 
 Data directory:
   The first of these that is set decides:
@@ -59,10 +63,6 @@ Data directory:
     .local/state/tenure/serve in the home directory of the account`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if f.memory && cli.OnLine(cmd, "data") {
-			return fmt.Errorf("--memory keeps nothing on disk, but --data=%q is given: leave one of them out", f.data)
-		}
-
 		return serve(cmd.Context(), env, cmd, f)
 	}
 	cli.AddFlags(cmd,
@@ -90,7 +90,7 @@ Data directory:
 			Name: "memory", Group: groupServing, Usage: "keep data in memory only; it is lost on exit", Value: &f.memory,
 		},
 		cli.Flag{
-			Name: "insecure", Group: groupServing, Usage: "allow listening on a non-loopback address", Value: &f.insecure,
+			Name: "check", Group: groupServing, Usage: "check the whole configuration, print ok, and exit", Value: &f.check,
 		},
 		cli.Flag{
 			Name: "log-level", Arg: "LEVEL", Example: "info", Usage: "debug, info, warn or error", Value: &f.logLevel,
@@ -101,8 +101,10 @@ Data directory:
 			Values: []string{"text", "json"},
 		},
 	)
+	addSocket(cmd, f)
+	addAccess(cmd, f)
 	addLimits(cmd, &f.limits)
-	cli.Groups(cmd, groupServing, groupLimits, cli.GroupLooking)
+	cli.Groups(cmd, groupServing, groupAccess, groupLimits, cli.GroupLooking)
 
 	return cmd
 }
@@ -118,94 +120,59 @@ func defaultData(env *cli.Env) (embedded.Choice, error) {
 	return choice, nil
 }
 
-func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f serveFlags) error {
-	log, err := newLogger(env.Stderr, cmd, f)
+// serve checks the whole configuration, and then runs the server.
+func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags) error {
+	p, errs := prepare(env, cmd, f)
+	if len(errs) > 0 {
+		return complain(env, errs)
+	}
+	if f.check {
+		_, err := fmt.Fprintln(env.Data, "ok")
+
+		return err
+	}
+	listeners, err := p.listen(cmd, f)
 	if err != nil {
 		return err
 	}
-	if err := checkListen(cmd, f); err != nil {
-		return err
-	}
-	opts := []server.Option{server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits)}
-	where := "in memory only"
-	if !f.memory {
-		choice := embedded.Choice{Dir: f.data, Source: cli.Setting(cmd, "data")}
-		if f.data == "" {
-			if choice, err = defaultData(env); err != nil {
-				return err
-			}
-		}
-		if env.Verbose {
-			cli.Complain(env, "tenure", fmt.Errorf("using the data directory %s (from %s)", choice.Dir, choice.Source))
-		}
-		opts = append(opts, server.WithDataDir(choice.Dir))
-		where = "in " + choice.Dir
+	srv, err := server.New(p.opts...)
+	if err != nil {
+		return errors.Join(err, closeAll(listeners))
 	}
 
-	lis, err := listen(cmd, f.listen)
-	if err != nil {
-		return err
+	served := make(chan error, len(listeners))
+	for _, lis := range listeners {
+		go func() { served <- srv.Serve(lis) }() // ends with Stop, below
 	}
-	srv, err := server.New(opts...)
-	if err != nil {
-		return errors.Join(err, lis.Close())
-	}
-
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(lis) }() // ends with Stop, below
-	address := reachable(ctx, lis.Addr(), log)
-	_, unread := fmt.Fprintf(env.Stdout, "tenure: serving grpc://%s%s, data %s\n", address, f.database, where)
+	stopReloading := p.reloadWhileRunning(ctx, srv)
+	address := p.address(ctx, listeners[0].Addr())
+	_, unread := fmt.Fprintf(env.Stdout, "tenure: serving %s%s, data %s\n", address, f.database, p.where)
 	if unread != nil {
-		log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", unread)
+		p.log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", unread)
 	}
+	running := len(listeners)
 	select {
 	case <-ctx.Done():
-		log.InfoContext(ctx, "stopping")
+	case <-p.hungUp:
 	case err = <-served: // it failed
-		served <- nil
+		running--
 	}
+	if err == nil {
+		p.log.InfoContext(ctx, "stopping")
+	}
+	stopReloading()
 
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	stopErr := srv.Stop(limited)
-	if e := <-served; err == nil {
-		err = e
-	}
-	if err == nil {
-		err = stopErr
+	for ; running > 0; running-- {
+		err = cmp.Or(err, <-served)
 	}
 
-	return err
+	return cmp.Or(err, stopErr)
 }
 
-func listen(cmd *cobra.Command, address string) (net.Listener, error) {
-	lis, err := net.Listen("tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: choose another address with --listen", address)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %q: %w: check %s", address, errors.Unwrap(err), cli.Setting(cmd, "listen"))
-	}
-
-	return lis, nil
-}
-
-// checkListen refuses addresses that other machines can reach, unless --insecure allows them.
-func checkListen(cmd *cobra.Command, f serveFlags) error {
-	setting := cli.Setting(cmd, "listen")
-	host, _, err := net.SplitHostPort(f.listen)
-	if err != nil {
-		return fmt.Errorf("%s=%q is not host:port: write e.g. 127.0.0.1:2136", setting, f.listen)
-	}
-	if ip := net.ParseIP(host); f.insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-
-	return fmt.Errorf("%s=%q: anyone who can reach this address has full access: "+
-		"pass --insecure if you trust that network", setting, f.listen)
-}
-
-func newLogger(w io.Writer, cmd *cobra.Command, f serveFlags) (*slog.Logger, error) {
+func newLogger(w io.Writer, cmd *cobra.Command, f *serveFlags) (*slog.Logger, error) {
 	var opts slog.HandlerOptions
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {

@@ -55,7 +55,7 @@ type serving struct {
 	stderr string
 }
 
-var readyLine = regexp.MustCompile(`^tenure: serving grpc://([a-zA-Z0-9.-]+:[1-9][0-9]*)/[a-z/]+, data .+$`)
+var readyLine = regexp.MustCompile(`^tenure: serving grpcs?://([a-zA-Z0-9.-]+:[1-9][0-9]*)/[a-z/]+, data .+$`)
 
 // startServing starts "tenure serve" with the arguments and waits until it is ready.
 func startServing(t *testing.T, vars map[string]string, args ...string) *serving {
@@ -241,17 +241,18 @@ func TestServe_ErrorsAreOneLine(t *testing.T) {
 
 	const (
 		listen = "--listen 127.0.0.1:0 "
-		open   = `": anyone who can reach this address has full access: pass --insecure if you trust that network`
+		open   = `": other machines can reach this address: pass --tls-cert, --tls-key, and --tokens or --tls-client-ca; ` +
+			`or pass --insecure if you trust that network`
 	)
 	for name, test := range map[string]struct{ line, want string }{
 		"level":   {"--memory --log-level loud", `--log-level="loud" is not a level: write debug, info, warn or error`},
 		"format":  {"--memory --log-format xml", `--log-format="xml" is not a format: write text or json`},
 		"no port": {"--memory --listen localhost", `--listen="localhost" is not host:port: write e.g. 127.0.0.1:2136`},
 		"no such port": {
-			"--memory --listen 127.0.0.1:x", `listen on "127.0.0.1:x": lookup tcp/x: unknown port: check --listen`,
+			"--memory --listen 127.0.0.1:x", `--listen="127.0.0.1:x" has no valid port: write e.g. 127.0.0.1:2136`,
 		},
 		"port too high": {
-			"--memory --listen [::1]:70000", `listen on "[::1]:70000": address 70000: invalid port: check --listen`,
+			"--memory --listen [::1]:70000", `--listen="[::1]:70000" has no valid port: write e.g. 127.0.0.1:2136`,
 		},
 		"not our address": {
 			"--memory --insecure --listen 192.0.2.1:2136",
@@ -274,8 +275,7 @@ func TestServe_ErrorsAreOneLine(t *testing.T) {
 		},
 		"data is a file": {
 			listen + "--data " + file,
-			fmt.Sprintf("open store %q: mkdir %q: not a directory: part of the path is a file: choose another directory",
-				file, file),
+			fmt.Sprintf("--data=%q: part of the path is a file: choose another directory", file),
 		},
 		"argument":       {"--memory now", `unexpected argument "now": see tenure serve --help`},
 		"flag":           {"--memory -fast", `unknown flag --fast: see tenure serve --help`},

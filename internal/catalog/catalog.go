@@ -48,12 +48,9 @@ type item struct {
 // The paths in the store are relative to the database, so a store can be opened under another database name. If no
 // catalog can have written the records, the error wraps store.ErrDamaged.
 func Open(ctx context.Context, st store.Store, database string) (*Catalog, error) {
-	root, err := split(database)
-	if err == nil && len(root) == 0 {
-		err = refuse(node.BadRequest, "path %q contains no name", database)
-	}
+	root, err := splitDatabase(database)
 	if err != nil {
-		return nil, fmt.Errorf("invalid database name %.300q (expected a path such as \"/local\"): %w", database, err)
+		return nil, err
 	}
 	c := &Catalog{
 		database: "/" + strings.Join(root, "/"),
@@ -67,6 +64,26 @@ func Open(ctx context.Context, st store.Store, database string) (*Catalog, error
 	}
 
 	return c, nil
+}
+
+// CheckDatabase returns the error that Open returns for the name of a database.
+func CheckDatabase(database string) error {
+	_, err := splitDatabase(database)
+
+	return err
+}
+
+// splitDatabase returns the components of the name of a database.
+func splitDatabase(database string) ([]string, error) {
+	root, err := split(database)
+	if err == nil && len(root) == 0 {
+		err = refuse(node.BadRequest, "path %q contains no name", database)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("invalid database name %.300q (expected a path such as \"/local\"): %w", database, err)
+	}
+
+	return root, nil
 }
 
 // Database returns the cleaned path of the database.

@@ -85,6 +85,11 @@ func (s *Server) Watch(ctx context.Context) {
 	<-ended
 }
 
+// Names returns an error if the certificate is not for the host, a name or an IP address.
+func (s *Server) Names(host string) error {
+	return s.current.Load().Certificates[0].Leaf.VerifyHostname(host)
+}
+
 func (s *Server) reload() error {
 	ctx := context.Background()
 	if err := s.read(); err != nil {

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+
+	"tenure/internal/secretfile"
 )
 
 // A File is the path of a file and the setting that names it, such as a flag, for messages.
@@ -19,8 +20,8 @@ func (f File) errorf(format string, args ...any) error {
 // maxFile bounds what is read of a file. Lists of the authorities of all browsers have 250 KB.
 const maxFile = 4 << 20
 
-// read returns the text of the file. If the file is secret, others must not be able to read it.
-func (f File) read(secret bool) ([]byte, error) {
+// read returns the text of the file.
+func (f File) read() ([]byte, error) {
 	file, err := openFile(f.Path) // does not wait for the writer of a pipe
 	if err != nil {
 		return nil, f.unreadable(err)
@@ -34,12 +35,20 @@ func (f File) read(secret bool) ([]byte, error) {
 		return nil, f.errorf("is not a file: name a file in PEM form")
 	case info.Size() > maxFile:
 		return nil, f.errorf("is larger than %d bytes: name a file in PEM form", maxFile)
-	case secret && exposed(info):
-		return nil, f.errorf("can be read by other users (mode %04o): run chmod 600 on it", info.Mode().Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile))
 	if err != nil {
 		return nil, f.unreadable(err)
+	}
+
+	return text, nil
+}
+
+// readSecret returns the text of a file that others must not be able to read.
+func (f File) readSecret() ([]byte, error) {
+	text, err := secretfile.Read(f.Path, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Setting, err)
 	}
 
 	return text, nil
@@ -58,15 +67,4 @@ func (f File) unreadable(err error) error {
 	}
 
 	return f.errorf("cannot be read (%w): check the path", err)
-}
-
-// exposed reports whether users other than the owner of a file with a secret can read or change it. Like PostgreSQL,
-// the package trusts the group of a file that root owns, and lets it read: so Kubernetes and the package ssl-cert of
-// Debian give a key to a server that does not run as root.
-func exposed(info os.FileInfo) bool {
-	if ownedByRoot(info) {
-		return info.Mode()&0o037 != 0
-	}
-
-	return info.Mode()&0o077 != 0
 }

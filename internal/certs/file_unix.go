@@ -10,9 +10,3 @@ import (
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
-
-func ownedByRoot(info os.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-
-	return ok && stat.Uid == 0
-}

@@ -13,8 +13,8 @@ import (
 
 // readPair reads a certificate with its key, and checks that a server can use them at the given date.
 func readPair(certFile, keyFile File, now time.Time) (tls.Certificate, error) {
-	certText, certErr := certFile.read(false)
-	keyText, keyErr := keyFile.read(true)
+	certText, certErr := certFile.read()
+	keyText, keyErr := keyFile.readSecret()
 	if certErr != nil || keyErr != nil {
 		return tls.Certificate{}, errors.Join(certErr, keyErr)
 	}
@@ -128,7 +128,7 @@ func (f File) checkDate(cert *x509.Certificate, now time.Time) error {
 
 // ReadAuthorities reads the certificates of authorities. At least one of them must be valid at the given date.
 func ReadAuthorities(f File, now time.Time) (*x509.CertPool, error) {
-	text, err := f.read(false)
+	text, err := f.read()
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ var configTables = []string{"lock", "workers", "serve", "status"}
 // configKeys are keys of all commands. A command uses the list to tell a key that only other commands have from a
 // mistyped one. A test looks for the flags of all commands in it.
 var configKeys = []string{
+	"advertise",
 	"alive-within",
 	"assign",
 	"auth-token-file",
@@ -13,6 +14,7 @@ var configKeys = []string{
 	"ca-file",
 	"capacity",
 	"cert-file",
+	"check",
 	"conflict-exit-code",
 	"connect-timeout",
 	"count",
@@ -68,6 +70,7 @@ var configKeys = []string{
 	"shared",
 	"shell",
 	"signal",
+	"socket",
 	"start-timeout",
 	"state-file",
 	"status",
@@ -77,6 +80,11 @@ var configKeys = []string{
 	"tasks-command",
 	"tasks-file",
 	"timeout",
+	"tls-cert",
+	"tls-client-ca",
+	"tls-key",
+	"token-lifetime",
+	"tokens",
 	"verbose",
 	"tokens",
 	"wait",
