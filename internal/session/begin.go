@@ -157,6 +157,11 @@ func (c *Core) answered(a answer, fx *Effects) {
 		c.end(&StatusError{a.status, a.issues}, fx)
 
 		return
+	case call.renewal && a.status == Ydb.StatusIds_OVERLOADED && c.now < c.proof.due().Add(c.quarter()):
+		c.dropRenewal() // D6: another stream would add to the load, so the core attaches again only if this happens twice
+		c.notBefore = c.now.Add(c.quarter())
+
+		return
 	case a.status == Ydb.StatusIds_BAD_SESSION, // Q2: another stream serves the session
 		call.renewal,                           // a front server has answered, not the node
 		call.Kind == Release && !a.isRefusal(): // the lease may not be released yet: repeat it over another stream
@@ -299,7 +304,7 @@ func (c *Core) renew(fx *Effects) {
 
 		return
 	}
-	if c.now < c.proof.due() {
+	if c.now < c.renewAt() {
 		return
 	}
 	m := &pb.SessionRequest_DescribeSemaphore{Name: nothing}
@@ -313,6 +318,9 @@ func (c *Core) renew(fx *Effects) {
 	c.renewal.renewal, c.renewal.abandoned = true, true
 	c.begin(c.renewal, fx)
 }
+
+// renewAt returns the instant at which the next renewal is due.
+func (c *Core) renewAt() clock.Instant { return max(c.proof.due(), c.notBefore) }
 
 func (c *Core) dropRenewal() {
 	if c.renewal != nil {

@@ -71,15 +71,16 @@ type Core struct {
 	retries int           // attempts to attach since a stream last stayed attached for long
 	ending  *ending       // nil: the core is a session that has leases and calls
 
-	calls    outstanding
-	lastReq  uint64             // req_id of the newest call
-	acquires map[string][]*Call // outstanding acquires by name, oldest first
-	spare    []*Call            // an empty list for acquires; nil: make one
-	renewal  *Call              // the outstanding renewal; nil: there is none
-	leases   map[string]*Lease
-	held     []*Lease          // the values of leases; renewals describe them in turn
-	turn     int               // counts renewals, to choose from held
-	watches  map[uint64]*Watch // by the req_id of their Describe
+	calls     outstanding
+	lastReq   uint64             // req_id of the newest call
+	acquires  map[string][]*Call // outstanding acquires by name, oldest first
+	spare     []*Call            // an empty list for acquires; nil: make one
+	renewal   *Call              // the outstanding renewal; nil: there is none
+	notBefore clock.Instant      // the next renewal is not sent before, because the server was overloaded
+	leases    map[string]*Lease
+	held      []*Lease          // the values of leases; renewals describe them in turn
+	turn      int               // counts renewals, to choose from held
+	watches   map[uint64]*Watch // by the req_id of their Describe
 }
 
 // New returns a session that has not been started.
@@ -172,7 +173,7 @@ func (c *Core) wake(fx *Effects) {
 	case attaching:
 		next = c.asked.Add(c.startLimit())
 	case attached:
-		next = c.proof.due()
+		next = c.renewAt()
 		if c.renewal != nil {
 			next = c.renewal.sentAt.Add(c.silence())
 		}
