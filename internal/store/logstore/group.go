@@ -21,6 +21,13 @@ type group struct {
 	err  error
 }
 
+// A group of maxGroup bytes takes only batches of at most smallBatch bytes. Larger ones wait for the next group. So the
+// batches of many nodes with large data neither delay the small ones of other nodes for long, nor take much memory.
+const (
+	maxGroup   = 2 << 20
+	smallBatch = 64 << 10
+)
+
 // part is one commit of a group.
 type part struct {
 	at    int // where its frame begins
@@ -36,7 +43,8 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	if size := batchSize(b); size > maxPayload {
+	size := batchSize(b)
+	if size > maxPayload {
 		return fmt.Errorf("store %q: commit to space %d: the batch has %d bytes, and the limit is %d",
 			s.dir, b.Space, size, maxPayload)
 	}
@@ -53,6 +61,9 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	}
 	s.calls.Add(1)
 	defer s.calls.Done()
+	for size > smallBatch && s.writing && len(s.pending.frames) >= maxGroup {
+		s.room.Wait()
+	}
 	g := s.pending
 	s.enter(g, b)
 	if s.writing {
@@ -85,6 +96,7 @@ func (s *Store) enter(g *group, b store.Batch) {
 // which lead unlocks.
 func (s *Store) lead(g *group) error {
 	s.writing, s.pending = true, s.nextGroup()
+	s.room.Broadcast()
 	err := s.failure
 	if err == nil {
 		seg := s.segmentFor(int64(len(g.frames)))

@@ -3,10 +3,12 @@ package logstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -164,4 +166,47 @@ func TestCommit_PartOfAWrite(t *testing.T) {
 		require.Equal(t, []string{`"1"="v"`}, storetest.Records(t, s, 1))
 		require.NoError(t, s.Close())
 	}
+}
+
+// The batches of many nodes with large data do not all share one group, but a small batch can always join.
+func TestCommit_GroupsAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const large = 8
+		hold, on := make(chan struct{}), false
+		s, err := Open(testDir, hooked(newMemDisk().options(nil), func(op, name string) error {
+			if _, segment := segmentKind.number(name); segment && op == "sync" && on {
+				<-hold
+			}
+
+			return nil
+		}))
+		require.NoError(t, err)
+		idle(t, s)
+		on = true
+		var wg sync.WaitGroup
+		commit := func(space store.Space, size int) {
+			value := strings.Repeat("v", size)
+			wg.Go(func() {
+				batch := store.Batch{Space: space, Changes: []node.Record{storetest.Put("k", value)}}
+				require.NoError(t, s.Commit(t.Context(), batch))
+			})
+			synctest.Wait()
+		}
+		for i := range store.Space(large + 1) {
+			commit(1+i, 1<<20)
+		}
+		commit(100, 10)
+
+		s.mu.Lock()
+		require.Less(t, len(s.pending.frames), maxGroup+2<<20)
+		require.EqualValues(t, 100, s.pending.parts[len(s.pending.parts)-1].space)
+		s.mu.Unlock()
+		close(hold)
+		wg.Wait()
+		for i := range store.Space(large + 1) {
+			require.Len(t, storetest.Records(t, s, 1+i), 1)
+		}
+		require.NoError(t, s.Close())
+	})
 }

@@ -86,6 +86,7 @@ type Store struct {
 	pending  *group     // the next group
 	idle     *group     // for nextGroup; may be nil
 	writing  bool       // there is a leader
+	room     sync.Cond  // on mu: the pending group is a new one
 
 	closeOnce sync.Once
 	closeErr  error

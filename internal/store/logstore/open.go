@@ -43,6 +43,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		dir: dir, opts: opts, disk: d, pending: new(group),
 		preparing: make(chan struct{}, 1), tidying: make(chan struct{}, 1),
 	}
+	s.room.L = &s.mu
 	if s.held, err = s.lock(); err != nil {
 		_ = d.Close()
 
