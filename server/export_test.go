@@ -7,3 +7,6 @@ func (s *Server) Limits() map[string]uint64 {
 
 	return all
 }
+
+// AnswerBytes returns the bytes of the large answers in memory, after adding to them.
+func (s *Server) AnswerBytes(add int64) int64 { return s.nodes.env.answers.bytes.Add(add) }

@@ -98,13 +98,26 @@ func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 
+	drop(o.queue)
 	o.queue, o.bytes, o.closed = nil, 0, true
 	o.wake()
+}
+
+// drop gives back the memory of messages that are not sent.
+func drop(messages []any) {
+	for _, m := range messages {
+		if a, ok := m.(*wire.Answer); ok {
+			a.Receipt.Sent()
+		}
+	}
 }
 
 // size estimates the bytes that a message takes while it is queued.
 func size(m any) int {
 	const small, holder = 64, 64
+	if a, ok := m.(*wire.Answer); ok {
+		return a.Size
+	}
 	d, ok := m.(node.Described)
 	if !ok || d.Semaphore == nil {
 		return small

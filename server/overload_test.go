@@ -1,13 +1,18 @@
 package server_test
 
 import (
+	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Scheme_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
 )
 
 func updateMessage(req uint64, name string, data []byte) *pb.SessionRequest {
@@ -86,5 +91,93 @@ func TestOverload_DetachIsNotLost(t *testing.T) {
 		synctest.Wait()
 		st.open()
 		require.True(t, next.recv().GetAcquireSemaphoreResult().GetAcquired())
+	})
+}
+
+// A client that asks for large descriptions faster than it reads them is refused some of them. Once it has read the
+// others, it is served again. The memory is given back when the last byte was sent.
+func TestOverload_Answers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t)
+		s := h.attach(t, 0, time.Minute)
+		s.create("big", strings.Repeat("x", 1<<20))
+		const asked = 20
+		for i := range uint64(asked) {
+			s.send(describeMessage(i, "big"))
+		}
+		synctest.Wait()
+		require.Positive(t, h.server.AnswerBytes(0))
+		require.LessOrEqual(t, h.server.AnswerBytes(0), int64(5<<20))
+
+		refused := 0
+		for range asked {
+			r := s.recv().GetDescribeSemaphoreResult()
+			if r.GetStatus() == Ydb.StatusIds_OVERLOADED {
+				require.Equal(t, "Too many answers in flight", r.GetIssues()[0].GetMessage())
+				refused++
+
+				continue
+			}
+			require.Len(t, r.GetSemaphoreDescription().GetData(), 1<<20)
+		}
+		require.Greater(t, refused, 10)
+		require.Less(t, refused, asked)
+		require.Equal(t, map[string]uint64{"answers": uint64(refused)}, h.server.Limits())
+		synctest.Wait()
+		require.Zero(t, h.server.AnswerBytes(0))
+		s.send(describeMessage(1, "big"))
+		require.Equal(t, Ydb.StatusIds_SUCCESS, s.recv().GetDescribeSemaphoreResult().GetStatus())
+
+		h.server.AnswerBytes(128 << 20) // answers to other clients
+		s.send(describeMessage(1, "big"))
+		require.Equal(t, Ydb.StatusIds_OVERLOADED, s.recv().GetDescribeSemaphoreResult().GetStatus())
+		s.send(describeMessage(1, "small"))
+		require.Equal(t, Ydb.StatusIds_NOT_FOUND, s.recv().GetDescribeSemaphoreResult().GetStatus())
+		h.server.AnswerBytes(-128 << 20)
+	})
+}
+
+// The end of a stream gives back the memory of answers that were not sent.
+func TestOverload_AnswersOfEndedStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t)
+		s := h.attach(t, 0, time.Minute)
+		s.create("big", strings.Repeat("x", 1<<20))
+		for range 20 {
+			s.send(describeMessage(1, "big"))
+		}
+		synctest.Wait()
+		require.Positive(t, h.server.AnswerBytes(0))
+		s.cancel()
+		synctest.Wait()
+		for i := 0; h.server.AnswerBytes(0) > 0; i++ { // what nobody refers to any more is found by and by
+			require.Less(t, i, 1_000)
+			runtime.GC()
+			runtime.Gosched()
+		}
+	})
+}
+
+// Long lists of nodes share the memory for answers.
+func TestOverload_Lists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t)
+		for i := range 100 {
+			createNode(t, h, fmt.Sprint("/local/many/", i))
+		}
+		list := func() Ydb.StatusIds_StatusCode {
+			r, err := Ydb_Scheme_V1.NewSchemeServiceClient(h.conn).ListDirectory(t.Context(),
+				&Ydb_Scheme.ListDirectoryRequest{Path: "/local/many"})
+			require.NoError(t, err)
+
+			return r.GetOperation().GetStatus()
+		}
+		require.Equal(t, Ydb.StatusIds_SUCCESS, list())
+		synctest.Wait()
+		require.Zero(t, h.server.AnswerBytes(0))
+		h.server.AnswerBytes(128 << 20)
+		require.Equal(t, Ydb.StatusIds_OVERLOADED, list())
+		h.server.AnswerBytes(-128 << 20)
+		require.Equal(t, Ydb.StatusIds_SUCCESS, list())
 	})
 }

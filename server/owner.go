@@ -21,6 +21,7 @@ const (
 	chunkBytes      = 128 << 10 // of the requests that are applied without looking for others, as estimated by cost
 	maxBatchReplies = 4_096     // a batch with so many takes no more requests
 	maxBatchBytes   = 1 << 20   // of records; then too. Others wait for the commit, so it must not take long.
+	maxBatchCopied  = 100_000   // owners and waiters that were copied for descriptions; then too, after about 10 ms
 )
 
 // rung is not an instant. It means that the timer has rung, perhaps early, and must be set or stopped after Apply.
@@ -53,7 +54,8 @@ type owner struct {
 	streams map[node.StreamID]*stream
 	next    batch // applied, not yet committed: none of its replies may be sent, not even those to reads
 	chunk   []input
-	crowded bool // the last batch had several replies
+	rest    []input // the end of chunk, if the batch was full before
+	crowded bool    // the last batch had several replies
 }
 
 // ownerEnv holds the parts of the server that owners use.
@@ -64,6 +66,7 @@ type ownerEnv struct {
 	lifelines serverconfig.Lifelines // nil: none
 	refusals  *refusals
 	inFlight  inFlight
+	answers   answers
 }
 
 // input is a request and its stream, which is nil for Tick and Expire.
@@ -85,7 +88,7 @@ type seen struct {
 }
 
 func (b *batch) full() bool {
-	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes
+	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes || b.fx.Copied() >= maxBatchCopied
 }
 
 func newOwner(path string, space store.Space, env *ownerEnv) *owner {
@@ -234,16 +237,27 @@ func (o *owner) gather() {
 
 // arrived returns requests from the inbox.
 func (o *owner) arrived() []input {
+	if rest := o.rest; len(rest) > 0 {
+		o.rest = nil
+
+		return rest
+	}
 	o.chunk = o.inbox.take(o.chunk[:0], chunkBytes)
 
 	return o.chunk
 }
 
 // apply reads the clock after the requests have arrived, so that a timeout which one of them starts does not begin
-// before another one arrived (C1).
+// before another one arrived (C1). If descriptions fill the batch, it leaves the rest for the next one.
 func (o *owner) apply(chunk ...input) {
 	now := o.env.clock.Now()
-	for _, in := range chunk {
+	for i, in := range chunk {
+		if o.next.fx.Copied() >= maxBatchCopied {
+			chunk, o.rest = chunk[:i], chunk[i:]
+			o.inbox.wake()
+
+			break
+		}
 		if in.expiry != nil {
 			o.expire(now, in.expiry)
 
@@ -260,6 +274,10 @@ func (o *owner) apply(chunk ...input) {
 			if !in.stream.started {
 				in.req = node.Abandon(r)
 			}
+		case node.Describe:
+			o.describe(now, in.stream, r)
+
+			continue
 		}
 		o.node.Apply(now, in.req, &o.next.fx)
 		if session != 0 && o.reaper != nil {

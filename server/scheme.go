@@ -49,12 +49,18 @@ func (s *schemeService) RemoveDirectory(
 	return &Ydb_Scheme.RemoveDirectoryResponse{Operation: op}, nil
 }
 
+// entrySize estimates the bytes that an entry of a list takes until it is sent. There are several copies.
+const entrySize = 1 << 10
+
 // ListDirectory lists a node as an empty directory, like YDB.
 func (s *schemeService) ListDirectory(
 	ctx context.Context, r *Ydb_Scheme.ListDirectoryRequest,
 ) (*Ydb_Scheme.ListDirectoryResponse, error) {
 	op := s.server.answer(ctx, func() (proto.Message, error) {
 		if err := s.server.need(ctx, r.GetPath(), access.List); err != nil {
+			return nil, err
+		}
+		if err := s.server.charge(ctx, s.server.catalog.Children(r.GetPath())*entrySize); err != nil {
 			return nil, err
 		}
 		self, children, err := s.server.catalog.List(r.GetPath())

@@ -255,7 +255,7 @@ func (s *Server) recoverUnary(
 	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (resp any, err error) {
 	err = s.recovered(ctx, info.FullMethod, func() (err error) {
-		resp, err = handler(ctx, req)
+		resp, err = charged(ctx, func(ctx context.Context) (any, error) { return handler(ctx, req) })
 
 		return err
 	})

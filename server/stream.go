@@ -33,8 +33,9 @@ type stream struct {
 	running *sync.WaitGroup // counts the goroutines that run read and write
 	outbox  outbox
 	pinger  pinger
-	sender  sender // of the owner's inbox
-	pass    *pass  // what the caller may do; used by read, or before read runs
+	sender  sender   // of the owner's inbox
+	answers *answers // not a part of stream, because charges refer to it
+	pass    *pass    // what the caller may do; used by read, or before read runs
 
 	// The owner's goroutine sets these when it releases Attached, before attached is closed.
 	session       uint64
@@ -84,6 +85,7 @@ func serveSession(
 		id: id, grpc: g, owner: o, clock: nodes.env.clock,
 		log:     nodes.env.log.With("node", o.path, "stream", uint64(id)),
 		running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
+		answers: new(answers),
 	}
 	s.alarm = s.clock.NewAlarm(func() { s.guarded(s.ring) })
 	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
@@ -229,14 +231,17 @@ func (s *stream) welcome() {
 // write sends the queued messages, and ends the stream after a Failure or Stopped.
 func (s *stream) write() error {
 	for messages := s.outbox.take(); len(messages) > 0; messages = s.outbox.take() {
-		for _, m := range messages {
+		for i, m := range messages {
 			if err := s.grpc.SendMsg(m); err != nil {
+				drop(messages[i:])
+
 				return err
 			}
 			switch m.(type) {
 			case node.Attached:
 				s.welcome()
 			case node.Failure, node.Stopped:
+				drop(messages[i:])
 				s.end(nil)
 
 				return nil

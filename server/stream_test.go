@@ -228,8 +228,8 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 		h := serve(t, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		slow, other := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
 		slow.requireAcquired("held")
-		slow.create("big", strings.Repeat("x", 1<<20))
-		for range 20 { // their answers have 20 MiB, and the client reads none of them
+		slow.create("big", strings.Repeat("x", 60<<10))
+		for range 200 { // their answers have 12 MiB, and the client reads none of them
 			_ = slow.trySend(describeMessage(1, "big")) // fails when the stream has been cut
 			other.requireAcquired("job")
 			other.requireReleased("job")

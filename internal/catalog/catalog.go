@@ -140,6 +140,21 @@ func (c *Catalog) FirstMissing(path string) (missing, in string, err error) {
 	return missing, in, nil
 }
 
+// Children returns the number of entries in the directory at the path, or 0 if there is none.
+func (c *Catalog) Children(path string) int {
+	rel, err := c.relative(path)
+	if err != nil {
+		return 0
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if i := c.tree[rel]; i != nil {
+		return len(i.children)
+	}
+
+	return 0
+}
+
 func (c *Catalog) find(rel string) (Entry, error) {
 	if c.failed != nil {
 		return Entry{}, c.failed

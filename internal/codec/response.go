@@ -83,6 +83,60 @@ func AppendResult(b []byte, field byte, req uint64, status Ydb.StatusIds_StatusC
 	return shut(b, start)
 }
 
+// Description is the semaphore in a DescribeSemaphoreResult.
+type Description struct {
+	Name            string
+	Data            []byte
+	Limit, Count    uint64
+	Ephemeral       bool
+	Owners, Waiters int                // their numbers
+	Holder          func(i int) Holder // owners first, then waiters
+}
+
+// Holder is an owner or a waiter of a semaphore.
+type Holder struct {
+	OrderID, Session, TimeoutMillis, Count uint64
+	Data                                   []byte
+}
+
+// AppendDescribed appends a DescribeSemaphoreResult without issues. The name must be valid UTF-8.
+func AppendDescribed(b []byte, req uint64, status Ydb.StatusIds_StatusCode, d Description, watching bool) []byte {
+	b = open(b, describeResult)
+	start := len(b)
+	b = appendNumber(b, 1, req)
+	b = appendNumber(b, 2, uint64(status))
+	b = open(b, descriptionPart)
+	part := len(b)
+	b = appendText(b, 1, d.Name)
+	b = appendText(b, 2, d.Data)
+	b = appendNumber(b, 3, d.Limit)
+	b = appendBool(b, 4, d.Ephemeral)
+	for i := range d.Owners + d.Waiters {
+		field := byte(5)
+		if i >= d.Owners {
+			field = 6
+		}
+		b = appendHolder(b, field, d.Holder(i))
+	}
+	b = appendNumber(b, 7, d.Count)
+	b = shut(b, part)
+	b = appendBool(b, 5, watching)
+
+	return shut(b, start)
+}
+
+func appendHolder(b []byte, field byte, h Holder) []byte {
+	b = open(b, field)
+	start := len(b)
+	b = appendNumber(b, 1, h.Session)
+	b = appendNumber(b, 2, h.TimeoutMillis)
+	b = appendNumber(b, 3, h.Count)
+	b = appendText(b, 4, h.Data)
+	b = appendNumber(b, 5, h.OrderID)
+
+	return shut(b, start)
+}
+
 // appendResponse appends a message. It returns false if package proto has to encode the message.
 func appendResponse(b []byte, m *pb.SessionResponse) ([]byte, bool) {
 	if m == nil || !plain(m) {

@@ -98,7 +98,8 @@ func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
 func (n *Node) ask(l *link, r Acquire, fx *Effects) {
 	l.stream, l.req = r.Stream, r.Req
 	if l.count != r.Count || l.timeoutMillis != r.TimeoutMillis || !bytes.Equal(l.data, r.Data) { // true for a new link
-		l.count, l.timeoutMillis, l.data = r.Count, r.TimeoutMillis, r.Data
+		l.count, l.timeoutMillis = r.Count, r.TimeoutMillis
+		l.semaphore.queue.setData(l, r.Data)
 		fx.put(l.record())
 	}
 	n.settle(l.semaphore, event{}, fx)
@@ -127,7 +128,8 @@ func (n *Node) shrink(l *link, r Acquire, fx *Effects) {
 	}
 	shrunk := l.count > r.Count
 	l.semaphore.queue.held -= l.count - r.Count
-	l.count, l.data = r.Count, r.Data
+	l.count = r.Count
+	l.semaphore.queue.setData(l, r.Data)
 	fx.put(l.record())
 	if shrunk {
 		n.emit(Event{Kind: Shrunk}, l, fx)

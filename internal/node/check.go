@@ -69,6 +69,7 @@ func (n *Node) check() {
 func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 	var held, last uint64
 	waiting := false
+	var owners, waiters crowd
 	for l := s.queue.first; l != nil; l = l.behind {
 		length++
 		must(l.semaphore == s && n.links[l.key()] == l, "I4", l.key())
@@ -80,8 +81,12 @@ func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 		if l.owner {
 			held += l.count
 			must(held >= l.count, "I1", s.name)
+			owners.add(1, len(l.data))
+		} else {
+			waiters.add(1, len(l.data))
 		}
 	}
+	must(owners == s.queue.owners && waiters == s.queue.waiters, "I11", s.name)
 	must(last <= n.last.order, "I9", s.name)
 	must(held == s.queue.held && held <= s.limit, "I1", s.name)
 	if w := s.queue.waiting; w != nil {

@@ -16,6 +16,7 @@ const (
 	maxNameSize        = 1_024      // bytes, Q4
 	maxDataSize        = 1 << 20    // bytes, Q1, S1
 	maxSemaphoreLimit  = 1<<64 - 1  // the limit of ephemeral semaphores, Q4
+	maxAnswer          = 64 << 20   // bytes of a description; no client accepts a larger message, D3
 )
 
 // Config holds the settings of a node as they were given. A zero field means the default (N5).

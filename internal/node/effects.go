@@ -15,6 +15,9 @@ type Effects struct {
 
 	size     int // of the values in Changes in bytes, including superseded values
 	counters int // 1 + the index of the counters record in Changes; 0 if there is none yet
+
+	described int // the size of the newest description
+	copied    int // the number of owners and waiters that were copied for descriptions
 }
 
 // Empty reports whether the batch has nothing to commit and nothing to send.
@@ -22,6 +25,13 @@ func (fx *Effects) Empty() bool { return len(fx.Changes) == 0 && len(fx.Replies)
 
 // Size returns the approximate size of the changes in bytes.
 func (fx *Effects) Size() int { return fx.size }
+
+// Described returns the approximate size of the newest description in bytes, or 0 if it was refused.
+func (fx *Effects) Described() int { return fx.described }
+
+// Copied returns the number of owners and waiters that were copied for descriptions. Copying them takes most of the time
+// of a Describe.
+func (fx *Effects) Copied() int { return fx.copied }
 
 func (fx *Effects) put(key, value []byte) {
 	fx.size += len(value)

@@ -182,7 +182,8 @@ func (l *loader) link(stored storedLink) error {
 		return fmt.Errorf("%w: link of session %d and semaphore %d: count is above the limit", ErrDamaged, s.id, sem.id)
 	}
 	link := l.newLink(s, sem, stored.orderID)
-	link.count, link.timeoutMillis, link.data = stored.count, stored.timeoutMillis, stored.data
+	link.count, link.timeoutMillis = stored.count, stored.timeoutMillis
+	sem.queue.setData(link, stored.data)
 	link.age.since, link.loaded = stored.since, true
 	l.waits.push(&link.age, l.now) // by order id, so the oldest is first; resume moves the owners
 

@@ -21,6 +21,7 @@ import (
 //	I8 only attached sessions have watches, at most one per semaphore (S5)
 //	I9 no id is above its counter
 //	I10 waits has the waiters, holds the owners, and absent the detached sessions that own something
+//	I11 a queue's numbers and bytes of owners and waiters are those of its links
 type Node struct {
 	now        clock.Instant
 	last       counters
@@ -38,6 +39,7 @@ type Node struct {
 	applied     uint64 // number of calls to maybeCheck
 
 	maxSessions, maxSemaphores int
+	answerRoom                 int
 }
 
 // New returns an empty node.
@@ -48,7 +50,7 @@ func New() *Node {
 		semaphores: make(map[string]*semaphore),
 		links:      make(map[linkKey]*link),
 
-		maxSessions: maxSessions, maxSemaphores: maxSemaphores,
+		maxSessions: maxSessions, maxSemaphores: maxSemaphores, answerRoom: maxAnswer,
 	}
 }
 

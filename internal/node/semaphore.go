@@ -1,6 +1,9 @@
 package node
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 type semaphore struct {
 	id        uint64
@@ -172,9 +175,17 @@ func (n *Node) describe(r Describe, fx *Effects) {
 	if f.status == 0 && s == nil {
 		f = fault{NotFound, "Semaphore not found"}
 	}
+	fx.described = 0
+	if f.status == 0 {
+		if size := s.described(r); size <= maxAnswer && size <= n.answerRoom {
+			fx.described = size
+		} else if f = (fault{Overloaded, "Too many answers in flight"}); size > maxAnswer {
+			f = fault{PreconditionFailed, "The description is too large"}
+		}
+	}
 	answer := Described{Result: f.result(r.Req)}
 	if f.status == 0 {
-		answer.Semaphore = s.description(r.IncludeOwners, r.IncludeWaiters)
+		answer.Semaphore = s.description(r.IncludeOwners, r.IncludeWaiters, fx)
 		if r.WatchData || r.WatchOwners {
 			n.watch(n.sessions[r.Session], s, r, fx)
 			answer.WatchAdded = true
@@ -183,16 +194,52 @@ func (n *Node) describe(r Describe, fx *Effects) {
 	fx.reply(r.Stream, answer)
 }
 
-func (s *semaphore) description(owners, waiters bool) *Description {
+// AnswerRoom sets how large the next descriptions may be, in bytes as estimated by Effects.Described. Larger ones are
+// refused as OVERLOADED. A new Node has no such limit.
+func (n *Node) AnswerRoom(bytes int) { n.answerRoom = bytes }
+
+// described estimates the size of the description that answers the request, in bytes.
+func (s *semaphore) described(r Describe) int {
+	const fixed, holder = 64, 64
+	size := fixed + len(s.name) + len(s.data)
+	if r.IncludeOwners {
+		size += s.queue.owners.number*holder + s.queue.owners.bytes
+	}
+	if r.IncludeWaiters {
+		size += s.queue.waiters.number*holder + s.queue.waiters.bytes
+	}
+
+	return size
+}
+
+func (s *semaphore) description(owners, waiters bool, fx *Effects) *Description {
 	d := s.summary()
 	if owners {
-		d.Owners = appendHolders(nil, s.queue.first, s.queue.waiting)
+		d.Owners = s.queue.holders(&s.queue.seen.owners, s.queue.first, s.queue.waiting, fx)
 	}
 	if waiters {
-		d.Waiters = appendHolders(nil, s.queue.waiting, nil)
+		d.Waiters = s.queue.holders(&s.queue.seen.waiters, s.queue.waiting, nil, fx)
 	}
 
 	return &d
+}
+
+// minShared is the number of holders from which on descriptions share them. A small list is copied each time, so that
+// few semaphores keep one.
+const minShared = 64
+
+// holders returns the links from first up to, but not including, end. They are those of the view.
+func (q *queue) holders(seen *[]Holder, first, end *link, fx *Effects) []Holder {
+	if *seen != nil {
+		return *seen
+	}
+	hs := appendHolders(nil, first, end)
+	fx.copied += len(hs)
+	if len(hs) >= minShared {
+		*seen = slices.Clip(hs)
+	}
+
+	return hs
 }
 
 // summary returns the description without owners and waiters.

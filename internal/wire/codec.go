@@ -16,6 +16,12 @@ func NewCodec() Codec { return Codec{codec.New()} }
 
 // Marshal encodes a message.
 func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
+	switch m := v.(type) {
+	case *Answer:
+		return c.marshalAnswer(m)
+	case Large:
+		return c.marshalLarge(m)
+	}
 	buf := codec.Buffer()
 	switch m := v.(type) {
 	case Ping:

@@ -1,11 +1,15 @@
 package wire_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // the oracle
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"tenure/internal/node"
@@ -38,4 +42,53 @@ func TestCodec_OtherTypes(t *testing.T) {
 	t.Parallel()
 	_, err := wire.NewCodec().Marshal("text")
 	require.Error(t, err)
+}
+
+type receipts int
+
+func (r *receipts) Sent() { *r++ }
+
+// A large answer has the same bytes as a small one. Its receipt learns when the last reference to them is gone.
+func TestCodec_Answer(t *testing.T) {
+	t.Parallel()
+	c, oracle := wire.NewCodec(), encoding.GetCodecV2("proto")
+	check := func(t require.TestingT, d node.Described) {
+		var sent receipts
+		got, err := c.Marshal(&wire.Answer{Described: d, Receipt: &sent})
+		want, wantErr := oracle.Marshal(wire.Response(d))
+		require.Equal(t, wantErr == nil, err == nil, "%v, %v", wantErr, err)
+		require.Equal(t, want.Materialize(), got.Materialize())
+		if err != nil {
+			return
+		}
+		got.Ref()
+		got.Free()
+		if got.Len() > 1<<10 {
+			require.Zero(t, sent)
+		}
+		got.Free()
+		require.EqualValues(t, 1, sent)
+	}
+	rapid.Check(t, func(t *rapid.T) { check(t, rapid.Make[node.Described]().Draw(t, "description")) })
+	check(t, node.Described{
+		Result: node.Result{Req: 1, Status: node.Success}, WatchAdded: true, Semaphore: &node.Description{
+			Name: "job", Owners: make([]node.Holder, 3),
+			Waiters: slices.Repeat([]node.Holder{{OrderID: 7, Data: make([]byte, 99)}}, 99),
+		},
+	})
+}
+
+// The same for the answer to a unary call.
+func TestCodec_Large(t *testing.T) {
+	t.Parallel()
+	var sent receipts
+	m := &Ydb_Scheme.DescribePathResult{Self: &Ydb_Scheme.Entry{Name: strings.Repeat("x", 2<<10)}}
+	got, err := wire.NewCodec().Marshal(wire.Large{Message: m, Receipt: &sent})
+	require.NoError(t, err)
+	want, err := proto.Marshal(m)
+	require.NoError(t, err)
+	require.Equal(t, want, got.Materialize())
+	require.Zero(t, sent)
+	got.Free()
+	require.EqualValues(t, 1, sent)
 }
