@@ -120,6 +120,7 @@ func (s *stream) checkAccess() {
 	if _, err := s.pass.access.Again(s.pass.caller.shown, s.pass.now()); err != nil {
 		s.log.InfoContext(s.grpc.Context(), "stream ended: the caller's access was withdrawn",
 			"user", s.pass.caller.user.Name, "cause", err)
+		s.because(endAccess)
 		s.die(revoked)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/access"
+	"tenure/internal/audit"
 	"tenure/internal/peercred"
 )
 
@@ -25,6 +26,15 @@ import (
 type caller struct {
 	user  *access.User
 	shown access.Shown // what identified the user
+}
+
+// name returns the name of the user, or nothing if there is none.
+func (c caller) name() string {
+	if c.user == nil {
+		return ""
+	}
+
+	return c.user.Name
 }
 
 type callerKey struct{}
@@ -97,6 +107,10 @@ func (s *Server) unidentified(ctx context.Context, err error) error {
 	}
 	s.counts.denials.add(string(refusal.Reason))
 	s.log.InfoContext(ctx, "caller refused", "reason", refusal.Reason, "shown", refusal.Shown, "address", address(ctx))
+
+	s.nodes.env.audit.Write(audit.Event{
+		Kind: audit.Denied, Peer: host(ctx), Who: refusal.Shown.String(), Reason: string(refusal.Reason),
+	})
 
 	return status.Error(codes.Unauthenticated, refusal.Text())
 }

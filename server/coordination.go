@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"tenure/internal/access"
+	"tenure/internal/audit"
 	"tenure/internal/catalog"
 	"tenure/internal/node"
 )
@@ -32,7 +33,15 @@ func (c *coordinationService) CreateNode(
 			return nil, err
 		}
 
-		return nil, c.server.catalog.CreateNode(ctx, r.GetPath(), cfg)
+		_, lookup := c.server.catalog.Lookup(r.GetPath())
+		err = c.server.catalog.CreateNode(ctx, r.GetPath(), cfg)
+		if err == nil && lookup != nil { // otherwise it existed
+			c.server.nodes.env.audit.Write(audit.Event{
+				Kind: audit.NodeCreate, Node: r.GetPath(), User: callerOf(ctx).name(), Peer: host(ctx),
+			})
+		}
+
+		return nil, err
 	})
 
 	return &Ydb_Coordination.CreateNodeResponse{Operation: op}, nil

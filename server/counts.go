@@ -10,6 +10,7 @@ type counts struct {
 	limits     labelled // what was refused, by the limit that it would have exceeded
 	denials    labelled // callers that were not accepted, by reason
 	streamEnds labelled // streams that have ended, by reason
+	calls      labelled // unary calls, by "method status"
 }
 
 // labelled counts events by the value of a label. Only the server chooses the values, so there are few. The zero value

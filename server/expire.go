@@ -10,7 +10,8 @@ import (
 // expiry asks an owner to end sessions of its node ahead of their deadlines.
 type expiry struct {
 	choose func(*node.Snapshot) []uint64
-	done   look // gets the node's state after that, when it is durable
+	cause  node.Cause // of the events; 0: the same as for a lifeline
+	done   look       // gets the node's state after that, when it is durable
 }
 
 // expire implements serverconfig.Control.
@@ -51,7 +52,7 @@ func (o *owner) expire(now clock.Instant, e *expiry) {
 		if stream != 0 {
 			o.node.Apply(now, node.Detach{Stream: stream}, fx)
 		}
-		o.node.Apply(now, node.Expire{Session: session}, fx)
+		o.node.Apply(now, node.Expire{Session: session, Cause: e.cause}, fx)
 		if stream != 0 {
 			gone := node.Failure{Status: node.SessionExpired, Issue: "Session does not exist"}
 			fx.Replies = append(fx.Replies, node.Reply{Stream: stream, Message: gone})
@@ -60,5 +61,5 @@ func (o *owner) expire(now clock.Instant, e *expiry) {
 			o.reaper.notice(o.node, session)
 		}
 	}
-	o.next.looks = append(o.next.looks, seen{o.node.Snapshot(), e.done})
+	o.next.looks = append(o.next.looks, seen{o.snapshotNow(), e.done})
 }

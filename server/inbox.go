@@ -123,6 +123,18 @@ func (b *inbox) putOwn(in input) {
 	}
 }
 
+// length returns the number of streams whose requests wait.
+func (b *inbox) length() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.own)
+	for s := b.first; s != nil; s = s.next {
+		n++
+	}
+
+	return n
+}
+
 func (b *inbox) wake() {
 	select {
 	case b.ready <- struct{}{}:

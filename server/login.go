@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"tenure/internal/access"
+	"tenure/internal/audit"
 	"tenure/internal/catalog"
 	"tenure/internal/node"
 )
@@ -33,6 +34,7 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 		if err != nil {
 			return nil, s.loginRefused(ctx, err)
 		}
+		s.nodes.env.audit.Write(audit.Event{Kind: audit.Login, User: r.GetUser(), Peer: host(ctx)})
 		s.log.InfoContext(ctx, "login", "user", r.GetUser(), "address", address(ctx))
 
 		return &Ydb_Auth.LoginResult{Token: token}, nil
@@ -53,6 +55,9 @@ func (s *Server) loginRefused(ctx context.Context, err error) error {
 		return err // the context has ended
 	}
 	s.counts.denials.add(string(refusal.Reason))
+	s.nodes.env.audit.Write(audit.Event{
+		Kind: audit.Login, User: refusal.User, Peer: host(ctx), Reason: string(refusal.Reason),
+	})
 	s.log.InfoContext(ctx, "login refused", "user", refusal.User, "cause", err, "address", address(ctx))
 
 	return &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}

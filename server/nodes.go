@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"tenure/internal/audit"
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/node"
@@ -150,12 +151,27 @@ func (ns *nodes) drop(ctx context.Context, path string) error {
 	// From here on, the end of ctx does not matter. If the drop could be cancelled now, the node would have to be loaded
 	// with sessions that were attached until now, while a second drop may be in progress.
 	err = ns.catalog.DropNode(context.WithoutCancel(ctx), path, space)
+	if err == nil {
+		ns.dropped(ctx, path, have.owner)
+	}
 
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	delete(ns.owned, space)
 
 	return err
+}
+
+// dropped reports that a node was dropped, and its owner with it, which has ended or is nil.
+func (ns *nodes) dropped(ctx context.Context, path string, o *owner) {
+	by := callerOf(ctx).name()
+	ns.env.log.InfoContext(ctx, "node dropped", "node", path, "user", by, "address", host(ctx))
+	if o != nil && o.observer != nil && o.node != nil {
+		var fx node.Effects
+		o.node.Drop(&fx)
+		o.observer.durable(&fx)
+	}
+	ns.env.audit.Write(audit.Event{Kind: audit.NodeDrop, Node: path, User: by, Peer: host(ctx)})
 }
 
 // dropping prevents new owners of the node at the path until its space is no longer in owned. If the path is not a

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -10,10 +11,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 
+	"tenure/internal/audit"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
+	"tenure/internal/serverstats"
 	"tenure/internal/store"
 )
 
@@ -37,6 +41,9 @@ type owner struct {
 
 	inbox *inbox
 	looks chan look // never closed
+	asked chan chan<- *serverstats.Node
+	shown atomic.Pointer[serverstats.Node] // the last answer
+	pulse pulse
 
 	// done is closed when the owner has ended. err and ended are set before.
 	done  chan struct{}
@@ -47,15 +54,18 @@ type owner struct {
 	members map[*stream]struct{} // streams that end with the owner; nil after its end
 
 	// The following fields belong to the goroutine of run.
-	node    *node.Node
-	reaper  *reaper // nil: the server has no lifelines
-	timer   clock.Timer
-	wakeAt  clock.Instant // the setting of timer; zero: not set; rung: see there
-	streams map[node.StreamID]*stream
-	next    batch // applied, not yet committed: none of its replies may be sent, not even those to reads
-	chunk   []input
-	rest    []input // the end of chunk, if the batch was full before
-	crowded bool    // the last batch had several replies
+	node     *node.Node
+	reaper   *reaper // nil: the server has no lifelines
+	timer    clock.Timer
+	wakeAt   clock.Instant // the setting of timer; zero: not set; rung: see there
+	streams  map[node.StreamID]*stream
+	next     batch // applied, not yet committed: none of its replies may be sent, not even those to reads
+	chunk    []input
+	rest     []input // the end of chunk, if the batch was full before
+	crowded  bool    // the last batch had several replies
+	dates    dates
+	lost     clock.Instant
+	observer *observer // nil: nobody wants to know
 }
 
 // ownerEnv holds the parts of the server that owners use.
@@ -67,6 +77,9 @@ type ownerEnv struct {
 	refusals  *refusals
 	inFlight  inFlight
 	answers   answers
+	audit     *audit.Log // nil: none
+	stats     bool       // keep numbers for metrics
+	counts    *counts
 }
 
 // input is a request and its stream, which is nil for Tick and Expire.
@@ -94,12 +107,14 @@ func (b *batch) full() bool {
 func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 	o := &owner{
 		path: path, space: space, env: env,
-		inbox:   newInbox(&env.inFlight),
-		looks:   make(chan look),
-		done:    make(chan struct{}),
-		timer:   env.clock.NewTimer(),
-		streams: make(map[node.StreamID]*stream),
-		members: make(map[*stream]struct{}),
+		inbox:    newInbox(&env.inFlight),
+		looks:    make(chan look),
+		asked:    make(chan chan<- *serverstats.Node),
+		observer: newObserver(path, env),
+		done:     make(chan struct{}),
+		timer:    env.clock.NewTimer(),
+		streams:  make(map[node.StreamID]*stream),
+		members:  make(map[*stream]struct{}),
 	}
 	if env.lifelines != nil {
 		o.reaper = newReaper(path, env, o.inbox)
@@ -138,12 +153,18 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 // load loads the node. Before the node is served, load applies what has become due since the node was lost, and ends
 // the sessions whose processes are gone.
 func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
+	o.lost = lost
+	began := o.env.clock.Now()
 	o.node, err = node.Load(lost, cfg, o.records(ctx))
 	if err != nil && ctx.Err() != nil { // it was cancelled, which is not a fault of the node
 		return context.Cause(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("load node %q: %w", o.path, err)
+	}
+	if o.observer != nil {
+		o.node.Listen()
+		o.observer.load = o.env.clock.Now().Sub(began)
 	}
 	o.apply(input{req: node.Tick{}})
 	if o.reaper != nil {
@@ -162,7 +183,12 @@ func (o *owner) end(err error) {
 	members := o.members
 	o.members = nil
 	o.mu.Unlock()
+	why := endServer
+	if !errors.Is(err, errStopping) {
+		why = endNode
+	}
 	for s := range members {
+		s.because(why)
 		s.die(node.Failure{Status: node.Unavailable, Issue: o.reason()})
 	}
 }
@@ -205,13 +231,18 @@ func (o *owner) serve(ctx context.Context) error {
 		case <-o.inbox.ready:
 			o.apply(o.arrived()...)
 		case look := <-o.looks:
-			o.next.looks = append(o.next.looks, seen{o.node.Snapshot(), look})
+			o.next.looks = append(o.next.looks, seen{o.snapshotNow(), look})
+		case answer := <-o.asked: // without a commit: the numbers need not be durable
+			answer <- o.stats()
+
+			continue
 		case <-o.timer.C():
 			o.wakeAt = rung
 			o.apply(input{req: node.Tick{}})
 		case <-ctx.Done():
 		}
 		o.gather()
+		o.pulse.idle()
 		if err := o.commit(); err != nil {
 			return err
 		}
@@ -251,6 +282,8 @@ func (o *owner) arrived() []input {
 // before another one arrived (C1). If descriptions fill the batch, it leaves the rest for the next one.
 func (o *owner) apply(chunk ...input) {
 	now := o.env.clock.Now()
+	o.pulse.applying(now)
+	o.node.SetDate(o.dates.of(o.env.clock, now))
 	for i, in := range chunk {
 		if o.next.fx.Copied() >= maxBatchCopied {
 			chunk, o.rest = chunk[:i], chunk[i:]
@@ -304,9 +337,15 @@ func (o *owner) commit() error {
 	if len(o.next.fx.Changes) == 0 {
 		return nil
 	}
+	began := o.env.clock.Now()
+	o.pulse.commit.Store(int64(began))
 	err := guard(func() error {
 		return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: o.next.fx.Changes})
 	})
+	o.pulse.commit.Store(0)
+	if o.observer != nil {
+		o.observer.committed(o.env.clock.Now().Sub(began), len(o.next.fx.Replies))
+	}
 	if err != nil {
 		return &storeError{fmt.Errorf("commit to node %q: %w", o.path, err)}
 	}
@@ -317,6 +356,7 @@ func (o *owner) commit() error {
 // release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full
 // stream is cut.
 func (o *owner) release() {
+	o.observer.durable(&o.next.fx)
 	for _, s := range o.next.looks {
 		s.by <- s.snapshot
 	}
@@ -327,6 +367,10 @@ func (o *owner) release() {
 		}
 		if m, ok := r.Message.(node.Attached); ok && !s.hasEnded() { // otherwise its Detach becomes an Abandon (A11)
 			s.started, s.session, s.timeoutMillis = true, m.Session, m.TimeoutMillis
+			o.observer.attached(s)
+		}
+		if f, ok := r.Message.(node.Failure); ok {
+			o.failed(s, f)
 		}
 		s.send(r.Message)
 	}
@@ -339,7 +383,21 @@ func (b *batch) reset() {
 	clear(b.fx.Changes)
 	clear(b.fx.Replies)
 	clear(b.looks)
-	b.fx, b.looks = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0]}, b.looks[:0]
+	events := b.fx.Events[:0]
+	if cap(events) > maxBatchReplies { // a session with many links has ended
+		events = nil
+	}
+	clear(b.fx.Events)
+	b.fx = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0], Events: events}
+	b.looks = b.looks[:0]
+}
+
+// snapshotNow returns the state of the node, which may not be durable yet.
+func (o *owner) snapshotNow() *node.Snapshot {
+	s := o.node.Snapshot()
+	s.Lost = uint64(max(0, o.env.clock.Time(o.lost).UnixMilli()))
+
+	return s
 }
 
 // storeError is the failure of a commit. The content of the store is unknown until it is opened again.

@@ -26,6 +26,7 @@ import (
 
 	"tenure/internal/access"
 	"tenure/internal/advertise"
+	"tenure/internal/audit"
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/conns"
@@ -61,6 +62,9 @@ type Server struct {
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
+	open       atomic.Int64 // streams
+
+	draining atomic.Bool
 
 	stopping sync.Once
 	stopped  chan struct{} // closed when Stop is done; err is set before
@@ -118,12 +122,19 @@ func New(opts ...Option) (*Server, error) {
 	if err := s.openAccess(&c); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
-	env := &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals}
+	env := &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals,
+		audit: c.Audit, stats: c.Admin != nil, counts: &s.counts}
 	s.nodes = newNodes(tree, env, s.fail)
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if s.access != nil {
 		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })
 	}
+	s.showHealth()
+	if c.Admin != nil {
+		s.fill(c.Admin)
+		s.nodes.running.Go(func() { s.watchHealth(s.nodes.ctx) })
+	}
+	env.audit.Write(audit.Event{Kind: audit.Start})
 	if c.Control != nil {
 		c.Control.Expire = s.expire
 	}
@@ -152,7 +163,7 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 		grpc.Creds(creds),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.recoverUnary, s.identifyUnary),
+		grpc.ChainUnaryInterceptor(s.countUnary, s.recoverUnary, s.identifyUnary),
 		grpc.ChainStreamInterceptor(s.recoverStream, s.identifyStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
@@ -247,6 +258,9 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 	by := func(path string) *pass {
 		return &pass{caller: callerOf(g.Context()), path: path, access: c.server.access, now: c.server.date}
 	}
+
+	c.server.open.Add(1)
+	defer c.server.open.Add(-1)
 
 	return serveSession(g, c.server.nodes, id, &c.server.streams, by)
 }

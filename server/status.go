@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tenure/internal/catalog"
 	"tenure/internal/node"
@@ -37,8 +38,14 @@ type SemaphoreStatus struct {
 	Waiters   []HolderStatus `json:"waiters"` // by token, which is the queue order
 }
 
-// HolderStatus shows an owner of a semaphore, or a waiter.
+// HolderStatus shows an owner of a semaphore, or a waiter. A date is that of the server's wall clock.
 type HolderStatus struct {
+	// Since is when an owner was granted the semaphore, or when a waiter joined the queue. The grants of owners from before
+	// a restart of the server have no date. For these, SinceBefore is the time of the restart. Dates that are not known are
+	// left out.
+	Since       time.Time `json:"since,omitzero"`
+	SinceBefore time.Time `json:"since_before,omitzero"`
+
 	Session     uint64 `json:"session"`
 	Attached    bool   `json:"attached"`    // false: the session timeout is running
 	Description string `json:"description"` // of the session, as set by its client
@@ -156,14 +163,17 @@ func nodeStatus(path string, s *node.Snapshot) NodeStatus {
 	for _, session := range s.Sessions {
 		sessions[session.Session] = session
 	}
-	holders := func(hs []node.Holder) []HolderStatus {
+	holders := func(hs []node.Holder, waiting uint64) []HolderStatus {
 		out := make([]HolderStatus, 0, len(hs))
 		for _, h := range hs {
 			session := sessions[h.Session]
 			out = append(out, HolderStatus{
 				Session: h.Session, Attached: session.Attached, Description: session.Description,
-				Token: h.OrderID, Count: h.Count, Data: text(h.Data),
+				Token: h.OrderID, Count: h.Count, Data: text(h.Data), Since: date(cmp.Or(h.Granted, waiting*h.Joined)),
 			})
+			if h.Granted == 0 && waiting == 0 {
+				out[len(out)-1].SinceBefore = date(s.Lost)
+			}
 		}
 
 		return out
@@ -171,12 +181,21 @@ func nodeStatus(path string, s *node.Snapshot) NodeStatus {
 	for _, sem := range s.Semaphores {
 		n.Semaphores = append(n.Semaphores, SemaphoreStatus{
 			Name: sem.Name, Limit: sem.Limit, Count: sem.Count, Ephemeral: sem.Ephemeral, Data: text(sem.Data),
-			Owners: holders(sem.Owners), Waiters: holders(sem.Waiters),
+			Owners: holders(sem.Owners, 0), Waiters: holders(sem.Waiters, 1),
 		})
 	}
 	slices.SortFunc(n.Semaphores, func(a, b SemaphoreStatus) int { return cmp.Compare(a.Name, b.Name) })
 
 	return n
+}
+
+// date returns a date in milliseconds since 1970, or the zero time if it is unknown.
+func date(ms uint64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+
+	return time.UnixMilli(int64(ms)).UTC()
 }
 
 func text(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }

@@ -41,6 +41,7 @@ const statusJSON = `{
             {
               "session": 1,
               "attached": false,
+              "since_before": "2000-01-01T00:00:00Z",
               "description": "",
               "token": 1,
               "count": 18446744073709551615,
@@ -79,6 +80,7 @@ const statusJSON = `{
             {
               "session": 1,
               "attached": true,
+              "since": "2000-01-01T00:00:00Z",
               "description": "one",
               "token": 1,
               "count": 2,
@@ -87,6 +89,7 @@ const statusJSON = `{
             {
               "session": 2,
               "attached": false,
+              "since": "2000-01-01T00:00:00Z",
               "description": "two",
               "token": 2,
               "count": 1,
@@ -97,6 +100,7 @@ const statusJSON = `{
             {
               "session": 3,
               "attached": true,
+              "since": "2000-01-01T00:00:00Z",
               "description": "",
               "token": 3,
               "count": 1,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
@@ -45,8 +46,10 @@ type stream struct {
 	attached chan struct{} // closed by write when it has sent SessionStarted
 
 	once  sync.Once
-	ended chan struct{} // closed by end
-	err   error         // of the call; set before ended is closed
+	ended chan struct{}          // closed by end
+	err   error                  // of the call; set before ended is closed
+	why   atomic.Pointer[string] // the reason for the end, once one is known
+	peer  string                 // the host of the client
 
 	mu       sync.Mutex  // guards the rest
 	alarm    clock.Timer // rings when the next ping is due
@@ -86,7 +89,9 @@ func serveSession(
 		log:     nodes.env.log.With("node", o.path, "stream", uint64(id)),
 		running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
 		answers: new(answers),
+		peer:    host(g.Context()),
 	}
+	defer s.count()
 	s.alarm = s.clock.NewAlarm(func() { s.guarded(s.ring) })
 	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
 	if o.join(s) {
@@ -102,6 +107,7 @@ func serveSession(
 	select {
 	case <-s.ended:
 	case <-g.Context().Done(): // read sees that too, but only after the attach has been answered
+		s.because(endBroken)
 		s.end(status.FromContextError(g.Context().Err()).Err())
 	}
 	s.outbox.close()
@@ -129,7 +135,9 @@ func (s *stream) hasEnded() bool {
 // send queues a message for the client. It never blocks. If the queue is full, it cuts the stream.
 func (s *stream) send(m any) {
 	if !s.outbox.put(m, s.startWriter) {
-		s.log.WarnContext(s.grpc.Context(), "stream cut: the client does not read")
+		if s.because(endSlowReader) {
+			s.log.WarnContext(s.grpc.Context(), "stream cut: the client does not read", "address", s.peer)
+		}
 		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
 	}
 }
@@ -138,6 +146,7 @@ func (s *stream) startWriter() { s.running.Go(func() { s.guarded(s.write) }) }
 
 // refuse sends a Failure because of a request that breaks the protocol. Then the stream ends (A2).
 func (s *stream) refuse(issue string) {
+	s.because(endProtocol)
 	s.send(node.Failure{Status: node.BadRequest, Issue: issue})
 }
 
@@ -195,6 +204,7 @@ func (s *stream) ring() error {
 	case s.ping():
 		s.setAlarm()
 	default:
+		s.because(endPingTimeout)
 		s.dieLocked(node.Failure{Status: node.Timeout, Issue: "Ping timeout"}) // P2
 	}
 
@@ -242,6 +252,7 @@ func (s *stream) write() error {
 				s.welcome()
 			case node.Failure, node.Stopped:
 				drop(messages[i:])
+				s.because(endClient)
 				s.end(nil)
 
 				return nil
@@ -265,11 +276,14 @@ func (s *stream) read() error {
 	for {
 		err := s.grpc.RecvMsg(&in)
 		if errors.Is(err, io.EOF) {
+			s.because(endClient)
 			s.end(nil) // the client closed the stream
 
 			return nil
 		}
 		if err != nil {
+			s.because(endBroken)
+
 			return err
 		}
 		if !s.handle(from, &in.Message) {

@@ -16,6 +16,7 @@ type Kind string
 const (
 	Grant      Kind = "grant"       // a session became an owner: semaphore, token, count, session, Waited
 	End        Kind = "end"         // an owner is one no longer: semaphore, token, count, session, Held, Reason
+	Shrink     Kind = "shrink"      // an owner gave back a part of its count: semaphore, token, session, the count left
 	Wait       Kind = "wait"        // a session joined a queue: semaphore, token, count, session
 	GiveUp     Kind = "give_up"     // a waiter left a queue without a grant: semaphore, token, session, Waited, Reason
 	Deleted    Kind = "deleted"     // a semaphore was deleted with force: semaphore, session of the request
@@ -38,6 +39,7 @@ type Event struct {
 	Peer      string // address of the client, without the port
 	Who       string // the first bytes of the data that the holder attached: see Who
 	Count     uint64
+	Limit     uint64 // of the semaphore; 0: none, as for a lock
 	Waited    time.Duration
 	Held      time.Duration
 	Reason    string
@@ -69,6 +71,7 @@ type line struct {
 	Peer      string    `json:"peer,omitempty"`
 	Who       string    `json:"who,omitempty"`
 	Count     uint64    `json:"count,omitempty"`
+	Limit     uint64    `json:"limit,omitempty"`
 	Waited    *int64    `json:"waited_ms,omitempty"`
 	Held      *int64    `json:"held_ms,omitempty"`
 	AtLeast   bool      `json:"at_least,omitempty"`
@@ -79,7 +82,7 @@ type line struct {
 func (e Event) MarshalJSON() ([]byte, error) {
 	l := line{
 		Time: e.Time.UTC().Truncate(time.Millisecond), Kind: e.Kind, Node: e.Node, Token: e.Token, Session: e.Session,
-		User: e.User, Peer: e.Peer, Who: e.Who, Count: e.Count, AtLeast: e.AtLeast, Reason: e.Reason,
+		User: e.User, Peer: e.Peer, Who: e.Who, Count: e.Count, Limit: e.Limit, AtLeast: e.AtLeast, Reason: e.Reason,
 	}
 	ms := func(d time.Duration) *int64 { n := d.Milliseconds(); return &n }
 	switch e.Kind {
@@ -89,7 +92,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		l.Semaphore, l.Held = &e.Semaphore, ms(e.Held)
 	case GiveUp:
 		l.Semaphore, l.Waited = &e.Semaphore, ms(e.Waited)
-	case Wait, Deleted:
+	case Wait, Shrink, Deleted:
 		l.Semaphore = &e.Semaphore
 	case Denied, Login, NodeCreate, NodeDrop, Start:
 	}
@@ -105,7 +108,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	}
 	*e = Event{
 		Time: l.Time, Kind: l.Kind, Node: l.Node, Token: l.Token, Session: l.Session, User: l.User, Peer: l.Peer,
-		Who: l.Who, Count: l.Count, Reason: l.Reason, AtLeast: l.AtLeast,
+		Who: l.Who, Count: l.Count, Limit: l.Limit, Reason: l.Reason, AtLeast: l.AtLeast,
 	}
 	if l.Semaphore != nil {
 		e.Semaphore = *l.Semaphore

@@ -73,6 +73,9 @@ func (n *Node) attach(r Attach, fx *Effects) {
 	}
 }
 
+// WrongKey is the issue of the Failure for an attach with another protection key than the session's.
+const WrongKey = "Attach request protection key mismatch"
+
 // attachable returns the session that an attach restores, or nil if the attach creates one. If the attach is refused,
 // attachable returns the reason.
 func (n *Node) attachable(r Attach) (*session, fault) {
@@ -101,7 +104,7 @@ func (n *Node) attachable(r Attach) (*session, fault) {
 	case r.Seq < s.seq:
 		return nil, fault{BadSession, "Attach request is out of sequence"}
 	case s.key != "" && s.key != string(r.ProtectionKey):
-		return nil, fault{BadSession, "Attach request protection key mismatch"}
+		return nil, fault{BadSession, WrongKey}
 	}
 
 	return s, fault{}

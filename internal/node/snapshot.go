@@ -7,6 +7,7 @@ import "slices"
 type Snapshot struct {
 	Sessions   []SessionState // in no particular order
 	Semaphores []Description  // in no particular order; with owners and waiters
+	Lost       uint64         // set by the caller: grants that have no date are older, in milliseconds since 1970
 }
 
 // SessionState is the state of a session in a Snapshot.

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"time"
 
+	"tenure/internal/access"
+	"tenure/internal/audit"
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/serverstats"
 	"tenure/internal/store"
 )
 
@@ -26,6 +29,29 @@ type Config struct {
 	Lifelines     Lifelines     // nil: detached sessions end only by their timeouts
 	Control       *Control      // New fills it in; nil: nothing controls the server
 	Limits        Limits        // bound what clients can use
+	Audit         *audit.Log    // nil: none. The server does not close it
+	Admin         *Admin        // New fills it in, and the server counts what happens; nil: nobody looks into the server
+}
+
+// Admin lets the HTTP server of tenure serve look into a server and act on it. The functions are safe for concurrent
+// use.
+type Admin struct {
+	// Stats returns a copy of the server's numbers. Numbers of a node that waits for the disk may be older.
+	Stats func(ctx context.Context) *serverstats.Server
+
+	// Semaphores returns numbers of at most 1,000 semaphores of loaded nodes, by the node's path, whose names match a
+	// pattern of path.Match. It copies the state of each node.
+	Semaphores func(ctx context.Context, pattern string) (map[string][]serverstats.Semaphore, error)
+
+	Live  func() error // nil if no node is stuck
+	Ready func() error // nil if the server can be used
+	Drain func()       // makes the server not ready for good
+
+	// EndSession ends a session as if its timeout had passed.
+	EndSession func(ctx context.Context, path string, session uint64) error
+
+	// Allow returns nil if the token's user has the rights on the database, or if the server knows no users.
+	Allow func(token string, need access.Rights) error
 }
 
 // Control lets tenuretest act on the nodes of a server.

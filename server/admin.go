@@ -1,0 +1,222 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Operations"
+
+	"tenure/internal/access"
+	"tenure/internal/node"
+	"tenure/internal/serverconfig"
+	"tenure/internal/serverstats"
+)
+
+// fill makes the functions of an Admin work on the server.
+func (s *Server) fill(a *serverconfig.Admin) {
+	a.Stats, a.Live, a.Ready, a.Drain, a.EndSession, a.Allow = s.stats, s.live, s.ready, s.drain, s.endSession, s.allow
+	a.Semaphores = s.watched
+}
+
+// statsLimit is the time in which owners must show their numbers. Those of an owner that is waiting for the disk are the
+// last ones that it has shown.
+const statsLimit = 500 * time.Millisecond
+
+// stats implements serverconfig.Admin.
+func (s *Server) stats(ctx context.Context) *serverstats.Server {
+	out := &serverstats.Server{
+		Ready: s.ready() == nil, Failed: s.storeFailure() != nil, Streams: int(s.open.Load()),
+		Limits: collect(&s.counts.limits), Denials: collect(&s.counts.denials), StreamEnds: collect(&s.counts.streamEnds),
+		Calls: make(map[serverstats.Call]uint64), AuditDropped: s.nodes.env.audit.Dropped(),
+	}
+	s.counts.calls.each(func(value string, n uint64) {
+		method, status, _ := strings.Cut(value, " ")
+		out.Calls[serverstats.Call{Method: method, Status: status}] = n
+	})
+	ctx, cancel := context.WithTimeout(ctx, statsLimit)
+	defer cancel()
+	for _, o := range s.nodes.loaded() {
+		if n := o.show(ctx); n != nil {
+			out.Nodes = append(out.Nodes, *n)
+		}
+	}
+	slices.SortFunc(out.Nodes, func(a, b serverstats.Node) int { return strings.Compare(a.Path, b.Path) })
+
+	return out
+}
+
+func collect(l *labelled) map[string]uint64 {
+	all := make(map[string]uint64)
+	l.each(func(value string, n uint64) { all[value] = n })
+
+	return all
+}
+
+// loaded returns the owners that run.
+func (ns *nodes) loaded() (all []*owner) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for _, have := range ns.owned {
+		if have.owner != nil && !have.hasEnded() {
+			all = append(all, have.owner)
+		}
+	}
+
+	return all
+}
+
+func (o *owner) hasEnded() bool {
+	select {
+	case <-o.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// show returns a copy of the numbers of the node, or the last copy if the owner has no time before ctx ends. It returns
+// nil if there is none.
+func (o *owner) show(ctx context.Context) *serverstats.Node {
+	answer := make(chan *serverstats.Node, 1)
+	select {
+	case o.asked <- answer:
+	case <-o.done:
+		return nil
+	case <-ctx.Done():
+		return o.shown.Load()
+	}
+	select {
+	case n := <-answer:
+		o.shown.Store(n)
+
+		return n
+	case <-o.done:
+		return nil
+	case <-ctx.Done():
+		return o.shown.Load()
+	}
+}
+
+// watchedLimit is the number of semaphores that watched returns.
+const watchedLimit = 1000
+
+// watched implements serverconfig.Admin.
+func (s *Server) watched(ctx context.Context, pattern string) (map[string][]serverstats.Semaphore, error) {
+	all, total := make(map[string][]serverstats.Semaphore), 0
+	for _, o := range s.nodes.loaded() {
+		snapshot, err := o.snapshot(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, err
+			}
+
+			continue // it has ended
+		}
+		date := s.date().UnixMilli()
+		age := func(ms uint64) time.Duration { return max(0, time.Duration(date-int64(ms))*time.Millisecond) }
+		slices.SortFunc(snapshot.Semaphores, func(a, b node.Description) int { return strings.Compare(a.Name, b.Name) })
+		for _, d := range snapshot.Semaphores {
+			if ok, _ := path.Match(pattern, d.Name); !ok || total == watchedLimit {
+				continue
+			}
+			total++
+			sem := serverstats.Semaphore{Name: d.Name, Owners: len(d.Owners), Waiters: len(d.Waiters)}
+			if len(d.Owners) > 0 {
+				sem.Hold = age(max(d.Owners[0].Granted, snapshot.Lost))
+			}
+			if len(d.Waiters) > 0 && d.Waiters[0].Joined > 0 {
+				sem.Wait = age(d.Waiters[0].Joined)
+			}
+			all[o.path] = append(all[o.path], sem)
+		}
+	}
+
+	return all, nil
+}
+
+// Errors of Admin.EndSession.
+var (
+	ErrNoNode    = errors.New("there is no such coordination node")
+	ErrNoSession = errors.New("there is no such session")
+)
+
+// endSession implements serverconfig.Admin.
+func (s *Server) endSession(ctx context.Context, path string, session uint64) error {
+	o, refusal := s.nodes.owner(path)
+	if o == nil {
+		if refusal.Status == node.NotFound || refusal.Status == node.BadRequest {
+			return ErrNoNode
+		}
+
+		return errors.New(refusal.Issue)
+	}
+	found := false
+	e := expiry{
+		cause: node.ByOperator,
+		choose: func(n *node.Snapshot) []uint64 {
+			found = slices.ContainsFunc(n.Sessions, func(st node.SessionState) bool { return st.Session == session })
+			if !found {
+				return nil
+			}
+
+			return []uint64{session}
+		},
+		done: make(look, 1),
+	}
+	o.inbox.putOwn(input{expiry: &e})
+	if _, err := o.await(ctx, e.done); err != nil {
+		return fmt.Errorf("end session %d of node %q: %w", session, path, err)
+	}
+	if !found {
+		return ErrNoSession
+	}
+
+	return nil
+}
+
+// allow implements serverconfig.Admin.
+func (s *Server) allow(token string, need access.Rights) error {
+	if s.access == nil {
+		return nil
+	}
+	user, err := s.access.Identify(s.access.ShowToken(token), s.date())
+	if err != nil {
+		return err
+	}
+	if !user.Rights(s.catalog.Database()).Has(need) {
+		return fmt.Errorf("user %q has no such right on %s", user.Name, s.catalog.Database())
+	}
+
+	return nil
+}
+
+// countUnary counts a unary call by its method and the status of its operation.
+func (s *Server) countUnary(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	resp, err := handler(ctx, req)
+	method := info.FullMethod[strings.LastIndexByte(info.FullMethod, '/')+1:]
+	status := "SUCCESS"
+	switch r := resp.(type) {
+	case interface {
+		GetOperation() *Ydb_Operations.Operation
+	}:
+		status = Ydb.StatusIds_StatusCode_name[int32(r.GetOperation().GetStatus())]
+	case proto.Message:
+	}
+	if err != nil {
+		status = "REFUSED"
+	}
+	s.counts.calls.add(method + " " + status)
+
+	return resp, err
+}
