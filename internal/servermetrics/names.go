@@ -1,0 +1,54 @@
+package servermetrics
+
+import (
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("tenure_"+name, help, labels, nil)
+}
+
+// The metrics of a server.
+var (
+	buildInfo = desc("build_info", "Version of tenure and of Go; the value is 1.", "version", "goversion")
+	ready     = desc("ready", "Whether the server can be used: 1 or 0.")
+	streams   = desc("streams", "Open streams of sessions.")
+	limits    = desc("limits_total", "Requests and connections that were refused, by the limit that they exceeded.",
+		"limit")
+	authFailures = desc("auth_failures_total", "Callers that were not accepted, by reason.", "reason")
+	streamEnds   = desc("stream_ends_total", "Streams that have ended, by reason.", "reason")
+	auditDropped = desc("audit_dropped_total", "Events that are missing in the audit log.")
+
+	sessions   = desc("sessions", "Sessions; those that are detached end when their timeouts have passed.", "node", "state")
+	semaphores = desc("semaphores", "Semaphores.", "node")
+	owners     = desc("owners", "Sessions that hold a semaphore, once for each semaphore.", "node")
+	waiters    = desc("waiters", "Sessions that wait for a semaphore, once for each semaphore.", "node")
+
+	longestWait = desc("longest_wait_seconds", "Time for which the first of those who wait now has waited.", "node")
+	longestHold = desc("longest_hold_seconds", "Time for which the oldest grant has been held. "+
+		"A restart of the server begins anew.", "node")
+	longestDetached = desc("longest_detached_hold_seconds",
+		"Time for which a session whose client is gone has held a semaphore since then, of all such sessions the longest.",
+		"node")
+
+	acquires    = desc("acquires_total", "Acquires, by result.", "node", "result")
+	grantEnds   = desc("grant_ends_total", "Grants that have ended, by reason.", "node", "reason")
+	acquireWait = desc("acquire_wait_seconds", "Time between an acquire and its grant.", "node")
+	hold        = desc("hold_seconds", "Time between a grant and its end.", "node")
+
+	requestsTotal  = desc("requests_total", "Answered requests.", "method", "status")
+	inbox          = desc("inbox_length", "Streams whose requests wait for the node.", "node")
+	commit         = desc("commit_seconds", "Time of a commit to the store.", "node")
+	commitRequests = desc("commit_requests", "Messages that one commit has released.")
+	commitFailures = desc("commit_failures_total", "Commits that have failed. The server stops after the first one.")
+	load           = desc("load_seconds", "Time that it took to load the node from the store.", "node")
+
+	semaphoreOwners  = desc("semaphore_owners", "Owners of the semaphore.", "node", "semaphore")
+	semaphoreWaiters = desc("semaphore_waiters", "Waiters for the semaphore.", "node", "semaphore")
+	semaphoreWait    = desc("semaphore_wait_seconds", "Time for which the first waiter has waited.", "node", "semaphore")
+	semaphoreHold    = desc("semaphore_hold_seconds", "Time for which the first owner has held it.", "node", "semaphore")
+)
+
+func validLabel(s string) bool { return utf8.ValidString(s) }
