@@ -22,6 +22,7 @@ import (
 
 	"tenure/internal/guard"
 	"tenure/internal/output"
+	"tenure/internal/printable"
 	"tenure/internal/version"
 )
 
@@ -241,8 +242,8 @@ func printVersion(cmd *cobra.Command, env *Env, flag *bool) {
 // Version returns the version that this binary was built from.
 func Version() string { return version.String() }
 
-// oneLine joins the lines of text with blanks.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+// oneLine joins the lines of text with blanks, and escapes what is not printable.
+func oneLine(text string) string { return printable.Text(strings.Join(strings.Fields(text), " ")) }
 
 // locked returns writers that several goroutines may use. A file already is such a writer, and stays a file so that
 // other processes can inherit it.

@@ -272,3 +272,11 @@ func TestRun_HandsOnItsContext(t *testing.T) {
 	require.Equal(t, cli.ExitOK, cli.Run(ctx, build, env))
 	require.Equal(t, "value", got)
 }
+
+// Text that others have chosen can be part of a message. It does not reach the terminal as control characters.
+func TestComplain_EscapesControlCharacters(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	cli.Complain(&cli.Env{Stderr: &b}, "tenure", errors.New("node /local/a\x1b[2J\n  is \u202ehere"))
+	require.Equal(t, "tenure: node /local/a\\x1b[2J is \\u202ehere\n", b.String())
+}

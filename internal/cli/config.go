@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"tenure/internal/printable"
 )
 
 // generalFlags adds the flags that all commands have. printConfig is set by its flag.
@@ -38,7 +40,7 @@ func config(w io.Writer, cmd *cobra.Command) error {
 				values = *list
 			}
 			for _, value := range values {
-				fmt.Fprintf(w, "--%s\t%s\t%s\n", f.Name, redacted(value), source)
+				fmt.Fprintf(w, "--%s\t%s\t%s\n", f.Name, printable.Text(redacted(value)), source)
 			}
 		})
 	})

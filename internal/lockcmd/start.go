@@ -11,6 +11,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/internal/identity"
+	"tenure/internal/printable"
 	"tenure/lock"
 )
 
@@ -60,6 +61,7 @@ func (l *locker) prepareDisplay() {
 	}
 	l.display.terminal = true
 	l.display.show = func(line string) {
+		line = printable.Text(line)
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
 			line = clip(cli.ProgramName(l.cmd)+": "+line, width-1)
 		}
@@ -122,6 +124,6 @@ func (l *locker) complain(err error) { cli.Complain(l.env, cli.ProgramName(l.cmd
 // say prints a line on standard output, which belongs to this process only if there is no COMMAND.
 func (l *locker) say(line string) {
 	if l.command == nil && l.reporter.events == nil && !l.quiet {
-		fmt.Fprintln(l.env.Stdout, line)
+		fmt.Fprintln(l.env.Stdout, printable.Text(line))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenure/internal/cli"
+	"tenure/internal/printable"
 )
 
 // An event is something that happens to this worker or to its pool, as one line of -o json. Its fields are documented
@@ -87,7 +88,7 @@ func (w *worker) complain(err error) { cli.Complain(w.env, cli.ProgramName(w.cmd
 // say prints a line of the demonstration tasks.
 func (w *worker) say(line string) {
 	if w.argv == nil && w.events == nil && !w.quiet {
-		fmt.Fprintln(w.env.Stdout, line)
+		fmt.Fprintln(w.env.Stdout, printable.Text(line))
 	}
 }
 

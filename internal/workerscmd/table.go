@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"tenure/internal/cli"
+	"tenure/internal/printable"
 )
 
 // stateUnassigned is the state of a task that no worker has. The other states are those of package workers.
@@ -72,9 +72,13 @@ func (t *table) text() string {
 	for _, m := range t.Workers {
 		workers = append(workers, m.cells())
 	}
-	columns(&b, "no task", []string{"TASK", "STATE", "WORKER", "SINCE", "HEARD", "TOKEN", "FAILURES"}, tasks)
+	b.WriteString(cmp.Or(printable.Columns([]string{
+		"TASK", "STATE", "WORKER", "SINCE", "HEARD", "TOKEN", "FAILURES",
+	}, tasks), "no task\n"))
 	b.WriteByte('\n')
-	columns(&b, "no worker", []string{"WORKER", "LOAD", "TASKS", "SESSION", "ASSIGN", "REMARKS"}, workers)
+	b.WriteString(cmp.Or(printable.Columns([]string{
+		"WORKER", "LOAD", "TASKS", "SESSION", "ASSIGN", "REMARKS",
+	}, workers), "no worker\n"))
 	if len(t.Unassigned) > 0 {
 		b.WriteString("\n" + unassignedLine(t.Unassigned, len(t.Tasks)) + "\n")
 	}
@@ -140,27 +144,6 @@ func ago(at *time.Time, now time.Time) string {
 	return cli.Short(now.Sub(*at))
 }
 
-// columns writes lines of cells below titles, or otherwise none. An empty cell is a dash, except in the last column.
-func columns(b *strings.Builder, none string, titles []string, lines [][]string) {
-	if len(lines) == 0 {
-		b.WriteString(none + "\n")
-
-		return
-	}
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0) //nolint:mnd // two blanks
-	for _, cells := range append([][]string{titles}, lines...) {
-		for i, cell := range cells[:len(cells)-1] {
-			cells[i] = cmp.Or(cell, "-")
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	_ = w.Flush() // a strings.Builder takes everything
-	for line := range strings.Lines(text.String()) {
-		b.WriteString(strings.TrimRight(line, " \n") + "\n")
-	}
-}
-
 // maxNames is how many names a line lists.
 const maxNames = 5
 
@@ -172,10 +155,10 @@ func unassignedLine(names []string, of int) string {
 // some lists names, and says how many it leaves out.
 func some(names []string) string {
 	if len(names) <= maxNames+1 {
-		return strings.Join(names, ", ")
+		return printable.Text(strings.Join(names, ", "))
 	}
 
-	return fmt.Sprintf("%s, ... and %d more", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
+	return fmt.Sprintf("%s, ... and %d more", printable.Text(strings.Join(names[:maxNames], ", ")), len(names)-maxNames)
 }
 
 // sorted returns the names in the order in which people expect them.
