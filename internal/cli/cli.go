@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"google.golang.org/grpc/grpclog"
 
 	"tenure/internal/guard"
@@ -54,6 +55,13 @@ type Env struct {
 // Inherited returns the standard output and the standard error that the command was started with, for a program that it
 // runs. They are files if the command was started with files.
 func (e *Env) Inherited() (stdout, stderr io.Writer) { return e.inherited.stdout, e.inherited.stderr }
+
+// Style returns the style of text on standard output: with colours if that is a terminal that has them.
+func (e *Env) Style() printable.Style {
+	file, ok := e.inherited.stdout.(*os.File)
+
+	return printable.NewStyle(ok && term.IsTerminal(int(file.Fd())), e.LookupEnv)
+}
 
 // An ExitError ends the command with its exit code.
 type ExitError struct {

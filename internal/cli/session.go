@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 	maxTimeout = 30 * time.Minute
 )
 
-// A Session holds the settings that lock and workers share: which server to use, and how to open a session on it.
+// A Session holds the settings of commands that use a server: which one, and how to open a session on it.
 type Session struct {
 	DSN      string // or tenure.Embedded
 	Dir      string // state directory of the embedded server; empty until Check has chosen one
@@ -35,6 +36,8 @@ type Session struct {
 	NoCreate bool
 
 	ConnectTimeout time.Duration // for the first connection
+
+	Omit []string // names of flags that the command does not have; their values are the defaults
 
 	env      *Env
 	cmd      *cobra.Command
@@ -46,7 +49,7 @@ type Session struct {
 func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 	s.env, s.cmd = env, cmd
 	s.DSN, s.Timeout, s.ConnectTimeout = tenure.Embedded, tenure.DefaultSessionTimeout, clientconfig.DefaultConnectTimeout
-	AddFlags(cmd,
+	AddFlags(cmd, s.offered(
 		DSNFlag(&s.DSN),
 		DirFlag(&s.Dir, env, func() bool { return s.DSN == tenure.Embedded }),
 		Flag{
@@ -64,7 +67,12 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 			Name: "connect-timeout", Group: GroupWhere, Arg: "D", Example: "10s", Value: &s.ConnectTimeout,
 			Usage: "time limit for the first connection",
 		},
-	)
+	)...)
+}
+
+// offered returns the rows of the flags that the command has.
+func (s *Session) offered(rows ...Flag) []Flag {
+	return slices.DeleteFunc(rows, func(row Flag) bool { return slices.Contains(s.Omit, row.Name) })
 }
 
 // Groups of flags that several commands have, as [Groups] takes them.
@@ -162,21 +170,30 @@ func (s *Session) Check() error {
 		database = s.database
 		s.verbose(fmt.Sprintf("using the server %s (from %s)", redacted(s.DSN), Setting(s.cmd, "ydb")))
 	}
+	s.database = database
 	if s.Path == "" {
 		s.Path = database + "/tenure"
 	}
-	if s.Path[0] != '/' {
-		return fmt.Errorf("%s=%q is not absolute: write %s/%s", Setting(s.cmd, "path"), s.Path, database, s.Path)
-	}
-	if !strings.HasPrefix(s.Path, database+"/") && s.Path != database {
-		return fmt.Errorf("%s=%q is outside the database %q: write %s%s", Setting(s.cmd, "path"), s.Path, database,
-			database, s.Path)
+	if err := s.CheckPath(Setting(s.cmd, "path"), s.Path); err != nil {
+		return err
 	}
 	if s.Timeout < minTimeout || s.Timeout > maxTimeout {
 		return fmt.Errorf("%s=%v is out of range: must be between 1s and 30m", Setting(s.cmd, "timeout"), s.Timeout)
 	}
 	if s.ConnectTimeout <= 0 {
 		return fmt.Errorf("%s=%v is out of range: must be above 0s", Setting(s.cmd, "connect-timeout"), s.ConnectTimeout)
+	}
+
+	return nil
+}
+
+// CheckPath checks the path of a node, after Check. The setting is the name of the flag or the argument.
+func (s *Session) CheckPath(setting, path string) error {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("%s=%q is not absolute: write %s/%s", setting, path, s.database, path)
+	}
+	if !strings.HasPrefix(path, s.database+"/") && path != s.database {
+		return fmt.Errorf("%s=%q is outside the database %q: write %s%s", setting, path, s.database, s.database, path)
 	}
 
 	return nil

@@ -7,7 +7,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/command"
-	"tenure/internal/identity"
+	"tenure/internal/look"
 	"tenure/lock"
 )
 
@@ -118,21 +118,10 @@ func (l *locker) released(e lock.Released) {
 }
 
 // holders returns the holders as they describe themselves.
-func holders(all []lock.Holder) []holder {
-	list := make([]holder, 0, len(all))
+func holders(all []lock.Holder) []look.Holder {
+	list := make([]look.Holder, 0, len(all))
 	for _, h := range all {
-		card := identity.ReadCard(h.Data)
-		one := holder{Who: card.Who, Session: h.Session, Token: h.Token}
-		if one.Who == "" {
-			one.Who = fmt.Sprintf("session %d", h.Session)
-		}
-		if !card.Since.IsZero() {
-			one.Since = &card.Since
-		}
-		if !card.Until.IsZero() {
-			one.Until = &card.Until
-		}
-		list = append(list, one)
+		list = append(list, look.NewHolder(h.Session, h.Token, h.Data))
 	}
 
 	return list

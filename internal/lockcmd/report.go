@@ -8,6 +8,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/clock"
+	"tenure/internal/look"
 )
 
 // An event is something that happens to the lock, as one line of -o json. Its fields are documented in docs/lock.md.
@@ -17,7 +18,7 @@ type event struct {
 	Names []string  `json:"names"`
 
 	Place     *int              `json:"place,omitempty"`     // waiting: 1 is the next one in the queue
-	Holders   []holder          `json:"holders,omitempty"`   // waiting
+	Holders   []look.Holder          `json:"holders,omitempty"`   // waiting
 	Tokens    map[string]uint64 `json:"tokens,omitempty"`    // acquired: by name
 	Waited    *float64          `json:"waited,omitempty"`    // acquired: seconds
 	Remaining *float64          `json:"remaining,omitempty"` // danger, safe: seconds until someone else may get the lock
@@ -26,16 +27,6 @@ type event struct {
 	After     *float64          `json:"after,omitempty"`     // restarted: seconds
 	Run       *run              `json:"run,omitempty"`       // skipped: the successful run for the key
 	Code      *int              `json:"code,omitempty"`      // exited: of COMMAND
-}
-
-// A holder is an owner of the lock, or a waiter for it, as it describes itself.
-type holder struct {
-	Who     string     `json:"who"`
-	Since   *time.Time `json:"since,omitempty"`      // when it got the lock; absent: not known
-	Until   *time.Time `json:"until,omitempty"`      // its work is done, and it keeps the lock until then
-	Lost    *time.Time `json:"lost_until,omitempty"` // this process has lost the session, which ends then at the latest
-	Session uint64     `json:"session"`
-	Token   uint64     `json:"token"`
 }
 
 // seconds returns the duration for an event.

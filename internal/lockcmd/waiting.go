@@ -9,6 +9,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/clock"
+	"tenure/internal/look"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 type queue struct {
 	Names   []string
 	Server  string   // where the lock is
-	Holders []holder // of the lock; empty: not known
+	Holders []look.Holder // of the lock; empty: not known
 	Ahead   int      // the number of waiters ahead of this process; negative: not known
 }
 

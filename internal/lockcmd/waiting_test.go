@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/clock"
+	"tenure/internal/look"
 )
 
 func TestQueue_Line(t *testing.T) {
@@ -19,28 +20,28 @@ func TestQueue_Line(t *testing.T) {
 
 		return &at
 	}
-	alice := holder{Who: "alice@ci-3, pid 42 (./deploy.sh)", Since: ago(4 * time.Minute)}
+	alice := look.Holder{Who: "alice@ci-3, pid 42 (./deploy.sh)", Since: ago(4 * time.Minute)}
 	for want, q := range map[string]queue{
 		`waiting for "deploy" on localhost:2136`: {
 			Names: []string{"deploy"}, Server: "localhost:2136", Ahead: -1,
 		},
 		`waiting for "deploy": held by alice@ci-3, pid 42 (./deploy.sh) for 4m, 1 ahead of you`: {
-			Names: []string{"deploy"}, Holders: []holder{alice}, Ahead: 1,
+			Names: []string{"deploy"}, Holders: []look.Holder{alice}, Ahead: 1,
 		},
 		`waiting for "deploy": held by alice@ci-3, pid 42 (./deploy.sh) for 4m, you are next`: {
-			Names: []string{"deploy"}, Holders: []holder{alice},
+			Names: []string{"deploy"}, Holders: []look.Holder{alice},
 		},
 		`waiting for "a", "b" and "c": held by alice@ci-3, pid 42 (./deploy.sh) for 4m and 1 other, 12 ahead of you`: {
-			Names: []string{"a", "b", "c"}, Holders: []holder{alice, alice}, Ahead: 12,
+			Names: []string{"a", "b", "c"}, Holders: []look.Holder{alice, alice}, Ahead: 12,
 		},
 		`waiting for "a" and "b": held by release 7 and 2 others`: {
-			Names: []string{"a", "b"}, Holders: []holder{{Who: "release 7"}, alice, alice}, Ahead: -1,
+			Names: []string{"a", "b"}, Holders: []look.Holder{{Who: "release 7"}, alice, alice}, Ahead: -1,
 		},
 		`waiting for "a": held by bob, which is done and keeps it for 2m30s, you are next`: {
-			Names: []string{"a"}, Holders: []holder{{Who: "bob", Since: ago(time.Hour), Until: ago(-150 * time.Second)}},
+			Names: []string{"a"}, Holders: []look.Holder{{Who: "bob", Since: ago(time.Hour), Until: ago(-150 * time.Second)}},
 		},
 		`waiting for "a": held by session 7 of this process, which was lost: at most 15s, you are next`: {
-			Names: []string{"a"}, Holders: []holder{{Who: "bob", Session: 7, Lost: ago(-15 * time.Second)}},
+			Names: []string{"a"}, Holders: []look.Holder{{Who: "bob", Session: 7, Lost: ago(-15 * time.Second)}},
 		},
 	} {
 		require.Equal(t, want, q.line(now))
@@ -63,7 +64,7 @@ func TestDisplay_Reminds(t *testing.T) {
 		time.Sleep(moment + time.Millisecond)
 		synctest.Wait()
 		require.Equal(t, `waiting for "a" on S`, <-shown)
-		d.set(queue{Names: []string{"a"}, Holders: []holder{{Who: "bob"}}, Ahead: 2})
+		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "bob"}}, Ahead: 2})
 		time.Sleep(reminder - 2*time.Millisecond)
 		synctest.Wait()
 		require.Empty(t, shown)
