@@ -132,6 +132,9 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	}
 	c := newClient(db.Coordination(), ydb.GRPCConn(db), cfg)
 	c.disconnect = db.Close
+	if cfg.Driver != nil {
+		cfg.Driver(db)
+	}
 
 	return c, nil
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,15 +25,14 @@ func TestMain(m *testing.M) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for golden, line := range map[string][]string{
-		"help.txt":   {"--help"},
-		"serve.txt":  {"serve", "--help"},
-		"status.txt": {"status", "--help"},
-
-		"token.txt":      {"token", "--help"},
-		"token-new.txt":  {"token", "new", "--help"},
-		"token-hash.txt": {"token", "hash", "--help"},
+	for _, command := range []string{
+		"", "serve", "status", "who", "watch", "ls", "check",
+		"semaphore", "semaphore create", "semaphore set", "semaphore delete",
+		"node", "node create", "node alter", "node describe", "node drop",
+		"token", "token new", "token hash",
 	} {
+		line := append(strings.Fields(command), "--help")
+		golden := cmp.Or(strings.ReplaceAll(command, " ", "-"), "help") + ".txt"
 		want, err := os.ReadFile(filepath.Join("testdata", golden))
 		require.NoError(t, err)
 		code, stdout, stderr := tenureRun(t, map[string]string{"HOME": "/home/me"}, line...)

@@ -1,35 +1,28 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
-	"tenure"
 	"tenure/internal/cli"
-	"tenure/internal/clock"
 	"tenure/internal/embedded"
+	"tenure/internal/look"
+	"tenure/internal/printable"
 	"tenure/server"
 )
 
 func statusCommand(env *cli.Env) *cobra.Command {
-	var dir string
-	dsn, output := tenure.Embedded, "text"
 	cmd := &cobra.Command{
 		Use:     "status [flags]",
-		Short:   "show the embedded server and who holds what",
-		Example: "tenure status\ntenure status -o json",
+		Short:   "show a server and who holds what",
+		Example: "tenure status\ntenure status -o json\ntenure status --ydb grpc://localhost:2136/local",
 		Long: `tenure status shows the embedded server, which lock and workers use by default. It shows which process runs the
 server and since when, and for each coordination node who holds which semaphore, with the fencing token, and who waits
-for it. It cannot ask other servers yet.
+for it. Of another server it shows the coordination nodes, because the protocol has no request that lists semaphores.
 
 ` + cli.DirHelp + `
 
@@ -37,118 +30,112 @@ Exit code:
   0, even if no process uses the server; 125 if the status is unavailable, or the process that runs the server does not
   answer.`,
 	}
+	l := newLooker(env, cmd, noArguments, "path")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if output != "text" && output != "json" {
-			return fmt.Errorf("%s=%q is not a format: write text or json", cli.Setting(cmd, "output"), output)
+		source, err := l.checkStatus()
+		if err != nil {
+			return err
 		}
-		if dsn != tenure.Embedded {
-			return fmt.Errorf("tenure status cannot ask a server yet, and %s names one: to see the embedded server, run: "+
-				"tenure status --ydb embedded", cli.Setting(cmd, "ydb"))
+		if !l.Embedded() {
+			return l.showServer(cmd.Context())
 		}
-		choice, err := cli.ChooseDir(env, cmd, dir)
+		report, err := l.report(cmd.Context())
 		if err != nil {
 			return err
 		}
 
-		return status(cmd.Context(), env.Data, choice, output)
+		return l.print(report, func() string { return describe(report, source, l.now(), env.Style()) })
 	}
-	cli.AddFlags(cmd,
-		cli.DSNFlag(&dsn),
-		cli.DirFlag(&dir, env, func() bool { return dsn == tenure.Embedded }),
-		cli.Flag{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Usage: "text, or json: one object", Value: &output,
-			Values: []string{"text", "json"},
-		},
-	)
 
 	return cmd
 }
 
-func status(ctx context.Context, w io.Writer, choice embedded.Choice, output string) error {
-	read := make(reading)
-	stops := cli.HandleStops(read, func(error) {})
-	report, err := embedded.ReadReport(ctx, embedded.Config{
-		Dir: choice.Dir, DirSetting: cli.DirSetting, AddressSetting: cli.AddressSetting,
-	})
-	close(read)
-	stops.Close()
-	if err != nil {
-		return err
+// checkStatus checks the flags, and returns what has chosen the state directory.
+func (l *looker) checkStatus() (source string, err error) {
+	if l.Embedded() {
+		choice, err := cli.ChooseDir(l.env, l.cmd, l.Dir)
+		if err != nil {
+			return "", err
+		}
+		source = choice.Source
 	}
-	if output == "json" {
-		return json.NewEncoder(w).Encode(report)
-	}
-	_, err = io.WriteString(w, describe(report, choice.Source, clock.System()))
 
-	return err
+	return source, l.Check()
 }
-
-// reading is closed when the report has been read. Until then this process may host the server, but only for a moment,
-// so a stop waits for the end of reading. If that takes longer, this process waits for another host.
-type reading chan struct{}
-
-func (r reading) StepAside(ctx context.Context) error {
-	select {
-	case <-r:
-	case <-ctx.Done():
-	}
-
-	return nil
-}
-
-func (reading) Resume() {}
 
 // describe returns a report as text. Source is what chose the state directory.
-func describe(r embedded.Report, source string, clk clock.Clock) string {
+func describe(r embedded.Report, source string, now time.Time, style printable.Style) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "state directory %s (from %s)\n", r.Directory, source)
+	fmt.Fprintf(&b, "state directory %s (from %s)\n", printable.Text(r.Directory), printable.Text(source))
 	if h := r.Host; h != nil {
-		since := clk.Time(clk.Now()).Sub(h.Since).Round(time.Second)
-		fmt.Fprintf(&b, "hosted by process %d on %s for %v: %s (tenure %s)\n", h.PID, h.Name, since, h.Command, h.Version)
+		fmt.Fprintf(&b, "hosted by process %d on %s for %v: %s (tenure %s)\n", h.PID, printable.Text(h.Name),
+			now.Sub(h.Since).Round(time.Second), printable.Text(h.Command), printable.Text(h.Version))
 	} else {
 		b.WriteString("no process uses it\n")
 	}
-	for _, n := range r.Nodes {
-		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", n.Path, n.Sessions)
+	b.WriteString(nodesText(r.Nodes, now, style))
+
+	return b.String()
+}
+
+// nodesText returns nodes with their semaphores as text.
+func nodesText(nodes []server.NodeStatus, now time.Time, style printable.Style) string {
+	var b strings.Builder
+	for _, n := range nodes {
+		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", style.Title(printable.Text(n.Path)), n.Sessions)
 		for _, s := range n.Semaphores {
-			semaphore(&b, s)
+			for line := range strings.Lines(look.OfStatus(s).Text(now, style)) {
+				b.WriteString("  " + line)
+			}
 		}
 	}
 
 	return b.String()
 }
 
-func semaphore(w io.Writer, s server.SemaphoreStatus) {
-	fmt.Fprintf(w, "  %q", s.Name)
-	if !s.Ephemeral {
-		fmt.Fprintf(w, ", %d of %d taken", s.Count, s.Limit)
-	}
-	if s.Data != "" {
-		fmt.Fprintf(w, ", data %q", s.Data)
-	}
-	if len(s.Owners) == 0 {
-		fmt.Fprint(w, ", free")
-	}
-	fmt.Fprintln(w)
-	for _, o := range s.Owners {
-		holder(w, "held by", s, o)
-	}
-	for i, o := range s.Waiters {
-		holder(w, fmt.Sprintf("waiter %d:", i+1), s, o)
-	}
+// A serverStatus is what status prints of a server that only the protocol can be used for.
+type serverStatus struct {
+	Server   string     `json:"server"` // without user and password
+	Database string     `json:"database"`
+	Answer   float64    `json:"answer_seconds"` // how long the server took to list the database
+	Nodes    []nodePath `json:"nodes"`
+	More     bool       `json:"more,omitempty"` // the database has more directories than were searched
 }
 
-func holder(w io.Writer, does string, s server.SemaphoreStatus, h server.HolderStatus) {
-	who := cmp.Or(h.Data, h.Description)
-	if strings.ContainsFunc(who, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		who = strconv.Quote(who)
+type nodePath struct {
+	Path string `json:"path"`
+}
+
+// showServer shows what the protocol tells of a server.
+func (l *looker) showServer(ctx context.Context) error {
+	client, done, err := l.open(ctx)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(w, "    %s %s, session %d, token %d", does, who, h.Session, h.Token)
-	if !s.Ephemeral || h.Count != s.Limit {
-		fmt.Fprintf(w, ", %d of it", h.Count)
+	defer done()
+	began := l.clock.Now()
+	nodes, more, err := nodesBelow(ctx, client.Driver.Scheme(), l.Database())
+	if err != nil {
+		return err
 	}
-	if !h.Attached {
-		fmt.Fprint(w, ", disconnected: its session timeout is running")
+	s := serverStatus{
+		Server: l.Place(), Database: l.Database(), Answer: l.clock.Now().Sub(began).Seconds(),
+		Nodes: make([]nodePath, 0, len(nodes)), More: more,
 	}
-	fmt.Fprintln(w)
+	for _, path := range nodes {
+		s.Nodes = append(s.Nodes, nodePath{path})
+	}
+
+	return l.print(s, func() string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "server %s answers\n", printable.Text(s.Server))
+		for _, n := range s.Nodes {
+			fmt.Fprintf(&b, "node %s\n", printable.Text(n.Path))
+		}
+		if s.More {
+			fmt.Fprintf(&b, "the database has more than %d directories: the others were not searched\n", maxDirectories)
+		}
+
+		return b.String()
+	})
 }

@@ -17,6 +17,7 @@ import (
 	embed "tenure"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
+	"tenure/tenuretest"
 )
 
 // embeddedClient opens a client of the directory, and so hosts its server unless another client does.
@@ -84,11 +85,13 @@ hosted by process %d on %s for \d+s: .* \(tenure devel.*\)
 node /local/a/empty, sessions: 0
 
 node /local/a/tasks, sessions: 2
-  "deploy"
-    held by "alice\\x1b\[2J", session 1, token 1
-    waiter 1: second, session 2, token 3
-  "slots", 3 of 5 taken, data "five"
-    held by second, session 2, token 2, 3 of it
+  "deploy" is held, 1 waiting
+    PLACE   WHO        TOKEN  SESSION
+    holder  alice\?\[2J  1      1
+    1       second     3      2
+  "slots" is held, 3 of 5 taken, data "five"
+    PLACE   WHO     TOKEN  SESSION  COUNT
+    holder  second  2      2        3
 $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--dir", dir))
 
 	var report embedded.Report
@@ -101,7 +104,7 @@ $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--
 	require.Error(t, <-waits)
 	require.Equal(t, "state directory "+dir+" (from --dir)\nno process uses it\n\n"+
 		"node /local/a/empty, sessions: 0\n\nnode /local/a/tasks, sessions: 0\n"+
-		"  \"slots\", 0 of 5 taken, data \"five\", free\n", statusOf(t, "--dir", dir))
+		"  \"slots\" is free, 0 of 5 taken, data \"five\"\n", statusOf(t, "--dir", dir))
 	require.Empty(t, entries(t, dir, "socket"), "status has hosted the server for a moment")
 }
 
@@ -178,23 +181,21 @@ func TestStatus_StateDirectory(t *testing.T) {
 	}
 }
 
-// status refuses to answer for a server that it cannot ask, and its advice works.
+// Of a server, status shows what the protocol tells.
 func TestStatus_OfAServer(t *testing.T) {
 	t.Parallel()
-	vars := map[string]string{"TENURE_DSN": "grpc://localhost:2136/local", "HOME": t.TempDir()}
-	const advice = "to see the embedded server, run: tenure status --ydb embedded\n"
-	for line, setting := range map[string]string{"": "TENURE_DSN", "--ydb=grpc://localhost:2136/local": "--ydb"} {
-		code, stdout, stderr := tenureRun(t, vars, append([]string{"status"}, strings.Fields(line)...)...)
-		require.Equal(t, "tenure: tenure status cannot ask a server yet, and "+setting+" names one: "+advice, stderr)
-		require.Empty(t, stdout)
-		require.Equal(t, cli.ExitFailure, code)
+	s := tenuretest.NewServer(t)
+	c := s.Client(t)
+	for _, path := range []string{"/local/b", "/local/dir/a"} {
+		require.NoError(t, c.CreateNode(t.Context(), path, coordination.NodeConfig{}))
 	}
-	code, _, stderr := tenureRun(t, vars, strings.Fields(strings.TrimPrefix(strings.TrimSpace(
-		advice[strings.Index(advice, "run: "):]), "run: tenure "))...)
-	require.Empty(t, stderr)
-	require.Equal(t, cli.ExitOK, code)
+	require.Equal(t, "server "+s.DSN()+" answers\nnode /local/b\nnode /local/dir/a\n", statusOf(t, "--ydb", s.DSN()))
+	var status serverStatus
+	require.NoError(t, json.Unmarshal([]byte(statusOf(t, "--ydb", s.DSN(), "-o", "json")), &status))
+	require.Equal(t, []nodePath{{"/local/b"}, {"/local/dir/a"}}, status.Nodes)
+	require.Equal(t, s.DSN(), status.Server)
 
-	code, _, stderr = tenureRun(t, map[string]string{"TENURE_DSN": ""}, "status")
+	code, _, stderr := tenureRun(t, map[string]string{"TENURE_DSN": ""}, "status")
 	require.Equal(t, "tenure: TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable\n",
 		stderr)
 	require.Equal(t, cli.ExitFailure, code)

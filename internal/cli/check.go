@@ -30,6 +30,28 @@ func Positive(d *time.Duration) func() error {
 	}
 }
 
+// AtLeastOne returns a check of a flag for a number of 1 or more.
+func AtLeastOne(n *uint64) func() error {
+	return func() error {
+		if *n == 0 {
+			return errors.New("is out of range: must be 1 or more")
+		}
+
+		return nil
+	}
+}
+
+// OneOf returns a check of a flag for one of these values.
+func OneOf(value *string, values ...string) func() error {
+	return func() error {
+		if slices.Contains(values, *value) {
+			return nil
+		}
+
+		return fmt.Errorf("must be %s", strings.Join(values, " or "))
+	}
+}
+
 // Formats are the values of --output and --log-format.
 var Formats = []string{"text", "json"}
 

@@ -51,8 +51,12 @@ func parseConfig(file string, text []byte, command string) ([]*entry, error) {
 			continue
 		}
 		if key != command && !slices.Contains(configTables, key) {
-			return nil, fmt.Errorf("%s:%d: unknown table %q: write one of %s", file, lines[key], key,
-				strings.Join(configTables, ", "))
+			hint := "a table has the name of a command"
+			if name := closest(key, append([]string{command}, configTables...)); name != "" {
+				hint = fmt.Sprintf("did you mean %q?", name)
+			}
+
+			return nil, fmt.Errorf("%s:%d: unknown table %q: %s", file, lines[key], key, hint)
 		}
 		for name, value := range table {
 			line := cmp.Or(lines[key+"."+name], lines[key]) // the table may be written in one line
@@ -96,16 +100,17 @@ func configLines(text []byte) map[string]int {
 
 // flag returns the flag of cmd that the entry sets; nil if the entry is for other commands.
 func (e *entry) flag(cmd *cobra.Command) (*pflag.Flag, error) {
-	if e.table == "" || e.table == cmd.Name() {
+	own := configTable(cmd)
+	if e.table == "" || e.table == own {
 		if f := cmd.Flags().Lookup(e.key); f != nil && f.Name == e.key && configurable(f) {
 			return f, nil
 		}
 	}
-	if e.table != cmd.Name() && slices.Contains(configKeys, e.key) {
+	if e.table != own && slices.Contains(configKeys, e.key) {
 		return nil, nil
 	}
 	names, hint := configKeys, "see the help of that command"
-	if e.table == "" || e.table == cmd.Name() {
+	if e.table == "" || e.table == own {
 		names, hint = nil, see(cmd)
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if configurable(f) {

@@ -28,7 +28,7 @@ func setFromConfig(cmd *cobra.Command, lookup func(string) (string, bool)) error
 	if err != nil || text == nil {
 		return err
 	}
-	entries, err := parseConfig(path, text, cmd.Name())
+	entries, err := parseConfig(path, text, configTable(cmd))
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,16 @@ func setFromConfig(cmd *cobra.Command, lookup func(string) (string, bool)) error
 	}
 
 	return applyConfig(cmd, chosen)
+}
+
+// configTable returns the name of the table for cmd. The commands below another one, such as those of "tenure node",
+// share its table.
+func configTable(cmd *cobra.Command) string {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+
+	return cmd.Name()
 }
 
 // applyConfig sets flags to their values in the configuration file.

@@ -1,14 +1,18 @@
 package cli
 
 // configTables are the tables of the configuration file: the names of the commands that have settings.
-var configTables = []string{"lock", "workers", "serve", "status"}
+var configTables = []string{
+	"lock", "workers", "serve", "status", "who", "watch", "ls", "check", "release", "semaphore", "node", "session",
+}
 
 // configKeys are keys of all commands. A command uses the list to tell a key that only other commands have from a
 // mistyped one. A test looks for the flags of all commands in it.
 var configKeys = []string{
+	"admin",
 	"advertise",
 	"alive-within",
 	"assign",
+	"attach-consistency",
 	"auth-token-file",
 	"backoff",
 	"ca-file",
@@ -59,13 +63,17 @@ var configKeys = []string{
 	"pid",
 	"pool",
 	"quiet",
+	"rate-limiter-counters",
 	"raw",
+	"read-consistency",
 	"refresh",
 	"release",
 	"restart",
 	"retries",
+	"self-check-period",
 	"semaphore",
 	"semaphore-prefix",
+	"session-grace-period",
 	"settle",
 	"shared",
 	"shell",
@@ -83,10 +91,10 @@ var configKeys = []string{
 	"tls-cert",
 	"tls-client-ca",
 	"tls-key",
+	"token",
 	"token-lifetime",
 	"tokens",
 	"verbose",
-	"tokens",
 	"wait",
 	"watch",
 	"ydb",

@@ -9,11 +9,7 @@ import (
 // ReportFlags returns the flags with which a command that runs COMMAND reports what it does.
 func ReportFlags(output *string, quiet *bool, logFormat, metrics *string) []Flag {
 	return []Flag{
-		{
-			Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: Formats,
-			Value: output, Group: GroupLooking,
-			Usage: "text, or json: one object per line", Check: Format(output),
-		},
+		OutputFlag(output),
 		{
 			Name: "quiet", Short: "q", Value: quiet, Group: GroupLooking,
 			Usage: "print nothing but the reason of a failure",
@@ -27,6 +23,15 @@ func ReportFlags(output *string, quiet *bool, logFormat, metrics *string) []Flag
 			Name: "metrics", Arg: "ADDR", Example: "127.0.0.1:9100", Value: metrics, Group: GroupLooking,
 			Usage: "serve Prometheus metrics at http://ADDR/metrics",
 		},
+	}
+}
+
+// OutputFlag is the row of --output.
+func OutputFlag(output *string) Flag {
+	return Flag{
+		Name: "output", Short: "o", Arg: "FORMAT", Example: "json", Values: Formats,
+		Value: output, Group: GroupLooking,
+		Usage: "text, or json: one object per line", Check: Format(output),
 	}
 }
 

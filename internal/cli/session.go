@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
 	"tenure/internal/ancestry"
@@ -56,9 +57,7 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 			Name: "path", Group: GroupWhere, Arg: "PATH", Example: "/local/tenure", Value: &s.Path, Default: s.defaultPath,
 			Usage: "coordination node, created if missing (default <database>/tenure)",
 		},
-		Flag{
-			Name: "no-create", Group: GroupWhere, Value: &s.NoCreate, Usage: "fail if the node does not exist",
-		},
+		s.NoCreateFlag(),
 		Flag{
 			Name: "timeout", Group: GroupHolding, Arg: "D", Example: "10s", Value: &s.Timeout,
 			Usage: "session timeout: how long locks of a crashed process stay locked",
@@ -68,6 +67,11 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 			Usage: "time limit for the first connection",
 		},
 	)...)
+}
+
+// NoCreateFlag is the row of --no-create.
+func (s *Session) NoCreateFlag() Flag {
+	return Flag{Name: "no-create", Group: GroupWhere, Value: &s.NoCreate, Usage: "fail if the node does not exist"}
 }
 
 // offered returns the rows of the flags that the command has.
@@ -137,6 +141,9 @@ func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error
 
 	return choice, nil
 }
+
+// Database returns the database of the server, after Check.
+func (s *Session) Database() string { return s.database }
 
 // Embedded reports whether the server is the embedded one.
 func (s *Session) Embedded() bool { return s.DSN == tenure.Embedded }
@@ -254,7 +261,8 @@ func (s *Session) Prepare() { roots.Skip(s.DSN) }
 type Client struct {
 	*tenure.Client
 
-	Stops *Stops // handles SIGTSTP until Close
+	Driver *ydb.Driver // for other services of the server; nil: it is the embedded one
+	Stops  *Stops      // handles SIGTSTP until Close
 }
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
@@ -268,6 +276,7 @@ func (s *Session) NewMonitor() *Monitor {
 // come from the variables YDB_*.
 func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 	var stops *Stops
+	var driver *ydb.Driver
 	opts := []tenure.Option{
 		tenure.WithDir(s.Dir),
 		tenure.WithNotice(m.Notice),
@@ -283,14 +292,17 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 		opts = []tenure.Option{
 			tenure.WithConnectTimeout(s.ConnectTimeout),
 			tenure.WithDriverOptions(environ.WithEnvironCredentials()),
-			func(c *clientconfig.Config) { c.Setting = Setting(s.cmd, "ydb") },
+			func(c *clientconfig.Config) {
+				c.Setting = Setting(s.cmd, "ydb")
+				c.Driver = func(db *ydb.Driver) { driver = db }
+			},
 		}
 		stops = HandleStops(nil, s.notHandedOver)
 	}
 	client, err := tenure.Open(ctx, s.DSN, opts...)
 	switch {
 	case err == nil:
-		return &Client{client, stops}, nil
+		return &Client{client, driver, stops}, nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}

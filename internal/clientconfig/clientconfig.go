@@ -31,6 +31,7 @@ type Config struct {
 	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout; negative: no limit
 	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
 	Opened         func(Session)     // receives each session before its first answer; nil: it is not called
+	Driver         func(*ydb.Driver) // receives the driver that the client has opened; may be nil
 	Embedded       func(Host)        // receives the client's part of the embedded server before it can host it; may be nil
 }
 

@@ -120,13 +120,7 @@ func (c *config) waitingFlags(env *cli.Env, cmd *cobra.Command) []cli.Flag {
 			Name: "limit", Arg: "N", Example: "4", Value: &c.limit, Group: groupWaiting,
 			Usage:   "a semaphore with N slots (every user must give the same N)",
 			Default: func() (value, source string, err error) { return "", "not given", nil },
-			Check: func() error {
-				if c.limit == 0 {
-					return errors.New("is out of range: must be 1 or more")
-				}
-
-				return nil
-			},
+			Check:   cli.AtLeastOne(&c.limit),
 		},
 		{
 			Name: "count", Arg: "K", Example: "1", Value: &c.count, Group: groupWaiting,

@@ -18,7 +18,7 @@ type event struct {
 	Names []string  `json:"names"`
 
 	Place     *int              `json:"place,omitempty"`     // waiting: 1 is the next one in the queue
-	Holders   []look.Holder          `json:"holders,omitempty"`   // waiting
+	Holders   []look.Holder     `json:"holders,omitempty"`   // waiting
 	Tokens    map[string]uint64 `json:"tokens,omitempty"`    // acquired: by name
 	Waited    *float64          `json:"waited,omitempty"`    // acquired: seconds
 	Remaining *float64          `json:"remaining,omitempty"` // danger, safe: seconds until someone else may get the lock

@@ -26,9 +26,9 @@ const (
 // A queue is what the user hears of the queue for the lock.
 type queue struct {
 	Names   []string
-	Server  string   // where the lock is
+	Server  string        // where the lock is
 	Holders []look.Holder // of the lock; empty: not known
-	Ahead   int      // the number of waiters ahead of this process; negative: not known
+	Ahead   int           // the number of waiters ahead of this process; negative: not known
 }
 
 // line returns the waiting line.

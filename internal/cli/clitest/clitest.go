@@ -95,3 +95,20 @@ func (p *Process) Wait(t *testing.T) (lines []string, code int) {
 		}
 	}
 }
+
+// Next returns the next line of output.
+func (p *Process) Next(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	select {
+	case got, ok := <-p.lines:
+		require.True(t, ok, "the command has ended")
+
+		return got
+	case <-ctx.Done():
+		require.FailNow(t, "no more lines")
+	}
+
+	return ""
+}

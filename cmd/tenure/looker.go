@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure/internal/cli"
+	"tenure/internal/clock"
+)
+
+// A looker is a command that looks at a server, or changes what is on it.
+type looker struct {
+	cli.Session
+
+	env    *cli.Env
+	cmd    *cobra.Command
+	output string
+	clock  clock.Clock
+}
+
+// lookTimeout is the timeout of sessions that only look. It is short, because such a session has nothing to lose.
+const lookTimeout = 5 * time.Second
+
+// newLooker adds the flags that all such commands have to cmd, except those to omit. The command takes the arguments.
+func newLooker(env *cli.Env, cmd *cobra.Command, args []string, omit ...string) *looker {
+	l := &looker{env: env, cmd: cmd, output: "text", clock: clock.Go()}
+	l.Omit = append(omit, "timeout", "no-create")
+	cmd.Args = cli.Arguments(args...)
+	cli.Groups(cmd, cli.GroupWhere, cli.GroupLooking)
+	l.AddFlags(cmd, env)
+	if !slices.Contains(omit, "path") {
+		cli.Describe(cmd, "path", cli.GroupWhere, "coordination node (default <database>/tenure)")
+	}
+	if !slices.Contains(omit, "output") {
+		cli.AddFlags(cmd, cli.OutputFlag(&l.output))
+	}
+
+	return l
+}
+
+// The arguments of commands.
+var (
+	noArguments  = []string{}
+	nameArgument = []string{"NAME"}
+	nameAndToken = []string{"NAME", "TOKEN"}
+	globArgument = []string{"[GLOB]"}
+	pathArgument = []string{"PATH"}
+)
+
+// open connects to the server, after Check. The caller calls done.
+func (l *looker) open(ctx context.Context) (client *cli.Client, done func(), err error) {
+	l.Prepare()
+	monitor := l.NewMonitor()
+	client, err = l.Open(ctx, monitor)
+	if err != nil {
+		monitor.Close()
+
+		return nil, nil, err
+	}
+
+	return client, func() {
+		client.Close(ctx)
+		monitor.Close()
+	}, nil
+}
+
+// session opens a session on the node, which stays missing if it is.
+func (l *looker) session(ctx context.Context, client *cli.Client) (coordination.Session, error) {
+	return client.Session(ctx, l.Path, options.WithSessionTimeout(lookTimeout))
+}
+
+func closeSession(ctx context.Context, session coordination.Session) {
+	_ = session.Close(context.WithoutCancel(ctx)) // if it fails, the session times out, and it owns nothing
+}
+
+// print prints the object as JSON, or otherwise the text.
+func (l *looker) print(object any, text func() string) error {
+	if l.output == "json" {
+		return json.NewEncoder(l.env.Data).Encode(object)
+	}
+	_, err := io.WriteString(l.env.Data, text())
+
+	return err
+}
+
+func (l *looker) now() time.Time { return l.clock.Time(l.clock.Now()) }

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	embed "tenure"
+	"tenure/internal/cli"
+	"tenure/internal/cli/clitest"
+	"tenure/internal/look"
+	"tenure/tenuretest"
+)
+
+// A place is a server to look at: the flags that name it, and a client of it.
+type place struct {
+	name   string
+	flags  []string
+	client *embed.Client
+}
+
+// places returns a server that only the protocol can be used for, and the embedded one.
+func places(t *testing.T) []place {
+	t.Helper()
+	server := tenuretest.NewServer(t)
+	c, err := embed.Open(t.Context(), server.DSN())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close(t.Context())) })
+	dir := stateDir(t)
+
+	return []place{
+		{"server", []string{"--ydb", server.DSN()}, c},
+		{"embedded", []string{"--dir", dir}, embeddedClient(t, dir)},
+	}
+}
+
+// run runs a command at the place, and returns its exit code and all its output.
+func (p place) run(t *testing.T, line ...string) (code int, output string) {
+	t.Helper()
+	var words []string
+	for i, word := range line { // the flags stand behind the name of the command
+		words = append(words, word)
+		if i == len(line)-1 || i == 0 && line[0] != "semaphore" && line[0] != "node" && line[0] != "session" || i == 1 {
+			words = append(words, p.flags...)
+			words = append(words, line[i+1:]...)
+
+			break
+		}
+	}
+	code, stdout, stderr := tenureRun(t, map[string]string{"HOME": "/home/me"}, words...)
+
+	return code, stdout + stderr
+}
+
+// session opens a session on the default node.
+func (p place) session(t *testing.T, description string) coordination.Session {
+	t.Helper()
+	require.NoError(t, p.client.CreateNode(t.Context(), "/local/tenure", coordination.NodeConfig{}))
+	s, err := p.client.Session(t.Context(), "/local/tenure", options.WithDescription(description))
+	require.NoError(t, err)
+
+	return s
+}
+
+// lock acquires the semaphore as lock does.
+func lock(t *testing.T, s coordination.Session, name, data string) coordination.Lease {
+	t.Helper()
+	lease, err := s.AcquireSemaphore(t.Context(), name, coordination.Exclusive, options.WithEphemeral(true),
+		options.WithAcquireData([]byte(data)))
+	require.NoError(t, err)
+
+	return lease
+}
+
+// waiter makes the session wait for the semaphore.
+func waiter(t *testing.T, s coordination.Session, name string) {
+	t.Helper()
+	go func() { // ends with the session
+		_, _ = s.AcquireSemaphore(t.Context(), name, coordination.Exclusive, options.WithEphemeral(true),
+			options.WithAcquireData([]byte("bob")))
+	}()
+	require.Eventually(t, func() bool {
+		d, err := s.DescribeSemaphore(t.Context(), name, options.WithDescribeWaiters(true))
+
+		return err == nil && len(d.Waiters) == 1
+	}, 10*time.Second, time.Millisecond)
+}
+
+func TestWho(t *testing.T) {
+	t.Parallel()
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			code, output := p.run(t, "who", "deploy")
+			require.Equal(t, "\"deploy\" is free\n", output)
+			require.Equal(t, exitFree, code)
+			_, _, err := p.client.DescribeNode(t.Context(), "/local/tenure")
+			require.Error(t, err, "who does not create the node")
+
+			lease := lock(t, p.session(t, "first"), "deploy",
+				"alice@ci, pid 4 (x), since "+time.Now().Add(-4*time.Minute-time.Second).UTC().Format(time.RFC3339))
+			waiter(t, p.session(t, "second"), "deploy")
+			code, output = p.run(t, "who", "deploy")
+			require.Regexp(t, `^"deploy" is held, 1 waiting
+  PLACE   WHO                 FOR  +TOKEN  SESSION
+  holder  alice@ci, pid 4 \(x\)  4m\ds +1 +\d+
+  1       bob                 - +2 +\d+
+$`, output)
+			require.Equal(t, cli.ExitOK, code)
+
+			_, output = p.run(t, "who", "-o", "json", "deploy")
+			var s look.Semaphore
+			require.NoError(t, json.Unmarshal([]byte(output), &s))
+			require.NotContains(t, output, "limit", "an exclusive lock has none, and jq could not read it")
+			require.Equal(t, uint64(1), s.Holders[0].Token)
+			require.WithinDuration(t, time.Now().Add(-4*time.Minute), *s.Holders[0].Since, time.Minute)
+			require.Equal(t, "bob", s.Waiters[0].Who)
+			require.NoError(t, lease.Context().Err())
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s := p.session(t, "holder")
+			require.NoError(t, lock(t, s, "deploy", "alice").Release())
+			lock(t, s, "deploy", "alice") // token 2
+			for token, want := range map[string]struct {
+				code  int
+				state string
+				text  string
+			}{
+				"2": {cli.ExitOK, "held", `token 2 holds "deploy"`},
+				"1": {exitOlder, "older", `token 1 does not hold "deploy": token 2 does (alice)`},
+				"3": {exitUnknown, "unknown", `token 3 does not hold "deploy" yet: token 2 does (alice)`},
+			} {
+				code, output := p.run(t, "check", "deploy", token)
+				require.Equal(t, want.text+"\n", output)
+				require.Equal(t, want.code, code)
+				code, output = p.run(t, "check", "-o", "json", "deploy", token)
+				require.Contains(t, output, fmt.Sprintf(`{"name":"deploy","token":%s,"state":%q,`, token, want.state))
+				require.Equal(t, want.code, code)
+			}
+			code, output := p.run(t, "check", "other", "1")
+			require.Equal(t, "\"other\" is free\n", output)
+			require.Equal(t, exitUnknown, code)
+		})
+	}
+}
+
+// watch prints each change, also of a semaphore that does not exist yet, and says how many grants it may have missed.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			w := clitest.Start(t, build, append([]string{"watch", "-o", "json"}, append(p.flags, "deploy")...)...)
+			next := func() (c look.Change) {
+				require.NoError(t, json.Unmarshal([]byte(w.Next(t)), &c))
+
+				return c
+			}
+			require.False(t, next().Held)
+			first, second := p.session(t, "first"), p.session(t, "second")
+			lease := lock(t, first, "deploy", "alice")
+			c := next()
+			require.Equal(t, "alice", c.Holders[0].Who)
+			require.Zero(t, c.Unseen)
+			waiter(t, second, "deploy")
+			require.NoError(t, lease.Release())
+			c = next()
+			require.Equal(t, "bob", c.Holders[0].Who)
+			require.Zero(t, c.Unseen)
+
+			require.NoError(t, second.Close(t.Context()))
+			require.False(t, next().Held)
+			w.Interrupt()
+			lines, code := w.Wait(t)
+			require.Empty(t, lines)
+			require.Equal(t, cli.ExitOK, code)
+		})
+	}
+}
+
+// The protocol cannot list semaphores.
+func TestLs(t *testing.T) {
+	t.Parallel()
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s := p.session(t, "holder")
+			lock(t, s, "deploy/a", "alice")
+			require.NoError(t, s.CreateSemaphore(t.Context(), "build", 4))
+			_, err := s.AcquireSemaphore(t.Context(), "build", 3)
+			require.NoError(t, err)
+			code, output := p.run(t, "ls")
+			if p.name == "server" {
+				require.Equal(t, cli.ExitFailure, code)
+				require.Regexp(t, `^tenure: tenure ls cannot ask grpc://\S+: the protocol has no such request.*\n$`, output)
+
+				return
+			}
+			require.Equal(t, `NODE           NAME      HELD BY  FOR  TOKEN  TAKEN   WAITING
+/local/tenure  build     holder   -    2      3 of 4
+/local/tenure  deploy/a  alice    -    1      -
+`, output)
+			require.Equal(t, cli.ExitOK, code)
+			_, output = p.run(t, "ls", "-o", "json", "d*a")
+			require.Equal(t, 1, strings.Count(output, "\n"))
+			require.Contains(t, output, `{"node":"/local/tenure","name":"deploy/a","held":true,`)
+			_, output = p.run(t, "ls", "--path", "/local/other")
+			require.Empty(t, output)
+		})
+	}
+}
+
+func TestSemaphore(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "data")
+	require.NoError(t, os.WriteFile(file, []byte("from a file"), 0o600))
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			expect := func(code int, output string, line ...string) {
+				t.Helper()
+				gotCode, got := p.run(t, line...)
+				require.Equal(t, output, got, line)
+				require.Equal(t, code, gotCode, line)
+			}
+			expect(cli.ExitFailure, "tenure: --limit is missing: write e.g. tenure semaphore create --limit 4 build\n",
+				"semaphore", "create", "build")
+			expect(cli.ExitFailure, "tenure: --limit=0 is out of range: must be 1 or more\n",
+				"semaphore", "create", "--limit", "0", "build")
+			_, output := p.run(t, "semaphore", "create", "--no-create", "--limit", "2", "build")
+			require.Regexp(t, `^tenure: .*/local/tenure.*node does not exist\n$`, output)
+			expect(cli.ExitOK, "", "semaphore", "create", "--limit", "2", "--data", "hello", "build")
+			expect(exitRefused, "tenure: semaphore \"build\" already exists: its limit cannot be changed, and tenure "+
+				"semaphore set changes its data\n", "semaphore", "create", "--limit", "3", "build")
+			expect(exitFree, "\"build\" is free, 0 of 2 taken, data \"hello\"\n", "who", "build")
+			expect(cli.ExitOK, "", "semaphore", "set", "--data", "@"+file, "build")
+			expect(exitFree, "\"build\" is free, 0 of 2 taken, data \"from a file\"\n", "who", "build")
+			expect(cli.ExitFailure, "tenure: --data=\"@/none\": open /none: no such file or directory\n",
+				"semaphore", "set", "--data", "@/none", "build")
+			expect(exitRefused, "tenure: semaphore \"other\" does not exist\n", "semaphore", "set", "--data", "x", "other")
+
+			s := p.session(t, "holder")
+			_, err := s.AcquireSemaphore(t.Context(), "build", 1, options.WithAcquireData([]byte("alice")))
+			require.NoError(t, err)
+			expect(exitRefused, "tenure: semaphore \"build\" is in use: tenure who shows by whom, and --force deletes it "+
+				"all the same\n", "semaphore", "delete", "build")
+			expect(cli.ExitOK, "tenure: alice has lost \"build\", token 1, and may still be running\n",
+				"semaphore", "delete", "--force", "build")
+			expect(exitRefused, "tenure: semaphore \"build\" does not exist\n", "semaphore", "delete", "build")
+			lock(t, s, "deploy", "alice")
+			expect(exitRefused, "tenure: semaphore \"deploy\" is a lock without a limit, which disappears by itself when "+
+				"nobody uses it\n", "semaphore", "delete", "--force", "deploy")
+		})
+	}
+}
+
+func TestNode(t *testing.T) {
+	t.Parallel()
+	for _, p := range places(t) {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			expect := func(code int, output string, line ...string) {
+				t.Helper()
+				gotCode, got := p.run(t, append([]string{"node"}, line...)...)
+				require.Equal(t, output, got, line)
+				require.Equal(t, code, gotCode, line)
+			}
+			expect(cli.ExitOK, "", "create", "--session-grace-period", "20s", "/local/app")
+			expect(cli.ExitOK, "", "alter", "--read-consistency", "strict", "/local/app")
+			_, output := p.run(t, "node", "describe", "-o", "json", "/local/app")
+			require.JSONEq(t, `{"path": "/local/app", "owner": "`+ownerIn(t, output)+`", "session_grace_period_ms": 20000,
+				"read_consistency": "strict"}`, output)
+			expect(cli.ExitFailure, "tenure: no setting is given: write e.g. tenure node alter --session-grace-period 20s "+
+				"PATH\n", "alter", "/local/app")
+			expect(cli.ExitFailure, "tenure: --read-consistency=\"x\" must be strict or relaxed\n",
+				"alter", "--read-consistency", "x", "/local/app")
+			expect(cli.ExitFailure, "tenure: PATH=\"app\" is not absolute: write /local/app\n", "describe", "app")
+			expect(exitRefused, "tenure: node \"/local/none\" does not exist\n", "describe", "/local/none")
+
+			session, err := p.client.Session(t.Context(), "/local/app")
+			require.NoError(t, err)
+			what := "may have sessions"
+			if p.name == "embedded" {
+				what = "has 1 sessions"
+			}
+			expect(exitRefused, "tenure: node \"/local/app\" "+what+", which would lose their locks: --force drops it all "+
+				"the same\n", "drop", "/local/app")
+			expect(cli.ExitOK, "", "drop", "--force", "/local/app")
+			<-session.Context().Done()
+			expect(exitRefused, "tenure: node \"/local/app\" does not exist\n", "drop", "--force", "/local/app")
+		})
+	}
+}
+
+func ownerIn(t *testing.T, object string) string {
+	t.Helper()
+	var d described
+	require.NoError(t, json.Unmarshal([]byte(object), &d))
+
+	return d.Owner
+}

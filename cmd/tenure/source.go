@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tenure/internal/cli"
+	"tenure/internal/embedded"
+	"tenure/internal/look"
+	"tenure/internal/ydberr"
+	"tenure/server"
+)
+
+// semaphore looks at one semaphore. If the node or the semaphore does not exist, nobody holds it.
+func (l *looker) semaphore(ctx context.Context, name string) (look.Semaphore, error) {
+	if l.Embedded() {
+		status, err := l.status(ctx)
+
+		return look.Find(status, l.Path, name), err
+	}
+	client, done, err := l.open(ctx)
+	if err != nil {
+		return look.Semaphore{}, err
+	}
+	defer done()
+	session, err := l.session(ctx, client)
+	switch {
+	case ydberr.NoNode(err):
+		return look.Free(name), nil
+	case err != nil:
+		return look.Semaphore{}, err
+	}
+	defer closeSession(ctx, session)
+	s, _, err := look.Describe(ctx, session, name)
+
+	return s, err
+}
+
+// status returns the status of the server, which the protocol has no request for.
+func (l *looker) status(ctx context.Context) (server.Status, error) {
+	if l.Embedded() {
+		report, err := l.report(ctx)
+
+		return report.Status, err
+	}
+
+	return server.Status{}, l.needsAdmin()
+}
+
+// knowsStatus reports whether status can answer.
+func (l *looker) knowsStatus() bool { return l.Embedded() }
+
+// needsAdmin is the error of a command that cannot ask the server over the protocol.
+func (l *looker) needsAdmin() error {
+	return fmt.Errorf("%s cannot ask %s: the protocol has no such request", l.cmd.CommandPath(), l.Place())
+}
+
+// report returns the report on the embedded server, after Check. It does not create the state directory.
+func (l *looker) report(ctx context.Context) (embedded.Report, error) {
+	read := make(reading)
+	stops := cli.HandleStops(read, func(error) {})
+	defer stops.Close()
+	defer close(read)
+
+	return embedded.ReadReport(ctx, embedded.Config{
+		Dir: l.Dir, DirSetting: cli.DirSetting, AddressSetting: cli.AddressSetting,
+	})
+}
+
+// reading is closed when the report has been read. Until then this process may host the server, but only for a moment,
+// so a stop waits for the end of reading. If that takes longer, this process waits for another host.
+type reading chan struct{}
+
+func (r reading) StepAside(ctx context.Context) error {
+	select {
+	case <-r:
+	case <-ctx.Done():
+	}
+
+	return nil
+}
+
+func (reading) Resume() {}
+
+// complain prints a message on standard error.
+func (l *looker) complain(text string) { cli.Complain(l.env, cli.ProgramName(l.cmd), errors.New(text)) }
