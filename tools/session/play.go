@@ -25,7 +25,7 @@ func (r *recorder) play(ctx context.Context) error {
 	if err := r.await(ctx, first, "deploying"); err != nil {
 		return err
 	}
-	second, err := r.start(ctx, "2", `lock deploy -- sh -c 'echo "deploying with token $TENURE_TOKEN"'`)
+	second, err := r.start(ctx, "2", `lock --data "release 8" deploy -- sh -c 'echo "deploying with token $TENURE_TOKEN"'`)
 	if err != nil {
 		return err
 	}
