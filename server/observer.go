@@ -137,8 +137,11 @@ var causes = [...]string{
 	node.NotImmediate: "not_now",
 }
 
-// stats copies the numbers of the node.
+// stats copies the numbers of the node. It returns nil if nobody counts.
 func (o *owner) stats() *serverstats.Node {
+	if !o.env.stats {
+		return nil
+	}
 	now := o.env.clock.Now()
 	n := &serverstats.Node{
 		Path: o.path, Inbox: o.inbox.length(), Sizes: o.node.Sizes(), Load: o.observer.load, Counters: o.observer.Counters,

@@ -30,7 +30,7 @@ type watched struct {
 
 func watch(t *testing.T) *watched {
 	t.Helper()
-	w := &watched{}
+	w := &watched{admin: serverconfig.Admin{Count: true}}
 	var err error
 	w.log, err = audit.Open(audit.Config{Writer: &w.text, Clock: clock.Go()})
 	require.NoError(t, err)

@@ -123,7 +123,7 @@ func New(opts ...Option) (*Server, error) {
 		return nil, errors.Join(err, records.Close())
 	}
 	env := &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals,
-		audit: c.Audit, stats: c.Admin != nil, counts: &s.counts}
+		audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts}
 	s.nodes = newNodes(tree, env, s.fail)
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if s.access != nil {

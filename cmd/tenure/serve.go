@@ -32,12 +32,15 @@ type serveFlags struct {
 	limits                 server.Limits
 	accessFlags
 	socketFlags
+	httpFlags
+	audit auditFlags
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {
 	f := &serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
 		limits: server.DefaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
+		audit: auditFlags{maxSize: "100M"},
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",
@@ -103,8 +106,10 @@ Data directory:
 	)
 	addSocket(cmd, f)
 	addAccess(cmd, f)
+	addHTTP(cmd, f)
+	addAudit(cmd, f)
 	addLimits(cmd, &f.limits)
-	cli.Groups(cmd, groupServing, groupAccess, groupLimits, cli.GroupLooking)
+	cli.Groups(cmd, groupServing, groupAccess, groupWatching, groupLimits, cli.GroupLooking)
 
 	return cmd
 }
@@ -135,6 +140,15 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	if err != nil {
 		return err
 	}
+	look, err := p.lookOn(cmd, f)
+	if err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	defer look.stop(ctx)
+	if err := p.openAudit(env, cmd, f); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	defer p.audit.Close()
 	srv, err := server.New(p.opts...)
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
@@ -144,6 +158,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	for _, lis := range listeners {
 		go func() { served <- srv.Serve(lis) }() // ends with Stop, below
 	}
+	look.serve(ctx, p, f, srv)
 	stopReloading := p.reloadWhileRunning(ctx, srv)
 	address := p.address(ctx, listeners[0].Addr())
 	_, unread := fmt.Fprintf(env.Stdout, "tenure: serving %s%s, data %s\n", address, f.database, p.where)
@@ -159,6 +174,10 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	}
 	if err == nil {
 		p.log.InfoContext(ctx, "stopping")
+		var failed bool
+		if err, failed = look.drain(p, f.drain, served); failed {
+			running--
+		}
 	}
 	stopReloading()
 

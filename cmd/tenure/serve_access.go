@@ -91,25 +91,25 @@ func (f *serveFlags) checkAccess(cmd *cobra.Command) (errs []error) {
 			complain("%s=%q %w", setting("advertise"), f.advertise, err)
 		}
 	}
-	if err := f.checkListen(cmd); err != nil {
+	if err := f.checkAddress(cmd, "listen", f.listen); err != nil {
 		errs = append(errs, err)
 	}
 
 	return errs
 }
 
-// checkListen refuses an address that other machines can reach without TLS and an identity, unless --insecure allows
+// checkAddress refuses an address that other machines can reach without TLS and an identity, unless --insecure allows
 // that.
-func (f *serveFlags) checkListen(cmd *cobra.Command) error {
-	setting := cli.Setting(cmd, "listen")
-	host, port, err := net.SplitHostPort(f.listen)
+func (f *serveFlags) checkAddress(cmd *cobra.Command, flag, address string) error {
+	setting := cli.Setting(cmd, flag)
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%s=%q is not host:port: write e.g. 127.0.0.1:2136", setting, f.listen)
+		return fmt.Errorf("%s=%q is not host:port: write e.g. 127.0.0.1:2136", setting, address)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return fmt.Errorf("%s=%q has no valid port: write e.g. 127.0.0.1:2136", setting, f.listen)
+		return fmt.Errorf("%s=%q has no valid port: write e.g. 127.0.0.1:2136", setting, address)
 	}
-	if ip := net.ParseIP(host); f.insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
+	if f.insecure || isLoopback(address) {
 		return nil
 	}
 	var missing []string
@@ -124,7 +124,7 @@ func (f *serveFlags) checkListen(cmd *cobra.Command) error {
 	}
 
 	return fmt.Errorf("%s=%q: other machines can reach this address: pass %s; or pass --insecure if you trust that "+
-		"network", setting, f.listen, strings.Join(missing, ", and "))
+		"network", setting, address, strings.Join(missing, ", and "))
 }
 
 // openCerts reads the certificates, if the flags name some.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure/internal/audit"
 	"tenure/internal/certs"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
@@ -26,6 +27,7 @@ type plan struct {
 	opts      []server.Option
 	certs     *certs.Server // nil: no TLS
 	advertise string        // empty: the address of the listener
+	audit     *audit.Log    // nil: none
 	where     string        // where the data is, for the line that is printed when the server is ready
 	hungUp    chan struct{} // receives a value when the terminal of the server is gone
 }
@@ -45,6 +47,8 @@ func prepare(env *cli.Env, cmd *cobra.Command, f *serveFlags) (*plan, []error) {
 		}
 	}
 	add(f.checkSocket(cmd))
+	add(f.checkHTTP(cmd))
+	add(f.checkAudit(cmd))
 	tokens, err := f.tokenOptions(cmd)
 	add(err)
 	p.certs, err = f.openCerts(cmd, log)

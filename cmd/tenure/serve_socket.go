@@ -138,7 +138,7 @@ func closeAll(listeners []net.Listener) error {
 
 // listen opens the listeners of the server. That of --listen is the first.
 func (p *plan) listen(cmd *cobra.Command, f *serveFlags) ([]net.Listener, error) {
-	lis, err := listen(cmd, f.listen)
+	lis, err := listen(cmd, "listen", f.listen)
 	if err != nil {
 		return nil, err
 	}
@@ -154,13 +154,13 @@ func (p *plan) listen(cmd *cobra.Command, f *serveFlags) ([]net.Listener, error)
 	return []net.Listener{lis, local}, nil
 }
 
-func listen(cmd *cobra.Command, address string) (net.Listener, error) {
+func listen(cmd *cobra.Command, flag, address string) (net.Listener, error) {
 	lis, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: choose another address with --listen", address)
+		return nil, fmt.Errorf("%s is in use by another program: choose another address with --%s", address, flag)
 	case err != nil:
-		return nil, fmt.Errorf("listen on %q: %w: check %s", address, errors.Unwrap(err), cli.Setting(cmd, "listen"))
+		return nil, fmt.Errorf("listen on %q: %w: check %s", address, errors.Unwrap(err), cli.Setting(cmd, flag))
 	}
 
 	return lis, nil

@@ -68,7 +68,7 @@ func New(c Config) *Server {
 	mux.Handle("GET /api/v1/status", s.need(access.List, false, http.HandlerFunc(s.status)))
 	mux.Handle("POST /api/v1/sessions/end", s.need(access.Full, false, http.HandlerFunc(s.endSession)))
 	s.http = &http.Server{
-		Handler: s.guard(mux), TLSConfig: c.TLS, ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit,
+		Handler: s.guard(mux), TLSConfig: forHTTP(c.TLS), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit,
 		WriteTimeout: answerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes,
 		ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
 	}

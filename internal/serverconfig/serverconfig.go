@@ -30,12 +30,15 @@ type Config struct {
 	Control       *Control      // New fills it in; nil: nothing controls the server
 	Limits        Limits        // bound what clients can use
 	Audit         *audit.Log    // nil: none. The server does not close it
-	Admin         *Admin        // New fills it in, and the server counts what happens; nil: nobody looks into the server
+	Admin         *Admin        // New fills it in; nil: nobody looks into the server
 }
 
 // Admin lets the HTTP server of tenure serve look into a server and act on it. The functions are safe for concurrent
 // use.
 type Admin struct {
+	// Count is set by the caller: the server counts what happens in nodes, for Stats.
+	Count bool
+
 	// Stats returns a copy of the server's numbers. Numbers of a node that waits for the disk may be older.
 	Stats func(ctx context.Context) *serverstats.Server
 
