@@ -21,6 +21,12 @@ func DefaultLimits() Limits {
 		PingRate:             5_000,
 		UnfinishedBytes:      128 << 20,
 		HeaderBytes:          8 << 10,
+		Nodes:                10_000,
+		Sessions:             1_000_000,
+		Semaphores:           1_000_000,
+		Waiters:              10_000,
+		NodeBytes:            64 << 20,
+		Memory:               512 << 20,
 		StartTimeout:         10 * time.Second,
 		IdleTimeout:          10 * time.Minute,
 	}
@@ -58,6 +64,12 @@ func withDefaults(l Limits, files int) (Limits, error) {
 	set(&errs, "PingRate", &l.PingRate, d.PingRate)
 	set(&errs, "UnfinishedBytes", &l.UnfinishedBytes, d.UnfinishedBytes)
 	set(&errs, "HeaderBytes", &l.HeaderBytes, d.HeaderBytes)
+	set(&errs, "Nodes", &l.Nodes, d.Nodes)
+	set(&errs, "Sessions", &l.Sessions, d.Sessions)
+	set(&errs, "Semaphores", &l.Semaphores, d.Semaphores)
+	set(&errs, "Waiters", &l.Waiters, d.Waiters)
+	set(&errs, "NodeBytes", &l.NodeBytes, d.NodeBytes)
+	set(&errs, "Memory", &l.Memory, d.Memory)
 	set(&errs, "StartTimeout", &l.StartTimeout, d.StartTimeout)
 	set(&errs, "IdleTimeout", &l.IdleTimeout, d.IdleTimeout)
 

@@ -91,6 +91,10 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 	}
 	select {
 	case <-have.done: // it has failed; its sessions were attached until then
+		if f := have.failure(); f.Status == node.Overloaded && ns.env.clock.Now().Sub(have.ended) < tooLargePause {
+			return nil, f
+		}
+
 		return ns.start(entry, have.ended), node.Failure{}
 	default:
 		return have.owner, node.Failure{}
@@ -116,6 +120,7 @@ func (ns *nodes) report(path string, err error) {
 	log := ns.env.log.With("node", path)
 	p, panicked := errors.AsType[*panicError](err)
 	_, lostStore := errors.AsType[*storeError](err)
+	_, tooLarge := errors.AsType[*tooLargeError](err)
 	switch {
 	case errors.Is(err, errStopping), errors.Is(err, errDropped):
 	case lostStore:
@@ -123,9 +128,20 @@ func (ns *nodes) report(path string, err error) {
 	case panicked:
 		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "panic", p.value,
 			"stack", string(p.stack))
+	case tooLarge:
+		log.ErrorContext(ns.ctx, "node not loaded: it needs too much memory", "error", err)
 	default:
 		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "error", err)
 	}
+}
+
+// failure returns the Failure that ends the streams of an owner that has ended.
+func (o *owner) failure() node.Failure {
+	if large, ok := errors.AsType[*tooLargeError](o.err); ok {
+		return node.Failure{Status: node.Overloaded, Issue: large.Error()}
+	}
+
+	return node.Failure{Status: node.Unavailable, Issue: o.reason()}
 }
 
 // reason returns the text that ends the streams of an owner that has ended.

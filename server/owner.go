@@ -66,6 +66,9 @@ type owner struct {
 	dates    dates
 	lost     clock.Instant
 	observer *observer // nil: nobody wants to know
+
+	footprint int64  // the part of ownerEnv.memory
+	refusals  uint64 // of the node that have been counted
 }
 
 // ownerEnv holds the parts of the server that owners use.
@@ -80,6 +83,8 @@ type ownerEnv struct {
 	audit     *audit.Log // nil: none
 	stats     bool       // keep numbers for metrics
 	counts    *counts
+	limits    Limits
+	memory    atomic.Int64 // bytes of all nodes that are loaded, as estimated by Node.Footprint
 }
 
 // input is a request and its stream, which is nil for Tick and Expire.
@@ -155,7 +160,7 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
 	o.lost = lost
 	began := o.env.clock.Now()
-	o.node, err = node.Load(lost, cfg, o.records(ctx))
+	o.node, err = node.Load(lost, cfg, o.limited(ctx))
 	if err != nil && ctx.Err() != nil { // it was cancelled, which is not a fault of the node
 		return context.Cause(ctx)
 	}
@@ -166,6 +171,10 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 		o.node.Listen()
 		o.observer.load = o.env.clock.Now().Sub(began)
 	}
+	l := o.env.limits
+	o.node.SetLimits(node.Limits{
+		Sessions: l.Sessions, Semaphores: l.Semaphores, Waiters: l.Waiters, Data: l.NodeBytes,
+	})
 	o.apply(input{req: node.Tick{}})
 	if o.reaper != nil {
 		o.apply(o.reaper.reapLoaded(ctx, o.node)...)
@@ -179,6 +188,7 @@ func (o *owner) end(err error) {
 	o.err, o.ended = err, o.env.clock.Now()
 	close(o.done)
 	o.inbox.close()
+	o.env.memory.Add(-o.footprint)
 	o.mu.Lock()
 	members := o.members
 	o.members = nil
@@ -189,7 +199,7 @@ func (o *owner) end(err error) {
 	}
 	for s := range members {
 		s.because(why)
-		s.die(node.Failure{Status: node.Unavailable, Issue: o.reason()})
+		s.die(o.failure())
 	}
 }
 
@@ -376,6 +386,7 @@ func (o *owner) release() {
 	}
 	o.next.reset()
 	o.inbox.answered()
+	o.account()
 }
 
 // reset empties the batch and keeps its capacity.

@@ -113,6 +113,7 @@ func New(opts ...Option) (*Server, error) {
 		clk = clock.System()
 	}
 
+	tree.Limit(limits.Nodes)
 	s := &Server{
 		log: log, store: records, clock: clk, catalog: tree, health: health.NewServer(), limits: limits,
 		advertise: advertised,
@@ -122,8 +123,10 @@ func New(opts ...Option) (*Server, error) {
 	if err := s.openAccess(&c); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
-	env := &ownerEnv{store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals,
-		audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts}
+	env := &ownerEnv{
+		store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals, limits: limits,
+		audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts,
+	}
 	s.nodes = newNodes(tree, env, s.fail)
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if s.access != nil {

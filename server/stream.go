@@ -101,7 +101,7 @@ func serveSession(
 			defer o.inbox.put(&s.sender, input{req: node.Detach{Stream: id}, stream: s}) // A10
 		}
 	} else {
-		s.die(node.Failure{Status: node.Unavailable, Issue: o.reason()})
+		s.die(o.failure())
 	}
 	running.Go(func() { s.guarded(s.read) })
 	select {

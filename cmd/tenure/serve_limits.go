@@ -27,6 +27,12 @@ func addLimits(cmd *cobra.Command, l *server.Limits) {
 		count("max-ping-rate", "5000", "pings a second for sessions with timeouts below 3s", &l.PingRate),
 		count("max-unfinished", "134217728", "bytes of messages of which only a part has arrived", &l.UnfinishedBytes),
 		count("max-header", "8192", "bytes in the headers of a call", &l.HeaderBytes),
+		count("max-nodes", "10000", "nodes and directories", &l.Nodes),
+		count("max-sessions", "1000000", "sessions in one node", &l.Sessions),
+		count("max-semaphores", "1000000", "semaphores in one node", &l.Semaphores),
+		count("max-waiters", "10000", "sessions that wait for one semaphore", &l.Waiters),
+		count("max-data", "67108864", "bytes of names and data in one node", &l.NodeBytes),
+		count("max-memory", "536870912", "bytes of memory for all nodes; the server needs twice as much", &l.Memory),
 		cli.Flag{
 			Name: "start-timeout", Group: groupLimits, Arg: "D", Example: "10s", Value: &l.StartTimeout,
 			Usage: "time for a handshake, the start of a session, or one message", Check: positive(&l.StartTimeout),

@@ -28,6 +28,8 @@ type Catalog struct {
 	root     []string // the components of database
 	store    store.Store
 
+	most int // see Limit
+
 	turn chan struct{} // held by the current change, from reading the tree until the tree is updated
 
 	mu     sync.RWMutex     // protects the fields below; only the holder of turn writes them, and it reads without mu
@@ -85,6 +87,10 @@ func splitDatabase(database string) ([]string, error) {
 
 	return root, nil
 }
+
+// Limit sets the largest number of nodes and directories. Creating more is refused. Call it before any other method; 0
+// means that there is no limit.
+func (c *Catalog) Limit(entries int) { c.most = entries }
 
 // Database returns the cleaned path of the database.
 func (c *Catalog) Database() string { return c.database }

@@ -195,6 +195,9 @@ func (c *Catalog) create(rel string, want item) (plan, error) {
 		return plan{}, nil
 	}
 	p.put = append(p.put, placed{rel, want})
+	if c.most > 0 && len(c.tree)-1+len(p.put) > c.most {
+		return plan{}, refuse(node.PreconditionFailed, "there are too many nodes and directories (the limit is %d)", c.most)
+	}
 	p.last = want.space
 
 	return p, nil

@@ -20,10 +20,17 @@ func (n *Node) acquire(r Acquire, fx *Effects) {
 	case r.Count > l.count:
 		f := fault{BadRequest, "Increasing count is not allowed"}
 		fx.reply(r.Stream, Acquired{Result: f.result(r.Req)})
-	case l.owner:
-		n.shrink(l, r, fx)
 	default:
-		n.requeue(l, r, fx)
+		if f := n.roomToReplace(l.data, r.Data); f.status != 0 {
+			fx.reply(r.Stream, Acquired{Result: f.result(r.Req)})
+
+			return
+		}
+		if l.owner {
+			n.shrink(l, r, fx)
+		} else {
+			n.requeue(l, r, fx)
+		}
 	}
 }
 
@@ -45,7 +52,7 @@ func (n *Node) acquirable(r Acquire) fault {
 	case sem == nil && !r.Ephemeral:
 		return fault{NotFound, "Semaphore does not exist"}
 	case sem == nil:
-		return n.roomForSemaphore()
+		return n.roomForSemaphore(len(r.Semaphore) + len(r.Data))
 	case sem.ephemeral != r.Ephemeral:
 		return fault{PreconditionFailed, "Semaphore ephemeral mode mismatch"}
 	case r.Count > sem.limit:
@@ -64,6 +71,15 @@ func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
 			Kind: GaveUp, Cause: NotImmediate, Session: r.Session, Semaphore: sem.name, Count: r.Count, Limit: sem.limit,
 			Data: r.Data,
 		}, fx)
+
+		return
+	}
+	f := n.room(len(r.Data))
+	if f.status == 0 && !grantable {
+		f = n.roomToWait(sem)
+	}
+	if f.status != 0 {
+		fx.reply(r.Stream, Acquired{Result: f.result(r.Req)})
 
 		return
 	}
@@ -99,7 +115,7 @@ func (n *Node) ask(l *link, r Acquire, fx *Effects) {
 	l.stream, l.req = r.Stream, r.Req
 	if l.count != r.Count || l.timeoutMillis != r.TimeoutMillis || !bytes.Equal(l.data, r.Data) { // true for a new link
 		l.count, l.timeoutMillis = r.Count, r.TimeoutMillis
-		l.semaphore.queue.setData(l, r.Data)
+		n.setData(l, r.Data)
 		fx.put(l.record())
 	}
 	n.settle(l.semaphore, event{}, fx)
@@ -129,7 +145,7 @@ func (n *Node) shrink(l *link, r Acquire, fx *Effects) {
 	shrunk := l.count > r.Count
 	l.semaphore.queue.held -= l.count - r.Count
 	l.count = r.Count
-	l.semaphore.queue.setData(l, r.Data)
+	n.setData(l, r.Data)
 	fx.put(l.record())
 	if shrunk {
 		n.emit(Event{Kind: Shrunk}, l, fx)

@@ -20,11 +20,13 @@ func (n *Node) maybeCheck() {
 
 // check panics if an invariant of Node does not hold. The panic names the invariant.
 func (n *Node) check() {
+	data, text := 0, 0
 	links, orderIDs := 0, make(map[uint64]bool, len(n.links))
 	for name, s := range n.semaphores {
 		must(name == s.name && s.id <= n.last.semaphore, "I9", name)
 		must(!s.ephemeral || !s.queue.empty(), "I7", name)
 		links += n.checkQueue(s, orderIDs)
+		data += len(s.name) + len(s.data) + s.queue.owners.bytes + s.queue.waiters.bytes
 		for _, watches := range []map[*session]*watch{s.dataWatches, s.ownerWatches} {
 			must(watches == nil || len(watches) > 0, "I8", name)
 			for session, w := range watches {
@@ -33,10 +35,12 @@ func (n *Node) check() {
 		}
 	}
 	must(links == len(n.links), "I4", links)
+	must(data == n.data, "I11", data)
 
 	attached, timed := 0, 0
 	for id, s := range n.sessions {
 		must(id == s.id && id <= n.last.session, "I9", id)
+		text += len(s.description) + len(s.key)
 		must(s.deadline.set() == (s.stream == 0), "I5", id)
 		if s.stream != 0 {
 			attached++
@@ -52,6 +56,7 @@ func (n *Node) check() {
 		}
 	}
 	must(links == 0, "I4", links)
+	must(text == n.text, "I11", text)
 	n.checkAges()
 	must(attached == len(n.streams), "I5", attached)
 	for i, d := range n.deadlines.heap {

@@ -87,5 +87,6 @@ func (n *Node) unlink(l *link, cause Cause, fx *Effects) {
 		l.older.newer = l.newer
 	}
 	l.semaphore.queue.remove(l)
+	n.data -= len(l.data)
 	fx.del(linkRecordKey(l.session.id, l.semaphore.id))
 }

@@ -103,6 +103,7 @@ func splitKey(key []byte) (kind byte, ids [2]uint64, ok bool) {
 func (l *loader) addSession(id uint64, d *decoder) bool {
 	s := newSession(id)
 	s.timeoutMillis, s.description, s.key = d.uint(), d.string(), d.string()
+	l.text += len(s.description) + len(s.key)
 	twice := l.sessions[id] != nil
 	l.sessions[id] = s
 
@@ -114,6 +115,7 @@ func (l *loader) addSemaphore(id uint64, d *decoder) bool {
 	s := &semaphore{id: id, name: d.string(), limit: d.uint()}
 	ephemeral := d.uint()
 	s.ephemeral, s.data = ephemeral == 1, d.bytes()
+	l.data += len(s.name) + len(s.data)
 	twice := l.byID[id] != nil || l.semaphores[s.name] != nil
 	l.byID[id], l.semaphores[s.name] = s, s
 
@@ -183,7 +185,7 @@ func (l *loader) link(stored storedLink) error {
 	}
 	link := l.newLink(s, sem, stored.orderID)
 	link.count, link.timeoutMillis = stored.count, stored.timeoutMillis
-	sem.queue.setData(link, stored.data)
+	l.setData(link, stored.data)
 	link.age.since, link.loaded = stored.since, true
 	l.waits.push(&link.age, l.now) // by order id, so the oldest is first; resume moves the owners
 

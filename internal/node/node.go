@@ -21,7 +21,7 @@ import (
 //	I8 only attached sessions have watches, at most one per semaphore (S5)
 //	I9 no id is above its counter
 //	I10 waits has the waiters, holds the owners, and absent the detached sessions that own something
-//	I11 a queue's numbers and bytes of owners and waiters are those of its links
+//	I11 a queue's numbers and bytes of owners and waiters are those of its links; data and text are those of all
 type Node struct {
 	now        clock.Instant
 	last       counters
@@ -38,8 +38,12 @@ type Node struct {
 	watchesEver uint64 // number of watches ever registered, to order them
 	applied     uint64 // number of calls to maybeCheck
 
-	maxSessions, maxSemaphores int
-	answerRoom                 int
+	data, text int // bytes of names and data; of the descriptions and keys of sessions
+
+	maxSessions, maxSemaphores, maxWaiters, maxData int
+	full                                            string // why nothing new is accepted; empty: it is
+	answerRoom                                      int
+	refusals                                        uint64 // because of Limits or SetFull
 }
 
 // New returns an empty node.

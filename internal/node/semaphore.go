@@ -31,6 +31,7 @@ func (n *Node) newSemaphore(name string, limit uint64, data []byte, ephemeral bo
 	n.last.semaphore++
 	s := &semaphore{id: n.last.semaphore, name: name, limit: limit, data: data, ephemeral: ephemeral}
 	n.semaphores[name] = s
+	n.data += len(name) + len(data)
 	fx.putCounters(n.last)
 	fx.put(s.record())
 
@@ -46,12 +47,14 @@ func (n *Node) admissible(from From, name string) fault {
 	return n.attached(from)
 }
 
-func (n *Node) roomForSemaphore() fault {
+func (n *Node) roomForSemaphore(data int) fault {
 	if len(n.semaphores) >= n.maxSemaphores {
+		n.refusals++
+
 		return fault{PreconditionFailed, "Too many semaphores already exist"}
 	}
 
-	return fault{}
+	return n.room(data)
 }
 
 // settle completes a change of a semaphore's queue. It grants the waiters that fit (Q9), removes an ephemeral semaphore
@@ -75,6 +78,7 @@ func (n *Node) settle(s *semaphore, ev event, fx *Effects) {
 // forget removes a semaphore that has no links.
 func (n *Node) forget(s *semaphore, fx *Effects) {
 	delete(n.semaphores, s.name)
+	n.data -= len(s.name) + len(s.data)
 	fx.del(semaphoreKey(s.id))
 }
 
@@ -102,7 +106,7 @@ func (n *Node) creatable(r Create) fault {
 		return fault{AlreadyExists, "Semaphore already exists"}
 	}
 
-	return n.roomForSemaphore()
+	return n.roomForSemaphore(len(r.Semaphore) + len(r.Data))
 }
 
 // writable makes the checks of admissible and also checks the size of the data.
@@ -121,10 +125,14 @@ func (n *Node) update(r Update, fx *Effects) {
 	if f.status == 0 && s == nil {
 		f = fault{NotFound, "Semaphore does not exist"}
 	}
+	if f.status == 0 {
+		f = n.roomToReplace(s.data, r.Data)
+	}
 	fx.reply(r.Stream, Updated{f.result(r.Req)})
 	if f.status != 0 || bytes.Equal(s.data, r.Data) {
 		return
 	}
+	n.data += len(r.Data) - len(s.data)
 	s.data = r.Data
 	fx.put(s.record())
 	n.fire(s, event{data: true}, fx)

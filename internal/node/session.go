@@ -52,6 +52,7 @@ func (n *Node) attach(r Attach, fx *Effects) {
 		s = newSession(n.last.session)
 		s.key, s.fresh = string(r.ProtectionKey), true
 		n.sessions[s.id] = s
+		n.text += len(s.key)
 		fx.putCounters(n.last)
 	} else {
 		s.fresh = false
@@ -63,6 +64,7 @@ func (n *Node) attach(r Attach, fx *Effects) {
 	n.absence(s)
 	n.streams[s.stream] = s
 	if s.fresh || s.timeoutMillis != r.TimeoutMillis || s.description != r.Description {
+		n.text += len(r.Description) - len(s.description)
 		s.timeoutMillis, s.description = r.TimeoutMillis, r.Description
 		fx.put(s.record())
 	}
@@ -91,10 +93,12 @@ func (n *Node) attachable(r Attach) (*session, fault) {
 	}
 	if r.Session == 0 {
 		if len(n.sessions) >= n.maxSessions { // A5
+			n.refusals++
+
 			return nil, fault{PreconditionFailed, "Too many sessions already exist"}
 		}
 
-		return nil, fault{}
+		return nil, n.room(0)
 	}
 
 	s := n.sessions[r.Session]
@@ -182,6 +186,7 @@ func (n *Node) attached(r From) fault {
 func (n *Node) destroy(s *session, cause Cause, fx *Effects) {
 	n.disconnect(s)
 	delete(n.sessions, s.id)
+	n.text -= len(s.key) + len(s.description)
 	fx.del(sessionKey(s.id))
 
 	var links []*link

@@ -41,6 +41,25 @@ type Limits struct {
 	// HeaderBytes is the size of the headers of a call. The default is 8 KiB.
 	HeaderBytes int
 
+	// Nodes is the number of coordination nodes and directories. The default is 10,000.
+	Nodes int
+
+	// Sessions and Semaphores are the numbers of sessions and semaphores in one node. The default is 1,000,000 each, which
+	// is also the highest value.
+	Sessions, Semaphores int
+
+	// Waiters is the number of sessions that may wait for one semaphore. The default is 10,000.
+	Waiters int
+
+	// NodeBytes bounds the names and the data of all semaphores, owners and waiters in one node, in bytes. The default is
+	// 64 MiB.
+	NodeBytes int
+
+	// Memory bounds what all nodes take in memory, in bytes, as estimated by the server. A request that needs more is
+	// refused, and so is an attach to a node that is not loaded and is too large. The process needs about twice as much.
+	// The default is 512 MiB.
+	Memory int
+
 	// StartTimeout is the time in which a connection must finish its handshake, a stream must ask for a session, and a
 	// message must arrive completely. The default is 10 seconds.
 	StartTimeout time.Duration
