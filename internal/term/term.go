@@ -48,7 +48,7 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 	)
 	switch {
 	case err == nil:
-		return session, nil
+		return session, mayRead(ctx, c, session)
 	case ydberr.Denied(err), ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST):
 		return nil, backoff.Permanent(ydberr.Wrap(fmt.Sprintf("open session on node %q", c.Path), err))
 	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
@@ -57,6 +57,25 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 
 	// The node may just have been dropped (A3), or there may be too many sessions (A5).
 	return nil, reason(ctx, "open session on", c.Path, err)
+}
+
+// mayRead closes the session and returns an error if the caller lacks the right to read. The client renews leases with
+// requests that need this right. Without it, a lease would be lost soon after its COMMAND has started, and a wait would
+// begin again and again.
+func mayRead(ctx context.Context, c Config, session coordination.Session) error {
+	if clientconfig.FromContext(session.Context()) == nil {
+		return nil // other clients do not report the refusal, and do not renew leases in this way
+	}
+	_, err := session.DescribeSemaphore(ctx, "tenure")
+	if !ydberr.Denied(err) {
+		return nil
+	}
+	limited, cancel := Farewell(ctx)
+	defer cancel()
+	_ = session.Close(limited)
+
+	return backoff.Permanent(ydberr.Wrap(fmt.Sprintf("leases on node %q cannot be renewed without the right to read",
+		c.Path), err))
 }
 
 // ensureNode looks up the node before it creates it, because a caller with the right to use a node need not have the
