@@ -1,0 +1,173 @@
+package audit
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Interval is the time for which a session has held a semaphore, or a part of it.
+type Interval struct {
+	Event                // the grant. Its time is zero if the grant is older than the log
+	Until      time.Time // zero: the grant has not ended
+	Cause      string    // of the end; empty: it has not ended
+	Overlaps   []uint64  // tokens of grants that were in force when this one began
+	Excess     bool      // the counts of these and of this grant together were above the limit: two holders
+	Unfinished bool      // the server has started again since, and the log does not say how the grant ended
+}
+
+// History is what the log knows about a semaphore.
+type History struct {
+	Intervals []Interval // in the order of the log
+	Skipped   int        // lines that are not events, for example because the disk was full
+}
+
+// TwoHolders returns the intervals that began while others were in force and left no room for them. If there is none and
+// no event is missing in the log, there were never more holders than the limit allows.
+func (h *History) TwoHolders() (found []Interval) {
+	for _, i := range h.Intervals {
+		if i.Excess {
+			found = append(found, i)
+		}
+	}
+
+	return found
+}
+
+// ReadHistory reads the file of a log, and the older ones that it has left, and returns what they say about a semaphore.
+// If node is empty, it may be in any node: a semaphore of the same name in another node is another one.
+func ReadHistory(path, node, semaphore string) (*History, error) {
+	r := reader{
+		history: &History{}, node: node, semaphore: semaphore, open: make(map[string][]int), tokens: make(map[holding]int),
+	}
+	for i := keep - 1; i >= 0; i-- {
+		err := r.file(Rotated(path, i))
+		if err != nil && (i == 0 || !errors.Is(err, fs.ErrNotExist)) {
+			return nil, err
+		}
+	}
+
+	return r.history, nil
+}
+
+// holding identifies a grant. A token is used once in a node.
+type holding struct {
+	node  string
+	token uint64
+}
+
+// reader collects the intervals of a semaphore.
+type reader struct {
+	history         *History
+	node, semaphore string
+	open            map[string][]int // indexes of the intervals that have not ended, by node
+	tokens          map[holding]int  // the same
+}
+
+// lineLimit is the limit of a line in bytes. A name takes at most 6 KiB as JSON.
+const lineLimit = 1 << 20
+
+func (r *reader) file(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, lineLimit)
+	for lines.Scan() {
+		var e Event
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			r.history.Skipped++
+
+			continue
+		}
+		r.event(e)
+	}
+
+	return lines.Err()
+}
+
+func (r *reader) event(e Event) {
+	if e.Kind == Start {
+		for _, open := range r.open {
+			for _, i := range open {
+				r.history.Intervals[i].Unfinished = true
+			}
+		}
+
+		return
+	}
+	if r.node != "" && e.Node != r.node {
+		return
+	}
+	if e.Kind == NodeDrop {
+		for _, i := range r.open[e.Node] {
+			r.end(i, e.Time, "dropped")
+		}
+		r.open[e.Node] = nil
+
+		return
+	}
+	if e.Semaphore != r.semaphore {
+		return
+	}
+	switch e.Kind {
+	case Grant:
+		r.grant(e)
+	case Shrink:
+		if i, ok := r.tokens[holding{e.Node, e.Token}]; ok {
+			r.history.Intervals[i].Count = e.Count
+		}
+	case End:
+		key := holding{e.Node, e.Token}
+		i, ok := r.tokens[key]
+		if !ok { // the grant is older than the log
+			first := e
+			first.Kind, first.Time = Grant, time.Time{}
+			r.history.Intervals = append(r.history.Intervals, Interval{Event: first, Until: e.Time, Cause: e.Reason})
+
+			return
+		}
+		r.end(i, e.Time, e.Reason)
+		open := r.open[e.Node]
+		for at, other := range open {
+			if other == i {
+				r.open[e.Node] = append(open[:at:at], open[at+1:]...)
+			}
+		}
+	case Wait, GiveUp, Deleted, Denied, Login, NodeCreate, NodeDrop, Start:
+	}
+}
+
+// grant adds an interval, and compares it with those that are in force.
+func (r *reader) grant(e Event) {
+	next := Interval{Event: e}
+	limit := e.Limit
+	if limit == 0 {
+		limit = 1<<64 - 1
+	}
+	room := limit
+	for _, i := range r.open[e.Node] {
+		other := &r.history.Intervals[i]
+		next.Overlaps = append(next.Overlaps, other.Token)
+		room -= min(room, other.Count)
+	}
+	next.Excess = e.Count > room
+	index := len(r.history.Intervals)
+	r.history.Intervals = append(r.history.Intervals, next)
+	r.open[e.Node] = append(r.open[e.Node], index)
+	r.tokens[holding{e.Node, e.Token}] = index
+}
+
+func (r *reader) end(i int, at time.Time, cause string) {
+	interval := &r.history.Intervals[i]
+	interval.Until, interval.Cause, interval.Unfinished = at, cause, false
+	delete(r.tokens, holding{interval.Node, interval.Token})
+}

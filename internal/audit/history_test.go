@@ -1,0 +1,75 @@
+package audit_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/audit"
+)
+
+// readHistory reads a log that consists of an older file and the current one.
+func readHistory(t *testing.T, old, current string) *audit.History {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	require.NoError(t, os.WriteFile(path+".1", []byte(old), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(current), 0o600))
+	h, err := audit.ReadHistory(path, "/local/x", "deploy")
+	require.NoError(t, err)
+
+	return h
+}
+
+// line returns a line of a log. The rest is without braces.
+func line(second, kind, rest string) string {
+	return `{"t":"2026-03-01T02:00:` + second + `Z","ev":"` + kind + `","node":"/local/x","sem":"deploy",` + rest + "}\n"
+}
+
+const whole = `"count":18446744073709551615,"session":7`
+
+func TestReadHistory(t *testing.T) {
+	t.Parallel()
+	h := readHistory(t,
+		line("00", "end", `"token":1,"reason":"expired",`+whole)+line("01", "grant", `"token":2,`+whole)+"{torn\n",
+		line("02", "wait", `"token":3,`+whole)+line("03", "end", `"token":2,"reason":"released",`+whole)+
+			line("03", "grant", `"token":3,"who":"ann",`+whole)+
+			strings.ReplaceAll(line("04", "grant", `"token":4,`+whole), "/local/x", "/local/y")+
+			`{"t":"2026-03-01T02:00:05Z","ev":"start"}`+"\n")
+	require.Equal(t, 1, h.Skipped)
+	require.Len(t, h.Intervals, 3)
+	first, second, third := h.Intervals[0], h.Intervals[1], h.Intervals[2]
+	require.True(t, first.Time.IsZero(), "the grant is older than the log")
+	require.Equal(t, "expired", first.Cause)
+	require.EqualValues(t, 2, second.Token)
+	require.Equal(t, "released", second.Cause)
+	require.Equal(t, 3, second.Until.Second())
+	require.Equal(t, "ann", third.Who)
+	require.True(t, third.Unfinished)
+	require.True(t, third.Until.IsZero())
+	require.Empty(t, h.TwoHolders())
+}
+
+// Two grants of all tokens at the same time are found. Two that share the limit are not two holders.
+func TestReadHistory_TwoHolders(t *testing.T) {
+	t.Parallel()
+	h := readHistory(t, "", line("01", "grant", `"token":2,`+whole)+line("02", "grant", `"token":3,`+whole))
+	require.Len(t, h.TwoHolders(), 1)
+	require.EqualValues(t, 3, h.TwoHolders()[0].Token)
+	require.Equal(t, []uint64{2}, h.TwoHolders()[0].Overlaps)
+
+	shared := line("01", "grant", `"token":2,"count":2,"limit":3`) + line("02", "shrink", `"token":2,"count":1`) +
+		line("03", "grant", `"token":3,"count":2,"limit":3`)
+	h = readHistory(t, "", shared)
+	require.Empty(t, h.TwoHolders())
+	require.Equal(t, []uint64{2}, h.Intervals[1].Overlaps)
+	h = readHistory(t, "", shared+line("04", "grant", `"token":4,"count":1,"limit":3`))
+	require.Len(t, h.TwoHolders(), 1)
+
+	h = readHistory(t, "", line("01", "grant", `"token":2,`+whole)+
+		`{"t":"2026-03-01T02:00:02Z","ev":"node_drop","node":"/local/x"}`+"\n"+line("03", "grant", `"token":1,`+whole))
+	require.Empty(t, h.TwoHolders())
+	require.Equal(t, "dropped", h.Intervals[0].Cause)
+}
