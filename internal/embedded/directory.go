@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -148,6 +149,7 @@ func accountHome() (string, error) {
 type directory struct {
 	path    string
 	file    *os.File // the directory itself, for socket names that are too long otherwise
+	shared  bool     // by the members of a group, who trust each other
 	setting string   // see Config.DirSetting
 }
 
@@ -163,10 +165,13 @@ func openDirectory(path, setting string) (*directory, error) {
 	if err := d.checkParent(); err != nil {
 		return nil, err
 	}
+	if err := d.checkPath(); err != nil { // before a directory is made where it does not belong
+		return nil, err
+	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, d.fault(err)
 	}
-	if err := d.checkOurs(); err != nil {
+	if err := cmp.Or(d.checkPath(), d.checkOurs()); err != nil {
 		return nil, err
 	}
 	if err := d.prepare(); err != nil {

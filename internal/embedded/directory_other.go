@@ -11,4 +11,6 @@ func (*directory) checkOurs() error {
 
 func (*directory) checkParent() error { return nil }
 
+func (*directory) checkPath() error { return nil }
+
 func foreignParent(string) (uid int, ok bool) { return 0, false }

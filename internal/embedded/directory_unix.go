@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"tenure/internal/groupdir"
 	"tenure/internal/shell"
+	"tenure/internal/trust"
 )
 
 // checkOurs refuses a directory that other users can access, except the members of a group that shares it: a user who
@@ -26,7 +28,8 @@ func (d *directory) checkOurs() error {
 	}
 	stat, mode, us := info.Sys().(*syscall.Stat_t), info.Mode(), os.Geteuid()
 	owner, shared := int(stat.Uid), groupdir.Shared(mode)
-	in := shared && (member(int(stat.Gid)) || us == 0)
+	d.shared = shared
+	in := shared && (trust.Member(int(stat.Gid)) || us == 0)
 	var wrong, repair string
 	switch {
 	case us == 0 && owner != 0: // even as a member of the group: the owner would get files of root
@@ -56,6 +59,26 @@ func (d *directory) checkOurs() error {
 	return fmt.Errorf("state directory %q %s: %s, or %s", path, wrong, d.choose("another"), repair)
 }
 
+// checkPath refuses a path on which another user can put a directory of their own. That user could serve there, and
+// would get the protection keys of all sessions.
+func (d *directory) checkPath() error {
+	var members []int
+	if info, err := os.Stat(d.path); err == nil && groupdir.Shared(info.Mode()) {
+		if stat := info.Sys().(*syscall.Stat_t); trust.Member(int(stat.Gid)) {
+			members = append(members, int(stat.Uid))
+		}
+	}
+	err := trust.Path(d.path, members...)
+	if errors.As(err, new(*fs.PathError)) {
+		return d.fault(err)
+	}
+	if err != nil {
+		return fmt.Errorf("state directory %q is not safe: %w, or %s", d.path, err, d.choose("another"))
+	}
+
+	return nil
+}
+
 // asOwner returns the advice for a directory of another user. It does not advise a change of the owner, which would
 // end what the owner's processes do under their leases.
 func asOwner(owner int) string {
@@ -66,13 +89,6 @@ func asOwner(owner int) string {
 
 	return fmt.Sprintf("run this command as that user (sudo -u %s ...), or share a directory with the members of a "+
 		"group, who must trust each other (as root, run: install -d -m 2770 -g GROUP DIRECTORY)", user)
-}
-
-// member reports whether this process is in the group.
-func member(gid int) bool {
-	groups, err := os.Getgroups()
-
-	return gid == os.Getegid() || err == nil && slices.Contains(groups, gid)
 }
 
 // checkParent refuses to make the directory as root in a directory of another user.
@@ -112,15 +128,13 @@ func foreignParent(path string) (uid int, ok bool) {
 
 // foreignDir reports whether the directory exists and belongs to a user other than root, and to which user.
 func foreignDir(path string) (uid int, ok bool) {
-	// unknown is the user that the system shows as the owner if the owner does not exist in the user namespace.
-	const unknown = 65534
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0, false
 	}
 	uid = int(info.Sys().(*syscall.Stat_t).Uid)
 
-	return uid, uid != 0 && uid != unknown
+	return uid, uid != 0 && !trust.Unknown(uid)
 }
 
 // foreign reports whether the directory has entries but none of ours. A message must not advise changing the mode or

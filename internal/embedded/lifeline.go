@@ -157,7 +157,7 @@ func (l *lifelines) sweep() error {
 // isCut reports whether the lifeline with the name exists and no process has it locked. If so, it locks the file and
 // calls do.
 func isCut(state *os.Root, name string, do func()) bool {
-	f, err := state.OpenFile(lifelinesName+"/"+name, os.O_RDWR, 0)
+	f, err := groupdir.OpenRegular(state, lifelinesName+"/"+name, os.O_RDWR, 0)
 	if err != nil {
 		return false // fs.ErrNotExist: the client has no lifeline or has released it
 	}

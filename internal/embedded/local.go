@@ -176,6 +176,9 @@ func (l *Local) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if uid, ok := l.dir.stranger(conn); ok {
+		return nil, errors.Join(strangerError(uid), conn.Close())
+	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	spoken := &spokenConn{Conn: conn, first: make([]byte, 1)}
 	if _, err := io.ReadFull(conn, spoken.first); err != nil { // a gRPC server starts by sending its settings

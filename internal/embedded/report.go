@@ -74,7 +74,15 @@ func (l *Local) report(ctx context.Context) (Report, error) {
 		return Report{}, err
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", address)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+		if err != nil {
+			return nil, err
+		}
+		if uid, ok := l.dir.stranger(conn); ok {
+			return nil, errors.Join(strangerError(uid), conn.Close())
+		}
+
+		return conn, nil
 	}}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host/", http.NoBody)

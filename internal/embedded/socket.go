@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"tenure/internal/groupdir"
+	"tenure/internal/peercred"
+	"tenure/internal/trust"
 )
 
 // address returns a path of the socket that is short enough for the system, which allows about a hundred bytes.
@@ -38,6 +40,7 @@ func sameFile(a, b string) bool {
 type socket struct {
 	net.Listener
 
+	dir   *directory
 	path  string
 	file  os.FileInfo
 	close func() error // runs only once, since another socket may later have the same inode number
@@ -60,7 +63,7 @@ func (d *directory) listen(name string) (*socket, error) {
 		lis.Close()
 		return nil, d.fault(err)
 	}
-	s := &socket{Listener: lis, path: path, file: file}
+	s := &socket{Listener: lis, dir: d, path: path, file: file}
 	s.close = sync.OnceValue(func() error {
 		if s.inPlace() {
 			_ = os.Remove(path) // if this fails, the next host removes it
@@ -107,6 +110,39 @@ func (d *directory) bind(name string) (*net.UnixListener, error) {
 	}
 
 	return lis, nil
+}
+
+// stranger reports whether the process at the other end of a connection belongs to a user who must not use the
+// directory, and to which user. In a directory that the members of a group share, only the members can make or use a
+// socket.
+func (d *directory) stranger(conn net.Conn) (uid uint32, ok bool) {
+	if d.shared {
+		return 0, false
+	}
+	uid, err := peercred.UID(conn)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return 0, false
+	}
+
+	return uid, err != nil || !trust.Us(int(uid))
+}
+
+func strangerError(uid uint32) error {
+	return fmt.Errorf("the process that serves there belongs to user %d: end that process", uid)
+}
+
+// Accept closes the connections of strangers.
+func (s *socket) Accept() (net.Conn, error) {
+	for {
+		conn, err := s.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := s.dir.stranger(conn); !ok {
+			return conn, nil
+		}
+		_ = conn.Close()
+	}
 }
 
 // inPlace reports whether the socket is still at its path, where clients look for it.

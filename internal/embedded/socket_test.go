@@ -133,17 +133,17 @@ func TestAddress_TooLong(t *testing.T) {
 	elsewhere, err := os.Open(t.TempDir())
 	require.NoError(t, err)
 	defer elsewhere.Close()
-	there := &directory{d.path, elsewhere, "--dir"} // without /proc, no path through the descriptor leads to the directory
+	there := &directory{path: d.path, file: elsewhere, setting: "--dir"} // without /proc, no path through the descriptor leads to the directory
 	_, err = there.address(socketName)
 	require.ErrorContains(t, err, d.path+`": the path of a socket in it is longer than `)
 	require.ErrorContains(t, err, "--dir or TENURE_DIR")
 	require.NotContains(t, err.Error(), "\n")
 
 	short := filepath.Join("/", strings.Repeat("x", maxSocketPath-len("//"+socketName)))
-	address, err := (&directory{short, elsewhere, "--dir"}).address(socketName)
+	address, err := (&directory{path: short, file: elsewhere, setting: "--dir"}).address(socketName)
 	require.NoError(t, err)
 	require.Len(t, address, maxSocketPath)
-	_, err = (&directory{short + "x", elsewhere, "--dir"}).address(socketName)
+	_, err = (&directory{path: short + "x", file: elsewhere, setting: "--dir"}).address(socketName)
 	require.Error(t, err)
 }
 

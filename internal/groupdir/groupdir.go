@@ -67,13 +67,38 @@ func (d *Dir) Root() *os.Root { return d.root }
 // Close closes the directory.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// OpenFile opens the file for reading and writing, and creates it if it is missing.
+// errIrregular is the error for a FIFO, a socket or a device in the place of a file.
+var errIrregular = errors.New("it is not a regular file")
+
+// OpenRegular opens a file in a directory. It refuses everything but a regular file, and does not wait for the other end
+// of a FIFO.
+func OpenRegular(root *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error) {
+	f, err := root.OpenFile(name, flag|nonblock, mode)
+	if errors.Is(err, syscall.ENXIO) { // a socket, or a FIFO without a reader
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errIrregular}
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errIrregular}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+
+	return f, nil
+}
+
+// OpenFile opens the file for reading and writing, and creates it if it is missing. It refuses what is not a regular
+// file.
 func (d *Dir) OpenFile(name string) (*os.File, error) {
 	if !d.Shared() {
-		return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		return OpenRegular(d.root, name, os.O_RDWR|os.O_CREATE, 0o600)
 	}
 	for {
-		f, err := d.root.OpenFile(name, os.O_RDWR, 0)
+		f, err := OpenRegular(d.root, name, os.O_RDWR, 0)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return f, err
 		}

@@ -71,7 +71,7 @@ func (d *osDisk) List() ([]string, error) {
 }
 
 func (d *osDisk) Open(name string) (file, error) {
-	f, err := d.dir.Root().OpenFile(name, os.O_RDWR, 0)
+	f, err := groupdir.OpenRegular(d.dir.Root(), name, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -7,10 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
+
+	"tenure/internal/groupdir"
 )
 
 // OwnerInfo identifies the process that has a store open, for messages to people. Programs must not make decisions
@@ -44,7 +45,12 @@ func (o OwnerInfo) String() string {
 // check the lock: a killed process leaves the file behind until the next process opens the store. So call it only after
 // Open has returned store.ErrLocked.
 func Owner(dir string) (OwnerInfo, bool) {
-	f, err := os.Open(filepath.Join(dir, ownerName))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return OwnerInfo{}, false
+	}
+	defer root.Close()
+	f, err := groupdir.OpenRegular(root, ownerName, os.O_RDONLY, 0)
 	if err != nil {
 		return OwnerInfo{}, false
 	}

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package groupdir
+
+const nonblock = 0

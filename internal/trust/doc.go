@@ -1,0 +1,2 @@
+// Package trust decides whether other users of the machine can put their own files in the place of ours.
+package trust
