@@ -36,6 +36,7 @@ import (
 	"tenure/internal/store"
 	"tenure/internal/store/logstore"
 	"tenure/internal/store/memstore"
+	"tenure/internal/trust"
 	"tenure/internal/wire"
 )
 
@@ -138,6 +139,7 @@ func New(opts ...Option) (*Server, error) {
 		s.nodes.running.Go(func() { s.watchHealth(s.nodes.ctx) })
 	}
 	env.audit.Write(audit.Event{Kind: audit.Start})
+	s.guardPlace(c.InPlace)
 	if c.Control != nil {
 		c.Control.Expire = s.expire
 	}
@@ -156,6 +158,15 @@ func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
 	case *c.DataDir == "":
 		return nil, errors.New("server: WithDataDir: the directory is empty: name one, or leave the option out to " +
 			"keep the data in memory")
+	}
+
+	tightened, err := trust.Keep(*c.DataDir, logstore.LockName)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if tightened {
+		log.InfoContext(context.Background(), "other users could access the data directory: changed its mode to 0700",
+			"directory", *c.DataDir)
 	}
 
 	return logstore.Open(*c.DataDir, logstore.Options{Logger: log})

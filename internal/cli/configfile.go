@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -95,7 +96,7 @@ func readConfig(lookup func(string) (string, bool)) (path string, text []byte, e
 	if path == "" {
 		return "", nil, nil
 	}
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO without a writer would block
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
 		return "", nil, nil

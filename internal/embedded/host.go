@@ -1,13 +1,13 @@
 package embedded
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tenure/internal/clock"
@@ -23,9 +23,6 @@ const (
 
 	// sweepPeriod is the interval at which the host looks for lifelines that are no longer needed.
 	sweepPeriod = time.Minute
-
-	// placePeriod is the interval at which the host checks that clients can still find its socket.
-	placePeriod = time.Second
 )
 
 // host is the server inside this process.
@@ -33,11 +30,10 @@ type host struct {
 	dir    *directory
 	log    *slog.Logger
 	server *server.Server
-	socket *socket      // where the server listens
-	people *http.Server // answers requests for a Report on the other socket
+	socket atomic.Pointer[socket] // where the server listens; nil until it does
+	people *http.Server           // answers requests for a Report on the other socket
 
 	running sync.WaitGroup // goroutines that run alongside the server and end with it
-	lost    error          // set by keepPlace before it returns
 	ended   chan struct{}  // closed when the server has stopped and another process can become the host
 }
 
@@ -49,7 +45,10 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 		return nil, err
 	}
 	lines := &lifelines{dir: dir}
-	srv, err := server.New(func(c *serverconfig.Config) { c.Store, c.Lifelines, c.Logger = store, lines, log })
+	h := &host{dir: dir, log: log, ended: make(chan struct{})}
+	srv, err := server.New(func(c *serverconfig.Config) {
+		c.Store, c.Lifelines, c.Logger, c.InPlace = store, lines, log, h.inPlace
+	})
 	if err != nil {
 		return nil, err // server.New has closed the store
 	}
@@ -62,13 +61,13 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 		return nil, errors.Join(err, status.Close(), srv.Stop(context.Background()))
 	}
 
-	h := &host{dir: dir, log: log, server: srv, socket: s, ended: make(chan struct{})}
+	h.server = srv
+	h.socket.Store(s)
 	h.people = &http.Server{
 		Handler: h, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.running.Go(func() { _ = h.people.Serve(status) })
-	h.running.Go(func() { h.keepPlace(ctx) })
 	h.running.Go(func() { h.sweep(ctx, lines) })
 	go func() { // ends with the server; see stop
 		defer close(h.ended)
@@ -77,7 +76,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 		_ = h.people.Close()
 		h.running.Wait()
 		_ = srv.Stop(context.Background()) // releases the store if the server has failed
-		if err = cmp.Or(err, h.lost); err != nil {
+		if err != nil {
 			failed(fmt.Errorf("the server in %q has stopped: %w", dir.path, err))
 		}
 	}()
@@ -98,6 +97,9 @@ func (h *host) serving() bool {
 // stop shuts the server down. It waits for calls in progress until ctx ends, but not longer than farewell. When stop
 // returns, another process can become the host. The sockets are removed before the store's lock is released (E2).
 func (h *host) stop(ctx context.Context) error {
+	if !h.serving() {
+		return nil // it has failed, and failed was called
+	}
 	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
 	_ = h.people.Close()
@@ -107,22 +109,15 @@ func (h *host) stop(ctx context.Context) error {
 	return err
 }
 
-// keepPlace stops the server if its socket is no longer at its path, because the directory or its content was removed.
-// In that case new clients cannot find this server and start another one with an empty store, which may grant the same
+// inPlace returns an error if the socket is no longer at its path, because the directory or its content was removed. In
+// that case new clients cannot find this server and start another one with an empty store, which may grant the same
 // locks. Once this server has stopped, its clients connect to the other one and find that their sessions are gone.
-// keepPlace returns after it has stopped the server, or when ctx ends.
-func (h *host) keepPlace(ctx context.Context) {
-	for clk := clock.Go(); clock.Pause(ctx, clk, placePeriod); {
-		if !h.socket.inPlace() {
-			h.lost = errors.New("its socket was removed: do not change the directory while it is in use")
-			cut, cancel := context.WithCancel(ctx)
-			cancel()
-			_ = h.people.Close()
-			_ = h.server.Stop(cut)
-
-			return
-		}
+func (h *host) inPlace() error {
+	if s := h.socket.Load(); s != nil && !s.inPlace() {
+		return errors.New("its socket was removed: do not change the directory while it is in use")
 	}
+
+	return nil
 }
 
 // sweep periodically removes lifelines that are no longer needed, until ctx ends.

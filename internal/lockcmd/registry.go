@@ -110,7 +110,7 @@ func (l *locker) registered(name string) ([]registered, error) {
 
 // alive reports whether the process lives. It removes the file of a process that does not.
 func (r registered) alive() bool {
-	f, err := os.Open(r.path)
+	f, err := os.OpenFile(r.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not block
 	if err != nil {
 		return false
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Store         store.Store   // keeps the records; the server closes it. nil: chosen by DataDir
 	Clock         clock.Clock   // times sessions, waiters and pings. nil: the machine's lease clock
 	Lifelines     Lifelines     // nil: detached sessions end only by their timeouts
+	InPlace       func() error  // reports that what clients look for is gone, which ends the server; nil: not called
 	Control       *Control      // New fills it in; nil: nothing controls the server
 	Limits        Limits        // bound what clients can use
 	Audit         *audit.Log    // nil: none. The server does not close it

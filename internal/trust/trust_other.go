@@ -7,3 +7,6 @@ func Path(string, ...int) error { return nil }
 
 // Us reports true: this system does not tell the user of a peer.
 func Us(int) bool { return true }
+
+// Keep does nothing on this system.
+func Keep(string, string) (tightened bool, err error) { return false, nil }

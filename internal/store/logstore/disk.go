@@ -41,12 +41,17 @@ type file interface {
 
 // osDisk is a directory of the operating system.
 type osDisk struct {
-	dir *groupdir.Dir
-	at  string
+	dir    *groupdir.Dir
+	at     string      // absolute
+	locked os.FileInfo // the file that Lock has locked; nil if the system does not tell
 }
 
 // openDisk opens a directory, which it creates with mode 0700 if it is missing.
 func openDisk(path string) (disk, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
@@ -55,10 +60,19 @@ func openDisk(path string) (disk, error) {
 		return nil, err
 	}
 
-	return &osDisk{dir, path}, nil
+	return &osDisk{dir: dir, at: path}, nil
 }
 
-func (d *osDisk) Lock(name string) (io.Closer, error) { return lockFile(d.dir, d.at, name) }
+func (d *osDisk) Lock(name string) (io.Closer, error) {
+	held, err := lockFile(d.dir, d.at, name)
+	if f, ok := held.(*os.File); ok && err == nil {
+		if d.locked, err = f.Stat(); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+
+	return held, err
+}
 
 func (d *osDisk) List() ([]string, error) {
 	f, err := d.dir.Root().Open(".")
@@ -95,10 +109,7 @@ func (d *osDisk) Remove(name string) error { return d.dir.Root().Remove(name) }
 func (d *osDisk) Sync() error { return syncDir(d.at) }
 
 func (d *osDisk) SyncParents() error {
-	dir, err := filepath.Abs(d.at)
-	if err != nil {
-		return err
-	}
+	dir := d.at
 	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
 		// A directory that this user may not open was not created by an Open.
 		if err := syncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {

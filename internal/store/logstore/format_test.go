@@ -190,7 +190,7 @@ func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == lockName {
+		if err != nil || d.IsDir() || d.Name() == LockName {
 			return err
 		}
 		content, err := os.ReadFile(path)

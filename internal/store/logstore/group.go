@@ -141,7 +141,7 @@ func (s *Store) write(seg *segment, g *group, at int64) error {
 		return s.fault("write", ledgerName, err)
 	}
 
-	return nil
+	return s.inPlace()
 }
 
 // publish makes the commits of the group visible for Load. The caller must hold s.mu.

@@ -12,7 +12,7 @@ import (
 // lock locks the directory and then writes the OWNER file, so that other processes can report which process has the
 // lock. A failed attempt is cheap, because other processes may try every few milliseconds.
 func (s *Store) lock() (io.Closer, error) {
-	l, err := s.disk.Lock(lockName)
+	l, err := s.disk.Lock(LockName)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
 		by := ""
@@ -26,9 +26,9 @@ func (s *Store) lock() (io.Closer, error) {
 		return nil, fmt.Errorf("%w%s: stop that process, or choose another directory", store.ErrLocked, by)
 	case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.EOPNOTSUPP),
 		errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EINVAL):
-		return nil, s.fault("lock", lockName, noLocks{bare(err)})
+		return nil, s.fault("lock", LockName, noLocks{bare(err)})
 	case err != nil:
-		return nil, s.fault("lock", lockName, err)
+		return nil, s.fault("lock", LockName, err)
 	}
 	if err := writeOwner(s.disk); err != nil {
 		_ = s.disk.Remove(ownerName)

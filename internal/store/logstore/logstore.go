@@ -107,7 +107,10 @@ func (s *Store) damage(name string, err error) error {
 func (s *Store) stop(err error) error {
 	if s.failure == nil {
 		advice := "restore a backup"
-		if !errors.Is(err, store.ErrDamaged) {
+		switch {
+		case errors.Is(err, errMoved):
+			advice = "do not change the directory while a process uses it"
+		case !errors.Is(err, store.ErrDamaged):
 			advice = remedy(s.dir, err)
 		}
 		s.failure = fmt.Errorf("store %q has stopped: %w: %s", s.dir, err, advice)

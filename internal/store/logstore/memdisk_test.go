@@ -126,7 +126,7 @@ func (d *memDisk) image() image {
 	defer d.mu.Unlock()
 	all := make(image)
 	for name, f := range d.entries {
-		if name != lockName && name != ownerName {
+		if name != LockName && name != ownerName {
 			all[name] = slices.Clone(f.content)
 		}
 	}

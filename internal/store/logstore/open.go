@@ -15,7 +15,7 @@ import (
 // Names in the directory of a store, beside those of segments and snapshots. Only the process that holds the lock may
 // change anything else in the directory.
 const (
-	lockName   = "LOCK"
+	LockName   = "LOCK"    // locked by the process that has the store open
 	ownerName  = "OWNER"   // the process that holds the lock, for people
 	stampName  = "VERSION" // see stamp
 	ledgerName = "ACKED"   // see ledger
