@@ -12,6 +12,15 @@ import (
 // memoryFull is what a client is told that asks for something new when the nodes use all of their memory.
 const memoryFull = "The server has no memory for more (see --max-memory)"
 
+// diskFull is what a client is told that asks for something new when the disk is nearly full.
+const diskFull = "The disk of the server is nearly full"
+
+// fullDisk is implemented by stores that know how much space they have.
+type fullDisk interface {
+	// Full reports whether the space that is left should be kept for changes that make space. It is called often.
+	Full() bool
+}
+
 // tooLargeError reports that a node needs more memory than is left for it.
 type tooLargeError struct {
 	path        string
@@ -60,6 +69,8 @@ func (o *owner) account() {
 	full := ""
 	if o.env.memory.Load() > int64(o.env.limits.Memory) {
 		full = memoryFull
+	} else if o.env.disk != nil && o.env.disk.Full() {
+		full = diskFull
 	}
 	o.node.SetFull(full)
 	for n := o.node.Refusals(); o.refusals < n; o.refusals++ {

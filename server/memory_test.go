@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
 )
@@ -98,4 +100,32 @@ func TestLimits_Nodes(t *testing.T) {
 	require.Equal(t, Ydb.StatusIds_PRECONDITION_FAILED, status)
 	status, _ = create("/local/a/b")
 	require.Equal(t, Ydb.StatusIds_SUCCESS, status, "it exists")
+}
+
+// fullDisk is a store whose disk may be nearly full.
+type fullDisk struct {
+	store.Store
+
+	full atomic.Bool
+}
+
+func (d *fullDisk) Full() bool { return d.full.Load() }
+
+// While the disk is nearly full, the server refuses what would add data, and serves the rest.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := &fullDisk{Store: memstore.New()}
+	h := serve(t, withStore(disk))
+	s := h.attach(t, 0, time.Minute)
+	s.requireAcquired("job")
+	disk.full.Store(true)
+	require.False(t, s.releases("nothing")) // after this batch the owner looks
+	s.send(acquireMessage(1, "other", forever))
+	r := s.recv().GetAcquireSemaphoreResult()
+	require.Equal(t, Ydb.StatusIds_OVERLOADED, r.GetStatus())
+	require.Equal(t, "The disk of the server is nearly full", r.GetIssues()[0].GetMessage())
+	s.requireReleased("job")
+	disk.full.Store(false)
+	require.False(t, s.releases("nothing"))
+	s.requireAcquired("other")
 }

@@ -84,6 +84,7 @@ type ownerEnv struct {
 	stats     bool       // keep numbers for metrics
 	counts    *counts
 	limits    Limits
+	disk      fullDisk     // nil: unknown
 	memory    atomic.Int64 // bytes of all nodes that are loaded, as estimated by Node.Footprint
 }
 

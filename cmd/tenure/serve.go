@@ -131,6 +131,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	if len(errs) > 0 {
 		return complain(env, errs)
 	}
+	limitHeap(env, f.limits)
 	if f.check {
 		_, err := fmt.Fprintln(env.Data, "ok")
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,5 +65,13 @@ func positive[T int | time.Duration](value *T) func() error {
 		}
 
 		return nil
+	}
+}
+
+// limitHeap makes the garbage collector work harder when the process takes twice the memory that is allowed for nodes,
+// unless GOMEMLIMIT sets another limit. Requests and answers in flight take the rest.
+func limitHeap(env *cli.Env, l server.Limits) {
+	if _, ok := env.LookupEnv("GOMEMLIMIT"); !ok {
+		debug.SetMemoryLimit(2 * int64(l.Memory))
 	}
 }

@@ -22,6 +22,8 @@ type disk interface {
 	Create(name string) (file, error)
 	Rename(old, name string) error
 	Remove(name string) error
+	// Free returns the space that is left, in bytes.
+	Free() (int64, error)
 	// Sync makes the entries of the directory durable.
 	Sync() error
 	// SyncParents makes the directory itself durable.
@@ -105,6 +107,8 @@ func (d *osDisk) Create(name string) (file, error) {
 func (d *osDisk) Rename(old, name string) error { return d.dir.Root().Rename(old, name) }
 
 func (d *osDisk) Remove(name string) error { return d.dir.Root().Remove(name) }
+
+func (d *osDisk) Free() (int64, error) { return freeSpace(d.at) }
 
 func (d *osDisk) Sync() error { return syncDir(d.at) }
 

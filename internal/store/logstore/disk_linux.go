@@ -17,3 +17,13 @@ func (f osFile) Sync() error {
 		}
 	}
 }
+
+// freeSpace returns the space that is left for this user on the disk of a directory.
+func freeSpace(dir string) (int64, error) {
+	var s unix.Statfs_t
+	for {
+		if err := unix.Statfs(dir, &s); err != unix.EINTR {
+			return int64(s.Bavail * uint64(s.Bsize)), os.NewSyscallError("statfs", err)
+		}
+	}
+}

@@ -29,7 +29,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
+	"tenure/internal/clock"
 	"tenure/internal/store"
 	"tenure/internal/version"
 )
@@ -70,6 +72,8 @@ type Store struct {
 	held   io.Closer // the directory's lock
 	ledger ledger    // used by the leader of a group only
 
+	space space // see Full
+
 	preparing, tidying chan struct{} // wake the goroutines of the same name
 
 	cancel  context.CancelFunc // ends them
@@ -90,6 +94,13 @@ type Store struct {
 
 	closeOnce sync.Once
 	closeErr  error
+}
+
+// space is what is known of the space on the disk.
+type space struct {
+	clock       clock.Clock
+	looked      atomic.Int64 // the clock.Instant of the last look at the disk; 0: never
+	low, failed atomic.Bool  // the result of that look; a segment could not be created
 }
 
 // fault returns an error for an operation on a file of the store.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -20,6 +21,17 @@ type memDisk struct {
 	durable map[string]*memFile // entries at the last Sync
 	changes []entryChange       // of entries since then
 	locked  bool
+	free    int64 // 0: there is much
+}
+
+func (d *memDisk) Free() (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.free == 0 {
+		return math.MaxInt64, nil
+	}
+
+	return d.free, nil
 }
 
 // entryChange is a change of the directory, which takes place as a whole or not at all.

@@ -31,6 +31,7 @@ func (s *Store) prepare(ctx context.Context) {
 			return nil
 		}
 		seg, err := createSegment(ctx, s.disk, number, s.opts.LogSize)
+		s.noteSpace(err)
 		if err != nil {
 			return s.fault("create", segmentKind.name(number), err)
 		}

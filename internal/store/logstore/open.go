@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"tenure/internal/clock"
 	"tenure/internal/store"
 )
 
@@ -43,7 +44,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		dir: dir, opts: opts, disk: d, pending: new(group),
 		preparing: make(chan struct{}, 1), tidying: make(chan struct{}, 1),
 	}
-	s.room.L = &s.mu
+	s.room.L, s.space.clock = &s.mu, clock.Go()
 	if s.held, err = s.lock(); err != nil {
 		_ = d.Close()
 
