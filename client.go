@@ -87,8 +87,10 @@ func WithConnectTimeout(d time.Duration) Option {
 	return func(c *clientconfig.Config) { c.ConnectTimeout = d }
 }
 
-// WithDriverOptions adds options, such as credentials or certificates, for the driver that [Open] creates. They
-// override the options that Open sets. The embedded server ignores them.
+// WithDriverOptions adds options for the driver that [Open] creates. They override the options that Open sets. The
+// embedded server ignores them. For example, ydb.WithAccessTokenCredentials and ydb.WithStaticCredentials identify the
+// program to the server. ydb.WithCertificatesFromFile trusts an authority that the system does not trust, and
+// ydb.WithTLSConfig sets the certificate of the client.
 //
 // Before the driver connects, Open connects once to the address in the dsn, to find out what answers there. Of the
 // options, this connection uses only the TLS settings. So if the options contain a dialer that connects to a different
@@ -126,7 +128,7 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	if err != nil {
 		return nil, err
 	}
-	db, err := address.Open(ctx, cfg.ConnectTimeout, append([]ydb.Option{WithQuickReconnect()}, cfg.DriverOptions...)...)
+	db, err := address.WithHints(cfg.Hints).Open(ctx, cfg.ConnectTimeout, append([]ydb.Option{WithQuickReconnect()}, cfg.DriverOptions...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (s *Server) read() error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	now := s.now()
-	pair, err := readPair(s.config.Cert, s.config.Key, now)
+	pair, err := readServer(s.config.Cert, s.config.Key, now)
 	c := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"h2"},

@@ -143,7 +143,7 @@ func TestLoad_Refuses(t *testing.T) {
 		},
 		{
 			"key of another certificate", key(ca.Issue(t).Key), "KEY is not the key of the certificate in CERT: name a " +
-				"key and a certificate that belong together; the certificate of the server must be the first in its file",
+				"key and a certificate that belong together; the certificate of the key must be the first in its file",
 		},
 		{"empty certificate", cert(nil), "CERT is empty: name a file with a certificate in PEM form"},
 		{"empty key", key([]byte("\n")), "KEY is empty: name a file with a private key in PEM form"},

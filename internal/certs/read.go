@@ -11,8 +11,18 @@ import (
 	"time"
 )
 
-// readPair reads a certificate with its key, and checks that a server can use them at the given date.
-func readPair(certFile, keyFile File, now time.Time) (tls.Certificate, error) {
+// ReadClient reads the certificate of a client with its key, and checks that it is valid at the given date.
+func ReadClient(certFile, keyFile File, now time.Time) (tls.Certificate, error) {
+	return readPair(certFile, keyFile, func(cert *x509.Certificate) error { return certFile.checkClient(cert, now) })
+}
+
+// readServer reads the certificate of a server with its key, and checks that clients accept it at the given date.
+func readServer(certFile, keyFile File, now time.Time) (tls.Certificate, error) {
+	return readPair(certFile, keyFile, func(cert *x509.Certificate) error { return certFile.checkServer(cert, now) })
+}
+
+// readPair reads a certificate with its key, and checks them.
+func readPair(certFile, keyFile File, check func(*x509.Certificate) error) (tls.Certificate, error) {
 	certText, certErr := certFile.read()
 	keyText, keyErr := keyFile.readSecret()
 	if certErr != nil || keyErr != nil {
@@ -23,14 +33,14 @@ func readPair(certFile, keyFile File, now time.Time) (tls.Certificate, error) {
 	if certErr != nil || keyErr != nil {
 		return tls.Certificate{}, errors.Join(certErr, keyErr)
 	}
-	if err := certFile.checkServer(chain[0], now); err != nil {
+	if err := check(chain[0]); err != nil {
 		return tls.Certificate{}, err
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "does not match"):
 		return pair, keyFile.errorf("is not the key of the certificate in %s=%q: name a key and a certificate that "+
-			"belong together; the certificate of the server must be the first in its file", certFile.Setting, certFile.Path)
+			"belong together; the certificate of the key must be the first in its file", certFile.Setting, certFile.Path)
 	case err != nil:
 		return pair, keyFile.errorf("cannot be used (%s): name a private key in PEM form", reason(err))
 	}
@@ -103,15 +113,32 @@ func (f File) checkServer(cert *x509.Certificate, now time.Time) error {
 	if err := f.checkDate(cert, now); err != nil {
 		return err
 	}
-	forServers := func(u x509.ExtKeyUsage) bool { return u == x509.ExtKeyUsageServerAuth || u == x509.ExtKeyUsageAny }
 	switch {
-	case len(cert.ExtKeyUsage) > 0 && !slices.ContainsFunc(cert.ExtKeyUsage, forServers):
+	case !usable(cert, x509.ExtKeyUsageServerAuth):
 		return f.errorf("is not a certificate for servers: get one with the extended key usage serverAuth")
 	case len(cert.DNSNames)+len(cert.IPAddresses) == 0:
 		return f.errorf("names no host, so clients refuse it: get one with the server's name as subject alternative name")
 	}
 
 	return nil
+}
+
+// checkClient checks that servers accept the certificate from a client.
+func (f File) checkClient(cert *x509.Certificate, now time.Time) error {
+	if err := f.checkDate(cert, now); err != nil {
+		return err
+	}
+	if !usable(cert, x509.ExtKeyUsageClientAuth) {
+		return f.errorf("is not a certificate for clients: get one with the extended key usage clientAuth")
+	}
+
+	return nil
+}
+
+// usable reports whether the certificate allows the usage.
+func usable(cert *x509.Certificate, usage x509.ExtKeyUsage) bool {
+	return len(cert.ExtKeyUsage) == 0 || slices.Contains(cert.ExtKeyUsage, usage) ||
+		slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
 func (f File) checkDate(cert *x509.Certificate, now time.Time) error {

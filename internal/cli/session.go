@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
 	"tenure/internal/ancestry"
+	"tenure/internal/clientauth"
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
@@ -39,6 +39,8 @@ type Session struct {
 	ConnectTimeout time.Duration // for the first connection
 
 	Omit []string // names of flags that the command does not have; their values are the defaults
+
+	Auth clientauth.Settings // how to recognize the server, and how to identify this process to it
 
 	env      *Env
 	cmd      *cobra.Command
@@ -67,6 +69,7 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 			Usage: "time limit for the first connection",
 		},
 	)...)
+	AddFlags(cmd, s.offered(AuthFlags(&s.Auth)...)...)
 }
 
 // NoCreateFlag is the row of --no-create.
@@ -164,6 +167,9 @@ func (s *Session) defaultPath() (value, source string, err error) {
 func (s *Session) Check() error {
 	database := tenure.EmbeddedDatabase
 	if s.Embedded() {
+		if err := noAuth(s.cmd); err != nil {
+			return err
+		}
 		choice, err := ChooseDir(s.env, s.cmd, s.Dir)
 		if err != nil {
 			return err
@@ -212,18 +218,13 @@ func (s *Session) checkServer() error {
 		return fmt.Errorf("--dir is only for the embedded server, but %s=%q: leave --dir out, or write --ydb embedded",
 			Setting(s.cmd, "ydb"), redacted(s.DSN))
 	}
-	for _, name := range roots.Credentials {
-		if value, ok := s.env.LookupEnv(name); ok && value == "" {
-			return fmt.Errorf("%s is empty: set it to its value, or unset the variable", name)
-		}
-	}
 	address, err := dsn.Parse(Setting(s.cmd, "ydb"), s.DSN)
 	if err != nil {
 		return err
 	}
 	s.host, s.database = address.Host, address.Database
 
-	return nil
+	return CheckAuth(s.env, s.cmd, &s.Auth, address)
 }
 
 // ServerID returns a name for the server that is the same in all processes that use it on this machine, as far as that
@@ -291,9 +292,9 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 		defer m.Close()
 		opts = []tenure.Option{
 			tenure.WithConnectTimeout(s.ConnectTimeout),
-			tenure.WithDriverOptions(environ.WithEnvironCredentials()),
+			tenure.WithDriverOptions(s.Auth.Options(s.host, s.env.LookupEnv)...),
 			func(c *clientconfig.Config) {
-				c.Setting = Setting(s.cmd, "ydb")
+				c.Setting, c.Hints = Setting(s.cmd, "ydb"), AuthHints
 				c.Driver = func(db *ydb.Driver) { driver = db }
 			},
 		}
@@ -341,7 +342,10 @@ func (c *Client) Close(ctx context.Context) {
 const ServerHelp = `Server:
   By default there is nothing to install. Of the processes of this user on this machine, the first that needs the
   server runs it inside itself, and another one takes over when that one ends. For several machines, run "tenure
-  serve" or YDB and pass its address with --ydb. The YDB_* variables of ydb-go-sdk-auth-environ set the credentials.`
+  serve" or YDB and pass its address with --ydb. For a server with TLS, the address begins with grpcs://. --ca-file
+  names an authority that the system does not trust, and --auth-token-file has an access token. Without these flags,
+  the variables YDB_SSL_ROOT_CERTIFICATES_FILE, YDB_ACCESS_TOKEN_CREDENTIALS, YDB_STATIC_CREDENTIALS_USER and
+  _PASSWORD, and the other YDB_* variables of ydb-go-sdk-auth-environ count.`
 
 // DirHelp is the part of a command's help about the state directory.
 const DirHelp = `State directory:

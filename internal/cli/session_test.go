@@ -193,6 +193,10 @@ func TestSession_PrintConfig(t *testing.T) {
 --no-create         true                           command line
 --timeout           30s                            TENURE_TIMEOUT
 --connect-timeout   10s                            default
+--ca-file                                          default
+--cert-file                                        default
+--key-file                                         default
+--auth-token-file                                  default
 --verbose           false                          default
 `, stdout)
 

@@ -14,6 +14,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure/internal/clock"
+	"tenure/internal/dsn"
 )
 
 // DefaultConnectTimeout is the time within which a server must answer when Config.ConnectTimeout is zero.
@@ -26,6 +27,7 @@ type Config struct {
 	Notice         func(line string) // receives lines about problems of the embedded server; nil: they are dropped
 	Clock          clock.Clock       // times sessions and leases; nil: the system's clock
 	Setting        string            // where the DSN comes from, for errors; empty: an argument in the user's program
+	Hints          dsn.Hints         // what to set for TLS and credentials, for errors; zero: options of package tenure
 	DirSetting     string            // what sets Dir, for messages; empty: tenure.WithDir
 	AddressSetting string            // what sets the address of another server, for messages; empty: tenure.Open
 	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout; negative: no limit

@@ -94,6 +94,7 @@ import (
 	"time"
 
 	"tenure/internal/cli"
+	"tenure/internal/clientauth"
 	"tenure/internal/shell"
 )
 
@@ -146,8 +147,9 @@ type Command struct {
 	// that COMMAND has started runs.
 	Lifelines []*os.File
 
-	Name string // describes this process in lists of processes, for its guard: "lock deploy"
-	DSN  string // the address of the server, so that the guard can end the session; empty for the embedded server
+	Name string              // describes this process in lists of processes, for its guard: "lock deploy"
+	DSN  string              // the address of the server, so that the guard can end the session; empty for the embedded server
+	Auth clientauth.Settings // how the guard identifies itself to that server
 
 	Stops *cli.Stops // handles SIGTSTP while COMMAND does not run; may be nil
 

@@ -118,7 +118,7 @@ func (r *run) guarded() *guard.Lease {
 		Timeout: r.session.Timeout(),
 	}
 	if r.DSN != embedded {
-		l.DSN = r.DSN
+		l.DSN, l.Auth = r.DSN, r.Auth
 	}
 
 	return l

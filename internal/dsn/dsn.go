@@ -24,7 +24,34 @@ type Address struct {
 	url     string // the DSN in the form grpc://host:port/database
 	user    bool   // it contains a user name
 	setting string // where it comes from
+	secure  bool   // it uses TLS
+	hints   Hints
 }
+
+// Hints names what a user can set about the identity of the two ends, for errors.
+type Hints struct {
+	CA    string // authorities to trust
+	Cert  string // certificate of the client
+	Token string // access token, or user and password
+}
+
+// apiHints are for programs that use package tenure.
+var apiHints = Hints{
+	CA: "YDB_SSL_ROOT_CERTIFICATES_FILE or ydb.WithCertificatesFromFile", Cert: "ydb.WithTLSConfig",
+	Token: "ydb.WithAccessTokenCredentials or ydb.WithStaticCredentials",
+}
+
+// WithHints sets the hints. Without it they are those of package tenure.
+func (a *Address) WithHints(h Hints) *Address {
+	if h != (Hints{}) {
+		a.hints = h
+	}
+
+	return a
+}
+
+// Secure reports whether the server is used with TLS.
+func (a *Address) Secure() bool { return a.secure }
 
 const form = "write grpc://host:port/database, for example grpc://localhost:2136/local"
 
@@ -62,7 +89,10 @@ func Parse(setting, text string) (*Address, error) {
 	query.Del("database")
 	u.Path, u.RawPath, u.RawQuery = database, "", query.Encode()
 
-	return &Address{Host: u.Host, Database: database, url: u.String(), user: u.User != nil, setting: setting}, nil
+	return &Address{
+		Host: u.Host, Database: database, url: u.String(), user: u.User != nil, setting: setting,
+		secure: u.Scheme == "grpcs", hints: apiHints,
+	}, nil
 }
 
 // Redact returns a DSN, valid or not, without the password, and without parameters, which may be secret as well.

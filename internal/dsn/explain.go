@@ -45,6 +45,11 @@ func (a *Address) explain(ctx context.Context, err error) error {
 			a.Host, text, a.setting)
 	case code == codes.Unimplemented:
 		return a.otherServer(text)
+	case ydberr.Is(err, Ydb.StatusIds_UNSUPPORTED) && a.user:
+		return errorf(err, "the server at %s has no users (%s): remove the user name and the password from %s",
+			a.Host, text, a.setting)
+	case code == codes.Unauthenticated:
+		return errorf(err, "the server at %s refuses the credentials (%s): check %s", a.Host, text, a.hints.Token)
 	case ydberr.Denied(err):
 		return errorf(err, "the server at %s refuses the credentials: %s", a.Host, text)
 	case ctx.Err() == nil:

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/certs/certtest"
 	"tenure/internal/dsn"
 	"tenure/tenuretest"
 )
@@ -241,9 +242,8 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 				return serveGRPC(t, nil, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
 			},
 			dsn: "grpcs://HOST/local",
-			want: "the certificate of the server at HOST is not trusted (x509: certificate signed by unknown " +
-				"authority): check the host name in --ydb, or set YDB_SSL_ROOT_CERTIFICATES_FILE to the certificate of " +
-				"its authority",
+			want: "the certificate of the server at HOST is not signed by an authority that this machine trusts: set " +
+				"YDB_SSL_ROOT_CERTIFICATES_FILE or ydb.WithCertificatesFromFile to the certificate of its authority",
 		},
 		"another gRPC server": {
 			server: func(t *testing.T) string {
@@ -260,9 +260,8 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		},
 		"a user where there are none": {
 			server: tenureServer, dsn: "grpc://alice:secret@HOST/local",
-			want: "the server at HOST has no users (/Ydb.Auth.V1.AuthService/Login is not served: this is a tenure " +
-				"server, which serves only Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1 (without " +
-				"ModifyPermissions), health and reflection): remove the user name and the password from --ydb",
+			want: "the server at HOST has no users (UNSUPPORTED (this server has no users: leave out user and password, " +
+				"or start it with --tokens FILE)): remove the user name and the password from --ydb",
 		},
 		"refused credentials": {
 			server: func(t *testing.T) string {
@@ -279,7 +278,8 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 					return nil, status.Error(codes.Unauthenticated, "Access without user token is not allowed")
 				}})
 			},
-			want: "the server at HOST refuses the credentials: Access without user token is not allowed",
+			want: "the server at HOST refuses the credentials (Access without user token is not allowed): check " +
+				"ydb.WithAccessTokenCredentials or ydb.WithStaticCredentials",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -367,7 +367,48 @@ func TestOpen_Certificates(t *testing.T) {
 		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert,
 	})))
 	_, err = open(t, "grpcs://HOST/local", mutual, 30*time.Second, ydb.WithCertificate(s.Certificate()))
-	require.EqualError(t, err, "cannot connect to "+mutual+" (remote error: tls: certificate required): check --ydb")
+	require.EqualError(t, err, "the server at "+mutual+" requires a client certificate: set ydb.WithTLSConfig")
+}
+
+// The error names what is wrong with a certificate, and what the user of a command can set.
+func TestOpen_ExplainsCertificates(t *testing.T) {
+	t.Parallel()
+	ca := certtest.New(t)
+	serve := func(pair certtest.Pair) string {
+		return serveGRPC(t, answers(Ydb.StatusIds_UNAVAILABLE, ""), grpc.Creds(credentials.NewTLS(&tls.Config{
+			Certificates: []tls.Certificate{pair.TLS(t)}, ClientCAs: ca.Pool(), ClientAuth: tls.VerifyClientCertIfGiven,
+		})))
+	}
+	explain := func(host string, config *tls.Config) string {
+		a, err := dsn.Parse("--ydb", "grpcs://"+host+"/local")
+		require.NoError(t, err)
+		_, err = a.WithHints(dsn.Hints{CA: "--ca-file", Cert: "--cert-file"}).Open(t.Context(), 5*time.Second,
+			ydb.WithTLSConfig(config))
+		require.Error(t, err)
+
+		return strings.ReplaceAll(err.Error(), host, "HOST")
+	}
+	trusting := &tls.Config{RootCAs: ca.Pool()}
+	require.Equal(t, "the certificate of the server at HOST is not signed by an authority that this machine trusts: set "+
+		"--ca-file to the certificate of its authority", explain(serve(ca.Issue(t)), &tls.Config{RootCAs: x509.NewCertPool()}))
+	named := ca.Issue(t, func(c *x509.Certificate) {
+		c.DNSNames, c.IPAddresses = []string{"locks.example", "b.example"}, []net.IP{net.IPv4(10, 0, 0, 1)}
+	})
+	require.Equal(t, "the certificate of the server at HOST is for locks.example, b.example, 10.0.0.1, and not for "+
+		"127.0.0.1: write one of its names in --ydb, or give the server a certificate for this name",
+		explain(serve(named), trusting))
+	expired := ca.Issue(t, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Date(2024, 1, 2, 3, 4, 0, 0, time.UTC), time.Date(2025, 1, 2, 3, 4, 0, 0, time.UTC)
+	})
+	require.Equal(t, "the certificate of the server at HOST is valid only from 2024-01-02 03:04 UTC to 2025-01-02 03:04 "+
+		"UTC: ask for a new one, or check the clock of this machine", explain(serve(expired), trusting))
+	stranger := certtest.New(t).Issue(t).TLS(t)
+	require.Regexp(t, `^the server at HOST refuses the client certificate \([a-z ]+\): check --cert-file$`,
+		explain(serve(ca.Issue(t)), &tls.Config{
+			RootCAs: ca.Pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				return &stranger, nil
+			},
+		}))
 }
 
 func TestOpen(t *testing.T) {

@@ -90,8 +90,12 @@ func (a *Address) unconnected(ctx context.Context, err error) error {
 // the reverse.
 func (a *Address) ungreeted(ctx context.Context, err error, secure bool) error {
 	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return errorf(err, "the certificate of the server at %s is not trusted (%v): check the host name in %s, or set"+
-			" YDB_SSL_ROOT_CERTIFICATES_FILE to the certificate of its authority", a.Host, untrusted.Err, a.setting)
+		return a.untrusted(untrusted)
+	}
+	if secure {
+		if refused := a.refused(err); refused != nil {
+			return refused
+		}
 	}
 	said, _ := errors.AsType[unexpected](err)
 	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok {
@@ -112,7 +116,7 @@ func (a *Address) ungreeted(ctx context.Context, err error, secure bool) error {
 			a.Host, a.setting)
 	case alert(err) == "tls: no application protocol":
 		return a.otherServer("an HTTPS server answers")
-	case said == nil: // another alert, such as one for a missing client certificate
+	case said == nil: // another alert
 		return errorf(err, "cannot connect to %s (%v): check %s", a.Host, err, a.setting)
 	}
 
@@ -172,11 +176,12 @@ func (a *Address) greet(ctx context.Context, tcp net.Conn, config *tls.Config) e
 		}
 		conn = tls.Client(tcp, config)
 	}
-	if _, err := io.WriteString(conn, preface+settings); err != nil {
-		return err
+	_, written := io.WriteString(conn, preface+settings)
+	if secure, ok := conn.(*tls.Conn); written != nil && (!ok || !secure.ConnectionState().HandshakeComplete) {
+		return written
 	}
 	header := make([]byte, len(settings))
-	n, err := io.ReadFull(conn, header)
+	n, err := io.ReadFull(conn, header) // it may have an alert that says why the server did not read what was written
 	switch {
 	case n > 3 && header[0] == 0 && header[3] == settings[3]:
 		return nil

@@ -2,13 +2,13 @@ package guard
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
-	"github.com/ydb-platform/ydb-go-sdk-auth-environ"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure/internal/clock"
@@ -44,7 +44,7 @@ func tryEnd(ctx context.Context, l Lease) bool {
 	if err != nil {
 		return true
 	}
-	db, err := address.Open(ctx, -1, environ.WithEnvironCredentials())
+	db, err := address.Open(ctx, -1, l.Auth.Options(address.Host, os.LookupEnv)...)
 	if err != nil {
 		return false
 	}

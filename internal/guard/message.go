@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"tenure/internal/clientauth"
 	"tenure/internal/clock"
 )
 
@@ -35,6 +36,7 @@ type Lease struct {
 	Session uint64
 	Key     []byte
 	Timeout time.Duration
+	Auth    clientauth.Settings // names files, and has no secret
 }
 
 // A request is a message from the holder to the guard. Exactly one field is set.

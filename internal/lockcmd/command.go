@@ -235,7 +235,7 @@ func (l *locker) checkCommand(argv []string) error {
 	l.command = &command.Command{
 		Path: path, Argv: argv, Stdin: l.env.Stdin, Stdout: stdout, Stderr: stderr,
 		Signal: sig, Grace: l.grace, StopTimeout: l.stopTimeout,
-		Name: "lock " + strings.Join(l.names, " "), DSN: l.DSN, Observe: l.stopped,
+		Name: "lock " + strings.Join(l.names, " "), DSN: l.DSN, Auth: l.Auth, Observe: l.stopped,
 	}
 
 	return nil

@@ -114,7 +114,7 @@ func (r *taskRun) command() (*command.Command, error) {
 		Path: path, Argv: argv, Env: r.environment(),
 		Signal: r.stopSignal, Grace: r.grace,
 		Pooled: true, Task: name, Kill: r.kill, Heard: r.hear, Lifelines: r.lifelines(),
-		Name: "workers " + name, DSN: r.DSN, Observe: r.observeCommand,
+		Name: "workers " + name, DSN: r.DSN, Auth: r.Auth, Observe: r.observeCommand,
 	}
 	c.Stdout, c.Stderr = r.env.Inherited()
 	if r.aliveWithin > 0 { // files would be passed on, and what COMMAND prints would not be heard
