@@ -242,7 +242,7 @@ var proofs = []Ydb.StatusIds_StatusCode{
 }
 
 // A refused renewal proves nothing unless the node itself has refused it. The client then attaches again, which is a
-// proof. It does not send renewals more often than usual.
+// proof, unless it lacks the right to read. It does not send renewals more often than usual.
 func TestStatus_OfRenewal(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
@@ -256,7 +256,8 @@ func TestStatus_OfRenewal(t *testing.T) {
 			require.LessOrEqual(w, took, s.timeout/4)
 			require.ErrorIs(w, why, tenure.ErrSemaphoreDeleted)
 			require.NoError(w, s.session.Context().Err())
-		case code == Ydb.StatusIds_SESSION_EXPIRED:
+		case code == Ydb.StatusIds_SESSION_EXPIRED,
+			code == Ydb.StatusIds_UNAUTHORIZED: // no later renewal can be a proof
 			s.requireEnd(s.timeout/4, tenure.ErrSessionExpired)
 		case slices.Contains(proofs, code):
 			s.lives(s.lease, 3*s.timeout)
