@@ -22,6 +22,7 @@ type looker struct {
 	env    *cli.Env
 	cmd    *cobra.Command
 	output string
+	admin  string // the admin address; empty: none
 	clock  clock.Clock
 }
 
@@ -35,6 +36,7 @@ func newLooker(env *cli.Env, cmd *cobra.Command, args []string, omit ...string) 
 	cmd.Args = cli.Arguments(args...)
 	cli.Groups(cmd, cli.GroupWhere, cli.GroupLooking)
 	l.AddFlags(cmd, env)
+	cli.AddFlags(cmd, l.adminFlag())
 	if !slices.Contains(omit, "path") {
 		cli.Describe(cmd, "path", cli.GroupWhere, "coordination node (default <database>/tenure)")
 	}

@@ -119,13 +119,10 @@ func (l *looker) list(list []listed) error {
 }
 
 func (s listed) cells(l *looker) []string {
-	who, held, token, taken, waiting := "", "", "", "", ""
+	var who, held, token, taken, waiting string
 	if len(s.Holders) > 0 {
 		first := s.Holders[0]
-		who, token = first.Who, strconv.FormatUint(first.Token, 10)
-		if first.Since != nil {
-			held = cli.Short(l.now().Sub(*first.Since))
-		}
+		who, held, token = first.Who, first.For(l.now()), strconv.FormatUint(first.Token, 10)
 		if more := len(s.Holders) - 1; more > 0 {
 			who += fmt.Sprintf(" and %d more", more)
 		}

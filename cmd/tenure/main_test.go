@@ -26,9 +26,10 @@ func TestMain(m *testing.M) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
-		"", "serve", "status", "who", "watch", "ls", "check",
+		"", "serve", "status", "who", "watch", "ls", "check", "release",
 		"semaphore", "semaphore create", "semaphore set", "semaphore delete",
 		"node", "node create", "node alter", "node describe", "node drop",
+		"session", "session ls", "session end",
 		"token", "token new", "token hash",
 	} {
 		line := append(strings.Fields(command), "--help")

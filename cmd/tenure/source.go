@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
@@ -14,7 +13,7 @@ import (
 
 // semaphore looks at one semaphore. If the node or the semaphore does not exist, nobody holds it.
 func (l *looker) semaphore(ctx context.Context, name string) (look.Semaphore, error) {
-	if l.Embedded() {
+	if l.knowsStatus() {
 		status, err := l.status(ctx)
 
 		return look.Find(status, l.Path, name), err
@@ -45,15 +44,14 @@ func (l *looker) status(ctx context.Context) (server.Status, error) {
 		return report.Status, err
 	}
 
-	return server.Status{}, l.needsAdmin()
-}
+	client, err := l.adminClient()
+	if err != nil {
+		return server.Status{}, err
+	}
+	ctx, cancel := l.limited(ctx)
+	defer cancel()
 
-// knowsStatus reports whether status can answer.
-func (l *looker) knowsStatus() bool { return l.Embedded() }
-
-// needsAdmin is the error of a command that cannot ask the server over the protocol.
-func (l *looker) needsAdmin() error {
-	return fmt.Errorf("%s cannot ask %s: the protocol has no such request", l.cmd.CommandPath(), l.Place())
+	return client.Status(ctx)
 }
 
 // report returns the report on the embedded server, after Check. It does not create the state directory.
@@ -63,9 +61,11 @@ func (l *looker) report(ctx context.Context) (embedded.Report, error) {
 	defer stops.Close()
 	defer close(read)
 
-	return embedded.ReadReport(ctx, embedded.Config{
-		Dir: l.Dir, DirSetting: cli.DirSetting, AddressSetting: cli.AddressSetting,
-	})
+	return embedded.ReadReport(ctx, l.embeddedConfig())
+}
+
+func (l *looker) embeddedConfig() embedded.Config {
+	return embedded.Config{Dir: l.Dir, DirSetting: cli.DirSetting, AddressSetting: cli.AddressSetting}
 }
 
 // reading is closed when the report has been read. Until then this process may host the server, but only for a moment,

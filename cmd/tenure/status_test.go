@@ -86,12 +86,12 @@ node /local/a/empty, sessions: 0
 
 node /local/a/tasks, sessions: 2
   "deploy" is held, 1 waiting
-    PLACE   WHO        TOKEN  SESSION
-    holder  alice\?\[2J  1      1
-    1       second     3      2
+    PLACE   WHO        FOR  TOKEN  SESSION
+    holder  alice\?\[2J  \ds   1      1
+    1       second     \ds   3      2
   "slots" is held, 3 of 5 taken, data "five"
-    PLACE   WHO     TOKEN  SESSION  COUNT
-    holder  second  2      2        3
+    PLACE   WHO     FOR  TOKEN  SESSION  COUNT
+    holder  second  \ds   2      2        3
 $`, regexp.QuoteMeta(dir), os.Getpid(), regexp.QuoteMeta(host)), statusOf(t, "--dir", dir))
 
 	var report embedded.Report

@@ -31,6 +31,7 @@ type host struct {
 	log    *slog.Logger
 	server *server.Server
 	socket atomic.Pointer[socket] // where the server listens; nil until it does
+	admin  *serverconfig.Admin    // ends sessions
 	people *http.Server           // answers requests for a Report on the other socket
 
 	running sync.WaitGroup // goroutines that run alongside the server and end with it
@@ -45,9 +46,9 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 		return nil, err
 	}
 	lines := &lifelines{dir: dir}
-	h := &host{dir: dir, log: log, ended: make(chan struct{})}
+	h := &host{dir: dir, log: log, admin: &serverconfig.Admin{}, ended: make(chan struct{})}
 	srv, err := server.New(func(c *serverconfig.Config) {
-		c.Store, c.Lifelines, c.Logger, c.InPlace = store, lines, log, h.inPlace
+		c.Store, c.Lifelines, c.Logger, c.InPlace, c.Admin = store, lines, log, h.inPlace, h.admin
 	})
 	if err != nil {
 		return nil, err // server.New has closed the store

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,29 +70,9 @@ func (l *Local) report(ctx context.Context) (Report, error) {
 		return r, err
 	}
 
-	address, err := l.dir.address(statusName)
+	resp, err := l.ask(ctx, http.MethodGet, "/", nil)
 	if err != nil {
 		return Report{}, err
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
-		if err != nil {
-			return nil, err
-		}
-		if uid, ok := l.dir.stranger(conn); ok {
-			return nil, errors.Join(strangerError(uid), conn.Close())
-		}
-
-		return conn, nil
-	}}
-	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host/", http.NoBody)
-	if err != nil {
-		return Report{}, err
-	}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		return Report{}, fmt.Errorf("ask the host in %q: %w", l.dir.path, err)
 	}
 	defer resp.Body.Close()
 	var r Report
@@ -100,6 +81,38 @@ func (l *Local) report(ctx context.Context) (Report, error) {
 	}
 
 	return r, nil
+}
+
+// ask asks the host, which is another process.
+func (l *Local) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	address, err := l.dir.address(statusName)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+			if err != nil {
+				return nil, err
+			}
+			if uid, ok := l.dir.stranger(conn); ok {
+				return nil, errors.Join(strangerError(uid), conn.Close())
+			}
+
+			return conn, nil
+		},
+		DisableKeepAlives: true,
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://host"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the host in %q: %w", l.dir.path, err)
+	}
+
+	return resp, nil
 }
 
 func (h *host) report(ctx context.Context) (Report, error) {
@@ -112,8 +125,14 @@ func (h *host) report(ctx context.Context) (Report, error) {
 	}, err
 }
 
-// ServeHTTP answers every request with the report. The permissions of the socket restrict who can ask.
+// ServeHTTP answers with the report, except requests to end a session. The permissions of the socket restrict who can
+// ask.
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && r.URL.Path == endPath {
+		h.serveEnd(w, r)
+
+		return
+	}
 	report, err := h.report(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

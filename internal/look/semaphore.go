@@ -34,9 +34,10 @@ type Semaphore struct {
 // A Holder is an owner of a semaphore, or a waiter.
 type Holder struct {
 	Who     string     `json:"who"`
-	Since   *time.Time `json:"since,omitempty"`      // a holder: when it got the semaphore; absent: not known
-	Until   *time.Time `json:"until,omitempty"`      // its work is done, and it keeps the semaphore until then
-	Lost    *time.Time `json:"lost_until,omitempty"` // this process has lost the session, which ends then at the latest
+	Since   *time.Time `json:"since,omitempty"`        // a holder has it, or a waiter waits, since then; absent: not known
+	Before  *time.Time `json:"since_before,omitempty"` // a holder had it already when the server was started then
+	Until   *time.Time `json:"until,omitempty"`        // its work is done, and it keeps the semaphore until then
+	Lost    *time.Time `json:"lost_until,omitempty"`   // this process has lost the session, which ends then at the latest
 	Session uint64     `json:"session"`
 	Token   uint64     `json:"token"`
 	Count   uint64     `json:"count,omitempty"` // of the limit
@@ -103,6 +104,7 @@ func OfStatus(status server.SemaphoreStatus) Semaphore {
 		for _, o := range all {
 			h := NewHolder(o.Session, o.Token, []byte(cmp.Or(o.Data, o.Description)))
 			h.Description, h.Connected = o.Description, &o.Attached
+			h.dates(o.Since, o.SinceBefore)
 			if !status.Ephemeral {
 				h.Count = o.Count
 			}
@@ -131,6 +133,17 @@ func NewHolder(session, token uint64, data []byte) Holder {
 	}
 
 	return h
+}
+
+// dates notes the dates of the server, which are more certain than those of the client. The server forgets dates of
+// grants when it is restarted.
+func (h *Holder) dates(since, before time.Time) {
+	switch {
+	case !since.IsZero():
+		h.Since = &since
+	case h.Since == nil && !before.IsZero():
+		h.Before = &before
+	}
 }
 
 // Find returns the semaphore of a node in the status of a server. It is free if it does not exist.

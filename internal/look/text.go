@@ -72,18 +72,27 @@ func (s Semaphore) styled(i int, line string, style printable.Style) string {
 func (h Holder) gone() bool { return h.Connected != nil && !*h.Connected }
 
 func (h Holder) cells(place string, s Semaphore, now time.Time) []string {
-	held, count := "", ""
-	if h.Since != nil {
-		held = cli.Short(now.Sub(*h.Since))
-	}
+	count := ""
 	if s.Limit > 0 {
 		count = strconv.FormatUint(h.Count, 10)
 	}
 
 	return []string{
-		place, h.Who, held, strconv.FormatUint(h.Token, 10), strconv.FormatUint(h.Session, 10), count,
+		place, h.Who, h.For(now), strconv.FormatUint(h.Token, 10), strconv.FormatUint(h.Session, 10), count,
 		strings.Join(h.remarks(), ", "),
 	}
+}
+
+// For returns for how long the holder has the semaphore, or the waiter waits; empty if that is not known.
+func (h Holder) For(now time.Time) string {
+	switch {
+	case h.Since != nil:
+		return cli.Short(now.Sub(*h.Since))
+	case h.Before != nil:
+		return "over " + cli.Short(now.Sub(*h.Before))
+	}
+
+	return ""
 }
 
 // remarks says what is special about a holder.

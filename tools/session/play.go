@@ -87,6 +87,7 @@ func (r *recorder) play(ctx context.Context) error {
 var (
 	pids      = regexp.MustCompile(`(\bpid|\bprocess|-KILL) (\d+)`)
 	durations = regexp.MustCompile(`\bfor (\d+[a-z]+)+\b`)
+	column    = regexp.MustCompile(`(release \d  )\ds `) // in the column FOR
 	since     = regexp.MustCompile(`\bsince [^,]+`)
 	version   = regexp.MustCompile(`\(tenure [^)]*\)`)
 )
@@ -97,6 +98,7 @@ func (r *recorder) normal(host string) []byte {
 	text = bytes.ReplaceAll(text, []byte(r.dir), []byte("/home/alice"))
 	text = bytes.ReplaceAll(text, []byte(host), []byte("ci-1"))
 	text = durations.ReplaceAll(text, []byte("for 1s"))
+	text = column.ReplaceAll(text, []byte("${1}1s "))
 	text = since.ReplaceAll(text, []byte("since 10:00"))
 	text = version.ReplaceAll(text, []byte("(tenure 0.1)"))
 	numbers := map[string]string{}

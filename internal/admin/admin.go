@@ -1,0 +1,117 @@
+// Package admin is a client of the admin address of "tenure serve", which answers what the protocol has no request for.
+package admin
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"tenure/server"
+)
+
+// ErrNoSession reports that the node or the session does not exist.
+var ErrNoSession = errors.New("there is no such session")
+
+// maxText is how much of an error of the server is read, in bytes.
+const maxText = 1 << 10
+
+// Client asks one admin address. Its methods are safe for concurrent use.
+type Client struct {
+	base  *url.URL
+	token string
+	http  *http.Client
+}
+
+// New returns a client of the address, such as http://localhost:2137. The token may be empty. Roots are the certificate
+// authorities to trust; nil means those of the system.
+func New(address, token string, roots *x509.CertPool) (*Client, error) {
+	base, err := url.Parse(address)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" ||
+		strings.Trim(base.Path, "/") != "" || base.RawQuery != "" || base.User != nil {
+		return nil, errors.New("is not an address: write e.g. http://localhost:2137")
+	}
+	base.Path = ""
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+	}
+
+	return &Client{base: base, token: token, http: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // keeps the token here
+	}}, nil
+}
+
+// Status returns the status of the server.
+func (c *Client) Status(ctx context.Context) (status server.Status, err error) {
+	resp, err := c.do(ctx, http.MethodGet, "/api/v1/status", nil)
+	if err != nil {
+		return status, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&status); err != nil {
+		return status, fmt.Errorf("ask %s: the answer is not a status: %w", c.base, err)
+	}
+
+	return status, nil
+}
+
+// EndSession ends a session. Its holder may still be running: only its leases end. The error is or wraps ErrNoSession if
+// there is none.
+func (c *Client) EndSession(ctx context.Context, node string, session uint64) error {
+	body, err := json.Marshal(map[string]any{"node": node, "session": session})
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/api/v1/sessions/end", body)
+	if err != nil {
+		return err
+	}
+
+	return resp.Body.Close()
+}
+
+// do makes a request and returns the answer if it is a success.
+func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+
+		return nil, fmt.Errorf("ask %s: %w", c.base, err)
+	}
+	if resp.StatusCode >= http.StatusOK && resp.StatusCode < http.StatusMultipleChoices {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxText)) // what was read of it is enough
+	said := strings.TrimSpace(string(text))
+	switch {
+	case resp.StatusCode == http.StatusNotFound && method == http.MethodPost:
+		return nil, ErrNoSession
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		return nil, fmt.Errorf("%s refuses: %s: check the access token and its rights", c.base, said)
+	}
+
+	return nil, fmt.Errorf("ask %s: %s: %s", c.base, resp.Status, said)
+}
