@@ -22,7 +22,8 @@ func statusCommand(env *cli.Env) *cobra.Command {
 		Example: "tenure status\ntenure status -o json\ntenure status --ydb grpc://localhost:2136/local",
 		Long: `tenure status shows the embedded server, which lock and workers use by default. It shows which process runs the
 server and since when, and for each coordination node who holds which semaphore, with the fencing token, and who waits
-for it. Of another server it shows the coordination nodes, because the protocol has no request that lists semaphores.
+for it. With --admin, it shows the same of another server. Without, it shows only the coordination nodes of that server,
+because the protocol has no request that lists semaphores.
 
 ` + cli.DirHelp + `
 
@@ -36,7 +37,17 @@ Exit code:
 		if err != nil {
 			return err
 		}
-		if !l.Embedded() {
+		switch {
+		case !l.Embedded() && l.knowsStatus():
+			status, err := l.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+
+			return l.print(status, func() string {
+				return "server " + printable.Text(l.Place()) + "\n" + nodesText(status.Nodes, l.now(), env.Style())
+			})
+		case !l.Embedded():
 			return l.showServer(cmd.Context())
 		}
 		report, err := l.report(cmd.Context())

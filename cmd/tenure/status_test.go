@@ -195,6 +195,16 @@ func TestStatus_OfAServer(t *testing.T) {
 	require.Equal(t, []nodePath{{"/local/b"}, {"/local/dir/a"}}, status.Nodes)
 	require.Equal(t, s.DSN(), status.Server)
 
+	p := withAdmin(t)
+	lock(t, p.session(t, "holder"), "deploy", "alice")
+	require.Regexp(t, `^server grpc://\S+
+
+node /local/tenure, sessions: 1
+  "deploy" is held
+    PLACE   WHO    FOR  TOKEN  SESSION
+    holder  alice  \ds   1      1
+$`, statusOf(t, p.flags...))
+
 	code, _, stderr := tenureRun(t, map[string]string{"TENURE_DSN": ""}, "status")
 	require.Equal(t, "tenure: TENURE_DSN is empty: write TENURE_DSN=grpc://localhost:2136/local, or unset the variable\n",
 		stderr)
