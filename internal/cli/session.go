@@ -40,7 +40,7 @@ type Session struct {
 
 	Omit []string // names of flags that the command does not have; their values are the defaults
 
-	Auth clientauth.Settings // how to recognize the server, and how to identify this process to it
+	Auth clientauth.Settings // how to recognise the server, and how to identify this process to it
 
 	env      *Env
 	cmd      *cobra.Command

@@ -1,4 +1,4 @@
-// Package clientauth prepares how a command identifies itself to a server, and how it recognizes the server: by files
+// Package clientauth prepares how a command identifies itself to a server, and how it recognises the server: by files
 // that flags name, or by the variables of ydb-go-sdk.
 package clientauth
 
@@ -168,7 +168,9 @@ type login struct{ user, password, endpoint string }
 // package environ makes them without transport credentials, so that they never work.
 func static(lookup func(string) (string, bool)) (*login, error) {
 	user, ok := lookup(userVariable)
-	if metadata, _ := lookup("YDB_METADATA_CREDENTIALS"); !ok || metadata == "1" || slices.ContainsFunc(before, func(name string) bool { _, ok := lookup(name); return ok }) {
+	metadata, _ := lookup("YDB_METADATA_CREDENTIALS")
+	set := func(name string) bool { _, ok := lookup(name); return ok }
+	if !ok || metadata == "1" || slices.ContainsFunc(before, set) {
 		return nil, nil //nolint:nilnil // there are none
 	}
 	password, ok := lookup(passwordVariable)

@@ -148,7 +148,7 @@ type Command struct {
 	Lifelines []*os.File
 
 	Name string              // describes this process in lists of processes, for its guard: "lock deploy"
-	DSN  string              // the address of the server, so that the guard can end the session; empty for the embedded server
+	DSN  string              // the server, for the guard, which ends the session; empty for the embedded server
 	Auth clientauth.Settings // how the guard identifies itself to that server
 
 	Stops *cli.Stops // handles SIGTSTP while COMMAND does not run; may be nil

@@ -12,22 +12,23 @@ import (
 func (a *Address) untrusted(err *tls.CertificateVerificationError) error {
 	host, _, _ := net.SplitHostPort(a.Host)
 	if name, ok := errors.AsType[x509.HostnameError](err.Err); ok {
-		return errorf(err, "the certificate of the server at %s is for %s, and not for %s: write one of its names in %s, or "+
-			"give the server a certificate for this name", a.Host, names(name.Certificate), host, a.setting)
+		return errorf(err, "the certificate of the server at %s is for %s, and not for %s: write one of its names in %s, "+
+			"or give the server a certificate for this name", a.Host, names(name.Certificate), host, a.setting)
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err.Err); ok && invalid.Reason == x509.Expired {
 		const form = "2006-01-02 15:04 MST"
 
-		return errorf(err, "the certificate of the server at %s is valid only from %s to %s: ask for a new one, or check the "+
-			"clock of this machine", a.Host, invalid.Cert.NotBefore.UTC().Format(form), invalid.Cert.NotAfter.UTC().Format(form))
+		return errorf(err, "the certificate of the server at %s is valid only from %s to %s: ask for a new one, or check "+
+			"the clock of this machine", a.Host, invalid.Cert.NotBefore.UTC().Format(form),
+			invalid.Cert.NotAfter.UTC().Format(form))
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err.Err); ok {
 		return errorf(err, "the certificate of the server at %s is not signed by an authority that this machine trusts: set "+
 			"%s to the certificate of its authority", a.Host, a.hints.CA)
 	}
 
-	return errorf(err, "the certificate of the server at %s is not trusted (%v): check the host name in %s, or set %s to the "+
-		"certificate of its authority", a.Host, err.Err, a.setting, a.hints.CA)
+	return errorf(err, "the certificate of the server at %s is not trusted (%v): check the host name in %s, or set %s to "+
+		"the certificate of its authority", a.Host, err.Err, a.setting, a.hints.CA)
 }
 
 // names lists the names of a certificate.

@@ -390,7 +390,8 @@ func TestOpen_ExplainsCertificates(t *testing.T) {
 	}
 	trusting := &tls.Config{RootCAs: ca.Pool()}
 	require.Equal(t, "the certificate of the server at HOST is not signed by an authority that this machine trusts: set "+
-		"--ca-file to the certificate of its authority", explain(serve(ca.Issue(t)), &tls.Config{RootCAs: x509.NewCertPool()}))
+		"--ca-file to the certificate of its authority", explain(serve(ca.Issue(t)),
+		&tls.Config{RootCAs: x509.NewCertPool()}))
 	named := ca.Issue(t, func(c *x509.Certificate) {
 		c.DNSNames, c.IPAddresses = []string{"locks.example", "b.example"}, []net.IP{net.IPv4(10, 0, 0, 1)}
 	})
