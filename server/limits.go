@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ func DefaultLimits() Limits {
 		CallRate:             2_000,
 		FrameRate:            10_000,
 		PingRate:             5_000,
-		UnfinishedBytes:      128 << 20,
+		UnfinishedBytes:      64 << 20,
 		HeaderBytes:          8 << 10,
 		Nodes:                10_000,
 		Sessions:             1_000_000,
@@ -72,6 +73,9 @@ func withDefaults(l Limits, files int) (Limits, error) {
 	set(&errs, "Memory", &l.Memory, d.Memory)
 	set(&errs, "StartTimeout", &l.StartTimeout, d.StartTimeout)
 	set(&errs, "IdleTimeout", &l.IdleTimeout, d.IdleTimeout)
+
+	l.StreamsPerConnection = min(l.StreamsPerConnection, math.MaxInt32)
+	l.HeaderBytes = min(l.HeaderBytes, math.MaxInt32)
 
 	return l, errors.Join(errs...)
 }

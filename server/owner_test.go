@@ -107,7 +107,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 // nodes are not affected.
 func TestOwner_PanicFailsOneNode(t *testing.T) {
 	var log lockedBuffer
-	clk := &panicky{Clock: clock.Go(), which: 1}
+	clk := &panicky{Clock: clock.Go(), timer: 1}
 	h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	createNode(t, h, "/local/other")
 	victim := h.attach(t, 0, time.Minute)
@@ -313,18 +313,18 @@ func (c *commitCounter) Commit(ctx context.Context, b store.Batch) error {
 	return c.Store.Commit(ctx, b)
 }
 
-// panicky is a clock one of whose timers panics when it is set. Timer 1 belongs to the first node that is used, and
-// timer 2 to the first stream of that node.
+// panicky is a clock one of whose timers or alarms panics when it is set. The first timer belongs to the first node that
+// is used. Each call has an alarm, and a stream has another one.
 type panicky struct {
 	clock.Clock
-	which  int64
-	timers atomic.Int64
-	armed  atomic.Bool
+	timer, alarm   int64 // the number of the one that panics; 0: none
+	timers, alarms atomic.Int64
+	armed          atomic.Bool
 }
 
 func (p *panicky) NewTimer() clock.Timer {
 	t := p.Clock.NewTimer()
-	if p.timers.Add(1) == p.which {
+	if p.timers.Add(1) == p.timer {
 		return &panickyTimer{t, &p.armed}
 	}
 
@@ -333,7 +333,7 @@ func (p *panicky) NewTimer() clock.Timer {
 
 func (p *panicky) NewAlarm(ring func()) clock.Timer {
 	t := p.Clock.NewAlarm(ring)
-	if p.timers.Add(1) == p.which {
+	if p.alarms.Add(1) == p.alarm {
 		return &panickyTimer{t, &p.armed}
 	}
 

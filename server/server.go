@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -54,12 +55,15 @@ type Server struct {
 	conns   conns.Set // gRPC does not track a connection before its first frame, and would wait two minutes for it in Stop
 	health  *health.Server
 
-	limits    Limits
-	counts    counts
-	refusals  *refusals
-	advertise *advertise.Endpoint // nil: the address that each client has used
-	access    *access.Authority   // nil: the server has no users, and every caller has all rights
-	tokens    accessFile
+	limits     Limits
+	counts     counts
+	refusals   *refusals
+	inProgress atomic.Int64 // calls that are streams, also those that are not sessions
+	pings      atomic.Int64 // frequent ones, in a second
+	waiting    waiting
+	advertise  *advertise.Endpoint // nil: the address that each client has used
+	access     *access.Authority   // nil: the server has no users, and every caller has all rights
+	tokens     accessFile
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
@@ -121,6 +125,12 @@ func New(opts ...Option) (*Server, error) {
 		stopped:   make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
+	s.conns.Limit(conns.Limits{
+		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress,
+		Calls: limits.StreamsPerConnection, CallRate: limits.CallRate, FrameRate: limits.FrameRate,
+		Unfinished: limits.UnfinishedBytes, Patience: limits.StartTimeout,
+		Clock: clk, Refused: func(limit, address string) { s.refusals.add(limit, "address", address) },
+	})
 	if err := s.openAccess(&c); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
@@ -173,13 +183,36 @@ func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
 	return logstore.Open(*c.DataDir, logstore.Options{Logger: log})
 }
 
+// Settings of gRPC. Windows that grow with the speed of a client would let it fill the memory: a stream may have a whole
+// window of requests that have not been read. A message that is larger than the window gets one of its own.
+const (
+	streamWindow = 64 << 10
+	connWindow   = 1 << 20
+	readBuffer   = 16 << 10
+
+	// never is the time between two pings of gRPC. It compares dates, so it would cut each connection if the machine's
+	// clock is set back. The pings of the protocol end the streams of a client that is gone, and those of TCP end its
+	// connection.
+	never = time.Duration(math.MaxInt64)
+)
+
 func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 	g := grpc.NewServer(
-		grpc.Creds(creds),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
+		grpc.Creds(s.conns.Credentials(creds)),
+		grpc.InTapHandle(s.admit),
+		grpc.ConnectionTimeout(s.limits.StartTimeout),
+		grpc.MaxConcurrentStreams(uint32(s.limits.StreamsPerConnection)), //nolint:gosec // withDefaults checks it
+		grpc.MaxHeaderListSize(uint32(s.limits.HeaderBytes)),             //nolint:gosec // withDefaults checks it
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
+		grpc.ReadBufferSize(readBuffer),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: s.limits.IdleTimeout,
+			Time:              never,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.countUnary, s.recoverUnary, s.identifyUnary),
-		grpc.ChainStreamInterceptor(s.recoverStream, s.identifyStream),
+		grpc.ChainUnaryInterceptor(s.countUnary, s.recoverUnary, s.limitUnary, s.identifyUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream, s.limitStream, s.identifyStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
@@ -237,6 +270,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		defer close(s.stopped)
 
 		s.health.Shutdown()
+		s.waiting.stop()
 		cut := context.AfterFunc(ctx, s.cut)
 		drained := make(chan struct{})
 		go func() { // before streams end, so that they cannot come back over the same connection
@@ -276,8 +310,9 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 
 	c.server.open.Add(1)
 	defer c.server.open.Add(-1)
+	enter := func(timeoutMillis uint64) (func(), *node.Failure) { return c.server.enter(g.Context(), timeoutMillis) }
 
-	return serveSession(g, c.server.nodes, id, &c.server.streams, by)
+	return serveSession(g, c.server.nodes, id, &c.server.streams, by, enter)
 }
 
 func (s *Server) recoverUnary(

@@ -61,7 +61,7 @@ type stream struct {
 // They are counted by running.
 func serveSession(
 	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
-	by func(path string) *pass,
+	by func(path string) *pass, enter func(timeoutMillis uint64) (leave func(), refusal *node.Failure),
 ) error {
 	first, err := g.Recv()
 	if err != nil {
@@ -79,6 +79,11 @@ func serveSession(
 	if !pass.current().Any() { // before the node is loaded
 		return g.Send(wire.Response(noAccess))
 	}
+	leave, overloaded := enter(start.GetTimeoutMillis())
+	if overloaded != nil {
+		return g.Send(wire.Response(*overloaded))
+	}
+	defer leave()
 	o, refusal := nodes.owner(start.GetPath())
 	if o == nil {
 		return g.Send(wire.Response(refusal)) // A2, A3

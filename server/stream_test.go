@@ -249,10 +249,10 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 func TestStream_PanicEndsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
-		clk := &panicky{Clock: clock.Go(), which: 2}
+		clk := &panicky{Clock: clock.Go(), alarm: 3}
 		h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		victim := h.attach(t, 0, 3*time.Second)
-		synctest.Wait() // until the stream has its timer, which is the second one
+		synctest.Wait() // until the stream has its alarm, which is the third one
 		other := h.attach(t, 0, time.Minute)
 		victim.requireAcquired("job")
 		other.requirePending("job")

@@ -26,7 +26,7 @@ func addLimits(cmd *cobra.Command, l *server.Limits) {
 		count("max-call-rate", "2000", "new calls a second of one connection", &l.CallRate),
 		count("max-frame-rate", "10000", "HTTP/2 frames a second of one connection that carry no request", &l.FrameRate),
 		count("max-ping-rate", "5000", "pings a second for sessions with timeouts below 3s", &l.PingRate),
-		count("max-unfinished", "134217728", "bytes of messages of which only a part has arrived", &l.UnfinishedBytes),
+		count("max-unfinished", "67108864", "bytes of messages of which only a part has arrived", &l.UnfinishedBytes),
 		count("max-header", "8192", "bytes in the headers of a call", &l.HeaderBytes),
 		count("max-nodes", "10000", "nodes and directories", &l.Nodes),
 		count("max-sessions", "1000000", "sessions in one node", &l.Sessions),

@@ -1,17 +1,61 @@
-// Package conns keeps track of the open connections of listeners, and closes them.
+// Package conns keeps track of the open connections of listeners, limits what each of them may use, and closes them.
 package conns
 
 import (
+	"container/list"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"tenure/internal/clock"
 )
 
-// A Set contains the open connections of its listeners. The zero Set is empty. Its methods are safe for concurrent use.
-type Set struct {
-	mu   sync.Mutex // guards the rest
-	open map[net.Conn]struct{}
-	shut bool // new connections are closed
+// Limits bound the connections of a Set. All fields must be set.
+type Limits struct {
+	Total      int           // open connections
+	PerAddress int           // of them, those from one address of another machine
+	Calls      int           // calls that one connection may have open, and begin at once
+	CallRate   int           // calls that one connection begins in a second
+	FrameRate  int           // HTTP/2 frames in a second with which one connection sends no request
+	Unfinished int           // bytes of messages of which only a part has arrived; one connection may have a quarter
+	Patience   time.Duration // for a message to arrive completely
+	Clock      clock.Clock
+	Refused    func(limit, address string) // reports that a connection was closed or refused because of a limit
 }
+
+// The limits as Limits.Refused names them.
+const (
+	limitTotal      = "connections"
+	limitPerAddress = "connections_per_address"
+	limitCalls      = "call_rate"
+	limitResets     = "reset_rate"
+	limitFrames     = "frame_rate"
+	limitUnfinished = "unfinished_bytes"
+	limitPatience   = "unfinished_time"
+)
+
+// A Set contains the open connections of its listeners. The zero Set is empty and has no limits. Its methods are safe for
+// concurrent use.
+type Set struct {
+	limits     *Limits // nil: none
+	unfinished atomic.Int64
+
+	mu   sync.Mutex // guards the rest
+	open map[*Conn]struct{}
+	from map[netip.Prefix]int // connections of other machines
+	shut bool                 // new connections are closed
+
+	suspect map[netip.Prefix]clock.Instant // when a connection from there was cut because of a rate; see suspects
+
+	// Connections that may be closed in favour of a new one, longest first: those that have not finished their handshake,
+	// and those without a session.
+	silent, idle list.List
+}
+
+// Limit sets the limits. It must be called before Listener.
+func (s *Set) Limit(l Limits) { s.limits = &l }
 
 // Listener returns a listener that adds its connections to the set. A connection leaves the set when it is closed.
 func (s *Set) Listener(l net.Listener) net.Listener { return &listener{l, s} }
@@ -20,11 +64,10 @@ func (s *Set) Listener(l net.Listener) net.Listener { return &listener{l, s} }
 func (s *Set) Cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-
 	for c := range s.open {
-		c.Close()
+		s.leave(c)
+		c.Conn.Close()
 	}
-	clear(s.open)
 }
 
 // Shut closes the open connections and all later ones.
@@ -35,26 +78,147 @@ func (s *Set) Shut() {
 	s.Cut()
 }
 
-func (s *Set) add(c net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// keepAlive finds out that the machine of a client is gone, also if the connection is idle.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 2}
 
-	if s.shut {
-		c.Close()
+// add adds a connection, and closes another one if there is no room. It returns nil if the connection is refused.
+func (s *Set) add(inner net.Conn) *Conn {
+	c := &Conn{Conn: inner, set: s, from: prefix(inner.RemoteAddr())}
+	c.address = &address{inner.RemoteAddr(), c}
+	if tcp, ok := inner.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAliveConfig(keepAlive) // a connection that has failed is noticed when it is read
+	}
+	victim, limit := s.enter(c)
+	if victim != nil {
+		victim.Conn.Close() // its goroutines notice that
+	}
+	if limit == "" {
+		return c
+	}
+	s.limits.Refused(limit, inner.RemoteAddr().String())
+	if victim == nil {
+		inner.Close()
 
-		return
+		return nil
 	}
-	if s.open == nil {
-		s.open = make(map[net.Conn]struct{})
-	}
-	s.open[c] = struct{}{}
+
+	return c
 }
 
-func (s *Set) remove(c net.Conn) {
+// enter adds a connection. If a limit is reached, it returns that, and the connection whose place the new one takes. If
+// there is none, the new one was not added.
+func (s *Set) enter(c *Conn) (victim *Conn, limit string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.shut {
+		c.Conn.Close()
 
+		return nil, ""
+	}
+	if l := s.limits; l != nil {
+		switch {
+		case c.from.IsValid() && s.from[c.from] >= l.PerAddress:
+			victim, limit = s.victim(c.from), limitPerAddress
+		case len(s.open) >= l.Total:
+			victim, limit = s.victim(netip.Prefix{}), limitTotal
+		}
+		if limit != "" && victim == nil {
+			return nil, limit
+		}
+		if victim != nil {
+			s.leave(victim)
+		}
+	}
+	if s.open == nil {
+		s.open, s.from = make(map[*Conn]struct{}), make(map[netip.Prefix]int)
+	}
+	s.open[c] = struct{}{}
+	if c.from.IsValid() {
+		s.from[c.from]++
+	}
+	c.place(&s.silent)
+
+	return victim, limit
+}
+
+// victim returns the connection that is closed in favour of a new one, nil if there is none. It is one from the given
+// address if that is valid.
+func (s *Set) victim(from netip.Prefix) *Conn {
+	for _, l := range []*list.List{&s.silent, &s.idle} {
+		for e := l.Front(); e != nil; e = e.Next() {
+			if c := e.Value.(*Conn); !from.IsValid() || c.from == from {
+				return c
+			}
+		}
+	}
+
+	return nil
+}
+
+// leave removes a connection. It is called with mu held.
+func (s *Set) leave(c *Conn) {
+	if _, ok := s.open[c]; !ok {
+		return
+	}
 	delete(s.open, c)
+	c.place(nil)
+	if c.from.IsValid() {
+		if s.from[c.from]--; s.from[c.from] == 0 {
+			delete(s.from, c.from)
+		}
+	}
+}
+
+// cutLargest closes the connection with the most bytes of unfinished messages.
+func (s *Set) cutLargest() {
+	var largest *Conn
+	s.mu.Lock()
+	for c := range s.open {
+		if m := c.meter.Load(); m != nil && (largest == nil || m.bytes.Load() > largest.meter.Load().bytes.Load()) {
+			largest = c
+		}
+	}
+	s.mu.Unlock()
+	if largest != nil {
+		largest.cut(limitUnfinished)
+	}
+}
+
+// suspects reports whether a connection from an address was cut because of a rate a short time ago. All connections of the
+// same machine have one address here.
+func (s *Set) suspects(from netip.Prefix, now clock.Instant) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cut, ok := s.suspect[from]
+
+	return ok && now.Sub(cut) < suspicion
+}
+
+// suspectFrom notes that a connection from an address was cut because of a rate.
+func (s *Set) suspectFrom(from netip.Prefix, now clock.Instant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.suspect == nil || len(s.suspect) >= maxSuspects {
+		s.suspect = make(map[netip.Prefix]clock.Instant)
+	}
+	s.suspect[from] = now
+}
+
+// prefix returns the address of a connection as limits count it: an IPv4 address or an IPv6 network of 64 bits. It is not
+// valid for connections from the same machine, which may come from anyone, also through a proxy.
+func prefix(a net.Addr) netip.Prefix {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || tcp.IP.IsLoopback() {
+		return netip.Prefix{}
+	}
+	ip := tcp.AddrPort().Addr().Unmap()
+	bits := 64
+	if ip.Is4() {
+		bits = 32
+	}
+	p, _ := ip.WithZone("").Prefix(bits) // the zero Prefix is not valid
+
+	return p
 }
 
 type listener struct {
@@ -64,26 +228,13 @@ type listener struct {
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c := l.set.add(c); c != nil {
+			return c, nil
+		}
 	}
-	l.set.add(c)
-
-	return &conn{c, l.set}, nil
 }
-
-type conn struct {
-	net.Conn
-
-	set *Set
-}
-
-func (c *conn) Close() error {
-	c.set.remove(c.Conn)
-
-	return c.Conn.Close()
-}
-
-// NetConn returns the connection without the set, as method NetConn of a tls.Conn does.
-func (c *conn) NetConn() net.Conn { return c.Conn }

@@ -22,8 +22,8 @@ type Limits struct {
 	// 10,000.
 	StreamsPerConnection int
 
-	// CallRate is the number of calls that one connection may begin in a second. It may begin five times as many at
-	// once. The default is 2,000.
+	// CallRate is the number of calls that one connection may begin in a second, and the number that it may reset soon
+	// after it has begun them. It may begin StreamsPerConnection of them at once. The default is 2,000.
 	CallRate int
 
 	// FrameRate is the number of HTTP/2 frames in a second with which one connection may send no request, such as PING,
@@ -35,7 +35,7 @@ type Limits struct {
 	PingRate int
 
 	// UnfinishedBytes bounds messages of which only a part has arrived, in bytes, for all connections together. One
-	// connection may use a quarter of it. The default is 128 MiB.
+	// connection may use a quarter of it. The default is 64 MiB.
 	UnfinishedBytes int
 
 	// HeaderBytes is the size of the headers of a call. The default is 8 KiB.

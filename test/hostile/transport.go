@@ -14,15 +14,12 @@ import (
 // burst is the number of frames in one write of an attack.
 const burst = 500
 
-// frames is the reason why an attack is pending.
-const frames = "the limits of HTTP/2 are not enforced yet"
-
 // transportAttacks misuse connections and HTTP/2.
 var transportAttacks = []Attack{
 	{Name: "silent-connections", Files: 256, run: silentConnections},
 	{Name: "idle-connections", Files: 1024, run: idleConnections},
-	{Name: "header-bomb", Pending: frames, run: headerBomb},
-	{Name: "continuations", Pending: frames, run: flood(2, burst, func(w *wire) {
+	{Name: "header-bomb", run: headerBomb},
+	{Name: "continuations", run: flood(2, burst, func(w *wire) {
 		if w.next == 1 {
 			w.call(sessionMethod)
 			_ = w.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: []byte{}})
@@ -31,14 +28,14 @@ var transportAttacks = []Attack{
 			_ = w.fr.WriteContinuation(3, false, nil)
 		}
 	})},
-	{Name: "silent-streams", Pending: frames, run: flood(2, burst, func(w *wire) {
+	{Name: "silent-streams", run: flood(2, burst, func(w *wire) {
 		for range burst {
 			w.call(sessionMethod)
 		}
 	})},
-	{Name: "half-messages", Pending: frames, run: halfMessages(4<<20, 16<<10)},
-	{Name: "crumbs", Pending: frames, run: halfMessages(4<<20, 1)},
-	{Name: "start-and-reset", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "half-messages", run: halfMessages(4<<20, 16<<10)},
+	{Name: "crumbs", run: halfMessages(4<<20, 1)},
+	{Name: "start-and-reset", run: flood(4, burst, func(w *wire) {
 		start := message(startRequest(&Ydb_Coordination.SessionRequest_SessionStart{Path: SameNode, TimeoutMillis: 1000}))
 		for range burst {
 			id := w.call(sessionMethod)
@@ -46,22 +43,22 @@ var transportAttacks = []Attack{
 			_ = w.fr.WriteRSTStream(id, http2.ErrCodeCancel)
 		}
 	})},
-	{Name: "rapid-resets", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "rapid-resets", run: flood(4, burst, func(w *wire) {
 		for range burst {
 			_ = w.fr.WriteRSTStream(w.call(sessionMethod), http2.ErrCodeCancel)
 		}
 	})},
-	{Name: "window-updates", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "window-updates", run: flood(4, burst, func(w *wire) {
 		for range burst {
 			_ = w.fr.WriteWindowUpdate(0, 1)
 		}
 	})},
-	{Name: "priorities", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "priorities", run: flood(4, burst, func(w *wire) {
 		for range burst {
 			_ = w.fr.WritePriority(1, http2.PriorityParam{StreamDep: 3})
 		}
 	})},
-	{Name: "empty-data", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "empty-data", run: flood(4, burst, func(w *wire) {
 		if w.next == 1 {
 			w.call(sessionMethod)
 		}
@@ -69,17 +66,17 @@ var transportAttacks = []Attack{
 			_ = w.fr.WriteData(1, false, nil)
 		}
 	})},
-	{Name: "settings", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "settings", run: flood(4, burst, func(w *wire) {
 		for range burst {
 			_ = w.fr.WriteSettings()
 		}
 	})},
-	{Name: "http2-pings", Pending: frames, run: flood(4, burst, func(w *wire) {
+	{Name: "http2-pings", run: flood(4, burst, func(w *wire) {
 		for range burst {
 			_ = w.fr.WritePing(false, [8]byte{1})
 		}
 	})},
-	{Name: "short-timeouts", Pending: frames, run: shortTimeouts},
+	{Name: "short-timeouts", run: shortTimeouts},
 }
 
 // silentConnections keeps more connections open than the server may have files, and sends nothing.

@@ -1,0 +1,297 @@
+package conns_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"tenure/internal/clock"
+	"tenure/internal/conns"
+)
+
+// refused records the limits that were reached.
+type refused struct {
+	mu     sync.Mutex
+	limits []string
+}
+
+func (r *refused) add(limit, _ string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limits = append(r.limits, limit)
+}
+
+func (r *refused) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return r.limits
+}
+
+// pipes is a listener whose connections are pipes.
+type pipes struct{ c chan net.Conn }
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p.c
+	if !ok {
+		return nil, net.ErrClosed
+	}
+
+	return c, nil
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// world is a set with limits and the connections that were accepted.
+type world struct {
+	t       *testing.T
+	set     conns.Set
+	refused refused
+	lis     net.Listener
+	pipes   pipes
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, pipes: pipes{make(chan net.Conn, 1)}}
+	w.set.Limit(conns.Limits{
+		Total: 2, PerAddress: 1, Calls: 100, CallRate: 30, FrameRate: 10, Unfinished: 4_000, Patience: time.Second,
+		Clock: clock.Go(), Refused: w.refused.add,
+	})
+	w.lis = w.set.Listener(w.pipes)
+
+	return w
+}
+
+// from is a connection that seems to come from an address.
+type from struct {
+	net.Conn
+
+	addr net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
+
+// open opens a connection from an address. The server's end is nil if the connection was refused.
+func (w *world) open(ip string) (client net.Conn, server *conns.Conn) {
+	w.t.Helper()
+	client, inner := net.Pipe()
+	w.pipes.c <- from{inner, &net.TCPAddr{IP: net.ParseIP(ip), Port: 1}}
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := w.lis.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	synctest.Wait()
+	select {
+	case c := <-accepted:
+		return client, c.(*conns.Conn)
+	default:
+		close(w.pipes.c)
+		synctest.Wait()
+		w.pipes.c = make(chan net.Conn, 1)
+		w.lis = w.set.Listener(w.pipes)
+
+		return client, nil
+	}
+}
+
+func isOpen(client net.Conn) bool {
+	_ = client.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := client.Read(make([]byte, 1))
+
+	return err != io.EOF
+}
+
+// A new connection takes the place of one that has no session: first of one that has not finished its handshake. A
+// connection with a session is never closed in favour of another one.
+func TestLimits_Total(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		held, server := w.open("127.0.0.1")
+		server.Hold()
+		silent, _ := w.open("127.0.0.1")
+		next, server := w.open("127.0.0.1")
+		require.True(t, isOpen(held))
+		require.False(t, isOpen(silent), "the silent connection makes room")
+		require.Equal(t, []string{"connections"}, w.refused.all())
+		server.Hold()
+		_, none := w.open("127.0.0.1")
+		require.Nil(t, none, "all connections have sessions")
+		require.True(t, isOpen(next))
+		server.Let()
+		_, server = w.open("127.0.0.1")
+		require.NotNil(t, server)
+		require.False(t, isOpen(next), "its session has ended")
+		w.set.Shut()
+		require.False(t, isOpen(held))
+	})
+}
+
+// The connections of another machine do not take the place of those of others. Those of this machine have no limit of
+// their own.
+func TestLimits_PerAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		here, _ := w.open("127.0.0.1")
+		first, _ := w.open("2001:db8::1")
+		second, server := w.open("2001:db8::2") // the same network
+		require.True(t, isOpen(here))
+		require.False(t, isOpen(first))
+		require.True(t, isOpen(second))
+		server.Hold()
+		_, none := w.open("2001:db8::3")
+		require.Nil(t, none)
+		require.Equal(t, []string{"connections_per_address", "connections_per_address"}, w.refused.all())
+		w.set.Shut()
+	})
+}
+
+// metered returns a connection after its handshake, as gRPC reads it. The client's frames are written with the framer.
+func (w *world) metered() (frames *http2.Framer, flush func(), read func() error, client net.Conn) {
+	w.t.Helper()
+	client, server := w.open("127.0.0.1")
+	require.NotNil(w.t, server)
+	var out bytes.Buffer
+	go func() { _, _ = io.WriteString(client, http2.ClientPreface) }()
+	conn, _, err := w.set.Credentials(insecure.NewCredentials()).ServerHandshake(server)
+	require.NoError(w.t, err)
+	preface := make([]byte, len(http2.ClientPreface))
+	_, err = io.ReadFull(conn, preface)
+	require.NoError(w.t, err)
+	require.Equal(w.t, http2.ClientPreface, string(preface))
+	var failed error
+	go func() {
+		for failed == nil {
+			_, failed = conn.Read(make([]byte, 1<<10))
+		}
+	}()
+	flush = func() {
+		_, _ = client.Write(out.Bytes())
+		out.Reset()
+		synctest.Wait()
+	}
+
+	return http2.NewFramer(&out, nil), flush, func() error { return failed }, client
+}
+
+// A connection that exceeds a limit is cut.
+func TestLimits_Frames(t *testing.T) {
+	t.Parallel()
+	message := func(size int) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(size)), make([]byte, size)...)
+	}
+	start := func(fr *http2.Framer, id uint32) {
+		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true})
+	}
+	for name, tc := range map[string]struct {
+		send  func(fr *http2.Framer, flush func())
+		limit string // empty: the connection stays
+	}{
+		"pings":          {func(fr *http2.Framer, _ func()) { repeat(11, func(int) { _ = fr.WritePing(false, [8]byte{}) }) }, "frame_rate"},
+		"few pings":      {func(fr *http2.Framer, _ func()) { repeat(9, func(int) { _ = fr.WritePing(false, [8]byte{}) }) }, ""},
+		"empty data":     {func(fr *http2.Framer, _ func()) { repeat(11, func(int) { _ = fr.WriteData(1, false, nil) }) }, "frame_rate"},
+		"calls":          {func(fr *http2.Framer, _ func()) { repeat(201, func(i int) { start(fr, uint32(2*i+1)) }) }, "call_rate"},
+		"calls at once":  {func(fr *http2.Framer, _ func()) { repeat(100, func(i int) { start(fr, uint32(2*i+1)) }) }, ""},
+		"resets":         {rapid(31), "reset_rate"},
+		"few resets":     {rapid(30), ""},
+		"whole messages": {func(fr *http2.Framer, _ func()) { repeat(20, func(int) { _ = fr.WriteData(1, false, message(500)) }) }, ""},
+		"half a message": {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, false, message(2_000)[:1_000]) }, "unfinished_bytes"},
+		"a slow message": {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, false, message(500)[:400]) }, "unfinished_time"},
+		"half a prefix":  {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, false, message(500)[:3]) }, "unfinished_time"},
+		"small parts": {func(fr *http2.Framer, _ func()) {
+			repeat(11, func(int) { _ = fr.WriteData(1, false, message(9_000)[:5]) })
+		}, "frame_rate"},
+		"a message in two": {func(fr *http2.Framer, flush func()) { halves(fr, flush, message(500)) }, ""},
+		"padded":           {func(fr *http2.Framer, _ func()) { _ = fr.WriteDataPadded(1, false, message(10), make([]byte, 99)) }, ""},
+		"reset": {func(fr *http2.Framer, _ func()) {
+			_ = fr.WriteData(1, false, message(500)[:400])
+			_ = fr.WriteRSTStream(1, http2.ErrCodeCancel)
+		}, ""},
+		"end of stream": {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, true, message(500)[:400]) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				fr, flush, failed, client := w.metered()
+				tc.send(fr, flush)
+				flush()
+				time.Sleep(1500 * time.Millisecond)
+				synctest.Wait()
+				if tc.limit == "" {
+					require.NoError(t, failed())
+					require.Empty(t, w.refused.all())
+					client.Close()
+				} else {
+					require.Error(t, failed())
+					require.Equal(t, []string{tc.limit}, w.refused.all())
+				}
+				w.set.Shut()
+			})
+		})
+	}
+}
+
+func repeat(n int, f func(i int)) {
+	for i := range n {
+		f(i)
+	}
+}
+
+// rapid begins n calls and resets each immediately.
+func rapid(n int) func(*http2.Framer, func()) {
+	return func(fr *http2.Framer, _ func()) {
+		repeat(n, func(i int) {
+			_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), EndHeaders: true})
+			_ = fr.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+		})
+	}
+}
+
+// halves sends a message in two parts within the time that it has.
+func halves(fr *http2.Framer, flush func(), message []byte) {
+	_ = fr.WriteData(1, false, message[:3])
+	flush()
+	time.Sleep(900 * time.Millisecond)
+	_ = fr.WriteData(1, false, message[3:])
+}
+
+// After a flood, a new connection from the same address may do little at once.
+func TestLimits_Suspects(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		fr, flush, failed, _ := w.metered()
+		repeat(11, func(int) { _ = fr.WritePing(false, [8]byte{}) })
+		flush()
+		require.Error(t, failed())
+
+		fr, flush, failed, _ = w.metered()
+		rapid(21)(fr, flush)
+		flush()
+		require.Error(t, failed(), "it is suspect")
+		require.Equal(t, []string{"frame_rate", "reset_rate"}, w.refused.all())
+
+		time.Sleep(2 * time.Minute) // the flood is forgotten
+		fr, flush, failed, client := w.metered()
+		rapid(30)(fr, flush)
+		flush()
+		require.NoError(t, failed())
+		client.Close()
+		w.set.Shut()
+	})
+}

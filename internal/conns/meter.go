@@ -1,0 +1,333 @@
+package conns
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tenure/internal/clock"
+)
+
+// A program may open all its sessions at once, so a connection may begin as many calls at once as it may have open. If a
+// connection from the same address was cut because of a rate in the last minute, a new one may do much less at once:
+// otherwise a client that connects again each time could do as much as it likes. The rates are the same, so that other
+// clients of that address hardly notice.
+const (
+	refusals      = 2 // calls are answered with a refusal up to this multiple of the rate; then the connection is cut
+	suspicion     = time.Minute
+	suspectCalls  = 500
+	suspectResets = 20
+	suspectFrames = 200
+	maxSuspects   = 10_000 // addresses
+)
+
+// small is the length of a DATA frame below which a part of a message is too small to be useful.
+const small = 256
+
+// overhead is what a part of a message costs in addition to its bytes.
+const overhead = 128
+
+// prefixSize is the length of what precedes each message (a flag and the length).
+const prefixSize = 5
+
+// meter counts what a client sends on a connection. One goroutine reads from the connection and calls the methods of
+// frameHandler. Another one, which writes, calls forget.
+type meter struct {
+	conn   *Conn
+	limits *Limits
+
+	// For the goroutine that reads.
+	now           clock.Instant
+	begins        bucket // calls that the server accepts
+	calls, frames bucket
+	resets        bucket    // of streams that are younger than the marks
+	newest        uint32    // stream
+	marks         [2]uint32 // newest at the last two times when marks were set
+	marked        clock.Instant
+	body          int    // bytes of the DATA frame that belong to messages; -1: the length of the padding comes first
+	exceeded      string // a limit
+
+	bytes atomic.Int64 // of unfinished messages
+	count atomic.Int64 // unfinished messages
+
+	mu         sync.Mutex // guards the rest
+	unfinished map[uint32]*message
+	alarm      clock.Timer // rings when a message should have arrived
+	ended      bool
+}
+
+// message is a message of which a part has arrived.
+type message struct {
+	since  clock.Instant
+	prefix [prefixSize]byte
+	have   int // bytes, with the prefix
+	need   int // bytes, with the prefix; 0: the prefix is not complete
+	cost   int
+}
+
+func newMeter(c *Conn) *meter {
+	l := c.set.limits
+	now := l.Clock.Now()
+	m := &meter{
+		conn: c, limits: l, now: now,
+		begins: newBucket(l.CallRate, l.Calls, now),
+		calls:  newBucket(refusals*l.CallRate, refusals*l.Calls, now),
+		resets: newBucket(l.CallRate, l.CallRate, now),
+		frames: newBucket(l.FrameRate, l.FrameRate, now),
+		marked: now,
+	}
+	if c.set.suspects(c.from, now) {
+		m.begins.level = min(m.begins.level, suspectCalls)
+		m.calls.level = min(m.calls.level, refusals*suspectCalls)
+		m.resets.level = min(m.resets.level, suspectResets)
+		m.frames.level = min(m.frames.level, suspectFrames)
+	}
+
+	return m
+}
+
+// begin implements frameHandler.
+func (m *meter) begin(f frame) {
+	switch {
+	case f.kind == frameHeaders && f.stream > m.newest:
+		m.newest = f.stream
+		m.take(&m.calls, limitCalls)
+	case f.kind == frameReset:
+		m.reset(f.stream)
+	case f.kind == frameData && (f.length > 0 || f.flags&flagEndStream != 0):
+		m.body = f.length
+		if f.flags&flagPadded != 0 {
+			m.body = -1
+		}
+	default:
+		m.take(&m.frames, limitFrames)
+	}
+}
+
+// reset counts a reset. A client that begins calls and resets them immediately does more harm than one that cancels calls
+// later, as programs do when they end.
+func (m *meter) reset(stream uint32) {
+	if m.now.Sub(m.marked) >= time.Second {
+		m.marks = [2]uint32{m.marks[1], m.newest}
+		m.marked = m.now
+	}
+	if stream > m.marks[0] {
+		m.take(&m.resets, limitResets)
+	} else {
+		m.take(&m.frames, limitFrames)
+	}
+}
+
+func (m *meter) take(b *bucket, limit string) {
+	if !b.take(m.now) {
+		m.exceeded = limit
+	}
+}
+
+// payload implements frameHandler.
+func (m *meter) payload(f frame, part []byte) {
+	if f.kind != frameData {
+		return
+	}
+	if m.body < 0 {
+		m.body = max(f.length-1-int(part[0]), 0)
+		part = part[1:]
+	}
+	part = part[:min(len(part), m.body)]
+	m.body -= len(part)
+	if len(part) > 0 {
+		m.receive(f.stream, part)
+	}
+}
+
+// receive processes a part of the messages of a stream.
+func (m *meter) receive(stream uint32, part []byte) {
+	if m.count.Load() > 0 {
+		part = m.resume(stream, part)
+	}
+	for len(part) >= prefixSize { // whole messages
+		size := prefixSize + int(binary.BigEndian.Uint32(part[1:]))
+		if len(part) < size {
+			break
+		}
+		part = part[size:]
+	}
+	if len(part) > 0 {
+		m.open(stream, part)
+	}
+}
+
+// resume adds a part to the unfinished message of a stream, if there is one, and returns what does not belong to it.
+func (m *meter) resume(stream uint32, part []byte) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if begun := m.unfinished[stream]; begun != nil {
+		return m.add(stream, begun, part)
+	}
+
+	return part
+}
+
+// open notes the beginning of a message.
+func (m *meter) open(stream uint32, part []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return
+	}
+	if m.unfinished == nil {
+		m.unfinished = make(map[uint32]*message)
+	}
+	begun := &message{since: m.now}
+	m.unfinished[stream] = begun
+	if m.count.Add(1) == 1 {
+		if m.alarm == nil {
+			m.alarm = m.limits.Clock.NewAlarm(m.ring)
+		}
+		m.alarm.Set(m.now, m.now.Add(m.limits.Patience))
+	}
+	m.add(stream, begun, part)
+}
+
+// add adds a part to a message and returns what does not belong to it. It is called with mu held.
+func (m *meter) add(stream uint32, begun *message, part []byte) []byte {
+	if begun.have < prefixSize {
+		n := copy(begun.prefix[begun.have:], part)
+		begun.have += n
+		m.charge(begun, n)
+		if part = part[n:]; begun.have < prefixSize {
+			return nil
+		}
+		begun.need = prefixSize + int(binary.BigEndian.Uint32(begun.prefix[1:]))
+	}
+	n := min(begun.need-begun.have, len(part))
+	begun.have += n
+	m.charge(begun, n)
+	if begun.have == begun.need {
+		m.drop(stream)
+	}
+
+	return part[n:]
+}
+
+func (m *meter) charge(begun *message, n int) {
+	cost := n + overhead
+	begun.cost += cost
+	m.bytes.Add(int64(cost))
+	m.conn.set.unfinished.Add(int64(cost))
+}
+
+// drop forgets a message. It is called with mu held.
+func (m *meter) drop(stream uint32) {
+	begun := m.unfinished[stream]
+	if begun == nil {
+		return
+	}
+	delete(m.unfinished, stream)
+	m.bytes.Add(int64(-begun.cost))
+	m.conn.set.unfinished.Add(int64(-begun.cost))
+	if m.count.Add(-1) == 0 {
+		m.alarm.Stop()
+	}
+}
+
+// forget forgets a message of a stream that has ended.
+func (m *meter) forget(stream uint32) {
+	if m.count.Load() == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop(stream)
+}
+
+// end implements frameHandler.
+func (m *meter) end(f frame) {
+	switch {
+	case f.kind == frameReset, f.kind == frameData && f.flags&flagEndStream != 0:
+		m.forget(f.stream)
+	case f.kind == frameData && f.length > 0 && f.length < small && m.count.Load() > 0 && m.partial(f.stream):
+		m.take(&m.frames, limitFrames)
+	}
+}
+
+func (m *meter) partial(stream uint32) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return m.unfinished[stream] != nil
+}
+
+// check returns the limit that the connection has exceeded, or "".
+func (m *meter) check() string {
+	switch n := m.bytes.Load(); {
+	case m.exceeded != "":
+		return m.exceeded
+	case n > int64(m.limits.Unfinished/4):
+		return limitUnfinished
+	case n > 0 && m.conn.set.unfinished.Load() > int64(m.limits.Unfinished):
+		m.conn.set.cutLargest() // perhaps this one
+	}
+
+	return ""
+}
+
+// ring closes the connection if a message has not arrived in time.
+func (m *meter) ring() {
+	m.mu.Lock()
+	now := m.limits.Clock.Now()
+	oldest := now
+	for _, begun := range m.unfinished {
+		oldest = min(oldest, begun.since)
+	}
+	late := len(m.unfinished) > 0 && now.Sub(oldest) >= m.limits.Patience
+	switch {
+	case m.ended:
+	case late, len(m.unfinished) == 0:
+		m.alarm.Stop()
+	default:
+		m.alarm.Set(now, oldest.Add(m.limits.Patience))
+	}
+	cut := late && !m.ended
+	m.mu.Unlock()
+	if cut {
+		m.conn.cut(limitPatience)
+	}
+}
+
+// finish forgets all messages when the connection is closed. Calling it again is a no-op.
+func (m *meter) finish() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+	for stream := range m.unfinished {
+		m.drop(stream)
+	}
+}
+
+// bucket limits a rate.
+type bucket struct {
+	rate  float64 // in a second
+	most  float64
+	level float64
+	at    clock.Instant
+}
+
+func newBucket(rate, most int, now clock.Instant) bucket {
+	return bucket{rate: float64(rate), most: float64(most), level: float64(most), at: now}
+}
+
+// take reports whether one more is within the rate.
+func (b *bucket) take(now clock.Instant) bool {
+	if elapsed := now.Sub(b.at); elapsed > 0 {
+		b.level = min(b.level+b.rate*elapsed.Seconds(), b.most)
+		b.at = now
+	}
+	if b.level < 1 {
+		return false
+	}
+	b.level--
+
+	return true
+}

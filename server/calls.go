@@ -1,0 +1,205 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"tenure/internal/clock"
+	"tenure/internal/conns"
+	"tenure/internal/node"
+	"tenure/internal/wire"
+)
+
+// call is a call from the moment when its headers have arrived.
+type call struct {
+	conn   *conns.Conn // nil: the connection has no limits
+	cancel context.CancelFunc
+
+	waiting *waiting // contains the call until its first message has arrived
+
+	mu    sync.Mutex  // guards alarm
+	alarm clock.Timer // rings when the first message should have arrived; nil: it has
+}
+
+type callKey struct{}
+
+// callOf returns the call of a context that admit has returned, or nil.
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+
+	return c
+}
+
+// admit decides whether a call begins, before it has a goroutine. It also limits the time until its first message.
+func (s *Server) admit(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	conn := conns.Of(ctx)
+	if conn != nil && !conn.Begin() {
+		s.refusals.add("call_rate", "address", address(ctx))
+
+		return ctx, status.Errorf(codes.ResourceExhausted, "this connection begins more than %d calls a second: "+
+			"try again later", s.limits.CallRate)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c := &call{conn: conn, cancel: cancel, waiting: &s.waiting}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alarm = s.clock.NewAlarm(func() {
+		if c.begin() {
+			s.refusals.add("start_timeout", "address", address(ctx))
+			cancel()
+		}
+	})
+	now := s.clock.Now()
+	c.alarm.Set(now, now.Add(s.limits.StartTimeout))
+	if !s.waiting.add(c) {
+		c.alarm.Stop()
+
+		return ctx, errNotStarted
+	}
+
+	return context.WithValue(ctx, callKey{}, c), nil
+}
+
+// begin notes that the first message has arrived, or will not. It returns false if that was known.
+func (c *call) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.alarm == nil {
+		return false
+	}
+	c.alarm.Stop()
+	c.alarm = nil
+	c.waiting.remove(c)
+
+	return true
+}
+
+// waiting contains the calls whose first message has not arrived.
+type waiting struct {
+	mu      sync.Mutex // guards the rest
+	calls   map[*call]struct{}
+	stopped bool
+}
+
+var errNotStarted = status.Error(codes.Unavailable, "the server is stopping: connect again")
+
+// add adds a call. It returns false if the server is stopping.
+func (w *waiting) add(c *call) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return false
+	}
+	if w.calls == nil {
+		w.calls = make(map[*call]struct{})
+	}
+	w.calls[c] = struct{}{}
+
+	return true
+}
+
+func (w *waiting) remove(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.calls, c)
+}
+
+// stop ends the calls, so that the server does not wait for them when it stops.
+func (w *waiting) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	for c := range w.calls {
+		c.cancel()
+	}
+}
+
+// limitUnary is called when the request has arrived.
+func (s *Server) limitUnary(
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	if c := callOf(ctx); c != nil {
+		c.begin()
+	}
+
+	return handler(ctx, req)
+}
+
+// limitStream limits the number of streams of the server, and of what each of them may do before its first message.
+func (s *Server) limitStream(
+	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	defer s.inProgress.Add(-1)
+	if n := s.inProgress.Add(1); n > int64(s.limits.Streams) {
+		s.refusals.add("streams", "address", address(g.Context()))
+		if c := callOf(g.Context()); c != nil {
+			c.begin()
+		}
+		text := fmt.Sprintf("the server already serves %d streams: try again later", s.limits.Streams)
+		if info.FullMethod == Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
+			return g.SendMsg(wire.Response(node.Failure{Status: node.Overloaded, Issue: text})) // A2
+		}
+
+		return status.Error(codes.ResourceExhausted, text)
+	}
+
+	return handler(srv, &starting{ServerStream: g})
+}
+
+// starting is a stream that notes when its first message arrives.
+type starting struct {
+	grpc.ServerStream
+
+	started bool
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *starting) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if !s.started && err == nil {
+		s.started = true
+		if c := callOf(s.Context()); c != nil {
+			c.begin()
+		}
+	}
+
+	return err
+}
+
+// frequent is the period below which pings count as frequent.
+const frequent = time.Second
+
+// enter is called for a stream that asks for a session. It returns a refusal, or a function to call when the stream has
+// ended. It limits the pings that the server has to send for sessions with short timeouts.
+func (s *Server) enter(ctx context.Context, timeoutMillis uint64) (leave func(), refusal *node.Failure) {
+	var rate int64 // in a second
+	if period := pingPeriod(timeoutMillis); period < frequent {
+		rate = int64(time.Second / period)
+	}
+	if s.pings.Add(rate) > int64(s.limits.PingRate) && rate > 0 {
+		s.pings.Add(-rate)
+		s.refusals.add("ping_rate", "address", address(ctx))
+
+		return nil, &node.Failure{Status: node.Overloaded, Issue: fmt.Sprintf("the server already sends %d pings a "+
+			"second to sessions with timeouts below 3s: choose a longer timeout, or try again later", s.limits.PingRate)}
+	}
+	c := callOf(ctx)
+	if c != nil && c.conn != nil {
+		c.conn.Hold()
+	}
+
+	return func() {
+		s.pings.Add(-rate)
+		if c != nil && c.conn != nil {
+			c.conn.Let()
+		}
+	}, nil
+}

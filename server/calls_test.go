@@ -1,0 +1,61 @@
+package server_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/node"
+	"tenure/server"
+)
+
+// A stream that does not ask for a session in time is ended. A session is not affected.
+func TestLimits_StartTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{StartTimeout: 2 * time.Second}))
+		attached := h.attach(t, 0, time.Minute)
+		silent := h.open(t)
+		began := time.Now()
+		_, err := silent.grpc.Recv()
+		require.Equal(t, codes.Canceled, status.Code(err), err)
+		require.Equal(t, 2*time.Second, time.Since(began))
+		attached.requireAcquired("job")
+	})
+}
+
+// When the server has as many streams as it may have, others are asked to try again.
+func TestLimits_Streams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{Streams: 1}))
+		first := h.attach(t, 0, time.Minute)
+		refused := h.open(t)
+		f := refused.recv().GetFailure()
+		require.EqualValues(t, node.Overloaded, f.GetStatus())
+		require.Equal(t, "the server already serves 1 streams: try again later", f.GetIssues()[0].GetMessage())
+		first.cancel()
+		synctest.Wait()
+		h.attach(t, 0, time.Minute)
+	})
+}
+
+// The server limits the pings that it has to send for sessions with short timeouts.
+func TestLimits_PingRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{PingRate: 3}))
+		short := h.attach(t, 0, time.Second) // 3 pings a second
+		refused := h.open(t)
+		refused.send(startMessage(h.node, 0, time.Second))
+		require.EqualValues(t, node.Overloaded, refused.recv().GetFailure().GetStatus())
+		h.attach(t, 0, 3*time.Second) // does not count
+		short.cancel()
+		synctest.Wait()
+		h.attach(t, 0, time.Second)
+	})
+}
