@@ -74,7 +74,8 @@ func TestOpen_DriverOptions(t *testing.T) {
 	defer srv.Stop()
 	_, err := tenure.Open(t.Context(), "grpc://"+lis.Addr().String()+"/local",
 		tenure.WithDriverOptions(nil, ydb.WithAccessTokenCredentials("a token")))
-	require.EqualError(t, err, "the server at "+lis.Addr().String()+" refuses the credentials: Token is expired")
+	require.EqualError(t, err, "the server at "+lis.Addr().String()+" refuses the credentials (Token is expired): "+
+		"check ydb.WithAccessTokenCredentials or ydb.WithStaticCredentials")
 	require.Equal(t, []string{"a token"}, <-tickets)
 }
 

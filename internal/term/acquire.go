@@ -61,7 +61,7 @@ func (t *Term) Acquire(ctx context.Context, r Request) (coordination.Lease, *Sta
 	// An acquire of the SDK's client may wait forever if its session ends at the wrong moment.
 	bound, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(t.session.Context(), func() { cancel(t.Lost()) })
+	stop := context.AfterFunc(t.readable, func() { cancel(t.over()) })
 	defer stop()
 
 	pauses := newPauses()
@@ -80,6 +80,15 @@ func (t *Term) Acquire(ctx context.Context, r Request) (coordination.Lease, *Sta
 		}
 		clock.Pause(bound, clock.Go(), pauses.NextBackOff())
 	}
+}
+
+// over returns the reason for which nothing can be acquired any longer.
+func (t *Term) over() error {
+	if t.session.Context().Err() == nil {
+		return context.Cause(t.readable)
+	}
+
+	return t.Lost()
 }
 
 // A refusal is an error of an attempt for a reason that the client does not reveal. It may be temporary.
@@ -265,6 +274,8 @@ func (t *Term) Read(ctx context.Context, lease coordination.Lease, found *State,
 	switch {
 	case bound.Err() != nil:
 		return 0, context.Cause(bound)
+	case ydberr.Denied(err):
+		return 0, t.cannotRenew(err)
 	case err != nil:
 		return 0, ydberr.Wrap(fmt.Sprintf("read the token of semaphore %q", r.Name), err)
 	}

@@ -96,7 +96,7 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	if err == nil {
 		o.since, o.reason, o.told = 0, nil, ""
 
-		return &Term{session: session, config: o.config}, nil
+		return newTerm(session, o.config), nil
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -31,6 +31,34 @@ const closeLimit = 5 * time.Second
 type Term struct {
 	session coordination.Session
 	config  Config
+
+	// readable ends with the session, or earlier with the reason if the caller lacks the right to read.
+	readable context.Context //nolint:containedctx // it stands for an answer that comes while others are awaited
+}
+
+// newTerm returns a term, and finds out meanwhile whether the caller may read. The client renews leases with requests
+// that need this right. Without it, a lease would be lost soon after its COMMAND has started, and a wait would begin
+// again and again. Other clients do not report the refusal, and do not renew leases in this way.
+func newTerm(session coordination.Session, c Config) *Term {
+	t := &Term{session: session, config: c, readable: session.Context()}
+	if t.Ours() == nil {
+		return t
+	}
+	readable, refuse := context.WithCancelCause(session.Context())
+	t.readable = readable
+	go func() { // ends with the session at the latest
+		if _, err := session.DescribeSemaphore(session.Context(), "tenure"); ydberr.Denied(err) {
+			refuse(t.cannotRenew(err))
+		}
+	}()
+
+	return t
+}
+
+// cannotRenew returns the error for a caller that lacks the right to read.
+func (t *Term) cannotRenew(err error) error {
+	return backoff.Permanent(ydberr.Wrap(fmt.Sprintf("leases on node %q cannot be renewed without the right to read",
+		t.config.Path), err))
 }
 
 // open creates the node if it is missing and opens a session.
@@ -48,7 +76,7 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 	)
 	switch {
 	case err == nil:
-		return session, mayRead(ctx, c, session)
+		return session, nil
 	case ydberr.Denied(err), ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST):
 		return nil, backoff.Permanent(ydberr.Wrap(fmt.Sprintf("open session on node %q", c.Path), err))
 	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
@@ -57,25 +85,6 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 
 	// The node may just have been dropped (A3), or there may be too many sessions (A5).
 	return nil, reason(ctx, "open session on", c.Path, err)
-}
-
-// mayRead closes the session and returns an error if the caller lacks the right to read. The client renews leases with
-// requests that need this right. Without it, a lease would be lost soon after its COMMAND has started, and a wait would
-// begin again and again.
-func mayRead(ctx context.Context, c Config, session coordination.Session) error {
-	if clientconfig.FromContext(session.Context()) == nil {
-		return nil // other clients do not report the refusal, and do not renew leases in this way
-	}
-	_, err := session.DescribeSemaphore(ctx, "tenure")
-	if !ydberr.Denied(err) {
-		return nil
-	}
-	limited, cancel := Farewell(ctx)
-	defer cancel()
-	_ = session.Close(limited)
-
-	return backoff.Permanent(ydberr.Wrap(fmt.Sprintf("leases on node %q cannot be renewed without the right to read",
-		c.Path), err))
 }
 
 // ensureNode looks up the node before it creates it, because a caller with the right to use a node need not have the
