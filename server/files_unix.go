@@ -12,7 +12,10 @@ import (
 // It returns 0 if the number is unknown or does not matter.
 func openFiles() int {
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	if uint64(limit.Cur) > math.MaxInt32 { //nolint:unconvert // it is signed on FreeBSD
 		return 0
 	}
 

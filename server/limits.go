@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,7 +123,7 @@ func (r *refusals) add(limit string, attrs ...any) {
 	if !due {
 		return
 	}
-	r.log.Warn("limit reached", append([]any{"limit", limit, "refused", number}, attrs...)...)
+	r.log.WarnContext(context.Background(), "limit reached", append([]any{"limit", limit, "refused", number}, attrs...)...)
 }
 
 // due reports whether a refusal is to be logged, and how many there were since the last one that was.

@@ -71,8 +71,8 @@ func (c *Conn) cut(limit string) {
 	c.Close()
 }
 
-// Hold protects the connection from being closed in favour of a new one, until Let is called. It is called once for each
-// session.
+// Hold protects the connection from being closed in favour of a new one, until Let is called. It is called once for
+// each session.
 func (c *Conn) Hold() { c.change(1) }
 
 // Let undoes Hold.

@@ -36,8 +36,8 @@ const (
 	limitPatience   = "unfinished_time"
 )
 
-// A Set contains the open connections of its listeners. The zero Set is empty and has no limits. Its methods are safe for
-// concurrent use.
+// A Set contains the open connections of its listeners. The zero Set is empty and has no limits. Its methods are safe
+// for concurrent use.
 type Set struct {
 	limits     *Limits // nil: none
 	unfinished atomic.Int64
@@ -184,8 +184,8 @@ func (s *Set) cutLargest() {
 	}
 }
 
-// suspects reports whether a connection from an address was cut because of a rate a short time ago. All connections of the
-// same machine have one address here.
+// suspects reports whether a connection from an address was cut because of a rate a short time ago. All connections
+// of the same machine have one address here.
 func (s *Set) suspects(from netip.Prefix, now clock.Instant) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +204,8 @@ func (s *Set) suspectFrom(from netip.Prefix, now clock.Instant) {
 	s.suspect[from] = now
 }
 
-// prefix returns the address of a connection as limits count it: an IPv4 address or an IPv6 network of 64 bits. It is not
-// valid for connections from the same machine, which may come from anyone, also through a proxy.
+// prefix returns the address of a connection as limits count it: an IPv4 address or an IPv6 network of 64 bits. It is
+// not valid for connections from the same machine, which may come from anyone, also through a proxy.
 func prefix(a net.Addr) netip.Prefix {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok || tcp.IP.IsLoopback() {

@@ -3,6 +3,7 @@ package conns_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -111,7 +112,7 @@ func isOpen(client net.Conn) bool {
 	_ = client.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err := client.Read(make([]byte, 1))
 
-	return err != io.EOF
+	return !errors.Is(err, io.EOF)
 }
 
 // A new connection takes the place of one that has no session: first of one that has not finished its handshake. A
@@ -197,31 +198,39 @@ func TestLimits_Frames(t *testing.T) {
 	start := func(fr *http2.Framer, id uint32) {
 		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true})
 	}
+	again := func(n int, write func(fr *http2.Framer, i int)) func(*http2.Framer, func()) {
+		return func(fr *http2.Framer, _ func()) { repeat(n, func(i int) { write(fr, i) }) }
+	}
+	begin := func(fr *http2.Framer, i int) { start(fr, uint32(2*i+1)) }
+	ping := func(fr *http2.Framer, _ int) { _ = fr.WritePing(false, [8]byte{}) }
+	data := func(b []byte) func(*http2.Framer, int) {
+		return func(fr *http2.Framer, _ int) { _ = fr.WriteData(1, false, b) }
+	}
 	for name, tc := range map[string]struct {
 		send  func(fr *http2.Framer, flush func())
 		limit string // empty: the connection stays
 	}{
-		"pings":          {func(fr *http2.Framer, _ func()) { repeat(11, func(int) { _ = fr.WritePing(false, [8]byte{}) }) }, "frame_rate"},
-		"few pings":      {func(fr *http2.Framer, _ func()) { repeat(9, func(int) { _ = fr.WritePing(false, [8]byte{}) }) }, ""},
-		"empty data":     {func(fr *http2.Framer, _ func()) { repeat(11, func(int) { _ = fr.WriteData(1, false, nil) }) }, "frame_rate"},
-		"calls":          {func(fr *http2.Framer, _ func()) { repeat(201, func(i int) { start(fr, uint32(2*i+1)) }) }, "call_rate"},
-		"calls at once":  {func(fr *http2.Framer, _ func()) { repeat(100, func(i int) { start(fr, uint32(2*i+1)) }) }, ""},
-		"resets":         {rapid(31), "reset_rate"},
-		"few resets":     {rapid(30), ""},
-		"whole messages": {func(fr *http2.Framer, _ func()) { repeat(20, func(int) { _ = fr.WriteData(1, false, message(500)) }) }, ""},
-		"half a message": {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, false, message(2_000)[:1_000]) }, "unfinished_bytes"},
-		"a slow message": {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, false, message(500)[:400]) }, "unfinished_time"},
-		"half a prefix":  {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, false, message(500)[:3]) }, "unfinished_time"},
-		"small parts": {func(fr *http2.Framer, _ func()) {
-			repeat(11, func(int) { _ = fr.WriteData(1, false, message(9_000)[:5]) })
-		}, "frame_rate"},
+		"pings":            {again(11, ping), "frame_rate"},
+		"few pings":        {again(9, ping), ""},
+		"empty data":       {again(11, data(nil)), "frame_rate"},
+		"calls":            {again(201, begin), "call_rate"},
+		"calls at once":    {again(100, begin), ""},
+		"resets":           {rapid(31), "reset_rate"},
+		"few resets":       {rapid(30), ""},
+		"whole messages":   {again(20, data(message(500))), ""},
+		"half a message":   {again(1, data(message(2_000)[:1_000])), "unfinished_bytes"},
+		"a slow message":   {again(1, data(message(500)[:400])), "unfinished_time"},
+		"half a prefix":    {again(1, data(message(500)[:3])), "unfinished_time"},
+		"small parts":      {again(11, data(message(9_000)[:5])), "frame_rate"},
 		"a message in two": {func(fr *http2.Framer, flush func()) { halves(fr, flush, message(500)) }, ""},
-		"padded":           {func(fr *http2.Framer, _ func()) { _ = fr.WriteDataPadded(1, false, message(10), make([]byte, 99)) }, ""},
-		"reset": {func(fr *http2.Framer, _ func()) {
+		"padded": {again(1, func(fr *http2.Framer, _ int) {
+			_ = fr.WriteDataPadded(1, false, message(10), make([]byte, 99))
+		}), ""},
+		"reset": {again(1, func(fr *http2.Framer, _ int) {
 			_ = fr.WriteData(1, false, message(500)[:400])
 			_ = fr.WriteRSTStream(1, http2.ErrCodeCancel)
-		}, ""},
-		"end of stream": {func(fr *http2.Framer, _ func()) { _ = fr.WriteData(1, true, message(500)[:400]) }, ""},
+		}), ""},
+		"end of stream": {again(1, func(fr *http2.Framer, _ int) { _ = fr.WriteData(1, true, message(500)[:400]) }), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -9,10 +9,10 @@ import (
 	"tenure/internal/clock"
 )
 
-// A program may open all its sessions at once, so a connection may begin as many calls at once as it may have open. If a
-// connection from the same address was cut because of a rate in the last minute, a new one may do much less at once:
-// otherwise a client that connects again each time could do as much as it likes. The rates are the same, so that other
-// clients of that address hardly notice.
+// A program may open all its sessions at once, so a connection may begin as many calls at once as it may have open.
+// If a connection from the same address was cut because of a rate in the last minute, a new one may do much less at
+// once: otherwise a client that connects again each time could do as much as it likes. The rates are the same, so
+// that other clients of that address hardly notice.
 const (
 	refusals      = 2 // calls are answered with a refusal up to this multiple of the rate; then the connection is cut
 	suspicion     = time.Minute
@@ -105,8 +105,8 @@ func (m *meter) begin(f frame) {
 	}
 }
 
-// reset counts a reset. A client that begins calls and resets them immediately does more harm than one that cancels calls
-// later, as programs do when they end.
+// reset counts a reset. A client that begins calls and resets them immediately does more harm than one that cancels
+// calls later, as programs do when they end.
 func (m *meter) reset(stream uint32) {
 	if m.now.Sub(m.marked) >= time.Second {
 		m.marks = [2]uint32{m.marks[1], m.newest}

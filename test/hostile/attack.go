@@ -122,7 +122,8 @@ type (
 
 // attach opens a stream and attaches it to a new session.
 func attach(
-	ctx context.Context, c Ydb_Coordination_V1.CoordinationServiceClient, start *Ydb_Coordination.SessionRequest_SessionStart,
+	ctx context.Context, c Ydb_Coordination_V1.CoordinationServiceClient,
+	start *Ydb_Coordination.SessionRequest_SessionStart,
 ) (stream, uint64, error) {
 	s, err := c.Session(ctx)
 	if err != nil {

@@ -2,7 +2,6 @@ package hostile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -45,10 +44,14 @@ func StartPair(ctx context.Context, addr, node string) (*Pair, error) {
 	for range 2 {
 		client, err := tenure.Open(ctx, "grpc://"+addr+"/local")
 		if err != nil {
-			return nil, errors.Join(err, p.Stop())
+			p.Stop()
+
+			return nil, err
 		}
 		if err := client.CreateNode(ctx, node, coordination.NodeConfig{}); err != nil {
-			return nil, errors.Join(err, p.Stop())
+			p.Stop()
+
+			return nil, err
 		}
 		p.all.Go(func() {
 			defer client.Close(context.WithoutCancel(ctx))
@@ -64,11 +67,9 @@ func StartPair(ctx context.Context, addr, node string) (*Pair, error) {
 }
 
 // Stop ends the pair.
-func (p *Pair) Stop() error {
+func (p *Pair) Stop() {
 	p.stop()
 	p.all.Wait()
-
-	return nil
 }
 
 // session hands the lock over until something fails.

@@ -89,11 +89,11 @@ func (t *target) session(
 		m, err := s.Recv()
 		if err != nil {
 			cancel()
-			<-used
+			_ = <-used // it failed because the stream did
 
 			return err
 		}
-		answer(locked, m)
+		_ = answer(locked, m)
 	}
 }
 
