@@ -128,7 +128,8 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	if err != nil {
 		return nil, err
 	}
-	db, err := address.WithHints(cfg.Hints).Open(ctx, cfg.ConnectTimeout, append([]ydb.Option{WithQuickReconnect()}, cfg.DriverOptions...)...)
+	opts := append([]ydb.Option{WithQuickReconnect()}, cfg.DriverOptions...)
+	db, err := address.WithHints(cfg.Hints).Open(ctx, cfg.ConnectTimeout, opts...)
 	if err != nil {
 		return nil, err
 	}

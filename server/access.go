@@ -50,8 +50,8 @@ func (s *Server) openAccess(c *serverconfig.Config) error {
 }
 
 // Reload reads the tokens file again. If the file has an error, the server keeps the users and rights that it has, and
-// Reload returns the error, which names the line. Otherwise new rights apply to the next request of each stream, and the
-// streams of callers who are no longer in the file end. A server without the option [WithTokensFile] does nothing.
+// Reload returns the error, which names the line. Otherwise new rights apply to the next request of each stream, and
+// the streams of callers who are no longer in the file end. A server without the option [WithTokensFile] does nothing.
 //
 // The server also notices a changed file by itself within a few seconds.
 func (s *Server) Reload() error {
@@ -75,7 +75,8 @@ func (s *Server) Reload() error {
 
 func (s *Server) warn(policy *access.Policy) {
 	for _, w := range policy.Warnings(s.catalog.Database(), s.date()) {
-		s.log.WarnContext(context.Background(), "tokens file: "+w.Text, "file", s.tokens.name, "line", w.Line)
+		s.log.WarnContext(context.Background(), "a line of the tokens file has no effect", "cause", w.Text,
+			"file", s.tokens.name, "line", w.Line)
 	}
 }
 

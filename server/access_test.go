@@ -388,7 +388,8 @@ func TestReload_Error(t *testing.T) {
 	h.attachAs(t, u.tokens["root"])
 }
 
-const withdrawn = "Access was withdrawn: what identified the caller is no longer in the server's tokens file, or has expired"
+const withdrawn = "Access was withdrawn: what identified the caller is no longer in the server's tokens file, " +
+	"or has expired"
 
 // The server follows the file by itself: within 5 s of a change, and of the end of a token.
 func TestAccess_FollowsFile(t *testing.T) {

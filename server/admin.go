@@ -9,11 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Operations"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"tenure/internal/access"
 	"tenure/internal/node"
@@ -27,8 +26,8 @@ func (s *Server) fill(a *serverconfig.Admin) {
 	a.Semaphores = s.watched
 }
 
-// statsLimit is the time in which owners must show their numbers. Those of an owner that is waiting for the disk are the
-// last ones that it has shown.
+// statsLimit is the time in which owners must show their numbers. Those of an owner that is waiting for the disk are
+// the last ones that it has shown.
 const statsLimit = 500 * time.Millisecond
 
 // stats implements serverconfig.Admin.

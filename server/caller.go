@@ -92,8 +92,8 @@ func (s *Server) identify(ctx context.Context, method string) (context.Context, 
 	return context.WithValue(ctx, callerKey{}, caller{user, shown}), nil
 }
 
-// public reports whether anybody may call the method: a log-in gives a caller something to show, and probes have nothing
-// to show.
+// public reports whether anybody may call the method: a log-in gives a caller something to show, and probes have
+// nothing to show.
 func public(method string) bool {
 	return method == Ydb_Auth_V1.AuthService_Login_FullMethodName ||
 		strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/")

@@ -30,9 +30,10 @@ type inFlight struct{ bytes atomic.Int64 }
 // inbox holds the requests that an owner has not taken yet. It never makes a stream wait, because the pongs of a client
 // would wait behind its requests. Instead it refuses a request if too many bytes are in it.
 //
-// Each stream has a queue of its own, and the owner takes from the queues in turn, so a stream with many requests delays
-// those of other streams by one turn only. A stream may use as much as is left over, like each port of a switch with
-// dynamic thresholds. So a single stream gets half of the inbox, and n greedy ones leave 1/(n+1) of it free for others.
+// Each stream has a queue of its own, and the owner takes from the queues in turn, so a stream with many requests
+// delays those of other streams by one turn only. A stream may use as much as is left over, like each port of a switch
+// with dynamic thresholds. So a single stream gets half of the inbox, and n greedy ones leave 1/(n+1) of it free for
+// others.
 type inbox struct {
 	ready chan struct{} // capacity 1; has a value if the inbox may have requests; never closed
 	all   *inFlight

@@ -44,8 +44,8 @@ func WithAdvertise(address string) Option {
 }
 
 // WithTokensFile gives the server users. The file lists them, with their tokens, passwords and certificates and with
-// their rights; docs/operations.md describes it. New returns an error if the file is not valid or if others can read it.
-// The server follows changes of the file; see [Server.Reload]. Without this option every caller has all rights.
+// their rights; docs/operations.md describes it. New returns an error if the file is not valid or if others can read
+// it. The server follows changes of the file; see [Server.Reload]. Without this option every caller has all rights.
 func WithTokensFile(file string) Option { return func(c *serverconfig.Config) { c.Tokens = &file } }
 
 // WithTokenLifetime sets how long the tokens are valid that the server issues to users who log in with a password. 0

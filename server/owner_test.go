@@ -313,8 +313,8 @@ func (c *commitCounter) Commit(ctx context.Context, b store.Batch) error {
 	return c.Store.Commit(ctx, b)
 }
 
-// panicky is a clock one of whose timers or alarms panics when it is set. The first timer belongs to the first node that
-// is used. Each call has an alarm, and a stream has another one.
+// panicky is a clock one of whose timers or alarms panics when it is set. The first timer belongs to the first node
+// that is used. Each call has an alarm, and a stream has another one.
 type panicky struct {
 	clock.Clock
 	timer, alarm   int64 // the number of the one that panics; 0: none

@@ -183,8 +183,8 @@ func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
 	return logstore.Open(*c.DataDir, logstore.Options{Logger: log})
 }
 
-// Settings of gRPC. Windows that grow with the speed of a client would let it fill the memory: a stream may have a whole
-// window of requests that have not been read. A message that is larger than the window gets one of its own.
+// Settings of gRPC. Windows that grow with the speed of a client would let it fill the memory: a stream may have a
+// whole window of requests that have not been read. A message that is larger than the window gets one of its own.
 const (
 	streamWindow = 64 << 10
 	connWindow   = 1 << 20

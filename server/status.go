@@ -40,9 +40,9 @@ type SemaphoreStatus struct {
 
 // HolderStatus shows an owner of a semaphore, or a waiter. A date is that of the server's wall clock.
 type HolderStatus struct {
-	// Since is when an owner was granted the semaphore, or when a waiter joined the queue. The grants of owners from before
-	// a restart of the server have no date. For these, SinceBefore is the time of the restart. Dates that are not known are
-	// left out.
+	// Since is when an owner was granted the semaphore, or when a waiter joined the queue. The grants of owners from
+	// before a restart of the server have no date. For these, SinceBefore is the time of the restart. Dates that are not
+	// known are left out.
 	Since       time.Time `json:"since,omitzero"`
 	SinceBefore time.Time `json:"since_before,omitzero"`
 

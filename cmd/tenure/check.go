@@ -29,8 +29,8 @@ func checkCommand(env *cli.Env) *cobra.Command {
 		Use:     "check [flags] NAME TOKEN",
 		Short:   "say whether a fencing token holds a semaphore now",
 		Example: "tenure check deploy 812",
-		Long: `tenure check compares TOKEN, which lock passes to its COMMAND as TENURE_TOKEN, with the tokens of the holders of
-NAME. The answer is about one moment: the lease may end before the caller acts on it. To make a write safe, send the
+		Long: `tenure check compares TOKEN, which lock passes to its COMMAND as TENURE_TOKEN, with the tokens of the holders
+of NAME. The answer is about one moment: the lease may end before the caller acts on it. To make a write safe, send the
 token with it, and have the storage reject older tokens.
 
 Exit code:

@@ -36,7 +36,7 @@ func TestMessages(t *testing.T) {
 				if level, message, ok := logged(n); ok {
 					found++
 					row := fmt.Sprintf("| %s | %s |", level, message)
-					require.True(t, strings.Contains(string(text), row), "%s: the table of messages has no row %q", name, row)
+					require.Contains(t, string(text), row, "%s: the table of messages has no row %q", name, row)
 				}
 
 				return true

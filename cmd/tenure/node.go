@@ -144,8 +144,8 @@ func nodeCreate(env *cli.Env) *cobra.Command {
 		Use:     "create [flags] PATH",
 		Short:   "create a coordination node",
 		Example: "tenure node create /local/app\ntenure node create --session-grace-period 20s /local/app",
-		Long: `tenure node create creates a coordination node, and the directories above it. If the node exists, it stays as it
-is.` + nodeExit,
+		Long: `tenure node create creates a coordination node, and the directories above it. If the node exists, it stays as
+it is.` + nodeExit,
 	}
 	n := newNodeChanger(env, cmd, true, "output")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

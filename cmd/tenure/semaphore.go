@@ -110,10 +110,10 @@ func semaphoreDelete(env *cli.Env) *cobra.Command {
 		Use:     "delete [flags] NAME",
 		Short:   "delete a semaphore",
 		Example: "tenure semaphore delete build",
-		Long: `tenure semaphore delete deletes a semaphore that nobody holds and nobody waits for. With --force, it deletes the
-semaphore also if it is in use: the holders lose it, and may still be running when somebody else gets a new semaphore
-with this name. The waiters fail. A semaphore of lock without --limit cannot be deleted, because it disappears by itself
-when nobody uses it.` + refusedHelp,
+		Long: `tenure semaphore delete deletes a semaphore that nobody holds and nobody waits for. With --force, it deletes
+the semaphore also if it is in use: the holders lose it, and may still be running when somebody else gets a new
+semaphore with this name. The waiters fail. A semaphore of lock without --limit cannot be deleted, because it disappears
+by itself when nobody uses it.` + refusedHelp,
 	}
 	c := &changer{looker: newLooker(env, cmd, nameArgument, "output")}
 	cli.AddFlags(cmd, cli.Flag{
@@ -190,7 +190,7 @@ func refused(name string, err error) error {
 	if err != nil {
 		said = ydberr.Text(err)
 	}
-	text := ""
+	var text string
 	switch {
 	case ydberr.Is(err, Ydb.StatusIds_ALREADY_EXISTS):
 		text = "already exists: its limit cannot be changed, and tenure semaphore set changes its data"

@@ -133,7 +133,7 @@ func (l *looking) drain(p *plan, d time.Duration, served <-chan error) (err erro
 	defer timer.Stop()
 	now := clk.Now()
 	timer.Set(now, now.Add(d))
-	p.log.Info("draining: not ready for new clients", "duration", d)
+	p.log.InfoContext(context.Background(), "draining: not ready for new clients", "duration", d)
 	select {
 	case <-timer.C():
 		return nil, false

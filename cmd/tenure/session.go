@@ -43,8 +43,8 @@ func sessionLs(env *cli.Env) *cobra.Command {
 		Use:     "ls [flags]",
 		Short:   "list sessions",
 		Example: "tenure session ls\ntenure session ls --path /local/tenure -o json",
-		Long: `tenure session ls lists the sessions of all coordination nodes, or of the node in --path, that hold semaphores or
-wait for them.
+		Long: `tenure session ls lists the sessions of all coordination nodes, or of the node in --path, that hold semaphores
+or wait for them.
 
 Exit code:
   0, even if there is none; 125 failed`,

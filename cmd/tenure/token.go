@@ -17,7 +17,8 @@ func tokenCommand(env *cli.Env) *cobra.Command {
 		Use:     "token",
 		Short:   "make tokens and password hashes for the tokens file of a server",
 		Example: "tenure token new deploy --tokens /etc/tenure/tokens\ntenure token hash --password",
-		Long: `tenure token makes what a tokens file contains. tenure serve --tokens reads such a file. It has one fact per line:
+		Long: `tenure token makes what a tokens file contains. tenure serve --tokens reads such a file. It has one fact per
+line:
 
   user  deploy  token=sha256:1f3a...e2 expires=2027-06-01
   user  alice   password=$2b$12$... groups=ops
@@ -52,9 +53,10 @@ func tokenNewCommand(env *cli.Env) *cobra.Command {
 		Use:     "new [flags] NAME",
 		Short:   "make a token for a user",
 		Example: "tenure token new deploy\ntoken=$(tenure token new deploy --tokens /etc/tenure/tokens)",
-		Long: `tenure token new makes a token for the user NAME and prints it on standard output. The token is never shown again,
-because the tokens file contains only its hash. The line for the tokens file is printed on standard error, or appended
-to the file of --tokens, which is created if it is missing. A server that uses the file reads it again within 5 seconds.
+		Long: `tenure token new makes a token for the user NAME and prints it on standard output. The token is never shown
+again, because the tokens file contains only its hash. The line for the tokens file is printed on standard error, or
+appended to the file of --tokens, which is created if it is missing. A server that uses the file reads it again within 5
+seconds.
 
 Give the token to clients in TENURE_AUTH_TOKEN_FILE, --auth-token-file or YDB_ACCESS_TOKEN_CREDENTIALS.`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -151,5 +151,5 @@ func TestToken_Hash(t *testing.T) {
 	require.Equal(t, "tenure: the password has 73 bytes: choose one of at most 72\n", stderr)
 	hash, err := hashSecret(nil, "pass word", true, 4)
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(`^\$2b\$04\$[./A-Za-z0-9]{53}$`), hash)
+	require.Regexp(t, `^\$2b\$04\$[./A-Za-z0-9]{53}$`, hash)
 }

@@ -14,8 +14,8 @@ func whoCommand(env *cli.Env) *cobra.Command {
 		Use:     "who [flags] NAME",
 		Short:   "show who holds a semaphore, and who waits for it",
 		Example: "tenure who deploy\ntenure who --ydb grpc://localhost:2136/local -o json deploy",
-		Long: `tenure who shows the holders of a semaphore and the waiters in the order of the queue, with their fencing tokens
-and their sessions. It changes nothing: it does not create the node, and a semaphore that does not exist is free.
+		Long: `tenure who shows the holders of a semaphore and the waiters in the order of the queue, with their fencing
+tokens and their sessions. It changes nothing: it does not create the node, and a semaphore that does not exist is free.
 
 The holder's description, and the time since when it holds the semaphore, are those that lock and workers attach to it.
 docs/operations.md lists the fields of -o json.

@@ -25,7 +25,7 @@ const (
 
 func (f *facts) addUser(line int, args []word) error {
 	if len(args) == 0 {
-		return errors.New("user: the name is missing: write user NAME token=sha256:...")
+		return errors.New("user: the name is missing: write e.g. user deploy token=sha256:HASH")
 	}
 	name := args[0].text
 	if err := CheckName(name); err != nil {

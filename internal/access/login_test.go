@@ -153,7 +153,12 @@ func TestLogin_UnknownUsersCostTheSame(t *testing.T) {
 		return isRight(hash, password[:min(len(password), len(right))]) // bcrypt ignores the rest of a long one, too
 	})
 	for _, c := range []struct{ user, password string }{
-		{"ann", "wrong"}, {"bob", "wrong"}, {"nobody", right}, {"cat", right}, {"dan", right}, {"", ""},
+		{"ann", "wrong"},
+		{"bob", "wrong"},
+		{"nobody", right},
+		{"cat", right},
+		{"dan", right},
+		{"", ""},
 		{"ann", right + strings.Repeat("x", maxPassword)},
 	} {
 		work = 0
@@ -176,13 +181,13 @@ func TestLogin_LocksOutAfterFiveFailures(t *testing.T) {
 	t.Parallel()
 	a := authority(t, isRight)
 	now := noon
-	lock := time.Duration(0)
+	var lock time.Duration
 	for i := range 5 {
 		_, err := try(t, a, "ann", "wrong", "10.0.0.1", now)
 		require.Equal(t, "wrong_password", ReasonOf(err), i)
 	}
-	for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		lock = want * time.Minute
+	for _, minutes := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		lock = time.Duration(minutes) * time.Minute
 		_, err := try(t, a, "ann", right, "10.0.0.1", now.Add(lock-1))
 		until := now.Add(lock).Format(time.RFC3339)
 		require.EqualError(t, err, `user "ann" is locked out until `+until+` after wrong passwords`)

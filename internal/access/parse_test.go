@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -210,7 +209,7 @@ func FuzzParse(f *testing.F) {
 		p, err := access.Parse("tokens", []byte(text))
 		if err != nil {
 			var syntax *access.SyntaxError
-			require.True(t, errors.As(err, &syntax))
+			require.ErrorAs(t, err, &syntax)
 			require.Nil(t, p)
 			require.NotContains(t, err.Error(), "\n")
 

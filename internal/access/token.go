@@ -14,7 +14,7 @@ import (
 )
 
 // A token is tokenStart and 36 bytes in base64url: 32 random ones, and their CRC-32. The checksum tells a mistyped
-// token from one that the server does not know, and scanners for leaked secrets recognize both parts.
+// token from one that the server does not know, and scanners for leaked secrets recognise both parts.
 const (
 	tokenStart  = "tnr_"
 	tokenSecret = 32

@@ -64,8 +64,8 @@ func (c *Client) Status(ctx context.Context) (status server.Status, err error) {
 	return status, nil
 }
 
-// EndSession ends a session. Its holder may still be running: only its leases end. The error is or wraps ErrNoSession if
-// there is none.
+// EndSession ends a session. Its holder may still be running: only its leases end. The error is or wraps ErrNoSession
+// if there is none.
 func (c *Client) EndSession(ctx context.Context, node string, session uint64) error {
 	body, err := json.Marshal(map[string]any{"node": node, "session": session})
 	if err != nil {
@@ -93,8 +93,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err
 		}
 

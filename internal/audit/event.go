@@ -1,5 +1,5 @@
-// Package audit writes and reads the audit log of a server. The log has one line of JSON for each grant, for each end of
-// a grant, and for each caller that was refused. It shows later who held what, and when.
+// Package audit writes and reads the audit log of a server. The log has one line of JSON for each grant, for each end
+// of a grant, and for each caller that was refused. It shows later who held what, and when.
 package audit
 
 import (

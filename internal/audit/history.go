@@ -25,8 +25,8 @@ type History struct {
 	Skipped   int        // lines that are not events, for example because the disk was full
 }
 
-// TwoHolders returns the intervals that began while others were in force and left no room for them. If there is none and
-// no event is missing in the log, there were never more holders than the limit allows.
+// TwoHolders returns the intervals that began while others were in force and left no room for them. If there is none
+// and no event is missing in the log, there were never more holders than the limit allows.
 func (h *History) TwoHolders() (found []Interval) {
 	for _, i := range h.Intervals {
 		if i.Excess {
@@ -37,8 +37,8 @@ func (h *History) TwoHolders() (found []Interval) {
 	return found
 }
 
-// ReadHistory reads the file of a log, and the older ones that it has left, and returns what they say about a semaphore.
-// If node is empty, it may be in any node: a semaphore of the same name in another node is another one.
+// ReadHistory reads the file of a log, and the older ones that it has left, and returns what they say about a
+// semaphore. If node is empty, it may be in any node: a semaphore of the same name in another node is another one.
 func ReadHistory(path, node, semaphore string) (*History, error) {
 	r := reader{
 		history: &History{}, node: node, semaphore: semaphore, open: make(map[string][]int), tokens: make(map[holding]int),

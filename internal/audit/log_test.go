@@ -125,7 +125,7 @@ func TestLog_NeverWaits(t *testing.T) {
 		close(w.open)
 		require.NoError(t, l.Close())
 		require.NoError(t, l.Close())
-		require.EqualValues(t, 1+written-int(dropped), strings.Count(w.text.String(), "\n"))
+		require.Equal(t, 1+written-int(dropped), strings.Count(w.text.String(), "\n"))
 		require.Equal(t, 1, strings.Count(logged.String(), "events are missing"), logged.String())
 		require.Contains(t, logged.String(), "dropped=11808")
 		l.Write(audit.Event{})

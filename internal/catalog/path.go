@@ -65,8 +65,8 @@ func (c *Catalog) relative(path string) (string, error) {
 	return strings.Join(parts[n:], "/"), nil
 }
 
-// Clean returns a path of the database without doubled and trailing slashes. The error is the one that a request for the
-// path gets.
+// Clean returns a path of the database without doubled and trailing slashes. The error is the one that a request for
+// the path gets.
 func (c *Catalog) Clean(path string) (string, error) {
 	rel, err := c.relative(path)
 	if err != nil {

@@ -133,7 +133,8 @@ func TestAddress_TooLong(t *testing.T) {
 	elsewhere, err := os.Open(t.TempDir())
 	require.NoError(t, err)
 	defer elsewhere.Close()
-	there := &directory{path: d.path, file: elsewhere, setting: "--dir"} // without /proc, no path through the descriptor leads to the directory
+	// Without /proc, no path through the descriptor leads to the directory.
+	there := &directory{path: d.path, file: elsewhere, setting: "--dir"}
 	_, err = there.address(socketName)
 	require.ErrorContains(t, err, d.path+`": the path of a socket in it is longer than `)
 	require.ErrorContains(t, err, "--dir or TENURE_DIR")

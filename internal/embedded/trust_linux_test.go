@@ -90,7 +90,9 @@ func TestDial_RefusesTheServerOfAnotherUser(t *testing.T) {
 // A FIFO in the place of a file is an error, or is replaced. Nothing waits for its other end.
 func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"LOCK", "OWNER", "VERSION", "ACKED", "00000001.log", socketName, statusName, lifelinesName} {
+	for _, name := range []string{
+		"LOCK", "OWNER", "VERSION", "ACKED", "00000001.log", socketName, statusName, lifelinesName,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := stateDir(t)

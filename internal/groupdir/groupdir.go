@@ -70,8 +70,8 @@ func (d *Dir) Close() error { return d.root.Close() }
 // errIrregular is the error for a FIFO, a socket or a device in the place of a file.
 var errIrregular = errors.New("it is not a regular file")
 
-// OpenRegular opens a file in a directory. It refuses everything but a regular file, and does not wait for the other end
-// of a FIFO.
+// OpenRegular opens a file in a directory. It refuses everything but a regular file, and does not wait for the other
+// end of a FIFO.
 func OpenRegular(root *os.Root, name string, flag int, mode fs.FileMode) (*os.File, error) {
 	f, err := root.OpenFile(name, flag|nonblock, mode)
 	if errors.Is(err, syscall.ENXIO) { // a socket, or a FIFO without a reader

@@ -10,8 +10,8 @@ import (
 	"tenure/server"
 )
 
-// status answers with the JSON of server.Status. One request is answered at a time, because a status copies the state of
-// all nodes.
+// status answers with the JSON of server.Status. One request is answered at a time, because a status copies the state
+// of all nodes.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.busy <- struct{}{}:

@@ -19,8 +19,8 @@ import (
 	"tenure/server"
 )
 
-// serve starts a server and an HTTP server on a loopback address, and returns its URL. If local is false, the HTTP server
-// believes that other machines can reach it.
+// serve starts a server and an HTTP server on a loopback address, and returns its URL. If local is false, the HTTP
+// server believes that other machines can reach it.
 func serve(t *testing.T, local bool, opts ...server.Option) (*serverconfig.Admin, string) {
 	t.Helper()
 	admin := &serverconfig.Admin{Count: true}

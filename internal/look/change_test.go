@@ -41,7 +41,9 @@ func TestHistory(t *testing.T) {
 		"the next waiter is granted": {
 			before: state(tokens{1}, tokens{2, 3}), next: state(tokens{2}, tokens{3}), fired: true,
 		},
-		"a waiter is skipped":                         {before: state(tokens{1}, tokens{2, 3}), next: state(tokens{3}, nil), fired: true, unseen: 1},
+		"a waiter is skipped": {
+			before: state(tokens{1}, tokens{2, 3}), next: state(tokens{3}, nil), fired: true, unseen: 1,
+		},
 		"two grants at once":                          {before: two, next: state(tokens{4}, nil), fired: true, unseen: 2},
 		"the newest comes next":                       {before: one, next: state(tokens{2}, tokens{3}), fired: true},
 		"it becomes free":                             {before: state(tokens{1}, nil), next: state(nil, nil), fired: true},
@@ -55,7 +57,9 @@ func TestHistory(t *testing.T) {
 		"a waiter has left a lock that was held all the time": {
 			before: full(state(tokens{1}, tokens{2})), next: full(state(tokens{1}, nil)), nothing: true,
 		},
-		"a shared one gets another holder": {before: state(tokens{1, 2}, nil), next: state(tokens{1, 2, 3}, nil), fired: true},
+		"a shared one gets another holder": {
+			before: state(tokens{1, 2}, nil), next: state(tokens{1, 2, 3}, nil), fired: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -49,7 +49,8 @@ func TestDescribe_SharesLists(t *testing.T) {
 	n.Apply(1, node.Acquire{
 		From: node.From{Stream: 3, Session: 3}, Semaphore: "job", Count: 1, TimeoutMillis: 7, Ephemeral: true,
 	}, &fx)
-	require.Equal(t, node.Holder{OrderID: 3, Session: 3, Count: 1, TimeoutMillis: 7}, describeAll(t, n).Semaphore.Waiters[0])
+	require.Equal(t, node.Holder{OrderID: 3, Session: 3, Count: 1, TimeoutMillis: 7},
+		describeAll(t, n).Semaphore.Waiters[0])
 	require.Equal(t, []byte{0}, third.Waiters[0].Data)
 }
 

@@ -29,8 +29,8 @@ func (fx *Effects) Size() int { return fx.size }
 // Described returns the approximate size of the newest description in bytes, or 0 if it was refused.
 func (fx *Effects) Described() int { return fx.described }
 
-// Copied returns the number of owners and waiters that were copied for descriptions. Copying them takes most of the time
-// of a Describe.
+// Copied returns the number of owners and waiters that were copied for descriptions. Copying them takes most of the
+// time of a Describe.
 func (fx *Effects) Copied() int { return fx.copied }
 
 func (fx *Effects) put(key, value []byte) {

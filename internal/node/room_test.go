@@ -46,7 +46,8 @@ func TestNode_NoRoom(t *testing.T) {
 		},
 		"full": {
 			func(n *node.Node) { n.SetFull("the disk is full") },
-			node.Result{Status: node.Overloaded, Issue: "the disk is full"}, true,
+			node.Result{Status: node.Overloaded, Issue: "the disk is full"},
+			true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

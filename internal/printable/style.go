@@ -3,8 +3,8 @@ package printable
 // A Style colours text for a terminal. The zero value leaves text as it is.
 type Style struct{ colours bool }
 
-// NewStyle returns the style for standard output. It has colours only on a terminal, and not if the variable NO_COLOR is
-// set and not empty, or TERM is dumb or not set.
+// NewStyle returns the style for standard output. It has colours only on a terminal, and not if the variable NO_COLOR
+// is set and not empty, or TERM is dumb or not set.
 func NewStyle(terminal bool, lookupEnv func(string) (string, bool)) Style {
 	none, _ := lookupEnv("NO_COLOR")
 	kind, _ := lookupEnv("TERM")

@@ -28,7 +28,9 @@ const deploy = "../../deploy/"
 // gather returns the metrics of a server with one node that has done a little of everything.
 func gather(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
-	n := serverstats.Node{Path: "/local/x", Sizes: node.Sizes{Sessions: 3, Attached: 2, Owners: 1, Waiters: 1}, Wait: time.Second}
+	n := serverstats.Node{
+		Path: "/local/x", Sizes: node.Sizes{Sessions: 3, Attached: 2, Owners: 1, Waiters: 1}, Wait: time.Second,
+	}
 	for _, v := range []float64{0.0005, 0.002, 3, 3, 1e6} {
 		n.Waits.Observe(v)
 	}
@@ -38,8 +40,9 @@ func gather(t *testing.T) []*dto.MetricFamily {
 		Stats: func(context.Context) *serverstats.Server {
 			return &serverstats.Server{
 				Ready: true, Limits: map[string]uint64{"streams": 1}, Denials: map[string]uint64{"unknown": 2},
-				StreamEnds: map[string]uint64{"client": 3}, Calls: map[serverstats.Call]uint64{{Method: "Login", Status: "SUCCESS"}: 1},
-				Nodes: []serverstats.Node{n},
+				StreamEnds: map[string]uint64{"client": 3},
+				Calls:      map[serverstats.Call]uint64{{Method: "Login", Status: "SUCCESS"}: 1},
+				Nodes:      []serverstats.Node{n},
 			}
 		},
 		Semaphores: func(context.Context, string) (map[string][]serverstats.Semaphore, error) {

@@ -21,15 +21,15 @@ func (h *histogram) Desc() *prometheus.Desc { return h.desc }
 func (h *histogram) Write(m *dto.Metric) error {
 	m.Label = prometheus.MakeLabelPairs(h.desc, h.labels)
 	out := &dto.Histogram{
-		SampleCount: proto.Uint64(h.h.Count), SampleSum: proto.Float64(h.h.Sum),
+		SampleCount: new(h.h.Count), SampleSum: new(h.h.Sum),
 		Schema: proto.Int32(serverstats.Schema), ZeroThreshold: proto.Float64(serverstats.ZeroThreshold),
-		ZeroCount: proto.Uint64(h.h.Zero),
+		ZeroCount: new(h.h.Zero),
 	}
 	total := uint64(0)
 	for i, n := range h.h.Classic {
 		total += n
 		out.Bucket = append(out.Bucket, &dto.Bucket{
-			CumulativeCount: proto.Uint64(total), UpperBound: proto.Float64(serverstats.Bounds[i]),
+			CumulativeCount: new(total), UpperBound: new(serverstats.Bounds[i]),
 		})
 	}
 	out.PositiveSpan, out.PositiveDelta = spans(h.h)
@@ -48,7 +48,7 @@ func spans(h *serverstats.Histogram) (spans []*dto.BucketSpan, deltas []int64) {
 		}
 		index := i + serverstats.First
 		if len(spans) == 0 || index != next {
-			spans = append(spans, &dto.BucketSpan{Offset: proto.Int32(int32(index - next)), Length: proto.Uint32(0)})
+			spans = append(spans, &dto.BucketSpan{Offset: new(int32(index - next)), Length: proto.Uint32(0)})
 		}
 		span := spans[len(spans)-1]
 		*span.Length++

@@ -58,10 +58,12 @@ func TestPath(t *testing.T) {
 		path  string
 		want  string // DIR stands for the root of the tree
 	}{
-		"private":       {func(d tree) { d.mkdir("a", 0o755, 0, 0) }, "a/state", ""},
-		"missing":       {func(tree) {}, "a/b/state", ""},
-		"the last one":  {func(d tree) { d.mkdir("state", 0o777, stranger, 0) }, "state", ""}, // the caller checks it
-		"open to all":   {func(d tree) { d.mkdir("a", 0o777, 0, 0) }, "a/state", `every user can write to "DIR/a" and so replace`},
+		"private":      {func(d tree) { d.mkdir("a", 0o755, 0, 0) }, "a/state", ""},
+		"missing":      {func(tree) {}, "a/b/state", ""},
+		"the last one": {func(d tree) { d.mkdir("state", 0o777, stranger, 0) }, "state", ""}, // the caller checks it
+		"open to all": {
+			func(d tree) { d.mkdir("a", 0o777, 0, 0) }, "a/state", `every user can write to "DIR/a" and so replace`,
+		},
 		"missing in it": {func(d tree) { d.mkdir("a", 0o777, 0, 0) }, "a/b/state", `every user can write to "DIR/a"`},
 		"sticky":        {func(d tree) { d.mkdir("a", sticky|0o777, 0, 0) }, "a/state", ""},
 		"a stranger's directory in a sticky one": {

@@ -22,9 +22,9 @@ const maxLinks = 40
 
 // Path returns an error if a user other than root, the user of this process and the members can decide what is at the
 // absolute path. Such a user owns a directory above it or a symbolic link on the way, or can write to a directory above
-// it that does not have the sticky bit. In a directory with the sticky bit, such as /tmp, users cannot touch what others
-// have made there. The members of a group trust each other, so a directory that a group of this process can write to is
-// no fault.
+// it that does not have the sticky bit. In a directory with the sticky bit, such as /tmp, users cannot touch what
+// others have made there. The members of a group trust each other, so a directory that a group of this process can
+// write to is no fault.
 //
 // Path does not check what is at the path itself. What does not exist is no fault either, because this process is about
 // to make it: call Path again afterwards. The error says which directory or link is at fault, and ends in what to do.
@@ -106,7 +106,7 @@ func (w *walk) checkDir() (done bool, err error) {
 	owner, ours := int(stat.Uid), Member(int(stat.Gid))
 	const everybody, group, pass = 0o002, 0o020, 0o011
 	switch {
-	case !w.trusts(owner) && !(groupdir.Shared(mode) && ours):
+	case !w.trusts(owner) && (!groupdir.Shared(mode) || !ours):
 		return false, fmt.Errorf("%q belongs to user %d, who can replace what is in it", w.at, owner)
 	case mode&fs.ModeSticky != 0:
 	case mode.Perm()&everybody != 0:

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"context"
 	"errors"
 	"syscall"
 	"time"
@@ -24,8 +25,8 @@ func (s *Store) Full() bool {
 	free, err := s.disk.Free()
 	low := s.space.failed.Load() || err == nil && free < s.reserve()
 	if s.space.low.Swap(low) != low && low {
-		s.opts.Logger.Warn("the disk is nearly full: what would add data is refused", "directory", s.dir, "free", free,
-			"needed", s.reserve())
+		s.opts.Logger.WarnContext(context.Background(), "the disk is nearly full: what would add data is refused",
+			"directory", s.dir, "free", free, "needed", s.reserve())
 	}
 
 	return low
