@@ -48,8 +48,8 @@ func (w *watched) lines(t *testing.T) (lines []string) {
 	for line := range strings.Lines(w.text.String()) {
 		var e audit.Event
 		require.NoError(t, json.Unmarshal([]byte(line), &e))
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s %d %s waited=%v held=%v %s", e.Kind, e.Node, e.Semaphore,
-			e.Token, e.Reason, e.Waited, e.Held, e.Who)))
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s %d %s waited=%v held=%v %s",
+			e.Kind, e.Node, e.Semaphore, e.Token, e.Reason, e.Waited, e.Held, e.Who)))
 	}
 
 	return lines

@@ -176,7 +176,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	if err == nil {
 		p.log.InfoContext(ctx, "stopping")
 		var failed bool
-		if err, failed = look.drain(p, f.drain, served); failed {
+		if failed, err = look.drain(p, f.drain, served); failed {
 			running--
 		}
 	}

@@ -123,10 +123,10 @@ func (l *looking) serve(ctx context.Context, p *plan, f *serveFlags, srv *server
 }
 
 // drain reports that the server is not ready, and waits. It returns early when the server fails.
-func (l *looking) drain(p *plan, d time.Duration, served <-chan error) (err error, failed bool) {
+func (l *looking) drain(p *plan, d time.Duration, served <-chan error) (failed bool, err error) {
 	l.admin.Drain()
 	if d == 0 {
-		return nil, false
+		return false, nil
 	}
 	clk := clock.System()
 	timer := clk.NewTimer()
@@ -136,9 +136,9 @@ func (l *looking) drain(p *plan, d time.Duration, served <-chan error) (err erro
 	p.log.InfoContext(context.Background(), "draining: not ready for new clients", "duration", d)
 	select {
 	case <-timer.C():
-		return nil, false
+		return false, nil
 	case err := <-served:
-		return err, true
+		return true, err
 	}
 }
 

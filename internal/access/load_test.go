@@ -19,7 +19,7 @@ func TestLoad(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "tokens")
 	require.NoError(t, os.WriteFile(name, []byte("user u token="+hash1+"\nuser"), 0o600))
 	_, err := access.Load(name)
-	require.EqualError(t, err, name+":2: user: the name is missing: write user NAME token=sha256:...")
+	require.EqualError(t, err, name+":2: user: the name is missing: write e.g. user deploy token=sha256:HASH")
 
 	require.NoError(t, os.WriteFile(name, []byte("user u token="+hash1), 0o600))
 	p, err := access.Load(name)

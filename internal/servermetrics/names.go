@@ -21,7 +21,7 @@ var (
 	streamEnds   = desc("stream_ends_total", "Streams that have ended, by reason.", "reason")
 	auditDropped = desc("audit_dropped_total", "Events that are missing in the audit log.")
 
-	sessions   = desc("sessions", "Sessions; those that are detached end when their timeouts have passed.", "node", "state")
+	sessions   = desc("sessions", "Sessions; detached ones end when their timeouts have passed.", "node", "state")
 	semaphores = desc("semaphores", "Semaphores.", "node")
 	owners     = desc("owners", "Sessions that hold a semaphore, once for each semaphore.", "node")
 	waiters    = desc("waiters", "Sessions that wait for a semaphore, once for each semaphore.", "node")

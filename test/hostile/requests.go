@@ -89,7 +89,7 @@ func (t *target) session(
 		m, err := s.Recv()
 		if err != nil {
 			cancel()
-			_ = <-used // it failed because the stream did
+			<-used // it failed because the stream did
 
 			return err
 		}
