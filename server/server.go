@@ -138,7 +138,9 @@ func New(opts ...Option) (*Server, error) {
 		store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals, limits: limits,
 		audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts,
 	}
-	env.disk, _ = records.(fullDisk)
+	if !c.NoDiskReserve {
+		env.disk, _ = records.(fullDisk)
+	}
 	s.nodes = newNodes(tree, env, s.fail)
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if s.access != nil {

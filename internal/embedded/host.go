@@ -48,6 +48,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	lines := &lifelines{dir: dir}
 	h := &host{dir: dir, log: log, admin: &serverconfig.Admin{}, ended: make(chan struct{})}
 	srv, err := server.New(func(c *serverconfig.Config) {
+		c.NoDiskReserve = true // notices tell clients of a full disk, and a lock needs room for a moment only
 		c.Store, c.Lifelines, c.Logger, c.InPlace, c.Admin = store, lines, log, h.inPlace, h.admin
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -89,9 +90,8 @@ func (t *target) session(
 		m, err := s.Recv()
 		if err != nil {
 			cancel()
-			<-used // it failed because the stream did
 
-			return err
+			return cmp.Or(err, <-used) // use has failed because the stream has
 		}
 		_ = answer(locked, m)
 	}
