@@ -50,6 +50,7 @@ func addAccess(cmd *cobra.Command, f *serveFlags) {
 		},
 		cli.Flag{
 			Name: "tokens", Group: groupAccess, Arg: "FILE", Example: "/etc/tenure/tokens", Value: &f.tokens,
+			Env:   "TENURE_TOKENS_FILE", // TENURE_TOKENS is what lock gives its COMMAND
 			Usage: "users, their tokens and their rights (default: every caller has all rights)",
 		},
 		cli.Flag{
