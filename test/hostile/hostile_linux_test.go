@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -116,8 +117,28 @@ type server struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	addr string
-	log  bytes.Buffer
+	log  output
 	peak func() int // stops watching the memory and returns the peak
+}
+
+// output is what a process has printed so far. Its methods are safe for concurrent use.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	return o.text.String()
 }
 
 var ready = regexp.MustCompile(`serving grpc://(\S+)/local`)
