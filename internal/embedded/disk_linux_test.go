@@ -484,13 +484,24 @@ func TestDisk_FullAtHandOver(t *testing.T) {
 	d.fill(t, 0)
 	closeSoon(t, host)
 	c.awaitNotices(func() { d.fill(t, 0) })
+	// A host that fails leaves some space, so a worker can become the next host and answer until the space is used up.
+	await(t, "no process can become the host", func() bool {
+		d.fill(t, 0)
+		client, err := tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
+		if err == nil {
+			closeSoon(t, client)
+		}
+
+		return err != nil
+	})
+	c.forgetNotices()
 	for range 100 { // meanwhile the workers keep trying
 		_, err = tenure.Open(t.Context(), tenure.Embedded, tenure.WithDir(d.state))
 		require.Error(t, err)
 		d.requireFull(t, err.Error())
 	}
 	for _, told := range c.notices() {
-		require.Len(t, told, 1)
+		require.LessOrEqual(t, len(told), 1)
 	}
 	d.makeRoom(t)
 	c.awaitWork()
