@@ -43,7 +43,12 @@ func (l *looker) adminClient() (*admin.Client, error) {
 		return nil, err
 	}
 
-	return admin.New(l.admin, token, roots)
+	client, err := admin.New(l.admin, token, roots)
+	if err != nil {
+		return nil, fmt.Errorf("%s=%q %w", cli.Setting(l.cmd, "admin"), l.admin, err)
+	}
+
+	return client, nil
 }
 
 // limited returns a context for a request to the admin address.

@@ -413,3 +413,14 @@ func TestVictim(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(4), h.Session)
 }
+
+// A token is not sent to another machine in clear text.
+func TestAdmin_ClearText(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := tenureRun(t, map[string]string{"YDB_ACCESS_TOKEN_CREDENTIALS": "secret"},
+		"ls", "--ydb", "grpc://10.0.0.7:2136/local", "--admin", "http://10.0.0.7:8136")
+	require.Equal(t, cli.ExitFailure, code)
+	require.Equal(t, "tenure: --admin=\"http://10.0.0.7:8136\" would send the access token to another machine in clear "+
+		"text: write https:// if the server has a certificate, or forward its port to this machine, for example with "+
+		"ssh -L, and write http://localhost\n", stderr)
+}

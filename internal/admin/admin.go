@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,13 +31,21 @@ type Client struct {
 	http  *http.Client
 }
 
+// ErrClearText reports that the token would be sent to another machine without encryption.
+var ErrClearText = errors.New("would send the access token to another machine in clear text: write https:// if the " +
+	"server has a certificate, or forward its port to this machine, for example with ssh -L, and write http://localhost")
+
 // New returns a client of the address, such as http://localhost:2137. The token may be empty. Roots are the certificate
-// authorities to trust; nil means those of the system.
+// authorities to trust; nil means those of the system. The error is ErrClearText if there is a token for a plain http://
+// address that is not a loopback one.
 func New(address, token string, roots *x509.CertPool) (*Client, error) {
 	base, err := url.Parse(address)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" ||
 		strings.Trim(base.Path, "/") != "" || base.RawQuery != "" || base.User != nil {
 		return nil, errors.New("is not an address: write e.g. http://localhost:2137")
+	}
+	if token != "" && base.Scheme == "http" && !loopback(base.Hostname()) {
+		return nil, ErrClearText
 	}
 	base.Path = ""
 	transport := &http.Transport{
@@ -48,6 +57,13 @@ func New(address, token string, roots *x509.CertPool) (*Client, error) {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // keeps the token here
 	}}, nil
+}
+
+// loopback reports whether the host is this machine, whatever its name server says.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // Status returns the status of the server.

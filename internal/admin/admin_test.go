@@ -57,3 +57,18 @@ func TestClient(t *testing.T) {
 		require.EqualError(t, err, "is not an address: write e.g. http://localhost:2137", address)
 	}
 }
+
+// A token goes to another machine only over TLS.
+func TestNew_ClearText(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"http://10.0.0.7:8136", "http://locks.example", "http://[2001:db8::1]:1"} {
+		_, err := admin.New(address, "secret", nil)
+		require.ErrorIs(t, err, admin.ErrClearText, address)
+		_, err = admin.New(address, "", nil)
+		require.NoError(t, err, address)
+	}
+	for _, address := range []string{"https://10.0.0.7:8136", "http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"} {
+		_, err := admin.New(address, "secret", nil)
+		require.NoError(t, err, address)
+	}
+}
