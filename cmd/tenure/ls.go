@@ -43,19 +43,11 @@ Exit code:
 		if _, err := match(glob, ""); err != nil {
 			return err
 		}
-		given := l.Path != ""
-		if err := l.Check(); err != nil {
-			return err
-		}
-		status, err := l.status(cmd.Context())
+		nodes, err := l.nodes(cmd.Context())
 		if err != nil {
 			return err
 		}
-		only := ""
-		if given {
-			only = l.Path
-		}
-		list, err := semaphores(status, only, glob)
+		list, err := semaphores(nodes, glob)
 		if err != nil {
 			return err
 		}
@@ -77,12 +69,9 @@ func match(glob, name string) (bool, error) {
 	return ok, err
 }
 
-// semaphores returns the semaphores whose names match, of one node or otherwise of all.
-func semaphores(status server.Status, node, glob string) (list []listed, err error) {
-	for _, n := range status.Nodes {
-		if node != "" && n.Path != node {
-			continue
-		}
+// semaphores returns the semaphores of the nodes whose names match.
+func semaphores(nodes []server.NodeStatus, glob string) (list []listed, err error) {
+	for _, n := range nodes {
 		for _, s := range n.Semaphores {
 			ok, err := match(glob, s.Name)
 			if err != nil {

@@ -10,10 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
-	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
 
 	"tenure/internal/cli"
-	"tenure/internal/printable"
 	"tenure/internal/ydberr"
 )
 
@@ -24,6 +22,7 @@ type nodeChanger struct {
 	check, grace             time.Duration // 0: not given
 	read, attach, ratelimits string        // empty: not given
 	force                    bool
+	config                   coordination.NodeConfig // the settings that are given
 }
 
 func nodeCommand(env *cli.Env) *cobra.Command {
@@ -41,16 +40,23 @@ lock and workers create the node that they use, unless they have --no-create.`,
 
 const groupNode = "Node"
 
-// newNodeChanger adds the flags of all such commands. The settings are those of a node.
-func newNodeChanger(env *cli.Env, cmd *cobra.Command, settings bool, omit ...string) *nodeChanger {
+// A nodeAction is what a command does with the node at the path.
+type nodeAction func(ctx context.Context, n *nodeChanger, client *cli.Client, path string) error
+
+// newNodeChanger adds to cmd the flags of all such commands, and makes it connect and do the action.
+func newNodeChanger(env *cli.Env, cmd *cobra.Command, do nodeAction, omit ...string) *nodeChanger {
 	n := &nodeChanger{looker: newLooker(env, cmd, pathArgument, append(omit, "path")...)}
 	cli.Groups(cmd, groupNode, cli.GroupWhere, groupOther)
-	if settings {
-		cli.AddFlags(cmd, n.settings()...)
-	}
+	cmd.Long += nodeExit
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return n.run(cmd.Context(), args[0], do) }
 
 	return n
 }
+
+const nodeExit = `
+
+Exit code:
+  0 done; 1 the node does not exist, or is in use; 125 failed`
 
 func (n *nodeChanger) settings() []cli.Flag {
 	mode := func(name string, value *string, usage string, values ...string) cli.Flag {
@@ -77,8 +83,9 @@ func (n *nodeChanger) settings() []cli.Flag {
 	}
 }
 
-// config returns the settings that are given.
-func (n *nodeChanger) config() (c coordination.NodeConfig, err error) {
+// readSettings notes the settings that are given.
+func (n *nodeChanger) readSettings() error {
+	c := &n.config
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
@@ -89,7 +96,7 @@ func (n *nodeChanger) config() (c coordination.NodeConfig, err error) {
 	} {
 		ms := d.value.Milliseconds()
 		if ms > math.MaxUint32 || d.value > 0 && ms == 0 {
-			return c, fmt.Errorf("%s=%v is out of range: must be between 1ms and %v", cli.Setting(n.cmd, d.flag), d.value,
+			return fmt.Errorf("%s=%v is out of range: must be between 1ms and %v", cli.Setting(n.cmd, d.flag), d.value,
 				math.MaxUint32*time.Millisecond)
 		}
 		*d.field = uint32(ms) //nolint:gosec // checked above
@@ -103,15 +110,12 @@ func (n *nodeChanger) config() (c coordination.NodeConfig, err error) {
 		"detailed":   coordination.RatelimiterCountersModeDetailed,
 	}[n.ratelimits]
 
-	return c, nil
+	return nil
 }
 
-// run checks the path, connects and calls do.
-func (n *nodeChanger) run(
-	ctx context.Context, path string, do func(context.Context, *cli.Client, coordination.NodeConfig) error,
-) error {
-	config, err := n.config()
-	if err != nil {
+// run checks the path, connects and does the action.
+func (n *nodeChanger) run(ctx context.Context, path string, do nodeAction) error {
+	if err := n.readSettings(); err != nil {
 		return err
 	}
 	if err := n.Check(); err != nil {
@@ -125,7 +129,7 @@ func (n *nodeChanger) run(
 		return err
 	}
 	defer done()
-	if err := do(ctx, client, config); ydberr.NoNode(err) {
+	if err := do(ctx, n, client, path); ydberr.NoNode(err) {
 		return &cli.ExitError{Code: exitRefused, Err: fmt.Errorf("node %q does not exist", path)}
 	} else if err != nil {
 		return err
@@ -134,26 +138,18 @@ func (n *nodeChanger) run(
 	return nil
 }
 
-const nodeExit = `
-
-Exit code:
-  0 done; 1 the node does not exist, or is in use; 125 failed`
-
 func nodeCreate(env *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "create [flags] PATH",
 		Short:   "create a coordination node",
 		Example: "tenure node create /local/app\ntenure node create --session-grace-period 20s /local/app",
 		Long: `tenure node create creates a coordination node, and the directories above it. If the node exists, it stays as
-it is.` + nodeExit,
+it is.`,
 	}
-	n := newNodeChanger(env, cmd, true, "output")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return n.run(cmd.Context(), args[0],
-			func(ctx context.Context, client *cli.Client, c coordination.NodeConfig) error {
-				return client.CreateNode(ctx, args[0], c)
-			})
-	}
+	n := newNodeChanger(env, cmd, func(ctx context.Context, n *nodeChanger, client *cli.Client, path string) error {
+		return client.CreateNode(ctx, path, n.config)
+	}, "output")
+	cli.AddFlags(cmd, n.settings()...)
 
 	return cmd
 }
@@ -163,155 +159,16 @@ func nodeAlter(env *cli.Env) *cobra.Command {
 		Use:     "alter [flags] PATH",
 		Short:   "change settings of a coordination node",
 		Example: "tenure node alter --session-grace-period 20s /local/app",
-		Long:    `tenure node alter changes the settings that are given, and leaves the others as they are.` + nodeExit,
+		Long:    `tenure node alter changes the settings that are given, and leaves the others as they are.`,
 	}
-	n := newNodeChanger(env, cmd, true, "output")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return n.run(cmd.Context(), args[0],
-			func(ctx context.Context, client *cli.Client, c coordination.NodeConfig) error {
-				if c == (coordination.NodeConfig{}) {
-					return errors.New("no setting is given: write e.g. tenure node alter --session-grace-period 20s PATH")
-				}
+	n := newNodeChanger(env, cmd, func(ctx context.Context, n *nodeChanger, client *cli.Client, path string) error {
+		if n.config == (coordination.NodeConfig{}) {
+			return errors.New("no setting is given: write e.g. tenure node alter --session-grace-period 20s PATH")
+		}
 
-				return client.AlterNode(ctx, args[0], c)
-			})
-	}
+		return client.AlterNode(ctx, path, n.config)
+	}, "output")
+	cli.AddFlags(cmd, n.settings()...)
 
 	return cmd
-}
-
-// A described is what node describe prints. A setting that is not set is absent.
-type described struct {
-	Path         string `json:"path"`
-	Owner        string `json:"owner"`
-	SelfCheck    uint32 `json:"self_check_period_ms,omitempty"`
-	Grace        uint32 `json:"session_grace_period_ms,omitempty"`
-	Read         string `json:"read_consistency,omitempty"`
-	Attach       string `json:"attach_consistency,omitempty"`
-	RateLimiters string `json:"rate_limiter_counters,omitempty"`
-}
-
-func newDescribed(path string, entry *scheme.Entry, c *coordination.NodeConfig) described {
-	modes := map[coordination.ConsistencyMode]string{
-		coordination.ConsistencyModeStrict: "strict", coordination.ConsistencyModeRelaxed: "relaxed",
-	}
-
-	return described{
-		Path: path, Owner: entry.Owner, SelfCheck: c.SelfCheckPeriodMillis, Grace: c.SessionGracePeriodMillis,
-		Read: modes[c.ReadConsistencyMode], Attach: modes[c.AttachConsistencyMode],
-		RateLimiters: map[coordination.RatelimiterCountersMode]string{
-			coordination.RatelimiterCountersModeAggregated: "aggregated",
-			coordination.RatelimiterCountersModeDetailed:   "detailed",
-		}[c.RatelimiterCountersMode],
-	}
-}
-
-// text returns the node for people.
-func (d described) text() string {
-	var lines [][]string
-	period := func(name string, ms uint32) {
-		value := "default"
-		if ms > 0 {
-			value = (time.Duration(ms) * time.Millisecond).String()
-		}
-		lines = append(lines, []string{name, value})
-	}
-	lines = append(lines, []string{"owner", d.Owner})
-	period("self-check-period", d.SelfCheck)
-	period("session-grace-period", d.Grace)
-	for _, mode := range [][2]string{
-		{"read-consistency", d.Read}, {"attach-consistency", d.Attach}, {"rate-limiter-counters", d.RateLimiters},
-	} {
-		if mode[1] == "" {
-			mode[1] = "default"
-		}
-		lines = append(lines, mode[:])
-	}
-
-	return printable.Columns([]string{"node", d.Path}, lines)
-}
-
-func nodeDescribe(env *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "describe [flags] PATH",
-		Short:   "show a coordination node and its settings",
-		Example: "tenure node describe /local/app",
-		Long:    `tenure node describe shows the owner and the settings of a coordination node.` + nodeExit,
-	}
-	n := newNodeChanger(env, cmd, false)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return n.run(cmd.Context(), args[0],
-			func(ctx context.Context, client *cli.Client, _ coordination.NodeConfig) error {
-				entry, c, err := client.DescribeNode(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				d := newDescribed(args[0], entry, c)
-
-				return n.print(d, d.text)
-			})
-	}
-
-	return cmd
-}
-
-func nodeDrop(env *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "drop [flags] PATH",
-		Short:   "drop a coordination node with everything in it",
-		Example: "tenure node drop /local/app",
-		Long: `tenure node drop removes a coordination node with all its sessions and semaphores. Holders lose their locks at
-once, and may still be running when somebody else gets them in a new node, whose fencing tokens begin again at 1. So it
-drops a node that has sessions only with --force. The embedded server and the admin address tell whether there are
-sessions; without them, --force is needed too.` + nodeExit,
-	}
-	n := newNodeChanger(env, cmd, false, "output")
-	cli.AddFlags(cmd, cli.Flag{
-		Name: "force", Value: &n.force, Group: groupNode, Usage: "also if the node has sessions",
-	})
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return n.drop(cmd.Context(), args[0])
-	}
-
-	return cmd
-}
-
-func (n *nodeChanger) drop(ctx context.Context, path string) error {
-	if err := n.Check(); err != nil {
-		return err
-	}
-	if err := n.CheckPath("PATH", path); err != nil {
-		return err
-	}
-	if !n.force {
-		if err := n.unused(ctx, path); err != nil {
-			return err
-		}
-	}
-
-	return n.run(ctx, path, func(ctx context.Context, client *cli.Client, _ coordination.NodeConfig) error {
-		return client.DropNode(ctx, path)
-	})
-}
-
-// unused returns an error unless the node is known to have no sessions.
-func (n *nodeChanger) unused(ctx context.Context, path string) error {
-	refuse := func(text string, args ...any) error {
-		return &cli.ExitError{Code: exitRefused, Err: fmt.Errorf("node %q "+text+": --force drops it all the same",
-			append([]any{path}, args...)...)}
-	}
-	if !n.knowsStatus() {
-		return refuse("may have sessions, which would lose their locks")
-	}
-	status, err := n.status(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range status.Nodes {
-		if s.Path == path && s.Sessions > 0 {
-			return refuse("has %d sessions, which would lose their locks", s.Sessions)
-		}
-	}
-
-	return nil
 }

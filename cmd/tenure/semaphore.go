@@ -51,6 +51,15 @@ type changer struct {
 	raw   []byte // the data
 }
 
+// newChanger adds the flags of all commands about a semaphore to cmd.
+func newChanger(env *cli.Env, cmd *cobra.Command) *changer {
+	c := &changer{looker: newLooker(env, cmd, nameArgument, "output")}
+	cli.Groups(cmd, groupSemaphore, cli.GroupWhere, groupOther)
+	cmd.Long += refusedHelp
+
+	return c
+}
+
 func semaphoreCreate(env *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "create [flags] NAME",
@@ -58,16 +67,15 @@ func semaphoreCreate(env *cli.Env) *cobra.Command {
 		Example: "tenure semaphore create --limit 4 build",
 		Long: `tenure semaphore create creates a semaphore with a limit, which cannot be changed later. It creates the
 coordination node if that is missing. "lock --limit 4 build" creates the same semaphore, if it does not exist, and uses
-it.` + refusedHelp,
+it.`,
 	}
-	c := &changer{looker: newLooker(env, cmd, nameArgument, "output")}
+	c := newChanger(env, cmd)
 	cli.Describe(cmd, "path", cli.GroupWhere, "coordination node, created if missing (default <database>/tenure)")
 	cli.AddFlags(cmd, c.NoCreateFlag(), cli.Flag{
 		Name: "limit", Arg: "N", Example: "4", Value: &c.limit, Group: groupSemaphore,
 		Usage: "how much of it there is (must be given)", Check: cli.AtLeastOne(&c.limit),
 		Default: func() (value, source string, err error) { return "", "not given", nil },
 	}, c.dataFlag())
-	cli.Groups(cmd, groupSemaphore, cli.GroupWhere, groupOther)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if c.limit == 0 {
 			return fmt.Errorf("--limit is missing: write e.g. tenure semaphore create --limit 4 %s", shell.Quote(args[0]))
@@ -87,11 +95,10 @@ func semaphoreSet(env *cli.Env) *cobra.Command {
 		Short:   "set the data of a semaphore",
 		Example: "tenure semaphore set --data 'see ticket 17' build\ntenure semaphore set --data @config.json build",
 		Long: `tenure semaphore set replaces the data of a semaphore, which everybody can read who looks at it. It does not
-change the limit, and no holder or waiter notices it unless they watch the data.` + refusedHelp,
+change the limit, and no holder or waiter notices it unless they watch the data.`,
 	}
-	c := &changer{looker: newLooker(env, cmd, nameArgument, "output")}
+	c := newChanger(env, cmd)
 	cli.AddFlags(cmd, c.dataFlag())
-	cli.Groups(cmd, groupSemaphore, cli.GroupWhere, groupOther)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !cli.Given(cmd, "data") {
 			return fmt.Errorf("--data is missing: write e.g. tenure semaphore set --data TEXT %s", shell.Quote(args[0]))
@@ -113,13 +120,12 @@ func semaphoreDelete(env *cli.Env) *cobra.Command {
 		Long: `tenure semaphore delete deletes a semaphore that nobody holds and nobody waits for. With --force, it deletes
 the semaphore also if it is in use: the holders lose it, and may still be running when somebody else gets a new
 semaphore with this name. The waiters fail. A semaphore of lock without --limit cannot be deleted, because it disappears
-by itself when nobody uses it.` + refusedHelp,
+by itself when nobody uses it.`,
 	}
-	c := &changer{looker: newLooker(env, cmd, nameArgument, "output")}
+	c := newChanger(env, cmd)
 	cli.AddFlags(cmd, cli.Flag{
 		Name: "force", Value: &c.force, Group: groupSemaphore, Usage: "also if somebody holds it or waits for it",
 	})
-	cli.Groups(cmd, groupSemaphore, cli.GroupWhere, groupOther)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var lost look.Semaphore
 		err := c.change(cmd.Context(), args[0], false, func(ctx context.Context, s coordination.Session) (err error) {

@@ -52,19 +52,12 @@ Exit code:
 	l := newLooker(env, cmd, noArguments)
 	cli.Describe(cmd, "path", cli.GroupWhere, "only this coordination node")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		given := l.Path != ""
-		if err := l.Check(); err != nil {
-			return err
-		}
-		status, err := l.status(cmd.Context())
+		nodes, err := l.nodes(cmd.Context())
 		if err != nil {
 			return err
 		}
 		var lines [][]string
-		for _, n := range status.Nodes {
-			if given && n.Path != l.Path {
-				continue
-			}
+		for _, n := range nodes {
 			for _, row := range sessionsOf(n) {
 				if l.output == "json" {
 					if err := l.print(row, nil); err != nil {

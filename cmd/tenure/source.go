@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
@@ -52,6 +53,20 @@ func (l *looker) status(ctx context.Context) (server.Status, error) {
 	defer cancel()
 
 	return client.Status(ctx)
+}
+
+// nodes checks the flags and returns the status of the coordination nodes: that of --path, or all of them.
+func (l *looker) nodes(ctx context.Context) ([]server.NodeStatus, error) {
+	only := l.Path
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	status, err := l.status(ctx)
+	if err != nil || only == "" {
+		return status.Nodes, err
+	}
+
+	return slices.DeleteFunc(status.Nodes, func(n server.NodeStatus) bool { return n.Path != only }), nil
 }
 
 // report returns the report on the embedded server, after Check. It does not create the state directory.
