@@ -59,7 +59,7 @@ func lockCrew(srv *server, n int, timeout time.Duration) *crew {
 // When the holder stops, the next waiter starts immediately, many times in a row. The test does not run in parallel
 // with others, because they would slow it down.
 func TestLock_NextStartsWhenTheHolderStops(t *testing.T) {
-	rounds := 20
+	rounds := 10
 	if testing.Short() {
 		rounds = 5
 	}
