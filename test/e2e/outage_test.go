@@ -24,7 +24,7 @@ func TestOutage_IsReportedWithItsReason(t *testing.T) {
 		reason     string
 	}{
 		"killed": {
-			func(srv *server) { srv.kill() }, (*server).begin,
+			func(srv *server) { srv.kill() }, func(srv *server) { srv.begin() },
 			"cannot connect to the server (", // and the address, and why
 		},
 		"suspended": {

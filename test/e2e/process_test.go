@@ -26,14 +26,30 @@ type process struct {
 func (s *stage) start(name, command string, args ...string) *process {
 	s.t.Helper()
 
-	return s.startTo(s.file(s.output(name, stdout)), s.file(s.output(name, stderr)), name, command, args...)
+	return s.startWith(nil, name, command, args...)
+}
+
+// startWith is like start with further variables.
+func (s *stage) startWith(env []string, name, command string, args ...string) *process {
+	s.t.Helper()
+
+	return s.launch(env, s.file(s.output(name, stdout)), s.file(s.output(name, stderr)), name, command, args...)
 }
 
 // startTo is like start with files of the caller's for the output of the process.
 func (s *stage) startTo(out, errs *os.File, name, command string, args ...string) *process {
 	s.t.Helper()
+
+	return s.launch(nil, out, errs, name, command, args...)
+}
+
+func (s *stage) launch(env []string, out, errs *os.File, name, command string, args ...string) *process {
+	s.t.Helper()
 	p := &process{stage: s, name: name, cmd: exec.Command(filepath.Join(scratch, command), args...)}
 	p.cmd.Env = environment(s.dir)
+	if env != nil {
+		p.cmd.Env = append(p.cmd.Env[1:], env...) // its own credentials
+	}
 	p.cmd.SysProcAttr = dieWithUs()
 	p.report = s.output(name, ended)
 	p.cmd.Stdout, p.cmd.Stderr = out, errs

@@ -61,14 +61,24 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-// begin starts the server and waits until it is ready.
-func (srv *server) begin() {
+// begin starts the server, with further flags of serve, and waits until it is ready.
+func (srv *server) begin(flags ...string) {
 	srv.stage.t.Helper()
 	srv.starts++
 	name := fmt.Sprint("server-", srv.starts)
 	from := srv.stage.mark()
-	srv.process = srv.stage.start(name, "tenure", "serve", "--listen", srv.listen, "--data", srv.data)
-	srv.await(from, soon, fmt.Sprintf("tenure: serving grpc://%s/local, data in %s", srv.listen, srv.data))
+	srv.process = srv.stage.start(name, "tenure",
+		append([]string{"serve", "--listen", srv.listen, "--data", srv.data}, flags...)...)
+	url := "grpc://" + srv.listen
+	for i, flag := range flags {
+		switch flag {
+		case "--tls-cert":
+			url = "grpcs://" + srv.listen
+		case "--advertise":
+			url = flags[i+1]
+		}
+	}
+	srv.await(from, soon, fmt.Sprintf("tenure: serving %s/local, data in %s", url, srv.data))
 }
 
 func (srv *server) dsn() string { return "grpc://" + srv.listen + "/local" }

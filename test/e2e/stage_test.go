@@ -187,6 +187,19 @@ func printed(place int, at time.Time, who, text string) func([]line) bool {
 	}
 }
 
+// said returns the lines that a process has printed.
+func (s *stage) said(who string) (texts []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		if l.who == who && l.via != ended {
+			texts = append(texts, l.text)
+		}
+	}
+
+	return texts
+}
+
 // hasPrinted reports whether who has printed the text after the place.
 func (s *stage) hasPrinted(place int, who, text string) bool {
 	s.mu.Lock()
