@@ -115,20 +115,23 @@ func TestSecure_Refusals(t *testing.T) {
 	srv := newSecure(s)
 	stranger := certtest.New(t).WriteFile(t, s.dir, "stranger.pem")
 	wrong, _ := access.NewToken()
+	const untrusted = "is not signed by an authority that this machine trusts"
 	for i, c := range []struct {
 		env, flags []string
 		want       string
 	}{
 		{nil, []string{"--ca-file", srv.ca}, "Access denied without user token"},
-		{nil, []string{"--ca-file", stranger, "--auth-token-file", srv.tokenFile}, "is not signed by an authority that this machine trusts"},
-		{nil, []string{"--auth-token-file", srv.tokenFile}, "is not signed by an authority that this machine trusts"},
+		{nil, []string{"--ca-file", stranger, "--auth-token-file", srv.tokenFile}, untrusted},
+		{nil, []string{"--auth-token-file", srv.tokenFile}, untrusted},
 		{
-			[]string{"YDB_ACCESS_TOKEN_CREDENTIALS=" + wrong}, []string{"--ca-file", srv.ca},
+			[]string{"YDB_ACCESS_TOKEN_CREDENTIALS=" + wrong},
+			[]string{"--ca-file", srv.ca},
 			"Could not find correct token validator",
 		},
 		{
 			[]string{"YDB_STATIC_CREDENTIALS_USER=password", "YDB_STATIC_CREDENTIALS_PASSWORD=x"},
-			[]string{"--ca-file", srv.ca}, "Invalid user or password",
+			[]string{"--ca-file", srv.ca},
+			"Invalid user or password",
 		},
 	} {
 		name := fmt.Sprint("refused-", i)
@@ -156,7 +159,8 @@ func TestSecure_Proxy(t *testing.T) {
 	port := lis.Addr().(*net.TCPAddr).Port
 	srv.begin("--advertise", fmt.Sprintf("grpcs://localhost:%d", port))
 	dsn := fmt.Sprintf("grpcs://127.0.0.1:%d/local", port)
-	s.start("proxied", "lock", "--ydb", dsn, "--path", node, "--ca-file", ca, "lock", "--", "sh", "-c", begin+finish).ends()
+	s.start("proxied", "lock", "--ydb", dsn, "--path", node, "--ca-file", ca, "lock", "--",
+		"sh", "-c", begin+finish).ends()
 	s.requireGrowth(1)
 }
 
