@@ -98,7 +98,7 @@ func decodeAny(t *rapid.T) {
 	}
 	_ = sortOut(names)
 	_, _ = readLedger(contentOf(t, b))
-	_ = segmentKind.check(contentOf(t, b), 1)
+	_, _ = segmentKind.check(contentOf(t, b), 1)
 
 	// A snapshot whose checksums are right, but whose index and sections are arbitrary.
 	d := newMemDisk()

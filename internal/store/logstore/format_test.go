@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata; use it only for a format that no release has written")
 
-// goldenBatches are the contents of the store in testdata/format2, partly in a snapshot and partly in a segment.
+// goldenBatches are the contents of the store in testdata/format3, partly in a snapshot and partly in a segment.
 var goldenBatches = []store.Batch{
 	{Space: store.Catalog, Changes: []node.Record{storetest.Put("/local", "directory"), storetest.Put("", "")}},
 	{Space: 1, Changes: []node.Record{storetest.Put("c", "\x01\x02\x03"), storetest.Put("m\x00\xff", "semaphore")}},
@@ -68,7 +68,7 @@ func TestFormat_EveryVersionIsReadable(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 		}
 	}
-	for version := 2; version <= formatVersion; version++ {
+	for version := oldestFormat; version <= formatVersion; version++ {
 		dir := filepath.Join(t.TempDir(), "store")
 		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", fmt.Sprintf("format%d", version)))))
 		for range 2 {
@@ -81,18 +81,78 @@ func TestFormat_EveryVersionIsReadable(t *testing.T) {
 	}
 }
 
+// TestOpen_RaisesTheFormat opens a store of each older format, and cuts the power before each change of the disk. The
+// store can be opened after each cut. When Open returns, and after merges, versions that do not know this format refuse
+// the store.
+func TestOpen_RaisesTheFormat(t *testing.T) {
+	t.Parallel()
+	for version := oldestFormat; version < formatVersion; version++ {
+		for _, spare := range []bool{true, false} {
+			old := readImage(t, filepath.Join("testdata", fmt.Sprintf("format%d", version)))
+			require.Contains(t, old, segmentKind.name(3))
+			if !spare {
+				old = old.with(segmentKind.name(3), nil)
+			}
+			cuts := 0
+			d := old.disk()
+			opts := d.options(func(change) error {
+				cuts++
+				s, err := Open(testDir, d.cut(0, nil).options(nil))
+				if err != nil {
+					return err
+				}
+				golden(t, s)
+
+				return s.Close()
+			})
+			opts.LogSize = goldenSize
+			s, err := Open(testDir, opts)
+			require.NoError(t, err)
+			require.Positive(t, cuts)
+			require.True(t, d.image().refusedBefore(formatVersion))
+			for n := range 20 {
+				key := fmt.Sprintf("key %d", n)
+				require.NoError(t, s.Commit(t.Context(), store.Batch{Space: 9, Changes: []node.Record{storetest.Put(key, "v")}}))
+				require.True(t, d.image().refusedBefore(formatVersion))
+			}
+			golden(t, s)
+			require.NoError(t, s.Close())
+		}
+	}
+}
+
+// refusedBefore reports whether versions before the one that introduced the format refuse the store: they check the
+// header of each segment and of the snapshot.
+func (img image) refusedBefore(format uint32) bool {
+	for name, content := range img {
+		_, seg := segmentKind.number(name)
+		_, snap := snapshotKind.number(name)
+		if (seg || snap) && binary.LittleEndian.Uint32(content[8:]) == format {
+			return true
+		}
+	}
+
+	return false
+}
+
 // This version writes exactly what is in the golden files.
 func TestFormat_IsWritten(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join("testdata", fmt.Sprintf("format%d", formatVersion))
-	want := make(image)
+	require.Equal(t, readImage(t, filepath.Join("testdata", fmt.Sprintf("format%d", formatVersion))), written(t))
+}
+
+// readImage returns the files in a directory.
+func readImage(t *testing.T, dir string) image {
+	t.Helper()
+	img := make(image)
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, f := range files {
-		want[f.Name()], err = os.ReadFile(filepath.Join(dir, f.Name()))
+		img[f.Name()], err = os.ReadFile(filepath.Join(dir, f.Name()))
 		require.NoError(t, err)
 	}
-	require.Equal(t, want, written(t))
+
+	return img
 }
 
 // TestFormat_Bytes checks each byte against docs/store.md.
@@ -101,7 +161,7 @@ func TestFormat_Bytes(t *testing.T) {
 	img := written(t)
 
 	// Segment 2: magic, format, checksum, number.
-	magic, number := hex.EncodeToString([]byte("tenurlog"))+"02000000", "0200000000000000"
+	magic, number := hex.EncodeToString([]byte("tenurlog"))+"03000000", "0200000000000000"
 	header := magic + sum(t, magic, number) + number
 	// A frame: checksum, size, number 4, durable number 3; then the space as a varint, no space to drop, a key with its
 	// value; then padding.
@@ -120,7 +180,7 @@ func TestFormat_Bytes(t *testing.T) {
 	require.Regexp(t, "^0*$", log[len(want):])
 
 	// Snapshot 1: a header, a section for each of three spaces, an index and a footer.
-	magic, number = hex.EncodeToString([]byte("tenursnp"))+"02000000", "0100000000000000"
+	magic, number = hex.EncodeToString([]byte("tenursnp"))+"03000000", "0100000000000000"
 	snapshot := magic + sum(t, magic, number) + number
 	block := func(content string) string {
 		size := hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, uint32(len(content)/2)))
@@ -142,7 +202,7 @@ func TestFormat_Bytes(t *testing.T) {
 	require.Equal(t, snapshot+block(index)+footer+sum(t, footer)+"00000000", hex.EncodeToString(img["00000001.snapshot"]))
 
 	require.Equal(t, "0500000000000000"+sum(t, "0500000000000000"), hex.EncodeToString(img["ACKED"]))
-	require.Equal(t, "format 2, tenure v0.4.0\n", string(img["VERSION"]))
+	require.Equal(t, "format 3, tenure v0.4.0\n", string(img["VERSION"]))
 }
 
 // sum returns the CRC-32C of the parts, all in hexadecimal.
@@ -164,11 +224,11 @@ func sum(t *testing.T, parts ...string) string {
 func TestOpen_OlderFormat(t *testing.T) {
 	t.Parallel()
 	for stamp, says := range map[string]string{
-		"": `store format is too old (format 1; this is tenure v0.4.0, which reads format 2): ` +
+		"": `store format is too old (format 1; this is tenure v0.4.0, which reads format 3): ` +
 			`run the version that wrote it, ` +
 			`or move the directory away to start with an empty store`,
 		"format 1, tenure v0.3.0\n": `store format is too old (format 1, written by tenure v0.3.0; this is tenure v0.4.0, ` +
-			`which reads format 2): run tenure v0.3.0, or move the directory away to start with an empty store`,
+			`which reads format 3): run tenure v0.3.0, or move the directory away to start with an empty store`,
 	} {
 		dir := filepath.Join(t.TempDir(), "store")
 		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "format1"))))
@@ -206,8 +266,8 @@ func TestOpen_OtherFormats(t *testing.T) {
 	t.Parallel()
 	log, snapshot := segmentKind.name(2), snapshotKind.name(1)
 	img := written(t).with(stampName, nil)
-	const newer = `open store "/var/lib/store": store format is too new (format 3; this is tenure v0.4.0, which reads ` +
-		`format 2): run the version that wrote it, or a later one`
+	const newer = `open store "/var/lib/store": store format is too new (format 4; this is tenure v0.4.0, which reads ` +
+		`format 3): run the version that wrote it, or a later one`
 	broken := func(name string) string {
 		return fmt.Sprintf(`open store "/var/lib/store": store is damaged: "/var/lib/store/%s": its header is broken: `+
 			`restore a backup, or move the directory away to start with an empty store`, name)

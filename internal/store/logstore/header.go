@@ -48,23 +48,23 @@ func headerSum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:12], crcTable), crcTable, b[16:headerSize])
 }
 
-// check returns an error unless the file begins with the header for the number. The error is newerFormat, errBadHeader
+// check returns the format of a file that begins with the header for the number. The error is newerFormat, errBadHeader
 // or an error of the system.
-func (k kind) check(f file, number uint64) error {
+func (k kind) check(f file, number uint64) (format uint32, err error) {
 	b, err := readAll(f, headerSize)
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case len(b) < headerSize || string(b[:8]) != k.magic || binary.LittleEndian.Uint32(b[12:]) != headerSum(b):
-		return errBadHeader
+		return 0, errBadHeader
 	}
-	switch format := binary.LittleEndian.Uint32(b[8:]); {
+	switch format = binary.LittleEndian.Uint32(b[8:]); {
 	case format > formatVersion:
-		return newerFormat{uint64(format)}
-	case format != formatVersion, binary.LittleEndian.Uint64(b[16:]) != number:
-		return errBadHeader
+		return 0, newerFormat{uint64(format)}
+	case format < oldestFormat, binary.LittleEndian.Uint64(b[16:]) != number:
+		return 0, errBadHeader
 	default:
-		return nil
+		return format, nil
 	}
 }
 

@@ -105,6 +105,9 @@ func (s *Store) recover() (leftovers []string, err error) {
 	if err := s.settle(acked, dirty); err != nil {
 		return nil, err
 	}
+	if err := s.raise(); err != nil {
+		return nil, err
+	}
 
 	return s.makeRoom(found.leftovers)
 }
@@ -222,7 +225,7 @@ func (s *Store) openBase(f found) error {
 		info, err := opened.Stat()
 		if err == nil {
 			s.segments[len(s.segments)-1].size = info.Size()
-			err = segmentKind.check(opened, number)
+			s.segments[len(s.segments)-1].format, err = segmentKind.check(opened, number)
 		}
 		if err != nil {
 			return s.unreadable(name, err)
@@ -321,6 +324,27 @@ func (s *Store) settle(acked uint64, dirty []int64) error {
 		}
 	}
 	restamp(s.disk, stamp{formatVersion, s.opts.Version}, s.opts.Logger)
+
+	return nil
+}
+
+// raise makes the store one of this format, before it can get records that an older version cannot read. An older
+// version checks the headers of all segments, so it then refuses the store. The spare segment is replaced by one of this
+// format. The other files keep their headers until they are merged.
+func (s *Store) raise() error {
+	newest := s.segments[len(s.segments)-1]
+	if newest.format == formatVersion || s.spare != nil && s.spare.format == formatVersion {
+		return nil
+	}
+	if s.spare != nil {
+		s.spare.file.release()
+		s.spare = nil
+	}
+	var err error
+	s.spare, err = createSegment(context.Background(), s.disk, newest.number+1, min(firstSize, s.opts.LogSize))
+	if err != nil {
+		return s.fault("create", segmentKind.name(newest.number+1), err)
+	}
 
 	return nil
 }

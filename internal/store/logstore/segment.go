@@ -14,6 +14,7 @@ import (
 // Its sync then needs no change of the file system's own records, and cannot fail for lack of space.
 type segment struct {
 	number uint64
+	format uint32
 	file   *sharedFile
 
 	// The following fields are guarded by Store.mu.
@@ -34,7 +35,7 @@ type trace struct {
 const maxSegment = math.MaxUint32 * frameAlign
 
 func newSegment(number uint64, f *sharedFile, size int64) *segment {
-	return &segment{number: number, file: f, size: size, end: headerSize, frames: make(map[store.Space]trace)}
+	return &segment{number: number, format: formatVersion, file: f, size: size, end: headerSize, frames: make(map[store.Space]trace)}
 }
 
 // add records that the frame at the offset belongs to the space, and drops the other spaces.

@@ -49,7 +49,7 @@ var errBroken = errors.New("a checksum is wrong")
 // readSnapshot reads everything but the sections. Its error is newerFormat, errBadHeader, errBroken or an error of the
 // system.
 func readSnapshot(number uint64, f *sharedFile) (*snapshot, error) {
-	if err := snapshotKind.check(f, number); err != nil {
+	if _, err := snapshotKind.check(f, number); err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()

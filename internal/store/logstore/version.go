@@ -13,8 +13,12 @@ import (
 )
 
 // formatVersion is the version of the format of the log, of snapshots and of the records in them, which docs/store.md
-// describes. Open refuses a store with another format. Format 1 was a Pebble database.
-const formatVersion = 2
+// describes. Open also reads the formats from oldestFormat on, and refuses all others. Format 1 was a Pebble database.
+// Format 3 has the same files as format 2, and more kinds and fields of records.
+const (
+	formatVersion = 3
+	oldestFormat  = 2
+)
 
 // stamp is the content of a store's VERSION file: the format of the store and the version of tenure that first wrote
 // this format. A version of tenure that is too old to read anything else in the store can read the stamp, and so can
