@@ -125,7 +125,7 @@ func (l *loader) addSemaphore(id uint64, d *decoder) bool {
 
 func (l *loader) addLink(session, semaphore uint64, d *decoder) bool {
 	s := storedLink{session, semaphore, d.uint(), d.uint(), d.uint(), d.bytes(), 0}
-	dated := len(d.rest) > 0 // the date is new in format 2
+	dated := len(d.rest) > 0 // older records have no date
 	if dated {
 		s.since = d.uint()
 	}

@@ -16,8 +16,8 @@ type Record struct {
 // There are four kinds of records, distinguished by the first byte of the key. Ids in keys are 8 bytes, big endian.
 //
 //	'c'                         counters: the last session id, semaphore id and order id that were assigned
-//	'l' session id semaphore id link: order id, count, timeout in ms, data, and in format 2 the date at which the link
-//	                            joined the queue, in ms since 1970; the date is left out if it is unknown
+//	'l' session id semaphore id link: order id, count, timeout in ms, data, and the date at which the link
+//	                            joined the queue, in ms since 1970; it is left out if unknown, as in old stores
 //	'm' semaphore id            semaphore: name, limit, 1 if ephemeral, data
 //	's' session id              session: timeout in ms, description, protection key
 //
