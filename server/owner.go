@@ -2,14 +2,10 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"maps"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -95,21 +91,6 @@ type input struct {
 	expiry *expiry // nil, or the other fields are
 }
 
-type batch struct {
-	fx    node.Effects
-	looks []seen
-}
-
-// seen is a snapshot and the look that it answers.
-type seen struct {
-	snapshot *node.Snapshot
-	by       look
-}
-
-func (b *batch) full() bool {
-	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes || b.fx.Copied() >= maxBatchCopied
-}
-
 func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 	o := &owner{
 		path: path, space: space, env: env,
@@ -182,53 +163,6 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 	}
 
 	return nil
-}
-
-// end marks the owner as ended, and ends its streams.
-func (o *owner) end(err error) {
-	o.err, o.ended = err, o.env.clock.Now()
-	close(o.done)
-	o.inbox.close()
-	o.env.memory.Add(-o.footprint)
-	o.mu.Lock()
-	members := o.members
-	o.members = nil
-	o.mu.Unlock()
-	why := endServer
-	if !errors.Is(err, errStopping) {
-		why = endNode
-	}
-	for s := range members {
-		s.because(why)
-		s.die(o.failure())
-	}
-}
-
-// join makes the stream end with the owner. It returns false if the owner has ended.
-func (o *owner) join(s *stream) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.members == nil {
-		return false
-	}
-	o.members[s] = struct{}{}
-
-	return true
-}
-
-// joined returns the streams that have joined and not left.
-func (o *owner) joined() []*stream {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-
-	return slices.Collect(maps.Keys(o.members))
-}
-
-// leave undoes join.
-func (o *owner) leave(s *stream) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.members, s)
 }
 
 func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {
@@ -343,95 +277,10 @@ func (o *owner) wake(now, at clock.Instant) {
 	}
 }
 
-// commit makes the batch durable.
-func (o *owner) commit() error {
-	if len(o.next.fx.Changes) == 0 {
-		return nil
-	}
-	began := o.env.clock.Now()
-	o.pulse.commit.Store(int64(began))
-	err := guard(func() error {
-		return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: o.next.fx.Changes})
-	})
-	o.pulse.commit.Store(0)
-	if o.observer != nil {
-		o.observer.committed(o.env.clock.Now().Sub(began), len(o.next.fx.Replies))
-	}
-	if err != nil {
-		return &storeError{fmt.Errorf("commit to node %q: %w", o.path, err)}
-	}
-
-	return nil
-}
-
-// release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full
-// stream is cut.
-func (o *owner) release() {
-	o.observer.durable(&o.next.fx)
-	for _, s := range o.next.looks {
-		s.by <- s.snapshot
-	}
-	for _, r := range o.next.fx.Replies {
-		s := o.streams[r.Stream]
-		if s == nil {
-			continue // it has ended
-		}
-		if m, ok := r.Message.(node.Attached); ok && !s.hasEnded() { // otherwise its Detach becomes an Abandon (A11)
-			s.started, s.session, s.timeoutMillis = true, m.Session, m.TimeoutMillis
-			o.observer.attached(s)
-		}
-		if f, ok := r.Message.(node.Failure); ok {
-			o.failed(s, f)
-		}
-		s.send(r.Message)
-	}
-	o.next.reset()
-	o.inbox.answered()
-	o.account()
-}
-
-// reset empties the batch and keeps its capacity.
-func (b *batch) reset() {
-	clear(b.fx.Changes)
-	clear(b.fx.Replies)
-	clear(b.looks)
-	events := b.fx.Events[:0]
-	if cap(events) > maxBatchReplies { // a session with many links has ended
-		events = nil
-	}
-	clear(b.fx.Events)
-	b.fx = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0], Events: events}
-	b.looks = b.looks[:0]
-}
-
 // snapshotNow returns the state of the node, which may not be durable yet.
 func (o *owner) snapshotNow() *node.Snapshot {
 	s := o.node.Snapshot()
 	s.Lost = uint64(max(0, o.env.clock.Time(o.lost).UnixMilli()))
 
 	return s
-}
-
-// storeError is the failure of a commit. The content of the store is unknown until it is opened again.
-type storeError struct{ error }
-
-func (e *storeError) Unwrap() error { return e.error }
-
-// panicError is a recovered panic, with its stack.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// guard calls f and turns a panic into an error.
-func guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{v, debug.Stack()}
-		}
-	}()
-
-	return f()
 }

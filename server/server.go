@@ -6,24 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/ydb-platform/ydb-go-genproto/Ydb_Auth_V1"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
-	"github.com/ydb-platform/ydb-go-genproto/Ydb_Discovery_V1"
-	"github.com/ydb-platform/ydb-go-genproto/Ydb_Scheme_V1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/status"
 
 	"tenure/internal/access"
 	"tenure/internal/advertise"
@@ -35,9 +24,6 @@ import (
 	"tenure/internal/peercred"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
-	"tenure/internal/store/logstore"
-	"tenure/internal/store/memstore"
-	"tenure/internal/trust"
 	"tenure/internal/wire"
 )
 
@@ -160,75 +146,6 @@ func New(opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-func openStore(c *serverconfig.Config, log *slog.Logger) (store.Store, error) {
-	switch {
-	case c.Store != nil && c.DataDir != nil:
-		return nil, errors.New("server: a store and WithDataDir are both set: choose one")
-	case c.Store != nil:
-		return c.Store, nil
-	case c.DataDir == nil:
-		return memstore.New(), nil
-	case *c.DataDir == "":
-		return nil, errors.New("server: WithDataDir: the directory is empty: name one, or leave the option out to " +
-			"keep the data in memory")
-	}
-
-	tightened, err := trust.Keep(*c.DataDir, logstore.LockName)
-	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
-	if tightened {
-		log.InfoContext(context.Background(), "other users could access the data directory: changed its mode to 0700",
-			"directory", *c.DataDir)
-	}
-
-	return logstore.Open(*c.DataDir, logstore.Options{Logger: log})
-}
-
-// Settings of gRPC. Windows that grow with the speed of a client would let it fill the memory: a stream may have a
-// whole window of requests that have not been read. A message that is larger than the window gets one of its own.
-const (
-	streamWindow = 64 << 10
-	connWindow   = 1 << 20
-	readBuffer   = 16 << 10
-
-	// never is the time between two pings of gRPC. It compares dates, so it would cut each connection if the machine's
-	// clock is set back. The pings of the protocol end the streams of a client that is gone, and those of TCP end its
-	// connection.
-	never = time.Duration(math.MaxInt64)
-)
-
-func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
-	g := grpc.NewServer(
-		grpc.Creds(s.conns.Credentials(creds)),
-		grpc.InTapHandle(s.admit),
-		grpc.ConnectionTimeout(s.limits.StartTimeout),
-		grpc.MaxConcurrentStreams(uint32(s.limits.StreamsPerConnection)), //nolint:gosec // withDefaults checks it
-		grpc.MaxHeaderListSize(uint32(s.limits.HeaderBytes)),             //nolint:gosec // withDefaults checks it
-		grpc.StaticStreamWindowSize(streamWindow),
-		grpc.StaticConnWindowSize(connWindow),
-		grpc.ReadBufferSize(readBuffer),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: s.limits.IdleTimeout,
-			Time:              never,
-		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.countUnary, s.recoverUnary, s.limitUnary, s.identifyUnary),
-		grpc.ChainStreamInterceptor(s.recoverStream, s.limitStream, s.identifyStream),
-		grpc.UnknownServiceHandler(unknownService),
-		grpc.WaitForHandlers(true),
-		grpc.ForceServerCodecV2(wire.NewCodec()),
-	)
-	Ydb_Coordination_V1.RegisterCoordinationServiceServer(g, &coordinationService{server: s})
-	Ydb_Scheme_V1.RegisterSchemeServiceServer(g, &schemeService{server: s})
-	Ydb_Discovery_V1.RegisterDiscoveryServiceServer(g, &discoveryService{server: s})
-	Ydb_Auth_V1.RegisterAuthServiceServer(g, &authService{server: s})
-	grpc_health_v1.RegisterHealthServer(g, s.health)
-	reflection.Register(g)
-
-	return g
-}
-
 // Serve accepts connections on the listener until Stop is called or the store fails, and closes the listener. It
 // returns nil after Stop. Serve may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
@@ -315,34 +232,4 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 	enter := func(timeoutMillis uint64) (func(), *node.Failure) { return c.server.enter(g.Context(), timeoutMillis) }
 
 	return serveSession(g, c.server.nodes, id, &c.server.streams, by, enter)
-}
-
-func (s *Server) recoverUnary(
-	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-) (resp any, err error) {
-	err = s.recovered(ctx, info.FullMethod, func() (err error) {
-		resp, err = charged(ctx, func(ctx context.Context) (any, error) { return handler(ctx, req) })
-
-		return err
-	})
-
-	return resp, err
-}
-
-func (s *Server) recoverStream(
-	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
-) error {
-	return s.recovered(g.Context(), info.FullMethod, func() error { return handler(srv, g) })
-}
-
-// recovered turns a panic of a call into an error of the call. The process keeps running.
-func (s *Server) recovered(ctx context.Context, method string, call func() error) error {
-	err := guard(call)
-	if p, ok := errors.AsType[*panicError](err); ok {
-		s.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", p.value, "stack", string(p.stack))
-
-		return status.Error(codes.Internal, "internal error")
-	}
-
-	return err
 }

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"tenure/internal/node"
+	"tenure/internal/store"
+)
+
+type batch struct {
+	fx    node.Effects
+	looks []seen
+}
+
+// seen is a snapshot and the look that it answers.
+type seen struct {
+	snapshot *node.Snapshot
+	by       look
+}
+
+func (b *batch) full() bool {
+	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes || b.fx.Copied() >= maxBatchCopied
+}
+
+// commit makes the batch durable.
+func (o *owner) commit() error {
+	if len(o.next.fx.Changes) == 0 {
+		return nil
+	}
+	began := o.env.clock.Now()
+	o.pulse.commit.Store(int64(began))
+	err := guard(func() error {
+		return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: o.next.fx.Changes})
+	})
+	o.pulse.commit.Store(0)
+	if o.observer != nil {
+		o.observer.committed(o.env.clock.Now().Sub(began), len(o.next.fx.Replies))
+	}
+	if err != nil {
+		return &storeError{fmt.Errorf("commit to node %q: %w", o.path, err)}
+	}
+
+	return nil
+}
+
+// release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full
+// stream is cut.
+func (o *owner) release() {
+	o.observer.durable(&o.next.fx)
+	for _, s := range o.next.looks {
+		s.by <- s.snapshot
+	}
+	for _, r := range o.next.fx.Replies {
+		s := o.streams[r.Stream]
+		if s == nil {
+			continue // it has ended
+		}
+		if m, ok := r.Message.(node.Attached); ok && !s.hasEnded() { // otherwise its Detach becomes an Abandon (A11)
+			s.started, s.session, s.timeoutMillis = true, m.Session, m.TimeoutMillis
+			o.observer.attached(s)
+		}
+		if f, ok := r.Message.(node.Failure); ok {
+			o.failed(s, f)
+		}
+		s.send(r.Message)
+	}
+	o.next.reset()
+	o.inbox.answered()
+	o.account()
+}
+
+// reset empties the batch and keeps its capacity.
+func (b *batch) reset() {
+	clear(b.fx.Changes)
+	clear(b.fx.Replies)
+	clear(b.looks)
+	events := b.fx.Events[:0]
+	if cap(events) > maxBatchReplies { // a session with many links has ended
+		events = nil
+	}
+	clear(b.fx.Events)
+	b.fx = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0], Events: events}
+	b.looks = b.looks[:0]
+}

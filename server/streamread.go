@@ -1,0 +1,92 @@
+package server
+
+import (
+	"errors"
+	"io"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+
+	"tenure/internal/codec"
+	"tenure/internal/node"
+	"tenure/internal/wire"
+)
+
+// read submits the client's requests, once the attach has been answered (A1).
+func (s *stream) read() error {
+	select {
+	case <-s.attached:
+	case <-s.ended:
+		return nil
+	}
+
+	from := node.From{Stream: s.id, Session: s.session}
+	var in codec.Request // handle keeps nothing of it
+	for {
+		err := s.grpc.RecvMsg(&in)
+		if errors.Is(err, io.EOF) {
+			s.because(endClient)
+			s.end(nil) // the client closed the stream
+
+			return nil
+		}
+		if err != nil {
+			s.because(endBroken)
+
+			return err
+		}
+		if !s.handle(from, &in.Message) {
+			return nil
+		}
+	}
+}
+
+// handle processes one message and reports whether read continues.
+func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool {
+	switch m := m.GetRequest().(type) {
+	case nil:
+		s.refuse("Empty request") // P5
+
+		return false
+	case *Ydb_Coordination.SessionRequest_Ping:
+		s.send(wire.Pong{Opaque: m.Ping.GetOpaque()}) // P4
+
+		return true
+	case *Ydb_Coordination.SessionRequest_Pong:
+		if !s.pinger.pong(m.Pong.GetOpaque()) {
+			s.refuse("Pong data mismatch") // P3
+
+			return false
+		}
+
+		return true
+	case *Ydb_Coordination.SessionRequest_SessionStart_:
+		s.refuse("Session cannot be started twice") // P5
+
+		return false
+	}
+
+	req := wire.Request(from, m)
+	if req == nil {
+		s.refuse("Unimplemented request") // P5
+
+		return false
+	}
+	if denied := s.pass.refuse(req); denied != nil {
+		s.send(denied)
+
+		return true
+	}
+	switch s.owner.inbox.put(&s.sender, input{req: req, stream: s}) {
+	case ended:
+		return false
+	case full:
+		s.owner.env.refusals.add("in_flight", "node", s.owner.path)
+		s.send(refused(req, node.Overloaded, "Too many requests in flight"))
+
+		return true
+	default:
+		_, stop := req.(node.Stop)
+
+		return !stop // A14: nothing after SessionStop is served
+	}
+}
