@@ -16,8 +16,12 @@ import (
 )
 
 // answer checks the database that the request names, makes a unary call, and returns its result or its error. The call
-// checks the caller's rights.
+// checks the caller's rights. If the client has given the call up, answer does nothing: a client that makes many
+// expensive calls and goes away must not keep the server busy, least of all when it stops.
 func (s *Server) answer(ctx context.Context, call func() (proto.Message, error)) *Ydb_Operations.Operation {
+	if err := ctx.Err(); err != nil {
+		return operation(nil, err)
+	}
 	if err := s.checkDatabase(ctx); err != nil {
 		return operation(nil, err)
 	}
