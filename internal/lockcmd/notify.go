@@ -7,6 +7,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"tenure/internal/clock"
+	"tenure/internal/sdnotify"
 )
 
 // While lock waits, it asks the service manager every extendEvery to wait for READY for another extendBy. So a machine
@@ -16,38 +17,30 @@ const (
 	extendBy    = "EXTEND_TIMEOUT_USEC=60000000"
 )
 
-// A notifier tells the service manager, if NOTIFY_SOCKET names one, what lock does. The methods never wait for the
-// service manager, and ignore errors, as systemd asks for.
+// A notifier tells the service manager, if NOTIFY_SOCKET names one, what lock does.
 type notifier struct {
-	states chan string // nil: there is no service manager
-	stop   context.CancelFunc
-	extend context.CancelFunc // ends the extensions
+	to     *sdnotify.Notifier // nil: there is no service manager
+	extend func()             // ends the extensions, and returns when they have ended
 }
 
 // newNotifier starts a notifier, which does nothing unless on is set. The caller must call close.
 func newNotifier(on bool) *notifier {
-	n := &notifier{stop: func() {}, extend: func() {}}
+	n := &notifier{extend: func() {}}
 	if !on {
 		return n
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	waiting, extend := context.WithCancel(ctx)
-	n.stop, n.extend = stop, extend
-	n.states = make(chan string, 16)
-	go func() { // ends with close, or with the process if the service manager does not read
-		for {
-			select {
-			case state := <-n.states:
-				_, _ = daemon.SdNotify(false, state)
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	n.send(extendBy)
+	n.to = sdnotify.Start()
+	waiting, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	n.extend = func() {
+		cancel()
+		<-ended
+	}
+	n.to.Send(extendBy)
 	go func() { // ends with ready or close
+		defer close(ended)
 		for clock.Pause(waiting, clock.Go(), extendEvery) {
-			n.send(extendBy)
+			n.to.Send(extendBy)
 		}
 	}()
 
@@ -55,26 +48,19 @@ func newNotifier(on bool) *notifier {
 }
 
 // waiting says that lock waits for the lock.
-func (n *notifier) waiting() { n.send("STATUS=waiting for the lock") }
+func (n *notifier) waiting() { n.to.Send("STATUS=waiting for the lock") }
 
 // ready says that lock holds the lock and starts COMMAND.
 func (n *notifier) ready() {
 	n.extend() // a later wait is not a start
-	n.send(daemon.SdNotifyReady + "\nSTATUS=holding the lock")
+	n.to.Send(daemon.SdNotifyReady + "\nSTATUS=holding the lock")
 }
 
 // stopping says that lock is about to end.
-func (n *notifier) stopping() { n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
-
-func (n *notifier) send(state string) {
-	if n.states == nil {
-		return
-	}
-	select {
-	case n.states <- state:
-	default: // the service manager does not read
-	}
-}
+func (n *notifier) stopping() { n.to.Send(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
 
 // close ends the notifier.
-func (n *notifier) close() { n.stop() }
+func (n *notifier) close() {
+	n.extend()
+	n.to.Close()
+}
