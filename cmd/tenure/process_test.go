@@ -42,8 +42,17 @@ func process(t *testing.T, args ...string) (cmd *exec.Cmd, addr string, stderr *
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // kills a process that does not end
 	t.Cleanup(cancel)
-	cmd, stderr = exec.CommandContext(ctx, os.Args[0], args...), &bytes.Buffer{}
-	cmd.Env, cmd.Stderr = []string{asTenure + "=1", "GORACE=atexit_sleep_ms=0"}, stderr
+	cmd = exec.CommandContext(ctx, os.Args[0], args...)
+	addr, stderr = begin(t, cmd)
+
+	return cmd, addr, stderr
+}
+
+// begin starts a command that is this binary as tenure, and waits until it is ready.
+func begin(t *testing.T, cmd *exec.Cmd) (addr string, stderr *bytes.Buffer) {
+	t.Helper()
+	stderr = &bytes.Buffer{}
+	cmd.Env, cmd.Stderr = append(cmd.Env, asTenure+"=1", "GORACE=atexit_sleep_ms=0"), stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -52,7 +61,7 @@ func process(t *testing.T, args ...string) (cmd *exec.Cmd, addr string, stderr *
 	found := readyLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 	require.NotNil(t, found, line)
 
-	return cmd, found[1], stderr
+	return found[1], stderr
 }
 
 // deaf attaches a client that asks for more than the flow control windows hold, and never reads the answers.

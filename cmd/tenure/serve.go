@@ -31,6 +31,7 @@ type serveFlags struct {
 	logLevel, logFormat    string
 	limits                 server.Limits
 	accessFlags
+	passed passedListeners
 	socketFlags
 	httpFlags
 	audit auditFlags
@@ -55,6 +56,9 @@ their locks survive a restart that takes less than half of their timeouts.
 An address that other machines can reach needs --tls-cert and --tls-key, and an identity of the callers: --tokens, or
 --tls-client-ca, or both. With --insecure it needs neither. The server reads the files of these flags again when they
 change, and on SIGHUP. A file that it cannot use changes nothing and is reported.
+
+A server that systemd starts tells it what it does (Type=notify, WatchdogSec=). Sockets of a socket unit replace those
+of --listen and --socket, and a TCP socket with FileDescriptorName=http that of --http.
 
 Data directory:
   The first of these that is set decides:
@@ -137,6 +141,8 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 
 		return err
 	}
+	p.manager = newManager(env)
+	defer p.manager.close()
 	listeners, err := p.listen(cmd, f)
 	if err != nil {
 		return err
@@ -161,11 +167,9 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	}
 	look.serve(ctx, p, f, srv)
 	stopReloading := p.reloadWhileRunning(ctx, srv)
-	address := p.address(ctx, listeners[0].Addr())
-	_, unread := fmt.Fprintf(env.Stdout, "tenure: serving %s%s, data %s\n", address, f.database, p.where)
-	if unread != nil {
-		p.log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", unread)
-	}
+	where := p.address(ctx, listeners[0].Addr()) + f.database
+	p.announce(ctx, env, where)
+	p.manager.serving(ctx, p, look.admin.Live, where)
 	running := len(listeners)
 	select {
 	case <-ctx.Done():
@@ -175,6 +179,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	}
 	if err == nil {
 		p.log.InfoContext(ctx, "stopping")
+		p.manager.stopping(f.drain)
 		var failed bool
 		if failed, err = look.drain(p, f.drain, served); failed {
 			running--
@@ -190,6 +195,13 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	}
 
 	return cmp.Or(err, stopErr)
+}
+
+// announce prints that the server is ready.
+func (p *plan) announce(ctx context.Context, env *cli.Env, where string) {
+	if _, err := fmt.Fprintf(env.Stdout, "tenure: serving %s, data %s\n", where, p.where); err != nil {
+		p.log.WarnContext(ctx, "cannot write the address of the server to standard output", "error", err)
+	}
 }
 
 func newLogger(w io.Writer, cmd *cobra.Command, f *serveFlags) (*slog.Logger, error) {

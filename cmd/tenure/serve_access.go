@@ -92,17 +92,18 @@ func (f *serveFlags) checkAccess(cmd *cobra.Command) (errs []error) {
 			complain("%s=%q %w", setting("advertise"), f.advertise, err)
 		}
 	}
-	if err := f.checkAddress(cmd, "listen", f.listen); err != nil {
-		errs = append(errs, err)
+	if len(f.passed.listen) == 0 {
+		if err := f.checkAddress(cli.Setting(cmd, "listen"), f.listen); err != nil {
+			errs = append(errs, err)
+		}
 	}
 
-	return errs
+	return append(errs, f.checkPassed()...)
 }
 
 // checkAddress refuses an address that other machines can reach without TLS and an identity, unless --insecure allows
-// that.
-func (f *serveFlags) checkAddress(cmd *cobra.Command, flag, address string) error {
-	setting := cli.Setting(cmd, flag)
+// that. The setting is the name of what sets the address.
+func (f *serveFlags) checkAddress(setting, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%s=%q is not host:port: write e.g. 127.0.0.1:2136", setting, address)

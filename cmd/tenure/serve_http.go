@@ -74,7 +74,11 @@ func (f *serveFlags) checkHTTP(cmd *cobra.Command) error {
 		return nil
 	}
 
-	return f.checkAddress(cmd, "http", f.http)
+	if len(f.passed.http) > 0 {
+		return nil // checkPassed checks it
+	}
+
+	return f.checkAddress(cli.Setting(cmd, "http"), f.http)
 }
 
 // looking is the HTTP server of a server. A nil looking does nothing.
@@ -91,6 +95,11 @@ func (p *plan) lookOn(cmd *cobra.Command, f *serveFlags) (*looking, error) {
 	p.opts = append(p.opts, func(c *serverconfig.Config) { c.Admin = admin })
 	l := &looking{admin: admin}
 	if f.http == "" {
+		return l, nil
+	}
+	if len(f.passed.http) > 0 {
+		l.lis = f.passed.http[0]
+
 		return l, nil
 	}
 	lis, err := listen(cmd, "http", f.http)

@@ -30,6 +30,7 @@ type plan struct {
 	audit     *audit.Log    // nil: none
 	where     string        // where the data is, for the line that is printed when the server is ready
 	hungUp    chan struct{} // receives a value when the terminal of the server is gone
+	manager   *manager      // nil: nothing supervises the server
 }
 
 // prepare checks the configuration without opening the store or a listener, and returns all that is wrong with it.
@@ -40,7 +41,8 @@ func prepare(env *cli.Env, cmd *cobra.Command, f *serveFlags) (*plan, []error) {
 	}
 	p := &plan{log: log, advertise: strings.TrimSuffix(f.advertise, "/"), hungUp: make(chan struct{}, 1)}
 	p.opts = []server.Option{server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits)}
-	errs := f.checkAccess(cmd)
+	errs := f.takePassed(cmd)
+	errs = append(errs, f.checkAccess(cmd)...)
 	add := func(err error) {
 		if err != nil {
 			errs = append(errs, err)

@@ -46,6 +46,8 @@ func (p *plan) reloadWhileRunning(ctx context.Context, srv *server.Server) (stop
 // reload reads the files again, and logs what cannot be used.
 func (p *plan) reload(ctx context.Context, srv *server.Server) {
 	p.log.InfoContext(ctx, "reading the files of the configuration again", "cause", "SIGHUP")
+	p.manager.reloading()
+	defer p.manager.ready()
 	if p.certs != nil {
 		_ = p.certs.Reload()
 	}

@@ -37,7 +37,7 @@ const socketMode = 0o660
 
 // checkSocket checks that a socket can be made at the path of --socket.
 func (f *serveFlags) checkSocket(cmd *cobra.Command) error {
-	if f.socket == "" {
+	if f.socket == "" || len(f.passed.socket) > 0 {
 		return nil
 	}
 	setting := cli.Setting(cmd, "socket")
@@ -138,20 +138,27 @@ func closeAll(listeners []net.Listener) error {
 
 // listen opens the listeners of the server. That of --listen is the first.
 func (p *plan) listen(cmd *cobra.Command, f *serveFlags) ([]net.Listener, error) {
-	lis, err := listen(cmd, "listen", f.listen)
-	if err != nil {
-		return nil, err
+	all := f.passed.listen
+	if len(all) == 0 {
+		lis, err := listen(cmd, "listen", f.listen)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, lis)
+	}
+	if len(f.passed.socket) > 0 {
+		return append(all, f.passed.socket...), nil
 	}
 	if f.socket == "" {
-		return []net.Listener{lis}, nil
+		return all, nil
 	}
 	local, err := listenSocket(cli.Setting(cmd, "socket"), f.socket)
 	if err != nil {
-		return nil, errors.Join(err, lis.Close())
+		return nil, errors.Join(err, closeAll(all))
 	}
 	p.log.InfoContext(cmd.Context(), "listening on a Unix socket", "path", f.socket)
 
-	return []net.Listener{lis, local}, nil
+	return append(all, local), nil
 }
 
 func listen(cmd *cobra.Command, flag, address string) (net.Listener, error) {
