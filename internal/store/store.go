@@ -44,6 +44,12 @@ type Batch struct {
 	Drop    []Space       // spaces to delete entirely; cannot include Space
 }
 
+// Record is a record of a space.
+type Record struct {
+	Space Space
+	node.Record
+}
+
 // Store keeps the records of all spaces. Its methods are safe for concurrent use, except that callers must serialize
 // their calls for the same space.
 type Store interface {
@@ -51,6 +57,15 @@ type Store interface {
 	// error. A space that was never written to is empty. The caller must not modify the yielded slices, which are valid
 	// only until the next pair.
 	Load(ctx context.Context, space Space) iter.Seq2[node.Record, error]
+
+	// Snapshot yields every record of all spaces as they are at one instant, which is when the loop begins. The records
+	// are those after a number of commits: all that returned before that instant are among them, and of the others only
+	// ones that have begun. The records are in order of their spaces, and in byte order of the keys within a space. The
+	// same rules as for Load apply to errors and slices.
+	//
+	// Commits go on during the loop and do not change what it yields. The loop may take its time, but resources such as
+	// removed files are in use until it ends, and Close waits for it.
+	Snapshot(ctx context.Context) iter.Seq2[Record, error]
 
 	// Commit applies the batch atomically. When it returns nil, the batch survives a crash of the process or the
 	// machine. Commit does not retain the batch's slices.
@@ -61,7 +76,7 @@ type Store interface {
 	Commit(ctx context.Context, b Batch) error
 
 	// Close waits for calls in progress and closes the store. Later calls return ErrClosed. Calling Close again has no
-	// effect. Do not call Close inside a loop over Load.
+	// effect. Do not call Close inside a loop over Load or Snapshot.
 	Close() error
 }
 

@@ -17,9 +17,10 @@ type Op string
 
 // The methods of a store.
 const (
-	Load   Op = "load"
-	Commit Op = "commit"
-	Close  Op = "close"
+	Load     Op = "load"
+	Snapshot Op = "snapshot"
+	Commit   Op = "commit"
+	Close    Op = "close"
 )
 
 // Call describes one call of a method.
@@ -90,6 +91,23 @@ func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 		}
 		if f.Err != nil {
 			yield(node.Record{}, f.Err)
+		}
+	}
+}
+
+// Snapshot implements store.Store. A fault with Applied yields its error after all records.
+func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		f := s.strike(ctx, Call{Op: Snapshot})
+		if f.Err == nil || f.Applied {
+			for r, err := range s.store.Snapshot(ctx) {
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+		}
+		if f.Err != nil {
+			yield(store.Record{}, f.Err)
 		}
 	}
 }

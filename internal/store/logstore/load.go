@@ -34,21 +34,12 @@ func (s *Store) load(ctx context.Context, space store.Space, yield func(node.Rec
 	}
 	defer from.release()
 	defer s.calls.Done()
-
-	var f fold
-	for _, t := range from.traces {
-		if err := f.read(ctx, space, t); err != nil {
-			return s.loadError(space, t.file, err)
-		}
-	}
-	err = from.base.merged(from.section, f.sorted(), func(r node.Record) bool {
-		return ctx.Err() == nil && yield(r, nil)
-	})
-	if err != nil {
-		return s.loadError(space, from.base.file, err)
+	file, err := from.read(ctx, space, func(r node.Record) bool { return yield(r, nil) })
+	if err != nil && file != nil {
+		return s.loadError(space, file, err)
 	}
 
-	return ctx.Err()
+	return err
 }
 
 // sources has everything that the records of a space follow from.
@@ -75,22 +66,39 @@ func (s *Store) sources(space store.Space) (from sources, err error) {
 	s.calls.Add(1)
 	dropped := false
 	for i := len(s.segments) - 1; i >= 0 && !dropped; i-- {
-		seg := s.segments[i]
-		t := seg.frames[space]
-		if dropped = t.dropped; len(t.at) > 0 {
-			seg.file.use()
-			from.traces = append(from.traces, tracedFile{seg.file, seg.end, t.at})
-		}
+		dropped = from.add(s.segments[i], s.segments[i].frames[space])
 	}
-	slices.Reverse(from.traces)
-	if from.section = s.base.section(space); !dropped && from.section.at < from.section.end {
-		s.base.file.use()
-		from.base = s.base
-	} else {
-		from.section = section{}
-	}
+	from.finish(s.base, space, dropped)
+	from.use()
 
 	return from, nil
+}
+
+// add adds the trace of a space in a segment, which is older than those that were added before. It reports whether the
+// segment drops the space, so that nothing older counts.
+func (from *sources) add(seg *segment, t trace) (dropped bool) {
+	if len(t.at) > 0 {
+		from.traces = append(from.traces, tracedFile{seg.file, seg.end, t.at})
+	}
+
+	return t.dropped
+}
+
+// finish adds the section of the space in base, unless the space was dropped since.
+func (from *sources) finish(base *snapshot, space store.Space, dropped bool) {
+	slices.Reverse(from.traces)
+	if sec := base.section(space); !dropped && sec.at < sec.end {
+		from.base, from.section = base, sec
+	}
+}
+
+func (from sources) use() {
+	for _, t := range from.traces {
+		t.file.use()
+	}
+	if from.base != nil {
+		from.base.file.use()
+	}
 }
 
 func (from sources) release() {
@@ -100,6 +108,25 @@ func (from sources) release() {
 	if from.base != nil {
 		from.base.file.release()
 	}
+}
+
+// read yields the records of the space until yield returns false or ctx ends. If a file cannot be read, it returns the
+// file and the error.
+func (from sources) read(
+	ctx context.Context, space store.Space, yield func(node.Record) bool,
+) (unreadable *sharedFile, err error) {
+	var f fold
+	for _, t := range from.traces {
+		if err := f.read(ctx, space, t); err != nil {
+			return t.file, err
+		}
+	}
+	err = from.base.merged(from.section, f.sorted(), func(r node.Record) bool { return ctx.Err() == nil && yield(r) })
+	if err != nil {
+		return from.base.file, err
+	}
+
+	return nil, ctx.Err()
 }
 
 // fold has changes in the order in which they were committed.

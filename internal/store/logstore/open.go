@@ -329,8 +329,8 @@ func (s *Store) settle(acked uint64, dirty []int64) error {
 }
 
 // raise makes the store one of this format, before it can get records that an older version cannot read. An older
-// version checks the headers of all segments, so it then refuses the store. The spare segment is replaced by one of this
-// format. The other files keep their headers until they are merged.
+// version checks the headers of all segments, so it then refuses the store. The spare segment is replaced by one of
+// this format. The other files keep their headers until they are merged.
 func (s *Store) raise() error {
 	newest := s.segments[len(s.segments)-1]
 	if newest.format == formatVersion || s.spare != nil && s.spare.format == formatVersion {

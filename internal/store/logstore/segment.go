@@ -35,7 +35,9 @@ type trace struct {
 const maxSegment = math.MaxUint32 * frameAlign
 
 func newSegment(number uint64, f *sharedFile, size int64) *segment {
-	return &segment{number: number, format: formatVersion, file: f, size: size, end: headerSize, frames: make(map[store.Space]trace)}
+	return &segment{
+		number: number, format: formatVersion, file: f, size: size, end: headerSize, frames: make(map[store.Space]trace),
+	}
 }
 
 // add records that the frame at the offset belongs to the space, and drops the other spaces.

@@ -2,6 +2,7 @@
 package memstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -73,6 +74,51 @@ func (s *Store) records(space store.Space) ([]node.Record, error) {
 	slices.SortFunc(records, func(a, b node.Record) int { return cmp.Compare(string(a.Key), string(b.Key)) })
 
 	return records, nil
+}
+
+// Snapshot implements store.Store. It stops commits while it copies the keys, but not the values, of all records. That
+// takes about 0.1 s for a million records.
+func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		records, err := s.all()
+		for ; err == nil && len(records) > 0; records = records[1:] {
+			if err = ctx.Err(); err == nil && !yield(records[0], nil) {
+				return
+			}
+		}
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			yield(store.Record{}, err)
+		}
+	}
+}
+
+func (s *Store) all() ([]store.Record, error) {
+	records, err := s.unsorted()
+	slices.SortFunc(records, func(a, b store.Record) int {
+		return cmp.Or(cmp.Compare(a.Space, b.Space), bytes.Compare(a.Key, b.Key))
+	})
+
+	return records, err
+}
+
+func (s *Store) unsorted() ([]store.Record, error) {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	n := 0
+	for _, records := range s.disk.spaces {
+		n += len(records)
+	}
+	all := make([]store.Record, 0, n)
+	for space, records := range s.disk.spaces {
+		for key, value := range records {
+			all = append(all, store.Record{Space: space, Record: node.Record{Key: []byte(key), Value: value}})
+		}
+	}
+
+	return all, nil
 }
 
 // Commit implements store.Store.

@@ -124,6 +124,9 @@ func RunModel(t *testing.T, disk Disk) {
 				s, err = open()
 				require.NoError(rt, err)
 			},
+			"snapshot": func(rt *rapid.T) {
+				require.True(rt, model.Equal(Snapshot(t, s)))
+			},
 			"": func(rt *rapid.T) {
 				space := rapid.SampledFrom(modelSpaces).Draw(rt, "look at")
 				require.Equal(rt, model.Records(space), Records(t, s, space))

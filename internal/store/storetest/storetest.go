@@ -39,6 +39,9 @@ func Run(t *testing.T, disk Disk) {
 		"canceled":             suite.canceled,
 		"concurrent commits":   suite.concurrentCommits,
 		"close awaits commits": suite.closeAwaitsCommits,
+		"snapshot":             suite.snapshot,
+		"snapshot canceled":    suite.snapshotCanceled,
+		"snapshot is a prefix": suite.snapshotIsAPrefix,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
