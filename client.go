@@ -103,6 +103,11 @@ func WithDriverOptions(opts ...ydb.Option) Option {
 // grpcs://host:port/database for a server with TLS, or [Embedded] for the embedded server. If neither the dsn nor
 // [WithDriverOptions] contains credentials, the client connects without credentials.
 //
+// The dsn unix:///run/tenure/socket is a server of this machine at a Unix socket. The parameter database names its
+// database, if that is not /local. The server must belong to the user of this process, to root, or to the user whom the
+// parameter user names, as in unix:///run/tenure/socket?user=tenure. Otherwise Open fails, because any user could have
+// created the socket.
+//
 // The embedded server needs no installation. Of the processes that use the same state directory, one runs the server
 // inside itself. When that process ends, another one takes over, and no lease is lost. [WithDir] sets the directory.
 //

@@ -31,7 +31,7 @@ func listen(t *testing.T) net.Listener {
 func TestOpen_Address(t *testing.T) {
 	for dsn, want := range map[string]string{
 		"": "the DSN is empty: pass tenure.Embedded to use the embedded server, or grpc://host:port/database",
-		"http://127.0.0.1:1/local": `the DSN="http://127.0.0.1:1/local" does not begin with grpc:// or grpcs://: ` +
+		"http://127.0.0.1:1/local": `the DSN="http://127.0.0.1:1/local" does not begin with grpc://, grpcs:// or unix://: ` +
 			"write grpc://host:port/database, for example grpc://localhost:2136/local",
 	} {
 		_, err := tenure.Open(t.Context(), dsn)

@@ -46,6 +46,24 @@ func places(t *testing.T) []place {
 	}
 }
 
+// Commands work over a Unix socket.
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "socket")
+	startServing(t, nil, "--listen", "127.0.0.1:0", "--memory", "--socket", path)
+	p := place{name: "socket", flags: []string{"--ydb", "unix://" + path}}
+	for line, want := range map[string]string{
+		"semaphore create --limit 4 build": "",
+		"node describe /local/none":        "tenure: node \"/local/none\" does not exist\n",
+		"status":                           "server unix://" + path + " answers\n",
+	} {
+		_, output := p.run(t, strings.Fields(line)...)
+		require.Contains(t, output, want, line)
+	}
+	_, output := p.run(t, "who", "build")
+	require.Equal(t, "\"build\" is free, 0 of 4 taken\n", output)
+}
+
 // withAdmin returns a server with an admin address.
 func withAdmin(t *testing.T) place {
 	t.Helper()

@@ -44,8 +44,8 @@ type Session struct {
 
 	env      *Env
 	cmd      *cobra.Command
-	host     string // host:port of the server
-	database string // of the server
+	address  *dsn.Address // of the server; nil: it is the embedded one
+	database string       // of the server
 }
 
 // AddFlags adds the flags that set s to cmd.
@@ -94,7 +94,7 @@ func DSNFlag(address *string) Flag {
 	return Flag{
 		Name: "ydb", Group: GroupWhere, Arg: "DSN", Example: "grpc://localhost:2136/local", Env: "TENURE_DSN",
 		Value: address,
-		Usage: "grpc://host:port/database, grpcs://..., or embedded",
+		Usage: "grpc[s]://host:port/database, unix:///socket, or embedded",
 	}
 }
 
@@ -222,7 +222,7 @@ func (s *Session) checkServer() error {
 	if err != nil {
 		return err
 	}
-	s.host, s.database = address.Host, address.Database
+	s.address, s.database = address.WithHints(AuthHints), address.Database
 
 	return CheckAuth(s.env, s.cmd, &s.Auth, address)
 }
@@ -288,11 +288,11 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 		},
 	}
 	if !s.Embedded() {
-		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.host, s.ConnectTimeout))
+		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.address.Host, s.ConnectTimeout))
 		defer m.Close()
 		opts = []tenure.Option{
 			tenure.WithConnectTimeout(s.ConnectTimeout),
-			tenure.WithDriverOptions(s.Auth.Options(s.host, s.env.LookupEnv)...),
+			tenure.WithDriverOptions(s.Auth.Options(s.address.Endpoint(), s.env.LookupEnv)...),
 			func(c *clientconfig.Config) {
 				c.Setting, c.Hints = Setting(s.cmd, "ydb"), AuthHints
 				c.Driver = func(db *ydb.Driver) { driver = db }

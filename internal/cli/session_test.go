@@ -133,7 +133,7 @@ func TestSession_CheckRefuses(t *testing.T) {
 		{"no scheme", "", ydb("a:2136/local"), `--ydb="a:2136/local" is not a valid address` + write},
 		{
 			"other scheme", "", ydb("http://a:1/local"),
-			`--ydb="http://a:1/local" does not begin with grpc:// or grpcs://` + write,
+			`--ydb="http://a:1/local" does not begin with grpc://, grpcs:// or unix://` + write,
 		},
 		{"no host", "", ydb("grpc:///local"), `--ydb="grpc:///local" is not a valid address` + write},
 		{"no port", "", ydb("grpc://a/local"), `--ydb="grpc://a/local" has no valid port` + write},

@@ -3,7 +3,6 @@
 package clientauth
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -191,11 +190,15 @@ var before = []string{
 
 // credentials returns the credentials for a driver of the server at host with the config.
 func (l *login) credentials(host string, c *config.Config) ydbcredentials.Credentials {
+	if l.endpoint == "" {
+		return ydbcredentials.NewStaticCredentials(l.user, l.password, host,
+			ydbcredentials.WithGrpcDialOptions(c.GrpcDialOptions()...)) // it may connect to a socket
+	}
 	transport := insecure.NewCredentials()
 	if c.Secure() {
 		transport = credentials.NewTLS(c.TLSConfig())
 	}
 
-	return ydbcredentials.NewStaticCredentials(l.user, l.password, cmp.Or(l.endpoint, host),
+	return ydbcredentials.NewStaticCredentials(l.user, l.password, l.endpoint,
 		ydbcredentials.WithGrpcDialOptions(grpc.WithTransportCredentials(transport)))
 }

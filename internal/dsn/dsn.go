@@ -18,13 +18,15 @@ const Embedded = "embedded"
 
 // Address is a valid DSN.
 type Address struct {
-	Host     string // host:port
+	Host     string // host:port, or the path of a Unix socket
 	Database string // without a slash at its end
 
 	url     string // the DSN in the form grpc://host:port/database
 	user    bool   // it contains a user name
 	setting string // where it comes from
 	secure  bool   // it uses TLS
+	socket  string // path of the Unix socket; empty: the server is used over TCP
+	owner   string // name or id of the user whom the server at the socket belongs to; empty: this user or root
 	hints   Hints
 }
 
@@ -55,8 +57,9 @@ func (a *Address) Secure() bool { return a.secure }
 
 const form = "write grpc://host:port/database, for example grpc://localhost:2136/local"
 
-// Parse parses a DSN of the form grpc://host:port/database or grpcs://host:port/database. The setting names the origin
-// of the text in errors, here and from the methods of the address: "--ydb", "TENURE_DSN", "the DSN".
+// Parse parses a DSN of the form grpc://host:port/database, grpcs://host:port/database or unix:///path/of/socket. The
+// setting names the origin of the text in errors, here and from the methods of the address: "--ydb", "TENURE_DSN", "the
+// DSN".
 func Parse(setting, text string) (*Address, error) {
 	if text == "" {
 		return nil, fmt.Errorf("%s is empty: write %q to use the embedded server, or grpc://host:port/database",
@@ -67,10 +70,12 @@ func Parse(setting, text string) (*Address, error) {
 	}
 	u, err := url.Parse(text)
 	switch {
+	case err == nil && u.Scheme == socketScheme:
+		return parseSocket(setting, text, u)
 	case err != nil || u.Hostname() == "":
 		return fail("is not a valid address")
 	case u.Scheme != "grpc" && u.Scheme != "grpcs":
-		return fail("does not begin with grpc:// or grpcs://")
+		return fail("does not begin with grpc://, grpcs:// or unix://")
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
 		return fail("has no valid port")
@@ -82,7 +87,7 @@ func Parse(setting, text string) (*Address, error) {
 		return fail("has no database")
 	case !utf8.ValidString(text) || !utf8.ValidString(database) || !utf8.ValidString(u.Host):
 		return fail("is not valid UTF-8")
-	case strings.ContainsFunc(database, func(r rune) bool { return r < ' ' || r > '~' }): // it is sent as a header
+	case unprintable(database): // it is sent as a header
 		return fail("has a database with characters other than printable ASCII")
 	}
 
@@ -93,6 +98,10 @@ func Parse(setting, text string) (*Address, error) {
 		Host: u.Host, Database: database, url: u.String(), user: u.User != nil, setting: setting,
 		secure: u.Scheme == "grpcs", hints: apiHints,
 	}, nil
+}
+
+func unprintable(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // Redact returns a DSN, valid or not, without the password, and without parameters, which may be secret as well.

@@ -16,6 +16,8 @@ func TestParse(t *testing.T) {
 		{"grpc://localhost:2136/local/", "localhost:2136", "/local"},
 		{"grpcs://ydb.example:2135/?database=/ru/etn", "ydb.example:2135", "/ru/etn"},
 		{"grpc://u:p@[::1]:2136/local", "[::1]:2136", "/local"},
+		{"unix:///run/tenure/socket", "/run/tenure/socket", "/local"},
+		{"unix:///run/a%20b?database=/ru/etn/&user=tenure", "/run/a b", "/ru/etn"},
 	} {
 		a, err := dsn.Parse("--ydb", test.text)
 		require.NoError(t, err)
@@ -27,9 +29,10 @@ func TestParse(t *testing.T) {
 func TestParse_Errors(t *testing.T) {
 	t.Parallel()
 	const write = ": write grpc://host:port/database, for example grpc://localhost:2136/local"
+	const writeSocket = ": write unix:///path/of/socket, for example unix:///run/tenure/socket"
 	for name, test := range map[string]struct{ text, want string }{
 		"no scheme":    {"a:2136/local", `"a:2136/local" is not a valid address` + write},
-		"other scheme": {"http://a:1/local", `"http://a:1/local" does not begin with grpc:// or grpcs://` + write},
+		"other scheme": {"http://a:1/local", `"http://a:1/local" does not begin with grpc://, grpcs:// or unix://` + write},
 		"no host":      {"grpc:///local", `"grpc:///local" is not a valid address` + write},
 		"no port":      {"grpc://a/local", `"grpc://a/local" has no valid port` + write},
 		"large port":   {"grpc://a:70000/l", `"grpc://a:70000/l" has no valid port` + write},
@@ -46,6 +49,18 @@ func TestParse_Errors(t *testing.T) {
 		},
 		"control character": {
 			"grpc://a:1/l%00", `"grpc://a:1/l%00" has a database with characters other than printable ASCII` + write,
+		},
+		"socket with a host": {
+			"unix://run/socket", `"unix://run/socket" does not have an absolute path` + writeSocket,
+		},
+		"relative socket": {"unix:socket", `"unix:socket" does not have an absolute path` + writeSocket},
+		"socket that is a directory": {"unix:///run/", `"unix:///run/" is not the path of a file` + writeSocket},
+		"socket with a parameter": {
+			"unix:///run/s?uid=1", `"unix:///run/s?..." has an unknown parameter: there are only database and user`,
+		},
+		"socket with a bad database": {
+			"unix:///run/s?database=local",
+			`"unix:///run/s?..." has a database that is not a path: write e.g. ?database=/local`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

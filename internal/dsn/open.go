@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/config"
+	"google.golang.org/grpc"
 )
 
 // Open opens a driver for the server, without credentials unless the options or the DSN have some. It returns when the
@@ -31,11 +33,16 @@ func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Opt
 		if c.Secure() {
 			secure = cmp.Or(c.TLSConfig(), &tls.Config{})
 		}
-		if failed = a.probe(ctx, secure); failed != nil {
+		if failed = a.Probe(ctx, secure); failed != nil {
 			end(failed)
 		}
 	}
-	all := append([]ydb.Option{ydb.WithAnonymousCredentials()}, opts...)
+	all := []ydb.Option{ydb.WithAnonymousCredentials()}
+	if a.socket != "" {
+		dial := func(ctx context.Context, _ string) (net.Conn, error) { return a.Dial(ctx) }
+		all = append(all, ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(dial))))
+	}
+	all = append(all, opts...)
 	db, err := ydb.Open(ctx, a.url, append(all, ydb.With(probe))...)
 	switch {
 	case failed != nil:

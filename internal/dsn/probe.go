@@ -17,15 +17,15 @@ import (
 	"tenure/internal/clock"
 )
 
-// probe connects to the server, exchanges the first frames of HTTP/2 with it, and closes the connection. It returns an
+// Probe connects to the server, exchanges the first frames of HTTP/2 with it, and closes the connection. It returns an
 // error if the server cannot be one of the protocol. If the environment asks for a proxy, it checks nothing.
 //
 // ydb.Open would repeat a failed attempt until its context ends, and then not say what failed.
-func (a *Address) probe(ctx context.Context, config *tls.Config) error {
+func (a *Address) Probe(ctx context.Context, config *tls.Config) error {
 	if a.proxied() {
 		return nil
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Host)
+	conn, err := a.Dial(ctx)
 	if err != nil {
 		return a.unconnected(ctx, err)
 	}
@@ -34,7 +34,7 @@ func (a *Address) probe(ctx context.Context, config *tls.Config) error {
 		return nil
 	case ctx.Err() != nil:
 		return a.unanswered(ctx, "it accepts connections but sends nothing: check that the server is not "+
-			"stopped or overloaded, and the port in "+a.setting)
+			"stopped or overloaded, and the "+a.part()+" in "+a.setting)
 	default:
 		return a.ungreeted(ctx, err, config != nil)
 	}
@@ -42,6 +42,9 @@ func (a *Address) probe(ctx context.Context, config *tls.Config) error {
 
 // proxied reports whether gRPC connects to the server through a proxy, or fails because it cannot find that out.
 func (a *Address) proxied() bool {
+	if a.socket != "" {
+		return false
+	}
 	target := &http.Request{URL: &url.URL{Scheme: "https", Host: a.Host}}
 	proxy, err := http.ProxyFromEnvironment(target)
 
@@ -65,6 +68,9 @@ func (a *Address) unconnected(ctx context.Context, err error) error {
 	}
 	if ctx.Err() != nil {
 		return a.unanswered(ctx, "check "+a.setting+", and whether a firewall drops the connection")
+	}
+	if a.socket != "" {
+		return a.unconnectedSocket(err)
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
@@ -106,14 +112,14 @@ func (a *Address) ungreeted(ctx context.Context, err error, secure bool) error {
 		return a.otherServer("an HTTP server answers")
 	case bytes.HasPrefix(said, []byte("SSH-")):
 		return a.otherServer("an SSH server answers")
-	case !secure && a.greets(ctx, &tls.Config{InsecureSkipVerify: true}): // what it says is not used
+	case !secure && a.socket == "" && a.greets(ctx, &tls.Config{InsecureSkipVerify: true}): // what it says is not used
 		return errorf(err, "the server at %s requires TLS: write grpcs:// instead of grpc:// in %s", a.Host, a.setting)
 	case secure && a.greets(ctx, nil):
 		return errorf(err, "the server at %s does not use TLS: write grpc:// instead of grpcs:// in %s",
 			a.Host, a.setting)
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
-		return errorf(err, "the server at %s closes the connection without an answer: check the port in %s",
-			a.Host, a.setting)
+		return errorf(err, "the server at %s closes the connection without an answer: check the %s in %s",
+			a.Host, a.part(), a.setting)
 	case alert(err) == "tls: no application protocol":
 		return a.otherServer("an HTTPS server answers")
 	case said == nil: // another alert
@@ -126,15 +132,24 @@ func (a *Address) ungreeted(ctx context.Context, err error, secure bool) error {
 var errOtherServer = errors.New("not a server of the protocol")
 
 func (a *Address) otherServer(sign string) error {
-	return errorf(errOtherServer, "the server at %s is not a YDB or tenure server (%s): check the port in %s",
-		a.Host, sign, a.setting)
+	return errorf(errOtherServer, "the server at %s is not a YDB or tenure server (%s): check the %s in %s",
+		a.Host, sign, a.part(), a.setting)
+}
+
+// part names the part of the address that another server may be at.
+func (a *Address) part() string {
+	if a.socket != "" {
+		return "path"
+	}
+
+	return "port"
 }
 
 // greets reports whether the server answers at all with this config. A server that never answers delays it by a second.
 func (a *Address) greets(ctx context.Context, config *tls.Config) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Host)
+	conn, err := a.Dial(ctx)
 	if err != nil {
 		return false
 	}

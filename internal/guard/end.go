@@ -44,7 +44,7 @@ func tryEnd(ctx context.Context, l Lease) bool {
 	if err != nil {
 		return true
 	}
-	db, err := address.Open(ctx, -1, l.Auth.Options(address.Host, os.LookupEnv)...)
+	db, err := address.Open(ctx, -1, l.Auth.Options(address.Endpoint(), os.LookupEnv)...)
 	if err != nil {
 		return false
 	}

@@ -55,5 +55,5 @@ func needless(address string, lookup func(string) (string, bool)) bool {
 		}
 	}
 
-	return strings.HasPrefix(address, "grpc://")
+	return strings.HasPrefix(address, "grpc://") || strings.HasPrefix(address, "unix://")
 }

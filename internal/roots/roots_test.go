@@ -13,6 +13,7 @@ func TestNeedless(t *testing.T) {
 	t.Parallel()
 	none := func(string) (string, bool) { return "", false }
 	require.True(t, needless("grpc://localhost:2136/local", none))
+	require.True(t, needless("unix:///run/tenure/socket", none))
 	for _, address := range []string{"grpcs://localhost:2136/local", "GRPCS://localhost:2136/local", "embedded", ""} {
 		require.False(t, needless(address, none), address)
 	}
