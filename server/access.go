@@ -136,7 +136,7 @@ func (s *Server) need(ctx context.Context, path string, rights access.Rights) er
 		return err
 	}
 	if !s.rights(ctx, path).Has(rights) {
-		return denied(ctx, path, rights)
+		return s.denied(ctx, path, rights)
 	}
 
 	return nil
@@ -157,10 +157,10 @@ func (s *Server) needToCreate(ctx context.Context, path string, rights access.Ri
 		return err
 	}
 	if missing != path && missing != "" && !(s.rights(ctx, in) | s.rights(ctx, missing)).Has(access.CreateDirectory) {
-		return denied(ctx, missing, access.CreateDirectory)
+		return s.denied(ctx, missing, access.CreateDirectory)
 	}
 	if !(s.rights(ctx, catalog.Parent(path)) | s.rights(ctx, path)).Has(rights) {
-		return denied(ctx, path, rights)
+		return s.denied(ctx, path, rights)
 	}
 
 	return nil
@@ -176,7 +176,10 @@ func (s *Server) rights(ctx context.Context, path string) access.Rights {
 	return user.Rights(path)
 }
 
-func denied(ctx context.Context, path string, rights access.Rights) error {
+// denied reports that the caller of ctx lacks the rights on the path, and returns the error for the caller.
+func (s *Server) denied(ctx context.Context, path string, rights access.Rights) error {
+	s.denials.lacks(callerOf(ctx), host(ctx), path, rights.String())
+
 	return &catalog.Error{
 		Status: node.Unauthorized,
 		Issue: fmt.Sprintf("Access denied for %s on path %s: a grant of %s is missing in the server's tokens file",

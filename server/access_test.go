@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +31,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/access"
+	"tenure/internal/audit"
+	"tenure/internal/serverconfig"
 	"tenure/server"
 )
 
@@ -297,6 +301,44 @@ func TestAccess_Requests(t *testing.T) {
 			require.NotEqual(t, Ydb.StatusIds_UNAUTHORIZED, r.GetStatus())
 		})
 	}
+}
+
+// Every refusal for a missing right is in the audit log, whatever kind of request it was.
+func TestAccess_Denied(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	log, err := audit.Open(audit.Config{Writer: &text})
+	require.NoError(t, err)
+	u := usersFile(t)
+	h := serveUsers(t, u, func(c *serverconfig.Config) { c.Audit = log })
+	u.granted("ann", h.node, "list")
+	require.NoError(t, h.server.Reload())
+	s := h.openAs(t, u.tokens["ann"])
+	s.send(startMessage(h.node, 0, time.Minute))
+	s.requireFailure(Ydb.StatusIds_UNAUTHORIZED, "User has no access to the coordination node")
+	status, _ := call(t.Context(), h.as(u.tokens["ann"]), "DropNode", h.node)
+	require.Equal(t, Ydb.StatusIds_UNAUTHORIZED, status)
+	u.granted("ann", h.node, "read")
+	require.NoError(t, h.server.Reload())
+	s = h.attachAs(t, u.tokens["ann"])
+	s.send(acquireMessage(7, "a", 0))
+	require.Equal(t, Ydb.StatusIds_UNAUTHORIZED, s.recv().GetAcquireSemaphoreResult().GetStatus())
+	h.stop(t)
+	require.NoError(t, log.Close())
+
+	var denied []string
+	for line := range strings.Lines(text.String()) {
+		var e audit.Event
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		if e.Kind == audit.Denied {
+			denied = append(denied, fmt.Sprintf("%s %s %s %t", e.User, e.Node, e.Reason, e.Peer != ""))
+		}
+	}
+	require.Equal(t, []string{
+		"ann " + h.node + " needs any right true",
+		"ann " + h.node + " needs ydb.granular.remove_schema true",
+		"ann " + h.node + " needs ydb.granular.update_row true",
+	}, denied)
 }
 
 // A caller with no right to use a node cannot attach to it. Whether the node exists is checked first (A3, Z1).

@@ -105,12 +105,12 @@ func (s *Server) unidentified(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
-	s.counts.denials.add(string(refusal.Reason))
-	s.log.InfoContext(ctx, "caller refused", "reason", refusal.Reason, "shown", refusal.Shown, "address", address(ctx))
-
-	s.nodes.env.audit.Write(audit.Event{
-		Kind: audit.Denied, Peer: host(ctx), Who: refusal.Shown.String(), Reason: string(refusal.Reason),
-	})
+	shown := audit.Who([]byte(refusal.Shown.String()))
+	e := audit.Event{Kind: audit.Denied, Peer: host(ctx), Who: shown, Reason: string(refusal.Reason)}
+	if number, due := s.denials.add(e, e.Reason); due {
+		s.log.InfoContext(ctx, "caller refused",
+			"reason", refusal.Reason, "shown", shown, "address", address(ctx), "refused", number)
+	}
 
 	return status.Error(codes.Unauthenticated, refusal.Text())
 }

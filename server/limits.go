@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"sync"
 	"time"
 
 	"tenure/internal/clock"
@@ -92,56 +91,25 @@ func set[T int | time.Duration](errs *[]error, name string, limit *T, value T) {
 	}
 }
 
-// refusalInterval is the shortest time between two lines about the same limit in the log.
-const refusalInterval = time.Minute
-
 // refusals counts what the server refuses because of its limits, and logs it, but not every time: an attack must not
 // fill the log. Its methods are safe for concurrent use.
 type refusals struct {
-	counts *labelled
-	log    *slog.Logger
-	clock  clock.Clock
-
-	mu    sync.Mutex // guards kinds
-	kinds map[string]*refusal
-}
-
-// refusal is what was refused because of one limit.
-type refusal struct {
-	logged clock.Instant // zero: never
-	number uint64        // since then
+	counts  *labelled
+	log     *slog.Logger
+	repeats *repeats[string]
 }
 
 func newRefusals(counts *labelled, log *slog.Logger, clk clock.Clock) *refusals {
-	return &refusals{counts: counts, log: log, clock: clk, kinds: make(map[string]*refusal)}
+	same := func(limit string) string { return limit } // there are few limits
+
+	return &refusals{counts: counts, log: log, repeats: newRepeats(clk, same)}
 }
 
 // add counts a refusal because of a limit. The attributes say whose request was refused, such as "address".
 func (r *refusals) add(limit string, attrs ...any) {
 	r.counts.add(limit)
-	number, due := r.due(limit)
-	if !due {
-		return
+	if number, due := r.repeats.due(limit); due {
+		r.log.WarnContext(context.Background(), "limit reached",
+			append([]any{"limit", limit, "refused", number}, attrs...)...)
 	}
-	r.log.WarnContext(context.Background(), "limit reached", append([]any{"limit", limit, "refused", number}, attrs...)...)
-}
-
-// due reports whether a refusal is to be logged, and how many there were since the last one that was.
-func (r *refusals) due(limit string) (number uint64, due bool) {
-	now := r.clock.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k := r.kinds[limit]
-	if k == nil {
-		k = &refusal{}
-		r.kinds[limit] = k
-	}
-	k.number++
-	if k.logged != 0 && now.Sub(k.logged) < refusalInterval {
-		return 0, false
-	}
-	number = k.number
-	*k = refusal{logged: now}
-
-	return number, true
 }

@@ -47,7 +47,7 @@ func TestRefusals(t *testing.T) {
 			r.add("connections", "address", "10.0.0.7")
 		}
 		r.add("streams")
-		time.Sleep(refusalInterval)
+		time.Sleep(reportInterval)
 		r.add("connections", "address", "10.0.0.8")
 
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")

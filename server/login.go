@@ -54,11 +54,12 @@ func (s *Server) loginRefused(ctx context.Context, err error) error {
 	if !ok {
 		return err // the context has ended
 	}
-	s.counts.denials.add(string(refusal.Reason))
-	s.nodes.env.audit.Write(audit.Event{
-		Kind: audit.Login, User: refusal.User, Peer: host(ctx), Reason: string(refusal.Reason),
-	})
-	s.log.InfoContext(ctx, "login refused", "user", refusal.User, "cause", err, "address", address(ctx))
+	user := audit.Who([]byte(refusal.User)) // anybody can send any name
+	e := audit.Event{Kind: audit.Login, User: user, Peer: host(ctx), Reason: string(refusal.Reason)}
+	if number, due := s.denials.add(e, e.Reason); due {
+		s.log.InfoContext(ctx, "login refused",
+			"user", user, "reason", refusal.Reason, "address", address(ctx), "refused", number)
+	}
 
 	return &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}
 }

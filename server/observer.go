@@ -83,16 +83,6 @@ func (ob *observer) attached(s *stream) {
 	ob.clients[s.session] = client{s.pass.caller.name(), s.peer}
 }
 
-// denied writes to the audit log that a caller was refused.
-func (ob *observer) denied(s *stream, reason string) {
-	if ob == nil || ob.audit == nil {
-		return
-	}
-	ob.audit.Write(audit.Event{
-		Kind: audit.Denied, Node: ob.path, User: s.pass.caller.name(), Peer: s.peer, Reason: reason,
-	})
-}
-
 // record writes an event to the audit log.
 func (ob *observer) record(e *node.Event, at time.Time) {
 	kind, ok := auditKinds[e.Kind]

@@ -74,6 +74,7 @@ type ownerEnv struct {
 	log       *slog.Logger
 	lifelines serverconfig.Lifelines // nil: none
 	refusals  *refusals
+	denials   *denials
 	inFlight  inFlight
 	answers   answers
 	audit     *audit.Log // nil: none

@@ -11,9 +11,12 @@ import (
 // used by one goroutine at a time.
 type pass struct {
 	caller caller
+	peer   string
 	path   string            // of the node
 	access *access.Authority // nil: everybody may do everything
 	now    func() time.Time
+
+	denials *denials
 
 	of     *access.Policy // the policy that rights come from
 	rights access.Rights
@@ -43,7 +46,19 @@ func (p *pass) refuse(req node.Request) node.Message {
 		return nil
 	}
 
+	p.denials.lacks(p.caller, p.peer, p.path, need.String())
+
 	return refused(req, node.Unauthorized, issue)
+}
+
+// enter reports whether the caller may attach to the node, for which any right is enough (Z1).
+func (p *pass) enter() bool {
+	if p.current().Any() {
+		return true
+	}
+	p.denials.lacks(p.caller, p.peer, p.path, "any right")
+
+	return false
 }
 
 // needed returns the right that a request needs, and the text for callers without it.

@@ -44,6 +44,7 @@ type Server struct {
 	limits     Limits
 	counts     counts
 	refusals   *refusals
+	denials    *denials
 	inProgress atomic.Int64 // calls that are streams, also those that are not sessions
 	pings      atomic.Int64 // frequent ones, in a second
 	waiting    waiting
@@ -111,6 +112,7 @@ func New(opts ...Option) (*Server, error) {
 		stopped:   make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
+	s.denials = newDenials(&s.counts.denials, c.Audit, log, clk)
 	s.conns.Limit(conns.Limits{
 		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress,
 		Calls: limits.StreamsPerConnection, CallRate: limits.CallRate, FrameRate: limits.FrameRate,
@@ -121,8 +123,8 @@ func New(opts ...Option) (*Server, error) {
 		return nil, errors.Join(err, records.Close())
 	}
 	env := &ownerEnv{
-		store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals, limits: limits,
-		audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts,
+		store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals, denials: s.denials,
+		limits: limits, audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts,
 	}
 	if !c.NoDiskReserve {
 		env.disk, _ = records.(fullDisk)
@@ -224,7 +226,10 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 	id := node.StreamID(c.server.lastStream.Add(1))
 
 	by := func(path string) *pass {
-		return &pass{caller: callerOf(g.Context()), path: path, access: c.server.access, now: c.server.date}
+		return &pass{
+			caller: callerOf(g.Context()), peer: host(g.Context()), path: path,
+			access: c.server.access, denials: c.server.denials, now: c.server.date,
+		}
 	}
 
 	c.server.open.Add(1)

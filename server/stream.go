@@ -73,7 +73,7 @@ func serveSession(
 		return g.Send(wire.Response(refusal)) // A2, A3
 	}
 	pass := by(entry.Path)
-	if !pass.current().Any() { // before the node is loaded
+	if !pass.enter() { // before the node is loaded
 		return g.Send(wire.Response(noAccess))
 	}
 	leave, overloaded := enter(start.GetTimeoutMillis())

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"tenure/internal/audit"
 	"tenure/internal/node"
 )
 
@@ -44,9 +45,8 @@ func (o *owner) failed(s *stream, f node.Failure) {
 
 // wrongKey reports an attach with a wrong protection key: somebody tries to take over a session of somebody else.
 func (o *owner) wrongKey(s *stream) {
-	o.env.counts.denials.add("protection_key")
-	if number, due := o.env.refusals.due("protection_key"); due {
+	e := audit.Event{Kind: audit.Denied, Node: o.path, User: s.pass.caller.name(), Peer: s.peer, Reason: denialKey}
+	if number, due := o.env.denials.add(e, denialKey); due {
 		s.log.WarnContext(context.Background(), "attach with a wrong protection key", "address", s.peer, "refused", number)
 	}
-	o.observer.denied(s, "protection_key")
 }

@@ -43,7 +43,8 @@ type Event struct {
 	Waited    time.Duration
 	Held      time.Duration
 	Reason    string
-	AtLeast   bool // Held is at least this, because the server has restarted since the grant
+	Times     uint64 // how often it happened since the last such line; 0 means once
+	AtLeast   bool   // Held is at least this, because the server has restarted since the grant
 }
 
 // whoLimit is the limit of Event.Who in bytes.
@@ -76,6 +77,7 @@ type line struct {
 	Held      *int64    `json:"held_ms,omitempty"`
 	AtLeast   bool      `json:"at_least,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
+	Times     uint64    `json:"times,omitempty"`
 }
 
 // MarshalJSON returns the event as one line of the log, without a line break.
@@ -83,6 +85,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	l := line{
 		Time: e.Time.UTC().Truncate(time.Millisecond), Kind: e.Kind, Node: e.Node, Token: e.Token, Session: e.Session,
 		User: e.User, Peer: e.Peer, Who: e.Who, Count: e.Count, Limit: e.Limit, AtLeast: e.AtLeast, Reason: e.Reason,
+	}
+	if e.Times > 1 {
+		l.Times = e.Times
 	}
 	ms := func(d time.Duration) *int64 { n := d.Milliseconds(); return &n }
 	switch e.Kind {
@@ -108,7 +113,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	}
 	*e = Event{
 		Time: l.Time, Kind: l.Kind, Node: l.Node, Token: l.Token, Session: l.Session, User: l.User, Peer: l.Peer,
-		Who: l.Who, Count: l.Count, Limit: l.Limit, Reason: l.Reason, AtLeast: l.AtLeast,
+		Who: l.Who, Count: l.Count, Limit: l.Limit, Reason: l.Reason, Times: l.Times, AtLeast: l.AtLeast,
 	}
 	if l.Semaphore != nil {
 		e.Semaphore = *l.Semaphore

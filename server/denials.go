@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+
+	"tenure/internal/audit"
+	"tenure/internal/clock"
+)
+
+// The labels under which denials are counted that are not due to what a caller has shown.
+const (
+	denialRights = "rights"         // the caller lacks a right
+	denialKey    = "protection_key" // the caller does not know the key of the session
+)
+
+// denials reports callers that are refused because of who they are. Metrics count each time. The log and the audit log
+// have one line a minute for each caller and reason, with the number of times: otherwise a caller without any rights
+// could fill the audit log until its older lines are gone. Its methods are safe for concurrent use.
+type denials struct {
+	counts  *labelled
+	audit   *audit.Log // nil: none
+	log     *slog.Logger
+	repeats *repeats[denial]
+}
+
+// denial tells denials apart.
+type denial struct{ node, user, peer, who, reason string }
+
+func newDenials(counts *labelled, lines *audit.Log, log *slog.Logger, clk clock.Clock) *denials {
+	merge := func(d denial) denial { return denial{reason: d.reason} }
+
+	return &denials{counts: counts, audit: lines, log: log, repeats: newRepeats(clk, merge)}
+}
+
+// add counts a denial, and writes the event to the audit log if it is due. If so, the caller logs it too, with the
+// number of times since the last report.
+func (d *denials) add(e audit.Event, label string) (number uint64, due bool) {
+	d.counts.add(label)
+	number, due = d.repeats.due(denial{e.Node, e.User, e.Peer, e.Who, e.Reason})
+	if due {
+		e.Times = number
+		d.audit.Write(e)
+	}
+
+	return number, due
+}
+
+// lacks reports a request whose caller lacks a right on the path.
+func (d *denials) lacks(by caller, peer, path, right string) {
+	e := audit.Event{Kind: audit.Denied, Node: path, User: by.name(), Peer: peer, Reason: "needs " + right}
+	if number, due := d.add(e, denialRights); due {
+		d.log.InfoContext(context.Background(), "request refused: the caller lacks a right",
+			"user", by.name(), "node", path, "right", right, "address", peer, "refused", number)
+	}
+}
