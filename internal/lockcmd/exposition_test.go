@@ -15,26 +15,25 @@ func TestMeter_Exposition(t *testing.T) {
 	t.Parallel()
 	m := &meter{name: "a\"b\\c\nd", losses: make(map[string]uint64)}
 	expected := func(deadline, held, losses string, buckets ...string) string {
-		text := `# HELP tenure_lock_deadline_timestamp_seconds Time until which the lock is certainly held, as of the ` +
-			`last answer of the server; 0 if it is not held.
-# TYPE tenure_lock_deadline_timestamp_seconds gauge
-tenure_lock_deadline_timestamp_seconds{NAME} ` + deadline + `
-# HELP tenure_lock_held Whether this process holds the lock.
-# TYPE tenure_lock_held gauge
-tenure_lock_held{NAME} ` + held + `
-` + losses + `# HELP tenure_lock_wait_seconds Time from the first attempt to the grant.
-# TYPE tenure_lock_wait_seconds histogram
+		text := `# HELP tenure_lock_acquire_seconds Time from the first attempt to the grant.
+# TYPE tenure_lock_acquire_seconds histogram
 `
 		for i, le := range []string{
 			"0.001", "0.004", "0.016", "0.064", "0.256", "1.024", "4.096", "16.384", "65.536", "262.144", "1048.576",
 			"4194.304", "+Inf",
 		} {
-			text += `tenure_lock_wait_seconds_bucket{NAME,le="` + le + `"} ` + buckets[i] + "\n"
+			text += `tenure_lock_acquire_seconds_bucket{NAME,le="` + le + `"} ` + buckets[i] + "\n"
 		}
-		text += `tenure_lock_wait_seconds_sum{NAME} ` + buckets[13] + `
-tenure_lock_wait_seconds_count{NAME} ` + buckets[12] + "\n"
+		text += `tenure_lock_acquire_seconds_sum{NAME} ` + buckets[13] + `
+tenure_lock_acquire_seconds_count{NAME} ` + buckets[12] + `
+# HELP tenure_lock_deadline_seconds Time until which the lock is certainly held, as a Unix time; 0 if it is not held.
+# TYPE tenure_lock_deadline_seconds gauge
+tenure_lock_deadline_seconds{NAME} ` + deadline + `
+# HELP tenure_lock_held Whether this process holds the lock.
+# TYPE tenure_lock_held gauge
+tenure_lock_held{NAME} ` + held + "\n" + losses
 
-		return strings.ReplaceAll(text, "NAME", `name="a\"b\\c\nd"`)
+		return strings.ReplaceAll(text, "NAME", `semaphore="a\"b\\c\nd"`)
 	}
 	require.Equal(t, expected("0", "0", "", "0", "0", "0", "0", "0", "0", "0", "0", "0", "0", "0", "0", "0", "0"),
 		string(m.exposition()))
@@ -54,5 +53,5 @@ tenure_lock_losses_total{cause="no_answer",NAME} 1
 `, "2", "3", "3", "3", "3", "3", "3", "3", "3", "3", "3", "3", "4", "1.0000000025e+06"), string(m.exposition()))
 
 	m.released()
-	require.Contains(t, string(m.exposition()), "tenure_lock_deadline_timestamp_seconds{name=\"a\\\"b\\\\c\\nd\"} 0\n")
+	require.Contains(t, string(m.exposition()), "tenure_lock_deadline_seconds{semaphore=\"a\\\"b\\\\c\\nd\"} 0\n")
 }

@@ -42,13 +42,14 @@ func (m *meter) exposition() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var text metrics.Text
-	name := metrics.Label{Name: "name", Value: m.name}
+	name := metrics.Label{Name: "semaphore", Value: m.name}
+	text.Histogram("tenure_lock_acquire_seconds", "Time from the first attempt to the grant.", &m.wait, name)
 	deadline := 0.0
 	if !m.deadline.IsZero() {
 		deadline = float64(m.deadline.UnixMilli()) / 1000 //nolint:mnd // seconds
 	}
-	text.Gauge("tenure_lock_deadline_timestamp_seconds",
-		"Time until which the lock is certainly held, as of the last answer of the server; 0 if it is not held.",
+	text.Gauge("tenure_lock_deadline_seconds",
+		"Time until which the lock is certainly held, as a Unix time; 0 if it is not held.",
 		deadline, name)
 	held := 0.0
 	if m.held {
@@ -61,7 +62,6 @@ func (m *meter) exposition() []byte {
 			text.Sample(float64(m.losses[cause]), metrics.Label{Name: "cause", Value: cause}, name)
 		}
 	}
-	text.Histogram("tenure_lock_wait_seconds", "Time from the first attempt to the grant.", &m.wait, name)
 
 	return text.Bytes()
 }

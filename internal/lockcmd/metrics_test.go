@@ -25,14 +25,14 @@ func TestMetrics(t *testing.T) {
 
 	p := clitest.Start(t, Command, "--ydb", srv.DSN(), "--metrics", address, "deploy")
 	p.Until(t, "starting work")
-	require.Regexp(t, `tenure_lock_held\{name="deploy"\} 1\n`, scrape(t, address))
-	require.Regexp(t, `tenure_lock_wait_seconds_count\{name="deploy"\} 1\n`, scrape(t, address))
-	deadline := regexp.MustCompile(`tenure_lock_deadline_timestamp_seconds\{name="deploy"\} 1\.\d+e\+09\n`)
+	require.Regexp(t, `tenure_lock_held\{semaphore="deploy"\} 1\n`, scrape(t, address))
+	require.Regexp(t, `tenure_lock_acquire_seconds_count\{semaphore="deploy"\} 1\n`, scrape(t, address))
+	deadline := regexp.MustCompile(`tenure_lock_deadline_seconds\{semaphore="deploy"\} 1\.\d+e\+09\n`)
 	require.Regexp(t, deadline, scrape(t, address))
 
 	srv.ExpireSessions()
 	p.Until(t, "the lock is acquired")
-	require.Regexp(t, `tenure_lock_losses_total\{cause="expired",name="deploy"\} 1\n`, scrape(t, address))
+	require.Regexp(t, `tenure_lock_losses_total\{cause="expired",semaphore="deploy"\} 1\n`, scrape(t, address))
 	p.Interrupt()
 	_, code := p.Wait(t)
 	require.Zero(t, code)

@@ -61,12 +61,18 @@ func (m *meter) exposition() []byte {
 	var t metrics.Text
 	gauge := func(name, help string, n int) { t.Gauge("tenure_workers_"+name, help, float64(n)) }
 	counter := func(name, help string, n uint64) { t.Counter("tenure_workers_"+name+"_total", help, n) }
+	t.Family("tenure_tasks", "gauge", "Tasks by state: running and stuck ones of this process, the others of the pool.")
+	count := func(state string, n int) { t.Sample(float64(n), metrics.Label{Name: "state", Value: state}) }
+	if m.once {
+		count("done", p.Done)
+		count("failed", p.Failed)
+	}
+	count("listed", m.state.total())
+	count("running", tasks)
+	count("stuck", len(m.stuck))
+	count("unassigned", m.unassigned)
 	counter("adopted_tasks", "Tasks that this process took because the worker that they belong to did not.", m.adopted)
 	gauge("capacity", "Sum of the weights of the tasks that this process takes.", m.state.capacity)
-	if m.once {
-		gauge("done_tasks", "Tasks that are done, in the whole pool.", p.Done)
-		gauge("failed_tasks", "Tasks that have failed for good, in the whole pool.", p.Failed)
-	}
 	counter("failures", "Runs of tasks in this process that have failed.", m.failures)
 	gauge("load", "Sum of the weights of the tasks that this process runs.", weight)
 	if len(m.losses) > 0 {
@@ -78,16 +84,12 @@ func (m *meter) exposition() []byte {
 	gauge("members", "Workers in the pool.", m.workers)
 	counter("moves", "Tasks that this process gave back because they belong to another worker.", m.moves)
 	counter("refusals", "Acquires of tasks that the server has refused.", m.refusals)
-	gauge("running_tasks", "Tasks that this process runs.", tasks)
 	session := 0
 	if m.session {
 		session = 1
 	}
 	gauge("session", "Whether this process has a session.", session)
 	counter("starts", "Tasks that this process has started.", m.starts)
-	gauge("stuck_tasks", "Tasks that this process has told to stop and that still run.", len(m.stuck))
-	gauge("tasks", "Tasks in the list of this process.", m.state.total())
-	gauge("unassigned_tasks", "Tasks in the list of this process that no worker has.", m.unassigned)
 
 	return t.Bytes()
 }

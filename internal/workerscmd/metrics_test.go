@@ -24,7 +24,7 @@ func TestMeter(t *testing.T) {
 	w.meter = newMeter(true, w.state)
 	defer w.monitor.Close()
 	w.state.setTasks([]workers.Spec{{Name: "a", Weight: 2}, {Name: "b", Weight: 1}, {Name: "c", Weight: 1}})
-	const all = "running load session starts failures moves adopted refusals stuck unassigned members tasks"
+	const all = "running load session starts failures moves adopted refusals stuck unassigned members listed"
 	require.Equal(t, "0 0 0 0 0 0 0 0 0 0 0 3", values(w.meter, all))
 	for _, e := range []workers.Event{
 		workers.Asking{Session: 7},
@@ -60,8 +60,11 @@ func values(m *meter, words string) string {
 	text := string(m.exposition())
 	var found []string
 	for word := range strings.FieldsSeq(words) {
-		for _, name := range []string{word + "_tasks", word + "_total", word} {
-			pattern := regexp.MustCompile(`(?m)^tenure_workers_` + name + `(?:_total)? (\S+)$`)
+		for _, name := range []string{
+			`tenure_tasks{state="` + word + `"}`, "tenure_workers_" + word + "_total", "tenure_workers_" + word + "_tasks_total",
+			"tenure_workers_" + word,
+		} {
+			pattern := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`)
 			if match := pattern.FindStringSubmatch(text); match != nil {
 				found = append(found, match[1])
 
