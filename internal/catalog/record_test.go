@@ -27,6 +27,8 @@ func (rs records) Load(context.Context, store.Space) iter.Seq2[node.Record, erro
 	}
 }
 
+func (records) Snapshot(context.Context) iter.Seq2[store.Record, error] { return nil }
+
 func (records) Commit(context.Context, store.Batch) error { return errors.New("read only") }
 func (records) Close() error                              { return nil }
 

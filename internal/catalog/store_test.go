@@ -58,6 +58,8 @@ func (s *mapStore) Load(_ context.Context, space store.Space) iter.Seq2[node.Rec
 	}
 }
 
+func (s *mapStore) Snapshot(context.Context) iter.Seq2[store.Record, error] { return nil } // the catalog needs none
+
 func (s *mapStore) Commit(ctx context.Context, b store.Batch) error {
 	if s.gate != nil {
 		s.arrived <- struct{}{}
