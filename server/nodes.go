@@ -33,8 +33,9 @@ type nodes struct {
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup // of owners
 
-	mu    sync.Mutex // guards owned, and makes a lookup atomic with the change that follows from it
-	owned map[store.Space]*owned
+	mu     sync.Mutex // guards owned and frozen, and makes a lookup atomic with the change that follows from it
+	owned  map[store.Space]*owned
+	frozen bool // nodes grant nothing, see thaw
 }
 
 // owned is a node that has been used since the server started. An owner that has failed is replaced.
@@ -50,7 +51,7 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 	return &nodes{
 		catalog: c, env: env, started: env.clock.Now(), fatal: fatal,
 		ctx: ctx, cancel: cancel,
-		owned: make(map[store.Space]*owned),
+		owned: make(map[store.Space]*owned), frozen: c.Wait() > 0,
 	}
 }
 
@@ -104,10 +105,12 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 // start starts an owner for a node whose sessions have been detached since the instant lost. It is called with mu held.
 func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 	o := newOwner(e.Path, e.Space, ns.env)
+	cfg := e.Config.Node()
+	cfg.Above, cfg.Frozen = ns.catalog.Above(), ns.frozen
 	ctx, cancel := context.WithCancelCause(ns.ctx)
 	ns.owned[e.Space] = &owned{owner: o, cancel: cancel}
 	ns.running.Go(func() {
-		err := o.run(ctx, lost, e.Config.Node())
+		err := o.run(ctx, lost, cfg)
 		ns.report(o.path, err)
 		o.end(err)
 	})

@@ -130,6 +130,9 @@ func New(opts ...Option) (*Server, error) {
 		env.disk, _ = records.(fullDisk)
 	}
 	s.nodes = newNodes(tree, env, s.fail)
+	if wait := tree.Wait(); wait > 0 {
+		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
+	}
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
 	if s.access != nil {
 		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })

@@ -32,10 +32,11 @@ type Catalog struct {
 
 	turn chan struct{} // held by the current change, from reading the tree until the tree is updated
 
-	mu     sync.RWMutex     // protects the fields below; only the holder of turn writes them, and it reads without mu
-	tree   map[string]*item // by path below the database; the database itself is ""
-	last   store.Space      // the latest space assigned to a node; spaces are never reused
-	failed *Error           // the reason why every call is refused, or nil
+	mu       sync.RWMutex     // protects the fields below; only the holder of turn writes them, and it reads without mu
+	tree     map[string]*item // by path below the database; the database itself is ""
+	last     store.Space      // the latest space assigned to a node; spaces are never reused
+	restored storedRestore
+	failed   *Error // the reason why every call is refused, or nil
 }
 
 // item is an entry of the tree.
@@ -61,7 +62,7 @@ func Open(ctx context.Context, st store.Store, database string) (*Catalog, error
 		turn:     make(chan struct{}, 1),
 		tree:     map[string]*item{"": {kind: Directory}},
 	}
-	if err := c.load(ctx); err != nil {
+	if err := c.load(st.Load(ctx, store.Catalog)); err != nil {
 		return nil, fmt.Errorf("load the catalog: %w", err)
 	}
 

@@ -112,6 +112,8 @@ type plan struct {
 	remove []string
 	drop   []store.Space
 	last   store.Space // new value of the counter; 0 if it does not change
+
+	restored *storedRestore // nil if it does not change
 }
 
 type placed struct {
@@ -119,7 +121,7 @@ type placed struct {
 	item
 }
 
-func (p plan) empty() bool { return len(p.put) == 0 && len(p.remove) == 0 }
+func (p plan) empty() bool { return len(p.put) == 0 && len(p.remove) == 0 && p.restored == nil }
 
 func (p plan) batch() store.Batch {
 	b := store.Batch{Space: store.Catalog, Drop: p.drop}
@@ -128,6 +130,9 @@ func (p plan) batch() store.Batch {
 	}
 	for _, e := range p.put {
 		b.Changes = append(b.Changes, encodeItem(e.rel, e.item))
+	}
+	if p.restored != nil {
+		b.Changes = append(b.Changes, encode([]byte(keyRestore), *p.restored))
 	}
 	for _, rel := range p.remove {
 		b.Changes = append(b.Changes, node.Record{Key: itemKey(rel)})
@@ -164,6 +169,9 @@ func (c *Catalog) change(ctx context.Context, draw func() (plan, error)) error {
 		return &Error{node.Undetermined, fmt.Sprintf("the change may or may not be stored: %v", err), err}
 	}
 	c.last = max(c.last, p.last)
+	if p.restored != nil {
+		c.restored = *p.restored
+	}
 	for _, e := range p.put {
 		c.put(e.rel, e.item)
 	}

@@ -1,9 +1,9 @@
 package catalog
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"strings"
 
 	"tenure/internal/node"
@@ -13,12 +13,14 @@ import (
 // There are two kinds of records, distinguished by the first byte of the key.
 //
 //	'c'       counter: the last space that was assigned, 8 bytes
+//	'r'       restore: what a restore from a backup has left, see storedRestore
 //	'e' path  entry: the path is relative to the database, without a slash at either end; fields as in storedItem
 //
 // A value consists of its fields, big endian and of fixed size, and a CRC-32C of the key and the fields, 4 bytes.
 const (
 	keyCounter = "c"
 	keyEntry   = 'e'
+	keyRestore = "r"
 )
 
 // storedItem is the layout of the value of an entry. For a directory, all fields except Kind are zero.
@@ -73,15 +75,17 @@ func decode(r node.Record, fields any) error {
 }
 
 // load fills the tree. The store yields records in the order of their keys, so a directory precedes its entries.
-func (c *Catalog) load(ctx context.Context) error {
+func (c *Catalog) load(records iter.Seq2[node.Record, error]) error {
 	spaces := make(map[store.Space]string)
-	for r, err := range c.store.Load(ctx, store.Catalog) {
+	for r, err := range records {
 		if err != nil {
 			return err
 		}
 		switch {
 		case string(r.Key) == keyCounter:
 			err = decode(r, &c.last)
+		case string(r.Key) == keyRestore:
+			err = decode(r, &c.restored)
 		case len(r.Key) > 0 && r.Key[0] == keyEntry:
 			err = c.loadItem(r, spaces)
 		default:
@@ -90,6 +94,9 @@ func (c *Catalog) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	if c.restored.Wait > uint64(MaxWait.Milliseconds()) {
+		return fmt.Errorf("%w: record %.300q: the wait is out of range", store.ErrDamaged, keyRestore)
 	}
 	for space, rel := range spaces {
 		if space > c.last {

@@ -64,8 +64,9 @@ func (n *Node) acquirable(r Acquire) fault {
 
 // enqueue handles an acquire by a session that has no link to the semaphore (Q5).
 func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
-	grantable := sem.queue.waiting == nil && r.Count <= sem.limit-sem.queue.held
+	grantable := !n.frozen && sem.queue.waiting == nil && r.Count <= sem.limit-sem.queue.held
 	if r.TimeoutMillis == 0 && !grantable {
+		n.settle(sem, event{}, fx) // a frozen node has created it for this request
 		fx.reply(r.Stream, Acquired{Result: Result{Req: r.Req, Status: Success}})
 		n.emitPlain(Event{
 			Kind: GaveUp, Cause: NotImmediate, Session: r.Session, Semaphore: sem.name, Count: r.Count, Limit: sem.limit,
@@ -99,7 +100,7 @@ func (n *Node) enqueue(sem *semaphore, r Acquire, fx *Effects) {
 func (n *Node) requeue(l *link, r Acquire, fx *Effects) {
 	l.supersede(fx)
 	q := &l.semaphore.queue
-	grantable := q.waiting == l && r.Count <= l.semaphore.limit-q.held
+	grantable := !n.frozen && q.waiting == l && r.Count <= l.semaphore.limit-q.held
 	if r.TimeoutMillis == 0 && !grantable {
 		fx.reply(r.Stream, Acquired{Result: Result{Req: r.Req, Status: Success}})
 		n.unlink(l, NotImmediate, fx)

@@ -95,7 +95,7 @@ func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 	must(last <= n.last.order, "I9", s.name)
 	must(held == s.queue.held && held <= s.limit, "I1", s.name)
 	if w := s.queue.waiting; w != nil {
-		must(waiting && w.count > s.limit-held, "I3", s.name)
+		must(waiting && (w.count > s.limit-held || n.frozen && held == 0), "I3", s.name)
 	}
 
 	return length

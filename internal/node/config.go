@@ -19,10 +19,13 @@ const (
 	maxAnswer          = 64 << 20   // bytes of a description; no client accepts a larger message, D3
 )
 
-// Config holds the settings of a node as they were given. A zero field means the default (N5).
+// Config holds the settings of a node. The periods are as they were given: zero means the default (N5).
 type Config struct {
 	SelfCheckPeriodMillis    uint32
 	SessionGracePeriodMillis uint32
+
+	Above  uint64 // ids of sessions and order ids of a node without records are above this
+	Frozen bool   // grant nothing until Thaw; sound only if no link in the records is an owner
 }
 
 // Grace returns how long, beyond its timeout, a session has to come back after a restart (A13). The result is within

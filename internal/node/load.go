@@ -19,7 +19,8 @@ import (
 // returned unchanged. Load keeps none of the slices.
 func Load(lost clock.Instant, cfg Config, records iter.Seq2[Record, error]) (*Node, error) {
 	l := loader{Node: New(), byID: make(map[uint64]*semaphore)}
-	l.now = lost
+	l.now, l.frozen = lost, cfg.Frozen
+	l.last = counters{session: cfg.Above, order: cfg.Above}
 	for r, err := range records {
 		if err != nil {
 			return nil, err
@@ -194,7 +195,7 @@ func (l *loader) link(stored storedLink) error {
 
 // resume restores the owners of a semaphore (Q10) and starts the timers of its waiters.
 func (l *loader) resume(s *semaphore) error {
-	for o := s.queue.promote(s.limit); o != nil; o = s.queue.promote(s.limit) {
+	for o := l.promote(s); o != nil; o = l.promote(s) {
 		l.granted(o)
 	}
 	for w := s.queue.waiting; w != nil; w = w.behind {

@@ -13,7 +13,7 @@ import (
 //
 //	I1 the counts of a semaphore's owners add up to its held count, which is at most its limit
 //	I2 a queue is sorted by order id, owners come before waiters, and no two links in the node have the same order id
-//	I3 the first waiter's count does not fit in limit - held (Q9)
+//	I3 the first waiter's count does not fit in limit - held (Q9), or the node is frozen and nobody owns anything
 //	I4 every link is in the node's map, its semaphore's queue and its session's list, and nowhere else
 //	I5 a session has a deadline if and only if no stream is attached to it (A9, A10)
 //	I6 a link has a deadline if and only if it is a waiter and its timeout is not Forever (Q5)
@@ -42,6 +42,7 @@ type Node struct {
 
 	maxSessions, maxSemaphores, maxWaiters, maxData int
 	full                                            string // why nothing new is accepted; empty: it is
+	frozen                                          bool   // grants nothing, see Thaw
 	answerRoom                                      int
 	refusals                                        uint64 // because of Limits or SetFull
 }
@@ -91,6 +92,8 @@ func (n *Node) Apply(now clock.Instant, req Request, fx *Effects) {
 		n.delete(r, fx)
 	case Describe:
 		n.describe(r, fx)
+	case Thaw:
+		n.thaw(fx)
 	case Tick:
 	default:
 		panic(fmt.Sprintf("node: unknown request %T", req))

@@ -97,6 +97,9 @@ type (
 		WatchData, WatchOwners        bool
 	}
 
+	// Thaw ends the time in which a node grants nothing, see Config. Waiters that fit become owners. There is no answer.
+	Thaw struct{}
+
 	// Tick only advances the time. There is no answer.
 	Tick struct{}
 )
@@ -112,4 +115,5 @@ func (Create) request()   {}
 func (Update) request()   {}
 func (Delete) request()   {}
 func (Describe) request() {}
+func (Thaw) request()     {}
 func (Tick) request()     {}

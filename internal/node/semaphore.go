@@ -60,7 +60,7 @@ func (n *Node) roomForSemaphore(data int) fault {
 // settle completes a change of a semaphore's queue. It grants the waiters that fit (Q9), removes an ephemeral semaphore
 // that has no links left (Q11), and notifies watches. The event describes the change that settle completes.
 func (n *Node) settle(s *semaphore, ev event, fx *Effects) {
-	for l := s.queue.promote(s.limit); l != nil; l = s.queue.promote(s.limit) {
+	for l := n.promote(s); l != nil; l = n.promote(s) {
 		n.deadlines.cancel(&l.deadline)
 		l.tell(Success, true, "", fx)
 		n.emit(Event{Kind: Granted}, l, fx)

@@ -1,0 +1,37 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"tenure/internal/clock"
+	"tenure/internal/node"
+)
+
+// thaw makes nodes grant again after a restore from a backup. Until the wait has passed, clients that have not noticed
+// the loss of the server from before may hold what it has granted them, also after the backup. That the wait is over is
+// durable before anything is granted: a server that is restarted in between must not take grants back, which it does if
+// it loads a node as frozen.
+func (ns *nodes) thaw(wait time.Duration) {
+	ns.env.log.WarnContext(ns.ctx, "restored from a backup: granting nothing, because clients of the lost server may "+
+		"still hold locks", "duration", wait)
+	for until := ns.started.Add(wait); ns.env.clock.Now() < until; {
+		if !clock.Pause(ns.ctx, ns.env.clock, until.Sub(ns.env.clock.Now())) {
+			return
+		}
+	}
+	if err := ns.catalog.Waited(ns.ctx); err != nil {
+		if ns.ctx.Err() == nil {
+			ns.fatal(&storeError{fmt.Errorf("end the wait after a restore: %w", err)})
+		}
+
+		return
+	}
+	ns.mu.Lock()
+	ns.frozen = false
+	ns.mu.Unlock()
+	for _, o := range ns.loaded() {
+		o.inbox.putOwn(input{req: node.Thaw{}})
+	}
+	ns.env.log.InfoContext(ns.ctx, "restored from a backup: granting again")
+}
