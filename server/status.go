@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tenure/internal/catalog"
+	"tenure/internal/clock"
 	"tenure/internal/node"
 )
 
@@ -45,6 +46,8 @@ type HolderStatus struct {
 	// known are left out.
 	Since       time.Time `json:"since,omitzero"`
 	SinceBefore time.Time `json:"since_before,omitzero"`
+	// Ends is when the session timeout of a session without a client passes.
+	Ends time.Time `json:"ends,omitzero"`
 
 	Session     uint64 `json:"session"`
 	Attached    bool   `json:"attached"`    // false: the session timeout is running
@@ -76,7 +79,7 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 			return Status{}, fmt.Errorf("status of node %q: %w", path, err)
 		}
 		if snapshot != nil {
-			status.Nodes = append(status.Nodes, nodeStatus(path, snapshot))
+			status.Nodes = append(status.Nodes, nodeStatus(path, snapshot, s.clock))
 		}
 	}
 
@@ -155,7 +158,7 @@ func (o *owner) await(ctx context.Context, look look) (*node.Snapshot, error) {
 	}
 }
 
-func nodeStatus(path string, s *node.Snapshot) NodeStatus {
+func nodeStatus(path string, s *node.Snapshot, clk clock.Clock) NodeStatus {
 	n := NodeStatus{
 		Path: path, Sessions: len(s.Sessions), Semaphores: make([]SemaphoreStatus, 0, len(s.Semaphores)),
 	}
@@ -171,6 +174,9 @@ func nodeStatus(path string, s *node.Snapshot) NodeStatus {
 				Session: h.Session, Attached: session.Attached, Description: session.Description,
 				Token: h.OrderID, Count: h.Count, Data: text(h.Data), Since: date(cmp.Or(h.Granted, waiting*h.Joined)),
 			})
+			if session.Ends != 0 {
+				out[len(out)-1].Ends = clk.Time(session.Ends).UTC().Truncate(time.Millisecond)
+			}
 			if h.Granted == 0 && waiting == 0 {
 				out[len(out)-1].SinceBefore = date(s.Lost)
 			}

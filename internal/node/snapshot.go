@@ -1,6 +1,10 @@
 package node
 
-import "slices"
+import (
+	"slices"
+
+	"tenure/internal/clock"
+)
 
 // Snapshot is the state of a node at one moment, for display. It shares its byte slices with the node: do not modify
 // them.
@@ -15,6 +19,7 @@ type SessionState struct {
 	Session     uint64
 	Attached    bool
 	Description string
+	Ends        clock.Instant // of a detached session, unless a client attaches to it before; otherwise 0
 }
 
 // Snapshot copies the state that can change and shares the rest, with few allocations. The caller needs exclusive
@@ -25,7 +30,11 @@ func (n *Node) Snapshot() *Snapshot {
 		Semaphores: make([]Description, 0, len(n.semaphores)),
 	}
 	for id, session := range n.sessions {
-		s.Sessions = append(s.Sessions, SessionState{id, session.stream != 0, session.description})
+		state := SessionState{Session: id, Attached: session.stream != 0, Description: session.description}
+		if !state.Attached {
+			state.Ends = session.deadline.at
+		}
+		s.Sessions = append(s.Sessions, state)
 	}
 	holders := make([]Holder, 0, len(n.links)) // of all semaphores
 	for _, sem := range n.semaphores {

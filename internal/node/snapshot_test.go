@@ -16,9 +16,11 @@ func (p *pair) requireSameSnapshot() {
 	p.t.Helper()
 	want := &node.Snapshot{}
 	for _, s := range p.model.sessions {
-		want.Sessions = append(want.Sessions, node.SessionState{
-			Session: s.id, Attached: s.stream != 0, Description: s.description,
-		})
+		state := node.SessionState{Session: s.id, Attached: s.stream != 0, Description: s.description}
+		if !state.Attached {
+			state.Ends = s.deadline
+		}
+		want.Sessions = append(want.Sessions, state)
 	}
 	for _, sem := range p.model.semaphores {
 		want.Semaphores = append(want.Semaphores, *p.model.description(sem))
@@ -47,7 +49,7 @@ func TestNode_Snapshot(t *testing.T) {
 		p.do(node.Acquire{From: from(i + 1), Semaphore: "job", Count: 1, TimeoutMillis: 1000, Data: []byte{byte('a' + i)}})
 	}
 	want := &node.Snapshot{
-		Sessions: []node.SessionState{{1, true, ""}, {2, true, ""}, {3, true, ""}},
+		Sessions: []node.SessionState{{1, true, "", 0}, {2, true, "", 0}, {3, true, "", 0}},
 		Semaphores: []node.Description{{
 			Name: "job", Data: []byte("data"), Count: 1, Limit: 1,
 			Owners: []node.Holder{{OrderID: 1, Session: 1, Count: 1, Data: []byte("a")}},
