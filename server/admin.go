@@ -23,7 +23,7 @@ import (
 // fill makes the functions of an Admin work on the server.
 func (s *Server) fill(a *serverconfig.Admin) {
 	a.Stats, a.Live, a.Ready, a.Drain, a.EndSession, a.Allow = s.stats, s.live, s.ready, s.drain, s.endSession, s.allow
-	a.Semaphores = s.watched
+	a.Semaphores, a.Caller, a.Login = s.watched, s.callerOfToken, s.signIn
 }
 
 // statsLimit is the time in which owners must show their numbers. Those of an owner that is waiting for the disk are
@@ -184,18 +184,25 @@ func (s *Server) endSession(ctx context.Context, path string, session uint64) er
 
 // allow implements serverconfig.Admin.
 func (s *Server) allow(token string, need access.Rights) error {
+	name, rights, err := s.callerOfToken(token)
+	if err == nil && !rights.Has(need) {
+		return fmt.Errorf("user %q has no such right on %s", name, s.catalog.Database())
+	}
+
+	return err
+}
+
+// callerOfToken implements serverconfig.Admin.
+func (s *Server) callerOfToken(token string) (name string, rights access.Rights, err error) {
 	if s.access == nil {
-		return nil
+		return "", access.Full, nil
 	}
 	user, err := s.access.Identify(s.access.ShowToken(token), s.date())
 	if err != nil {
-		return err
-	}
-	if !user.Rights(s.catalog.Database()).Has(need) {
-		return fmt.Errorf("user %q has no such right on %s", user.Name, s.catalog.Database())
+		return "", 0, err
 	}
 
-	return nil
+	return user.Name, user.Rights(s.catalog.Database()), nil
 }
 
 // countUnary counts a unary call by its method and the status of its operation.

@@ -30,17 +30,50 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 		if s.access == nil {
 			return nil, unsupported("this server has no users: leave out user and password, or start it with --tokens FILE")
 		}
-		token, err := s.access.Login(ctx, r.GetUser(), r.GetPassword(), host(ctx), s.date())
+		token, err := s.login(ctx, r.GetUser(), r.GetPassword())
 		if err != nil {
 			return nil, s.loginRefused(ctx, err)
 		}
-		s.nodes.env.audit.Write(audit.Event{Kind: audit.Login, User: r.GetUser(), Peer: host(ctx)})
-		s.log.InfoContext(ctx, "login", "user", r.GetUser(), "address", address(ctx))
 
 		return &Ydb_Auth.LoginResult{Token: token}, nil
 	})
 
 	return &Ydb_Auth.LoginResponse{Operation: op}, nil
+}
+
+// login checks a password and returns a token. It reports success.
+func (s *Server) login(ctx context.Context, user, password string) (string, error) {
+	token, err := s.access.Login(ctx, user, password, host(ctx), s.date())
+	if err != nil {
+		return "", err
+	}
+	s.nodes.env.audit.Write(audit.Event{Kind: audit.Login, User: user, Peer: host(ctx)})
+	s.log.InfoContext(ctx, "login", "user", user, "address", address(ctx))
+
+	return token, nil
+}
+
+// signIn implements serverconfig.Admin.
+func (s *Server) signIn(ctx context.Context, user, secret string, from net.Addr) (token string, err error) {
+	ctx = peer.NewContext(ctx, &peer.Peer{Addr: from})
+	switch {
+	case s.access == nil:
+		return "", nil
+	case user != "":
+		if token, err = s.login(ctx, user, secret); err != nil {
+			_ = s.loginRefused(ctx, err)
+		}
+
+		return token, err
+	}
+	token = access.Bare(secret)
+	if _, err = s.access.Identify(s.access.ShowToken(token), s.date()); err != nil {
+		_ = s.unidentified(ctx, err)
+
+		return "", err
+	}
+
+	return token, nil
 }
 
 // loginRefused counts and reports a login that failed, and returns the error for the caller.

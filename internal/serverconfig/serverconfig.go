@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"time"
 
 	"tenure/internal/access"
@@ -57,6 +58,15 @@ type Admin struct {
 
 	// Allow returns nil if the token's user has the rights on the database, or if the server knows no users.
 	Allow func(token string, need access.Rights) error
+
+	// Caller returns the name of the token's user and the rights on the database. If the server knows no users, the name
+	// is empty, and the rights are all. If the token identifies nobody, the error is a *access.DeniedError.
+	Caller func(token string) (name string, rights access.Rights, err error)
+
+	// Login returns the token of a user with a password. If the user is empty, the secret is a token, which Login returns
+	// without blanks and the like. The address is that of the client. Login counts and reports refusals. Its errors are
+	// those of access.Authority.
+	Login func(ctx context.Context, user, secret string, from net.Addr) (token string, err error)
 }
 
 // Control lets tenuretest act on the nodes of a server.

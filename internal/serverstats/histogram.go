@@ -73,3 +73,37 @@ func (h *Histogram) Add(o *Histogram) {
 		h.Native[i] += n
 	}
 }
+
+// Since returns the values that have been added since o was a copy of the histogram.
+func (h *Histogram) Since(o *Histogram) *Histogram {
+	if o.Count > h.Count { // a node has been loaded again, and has begun anew
+		return h
+	}
+	d := &Histogram{Count: h.Count - o.Count, Sum: max(0, h.Sum-o.Sum), Zero: h.Zero - min(h.Zero, o.Zero)}
+	for i, n := range h.Classic {
+		d.Classic[i] = n - min(n, o.Classic[i])
+	}
+	for i, n := range h.Native {
+		d.Native[i] = n - min(n, o.Native[i])
+	}
+
+	return d
+}
+
+// Quantile returns the value below which the share q of the values is, or 0 if there are none. A value between the
+// bounds of a native bucket is estimated, and is wrong by less than the factor of the square root of two.
+func (h *Histogram) Quantile(q float64) float64 {
+	rank := q * float64(h.Count)
+	below := float64(h.Zero)
+	if h.Count == 0 || rank <= below {
+		return 0
+	}
+	for i, n := range h.Native {
+		if n > 0 && below+float64(n) >= rank {
+			return math.Exp2((float64(i+First-1) + (rank-below)/float64(n)) / 2)
+		}
+		below += float64(n)
+	}
+
+	return math.Exp2(Last / 2.) // the buckets and the count do not agree
+}

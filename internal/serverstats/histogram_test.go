@@ -46,3 +46,24 @@ func TestHistogram(t *testing.T) {
 		require.EqualValues(t, 2, sum.Count)
 	}
 }
+
+// A quantile is within the bucket of the value that has the rank.
+func TestHistogram_Quantile(t *testing.T) {
+	t.Parallel()
+	var h, old serverstats.Histogram
+	require.Zero(t, h.Quantile(0.99))
+	for range 98 {
+		h.Observe(0.001)
+	}
+	h.Observe(0)
+	old.Add(&h)
+	h.Observe(0.5)
+	require.Zero(t, h.Quantile(0.01))
+	require.InEpsilon(t, 0.001, h.Quantile(0.5), 0.42)
+	require.InEpsilon(t, 0.5, h.Quantile(1), 0.42)
+
+	recent := h.Since(&old)
+	require.EqualValues(t, 1, recent.Count)
+	require.InEpsilon(t, 0.5, recent.Quantile(0.01), 0.42)
+	require.Equal(t, &old, old.Since(&h), "the histogram has begun anew")
+}
