@@ -22,6 +22,7 @@ func TestMessages(t *testing.T) {
 	found := 0
 	for _, dir := range []string{
 		".", "../../server", "../../internal/access", "../../internal/audit", "../../internal/certs", "../../internal/httpd",
+		"../../internal/page",
 		"../../internal/store/logstore", "../../internal/conns",
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -34,7 +34,7 @@ func addHTTP(cmd *cobra.Command, f *serveFlags) {
 	cli.AddFlags(cmd,
 		cli.Flag{
 			Name: "http", Group: groupWatching, Arg: "ADDR", Example: "127.0.0.1:8136", Value: &f.http,
-			Usage: "host:port for /metrics, /healthz, /readyz and /api/v1/status",
+			Usage: "host:port for the page, /metrics, /healthz, /readyz and /api/v1",
 		},
 		cli.Flag{
 			Name: "metrics-semaphores", Group: groupWatching, Arg: "PATTERN", Example: "deploy-*", Value: &f.semaphores,
@@ -116,6 +116,9 @@ func (l *looking) serve(ctx context.Context, p *plan, f *serveFlags, srv *server
 	c := httpd.Config{
 		Server: srv, Admin: l.admin, Version: version.String(), Semaphores: f.semaphores, Local: isLoopback(f.http),
 		Logger: p.log,
+	}
+	if f.audit.file != "-" {
+		c.Audit = f.audit.file
 	}
 	scheme := "http"
 	if p.certs != nil && !c.Local {

@@ -1,5 +1,5 @@
-// Package httpd serves what people, monitoring and service managers want to know about a server over HTTP: metrics,
-// health and status. It also ends sessions.
+// Package httpd serves what people, monitoring and service managers want to know about a server over HTTP: a page,
+// metrics, health and status. It also ends sessions.
 package httpd
 
 import (
@@ -41,6 +41,7 @@ type Config struct {
 	Semaphores string      // pattern of semaphores that get metrics of their own; empty: none
 	TLS        *tls.Config // nil: clear text
 	Local      bool        // the address is a loopback one: health and metrics need no token
+	Audit      string      // file of the audit log, for the page; empty: there is none that can be read
 	Logger     *slog.Logger
 }
 
@@ -67,11 +68,13 @@ func New(c Config) *Server {
 	mux.Handle("GET /readyz", s.need(access.List, true, health(c.Admin.Ready)))
 	mux.Handle("GET /api/v1/status", s.need(access.List, false, http.HandlerFunc(s.status)))
 	mux.Handle("POST /api/v1/sessions/end", s.need(access.Full, false, http.HandlerFunc(s.endSession)))
+	closePage := s.addPage(mux)
 	s.http = &http.Server{
 		Handler: s.guard(mux), TLSConfig: forHTTP(c.TLS), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit,
 		WriteTimeout: answerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes,
 		ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(closePage) // its streams do not end by themselves
 
 	return s
 }
