@@ -22,8 +22,9 @@ func TestTail(t *testing.T) {
 	for i := range 30 {
 		fmt.Fprint(&old, line("01", "grant", fmt.Sprintf(`"token":%d`, i+1)))
 	}
-	fmt.Fprint(&current, line("02", "end", `"token":30,"reason":"released"`), "{torn\n", strings.Repeat(other, 2000), elsewhere)
-	fmt.Fprint(&current, line("03", "grant", `"token":31`), "\n", strings.TrimSuffix(line("04", "wait", `"token":32`), "\n"))
+	fmt.Fprint(&current, line("02", "end", `"token":30,"reason":"released"`), "{torn\n", strings.Repeat(other, 2000))
+	fmt.Fprint(&current, elsewhere, line("03", "grant", `"token":31`), "\n")
+	fmt.Fprint(&current, strings.TrimSuffix(line("04", "wait", `"token":32`), "\n"))
 	require.NoError(t, os.WriteFile(path+".1", []byte(old.String()), 0o600))
 	require.NoError(t, os.WriteFile(path, []byte(current.String()), 0o600))
 

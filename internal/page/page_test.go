@@ -240,7 +240,7 @@ func TestPage_History(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	var lines strings.Builder
 	for i := range 30 {
-		fmt.Fprintf(&lines, `{"t":"2026-03-01T02:00:00Z","ev":"grant","node":"/local/x","sem":"a","token":%d,"who":"ann"}`+"\n", i+1)
+		fmt.Fprintf(&lines, `{"t":"2026-03-01T02:00:00Z","ev":"grant","node":"/local/x","sem":"a","token":%d}`+"\n", i+1)
 	}
 	lines.WriteString(`{"t":"2026-03-01T02:00:00Z","ev":"end","node":"/local/x","sem":"a","token":30,"held_ms":61000,` +
 		`"reason":"expired","user":"build"}` + "\n")
@@ -248,7 +248,8 @@ func TestPage_History(t *testing.T) {
 	f := &fake{status: still(oneNode()), audit: file}
 	_, body := get(t, f.page(), "/semaphore?node=/local/x&name=a")
 	require.Equal(t, historyLen, strings.Count(body, `class="time"`))
-	require.Contains(t, body, `class="bad">session timed out</td><td role="cell" data-label="Details">held for 1m`+"\u00a01s")
+	require.Contains(t, body, `class="bad">session timed out</td>`)
+	require.Contains(t, body, "held for 1m\u00a01s")
 	require.Contains(t, body, "(user build)")
 	require.Contains(t, body, ">at once<")
 
@@ -273,7 +274,7 @@ func TestPage_Headers(t *testing.T) {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody))
 		h := w.Header()
-		require.Contains(t, h.Get("Content-Security-Policy"), "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors")
+		require.Contains(t, h.Get("Content-Security-Policy"), "default-src 'self'; base-uri 'none'; form-action 'self'")
 		require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), url)
 		require.Equal(t, "no-store", h.Get("Cache-Control"), url)
 		require.Equal(t, "same-origin", h.Get("Referrer-Policy"), url)

@@ -90,8 +90,8 @@ func (s *source) health(now clock.Instant, stats *serverstats.Server) health {
 		h.detached += n.Sizes.Sessions - n.Sizes.Attached
 		commits.Add(&n.Commits)
 	}
-	recent := &commits
-	recent, h.recent = s.window(now, commits)
+	recent, known := s.window(now, commits)
+	h.recent = known
 	h.commits = recent.Count
 	h.commitP99 = time.Duration(recent.Quantile(0.99) * float64(time.Second))
 

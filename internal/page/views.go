@@ -58,7 +58,9 @@ func (v *views) release(k key) {
 }
 
 // update returns the HTML of a view and its version, which grows with each change.
-func (v *views) update(ctx context.Context, k key, view *shared, s *snapshot) (html trusted, version uint64, err error) {
+func (v *views) update(
+	ctx context.Context, k key, view *shared, s *snapshot,
+) (html trusted, version uint64, err error) {
 	if err := v.enter(ctx); err != nil {
 		return nil, 0, err
 	}
