@@ -10,13 +10,19 @@ import (
 // its dependencies.
 const module = "tenure"
 
+// released is the version of a package, which the linker sets; otherwise it is empty.
+var released string
+
 // String returns the version of the module, such as "v0.4.0". For a program that was built from a checkout, it returns
 // the start of the commit hash, such as "devel 0123456789ab", or just "devel" if the commit is unknown.
 func String() string { return built() }
 
 var built = sync.OnceValue(func() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	switch {
+	case released != "":
+		return released
+	case !ok:
 		return "devel"
 	}
 
