@@ -145,11 +145,11 @@ func (s *Server) watched(ctx context.Context, pattern string) (map[string][]serv
 // Errors of Admin.EndSession.
 var (
 	ErrNoNode    = errors.New("there is no such coordination node")
-	ErrNoSession = errors.New("there is no such session")
+	ErrNoSession = errors.New("there is no such session, or it does not hold that token")
 )
 
 // endSession implements serverconfig.Admin.
-func (s *Server) endSession(ctx context.Context, path string, session uint64) error {
+func (s *Server) endSession(ctx context.Context, path string, session, token uint64) error {
 	o, refusal := s.nodes.owner(path)
 	if o == nil {
 		if refusal.Status == node.NotFound || refusal.Status == node.BadRequest {
@@ -163,7 +163,7 @@ func (s *Server) endSession(ctx context.Context, path string, session uint64) er
 		cause: node.ByOperator,
 		choose: func(n *node.Snapshot) []uint64 {
 			found = slices.ContainsFunc(n.Sessions, func(st node.SessionState) bool { return st.Session == session })
-			if !found {
+			if found = found && (token == 0 || holds(n, session, token)); !found {
 				return nil
 			}
 
@@ -180,6 +180,15 @@ func (s *Server) endSession(ctx context.Context, path string, session uint64) er
 	}
 
 	return nil
+}
+
+// holds reports whether the session is an owner with the token.
+func holds(n *node.Snapshot, session, token uint64) bool {
+	return slices.ContainsFunc(n.Semaphores, func(sem node.Description) bool {
+		return slices.ContainsFunc(sem.Owners, func(h node.Holder) bool {
+			return h.Session == session && h.OrderID == token
+		})
+	})
 }
 
 // allow implements serverconfig.Admin.

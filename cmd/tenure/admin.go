@@ -103,10 +103,10 @@ func (l *looker) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// endSession ends a session of a node. The error wraps admin.ErrNoSession if there is none.
-func (l *looker) endSession(ctx context.Context, node string, session uint64) error {
+// endSession ends a session of a node, if it holds the token or the token is 0. The error wraps admin.ErrNoSession if there is none.
+func (l *looker) endSession(ctx context.Context, node string, session, token uint64) error {
 	if l.Embedded() {
-		err := embedded.EndSession(ctx, l.embeddedConfig(), node, session)
+		err := embedded.EndSession(ctx, l.embeddedConfig(), node, session, token)
 		if errors.Is(err, embedded.ErrNoSession) {
 			return admin.ErrNoSession
 		}
@@ -120,5 +120,5 @@ func (l *looker) endSession(ctx context.Context, node string, session uint64) er
 	ctx, cancel := l.limited(ctx)
 	defer cancel()
 
-	return client.EndSession(ctx, node, session)
+	return client.EndSession(ctx, node, session, token)
 }

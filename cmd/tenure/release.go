@@ -51,7 +51,7 @@ Exit code:
 		if err != nil {
 			return err
 		}
-		switch err := l.endSession(cmd.Context(), l.Path, h.Session); {
+		switch err := l.endSession(cmd.Context(), l.Path, h.Session, h.Token); {
 		case errors.Is(err, admin.ErrNoSession):
 			return &cli.ExitError{Code: exitRefused, Err: fmt.Errorf("%s has just released %q", h.Who, args[0])}
 		case err != nil:

@@ -150,7 +150,7 @@ Exit code:
 		if err := l.Check(); err != nil {
 			return err
 		}
-		err = l.endSession(cmd.Context(), l.Path, id)
+		err = l.endSession(cmd.Context(), l.Path, id, 0)
 		if errors.Is(err, admin.ErrNoSession) {
 			return &cli.ExitError{Code: exitRefused, Err: fmt.Errorf("node %q has no session %d", l.Path, id)}
 		}

@@ -80,10 +80,14 @@ func (c *Client) Status(ctx context.Context) (status server.Status, err error) {
 	return status, nil
 }
 
-// EndSession ends a session. Its holder may still be running: only its leases end. The error is or wraps ErrNoSession
-// if there is none.
-func (c *Client) EndSession(ctx context.Context, node string, session uint64) error {
-	body, err := json.Marshal(map[string]any{"node": node, "session": session})
+// EndSession ends a session, if it holds the token or the token is 0. Its holder may still be running: only its leases
+// end. The error is or wraps ErrNoSession if there is no such session.
+func (c *Client) EndSession(ctx context.Context, node string, session, token uint64) error {
+	end := map[string]any{"node": node, "session": session}
+	if token != 0 {
+		end["token"] = token
+	}
+	body, err := json.Marshal(end)
 	if err != nil {
 		return err
 	}

@@ -41,8 +41,8 @@ func TestClient(t *testing.T) {
 	status, err := c.Status(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "/local/tenure", status.Nodes[0].Path)
-	require.NoError(t, c.EndSession(t.Context(), "/local/tenure", 7))
-	require.ErrorIs(t, c.EndSession(t.Context(), "/local/tenure", 8), admin.ErrNoSession)
+	require.NoError(t, c.EndSession(t.Context(), "/local/tenure", 7, 0))
+	require.ErrorIs(t, c.EndSession(t.Context(), "/local/tenure", 8, 0), admin.ErrNoSession)
 
 	stranger, err := admin.New(s.URL, "", nil)
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"tenure/server"
 )
 
-// ErrNoSession reports that there is no such session, or no such node.
+// ErrNoSession reports that there is no such session, or no such node, or that the session does not hold the token.
 var ErrNoSession = errors.New("there is no such session")
 
 // endPath is the path of requests to end a session. A host of an earlier version answers them with its report.
@@ -25,11 +25,12 @@ const maxEnd = 64 << 10
 type end struct {
 	Node    string `json:"node"`
 	Session uint64 `json:"session"`
+	Token   uint64 `json:"token,omitempty"`
 }
 
-// EndSession ends a session on the embedded server of the state directory c.Dir. Its holder may still be running: only
-// its leases end. Otherwise it is like [ReadReport].
-func EndSession(ctx context.Context, c Config, node string, session uint64) error {
+// EndSession ends a session on the embedded server of the state directory c.Dir, if it holds the token or the token is
+// 0. Its holder may still be running: only its leases end. Otherwise it is like [ReadReport].
+func EndSession(ctx context.Context, c Config, node string, session, token uint64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, reportLimit, fmt.Errorf("no answer within %v", reportLimit))
 	defer cancel()
 	l, err := Open(ctx, c)
@@ -37,7 +38,7 @@ func EndSession(ctx context.Context, c Config, node string, session uint64) erro
 		return err
 	}
 
-	return errors.Join(l.endSession(ctx, end{node, session}), l.Close(ctx))
+	return errors.Join(l.endSession(ctx, end{node, session, token}), l.Close(ctx))
 }
 
 func (l *Local) endSession(ctx context.Context, e end) error {
@@ -72,7 +73,7 @@ func (l *Local) endSession(ctx context.Context, e end) error {
 
 // endSession ends the session in this process.
 func (h *host) endSession(ctx context.Context, e end) error {
-	err := h.admin.EndSession(ctx, e.Node, e.Session)
+	err := h.admin.EndSession(ctx, e.Node, e.Session, e.Token)
 	if errors.Is(err, server.ErrNoNode) || errors.Is(err, server.ErrNoSession) {
 		return ErrNoSession
 	}

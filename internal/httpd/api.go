@@ -33,6 +33,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 type ending struct {
 	Node    string `json:"node"`
 	Session uint64 `json:"session"`
+	Token   uint64 `json:"token"` // 0: whatever the session holds
 }
 
 // endSession ends a session. Its holder may still be running: only its lease ends.
@@ -50,7 +51,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 
 		return
 	}
-	switch err := s.c.Admin.EndSession(r.Context(), e.Node, e.Session); {
+	switch err := s.c.Admin.EndSession(r.Context(), e.Node, e.Session, e.Token); {
 	case errors.Is(err, server.ErrNoNode), errors.Is(err, server.ErrNoSession):
 		http.Error(w, fmt.Sprintf("session %d of node %q: %v", e.Session, e.Node, err), http.StatusNotFound)
 	case err != nil:

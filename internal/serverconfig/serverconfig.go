@@ -53,8 +53,9 @@ type Admin struct {
 	Ready func() error // nil if the server can be used
 	Drain func()       // makes the server not ready for good
 
-	// EndSession ends a session as if its timeout had passed.
-	EndSession func(ctx context.Context, path string, session uint64) error
+	// EndSession ends a session as if its timeout had passed. If the token is not 0, it does so only if the session holds
+	// a semaphore with this token.
+	EndSession func(ctx context.Context, path string, session, token uint64) error
 
 	// Allow returns nil if the token's user has the rights on the database, or if the server knows no users.
 	Allow func(token string, need access.Rights) error
