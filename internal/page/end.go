@@ -53,7 +53,7 @@ func (p *Page) end(w http.ResponseWriter, r *http.Request, who caller) {
 
 		return
 	}
-	switch err := p.c.EndSession(r.Context(), node, session); {
+	switch err := p.c.EndSession(r.Context(), node, session, 0); {
 	case errors.Is(err, server.ErrNoNode), errors.Is(err, server.ErrNoSession):
 		p.message(w, who, http.StatusNotFound, "Nothing was ended",
 			fmt.Sprintf("Session %d of node %s does not exist. It may have ended by itself.", session, shown(node)))

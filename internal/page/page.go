@@ -19,7 +19,7 @@ type Config struct {
 	Stats      func(ctx context.Context) *serverstats.Server
 	Live       func() error
 	Ready      func() error
-	EndSession func(ctx context.Context, node string, session uint64) error
+	EndSession func(ctx context.Context, node string, session, token uint64) error
 	Caller     func(token string) (name string, rights access.Rights, err error)
 	Login      func(ctx context.Context, user, secret string, from net.Addr) (token string, err error)
 

@@ -38,7 +38,7 @@ func (f *fake) page() *Page {
 		Stats:  func(context.Context) *serverstats.Server { return &f.stats },
 		Live:   func() error { return nil },
 		Ready:  func() error { return f.ready },
-		EndSession: func(context.Context, string, uint64) error {
+		EndSession: func(context.Context, string, uint64, uint64) error {
 			return server.ErrNoSession
 		},
 		Caller: func(token string) (string, access.Rights, error) {
