@@ -64,6 +64,7 @@ func (s *Server) Reload() error {
 	}
 	if policy.Hash() != s.access.Policy().Hash() {
 		s.access.Replace(policy)
+		s.quota.Change(s.clock.Now(), s.userLimits())
 		s.log.InfoContext(context.Background(), "tokens file loaded", "file", s.tokens.name, "hash", policy.Hash(),
 			"users", policy.Users())
 		s.warn(policy)

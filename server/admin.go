@@ -150,32 +150,33 @@ var (
 
 // endSession implements serverconfig.Admin.
 func (s *Server) endSession(ctx context.Context, path string, session, token uint64) error {
-	o, refusal := s.nodes.owner(path)
-	if o == nil {
-		if refusal.Status == node.NotFound || refusal.Status == node.BadRequest {
-			return ErrNoNode
-		}
-
-		return errors.New(refusal.Issue)
-	}
 	found := false
-	e := expiry{
-		cause: node.ByOperator,
-		choose: func(n *node.Snapshot) []uint64 {
-			found = slices.ContainsFunc(n.Sessions, func(st node.SessionState) bool { return st.Session == session })
-			if found = found && (token == 0 || holds(n, session, token)); !found {
-				return nil
-			}
+	refusal, err := s.nodes.use(path, func(o *owner) error {
+		e := expiry{
+			cause: node.ByOperator,
+			choose: func(n *node.Snapshot) []uint64 {
+				found = slices.ContainsFunc(n.Sessions, func(st node.SessionState) bool { return st.Session == session })
+				if found = found && (token == 0 || holds(n, session, token)); !found {
+					return nil
+				}
 
-			return []uint64{session}
-		},
-		done: make(look, 1),
-	}
-	o.inbox.putOwn(input{expiry: &e})
-	if _, err := o.await(ctx, e.done); err != nil {
+				return []uint64{session}
+			},
+			done: make(look, 1),
+		}
+		o.inbox.putOwn(input{expiry: &e})
+		_, err := o.await(ctx, e.done)
+
+		return err
+	})
+	switch {
+	case refusal.Status == node.NotFound, refusal.Status == node.BadRequest:
+		return ErrNoNode
+	case refusal.Status != 0:
+		return errors.New(refusal.Issue)
+	case err != nil:
 		return fmt.Errorf("end session %d of node %q: %w", session, path, err)
-	}
-	if !found {
+	case !found:
 		return ErrNoSession
 	}
 

@@ -48,6 +48,7 @@ func (o *owner) commit() error {
 // stream is cut.
 func (o *owner) release() {
 	o.observer.durable(&o.next.fx)
+	o.countSessions()
 	for _, s := range o.next.looks {
 		s.by <- s.snapshot
 	}
@@ -58,6 +59,7 @@ func (o *owner) release() {
 		}
 		if m, ok := r.Message.(node.Attached); ok && !s.hasEnded() { // otherwise its Detach becomes an Abandon (A11)
 			s.started, s.session, s.timeoutMillis = true, m.Session, m.TimeoutMillis
+			o.began(s)
 			o.observer.attached(s)
 		}
 		if f, ok := r.Message.(node.Failure); ok {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -177,11 +178,27 @@ func (s *starting) RecvMsg(m any) error {
 // frequent is the period below which pings count as frequent.
 const frequent = time.Second
 
-// enter is called for a stream that asks for a session. It returns a refusal, or a function to call when the stream has
-// ended. It limits the pings that the server has to send for sessions with short timeouts.
-func (s *Server) enter(ctx context.Context, timeoutMillis uint64) (leave func(), refusal *node.Failure) {
+// entrance is what a stream has that may ask for a session.
+type entrance struct {
+	allowance allowance
+	reserved  bool // a session of the allowance
+	leave     func()
+}
+
+// unused gives the reserved session back.
+func (e *entrance) unused() {
+	if e.reserved {
+		e.reserved = false
+		e.allowance.use.Begun()
+	}
+}
+
+// enter is called for a stream that asks for a session. It returns a refusal, or an entrance, whose leave is to be
+// called when the stream has ended. It limits streams and new sessions, and the pings that the server has to send for
+// sessions with short timeouts.
+func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *node.Failure) {
 	var rate int64 // in a second
-	if period := pingPeriod(timeoutMillis); period < frequent {
+	if period := pingPeriod(start.GetTimeoutMillis()); period < frequent {
 		rate = int64(time.Second / period)
 	}
 	if s.pings.Add(rate) > int64(s.limits.PingRate) && rate > 0 {
@@ -191,15 +208,26 @@ func (s *Server) enter(ctx context.Context, timeoutMillis uint64) (leave func(),
 		return nil, &node.Failure{Status: node.Overloaded, Issue: fmt.Sprintf("the server already sends %d pings a "+
 			"second to sessions with timeouts below 3s: choose a longer timeout, or try again later", s.limits.PingRate)}
 	}
+	now, user, fresh := s.clock.Now(), callerOf(ctx).name(), start.GetSessionId() == 0
+	use := s.quota.User(now, user)
+	if limit := use.Enter(now, fresh); limit != "" {
+		s.pings.Add(-rate)
+
+		return nil, &node.Failure{Status: node.Overloaded, Issue: s.exceeded(limit, user, address(ctx))}
+	}
 	c := callOf(ctx)
 	if c != nil && c.conn != nil {
 		c.conn.Hold()
 	}
-
-	return func() {
+	e := &entrance{reserved: fresh, allowance: allowance{server: s, use: use, user: user}}
+	e.allowance.assure(now, time.Duration(min(start.GetTimeoutMillis(), math.MaxInt32))*time.Millisecond)
+	e.leave = func() {
+		use.Leave()
 		s.pings.Add(-rate)
 		if c != nil && c.conn != nil {
 			c.conn.Let()
 		}
-	}, nil
+	}
+
+	return e, nil
 }

@@ -21,16 +21,17 @@ func (s *Server) expire(ctx context.Context, choose func(path string, node *node
 		return err
 	}
 	for _, path := range paths {
-		o, _ := s.nodes.owner(path)
-		if o == nil {
-			continue // it has been dropped, or the server is stopping
-		}
-		e := expiry{
-			choose: func(s *node.Snapshot) []uint64 { return choose(path, s) },
-			done:   make(look, 1), // the owner does not wait for a caller that has gone
-		}
-		o.inbox.putOwn(input{expiry: &e})
-		if _, err := o.await(ctx, e.done); err != nil {
+		_, err := s.nodes.use(path, func(o *owner) error { // without one, it has been dropped, or the server is stopping
+			e := expiry{
+				choose: func(s *node.Snapshot) []uint64 { return choose(path, s) },
+				done:   make(look, 1), // the owner does not wait for a caller that has gone
+			}
+			o.inbox.putOwn(input{expiry: &e})
+			_, err := o.await(ctx, e.done)
+
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

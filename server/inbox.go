@@ -260,10 +260,14 @@ func (b *inbox) answered() {
 	}
 }
 
-// close drops all requests, and those that arrive later.
+// close drops all requests, and those that arrive later. Calling it again is a no-op.
 func (b *inbox) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.closeLocked()
+}
+
+func (b *inbox) closeLocked() {
 	b.grant(grantSize - b.granted)
 	b.closed, b.own, b.first, b.last, b.free = true, nil, nil, nil, nil
 	b.waiting, b.taken = 0, 0

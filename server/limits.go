@@ -19,6 +19,9 @@ func DefaultLimits() Limits {
 		StreamsPerConnection: 10_000,
 		CallRate:             2_000,
 		FrameRate:            10_000,
+		RequestRate:          200_000,
+		AttachRate:           2_000,
+		TotalSessions:        1_000_000,
 		PingRate:             5_000,
 		UnfinishedBytes:      64 << 20,
 		HeaderBytes:          8 << 10,
@@ -62,6 +65,9 @@ func withDefaults(l Limits, files int) (Limits, error) {
 	set(&errs, "StreamsPerConnection", &l.StreamsPerConnection, d.StreamsPerConnection)
 	set(&errs, "CallRate", &l.CallRate, d.CallRate)
 	set(&errs, "FrameRate", &l.FrameRate, d.FrameRate)
+	set(&errs, "RequestRate", &l.RequestRate, d.RequestRate)
+	set(&errs, "AttachRate", &l.AttachRate, d.AttachRate)
+	set(&errs, "TotalSessions", &l.TotalSessions, d.TotalSessions)
 	set(&errs, "PingRate", &l.PingRate, d.PingRate)
 	set(&errs, "UnfinishedBytes", &l.UnfinishedBytes, d.UnfinishedBytes)
 	set(&errs, "HeaderBytes", &l.HeaderBytes, d.HeaderBytes)

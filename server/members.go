@@ -12,6 +12,7 @@ func (o *owner) end(err error) {
 	close(o.done)
 	o.inbox.close()
 	o.env.memory.Add(-o.footprint)
+	o.forgetSessions()
 	o.mu.Lock()
 	members := o.members
 	o.members = nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenure/internal/node"
+	"tenure/internal/quota"
 )
 
 // memoryFull is what a client is told that asks for something new when the nodes use all of their memory.
@@ -56,6 +57,44 @@ func (o *owner) limited(ctx context.Context) iter.Seq2[node.Record, error] {
 			}
 		}
 	}
+}
+
+// countSessions updates what the server counts for the node's sessions, and for their users.
+func (o *owner) countSessions() {
+	for _, r := range o.next.fx.Changes {
+		if id, ok := node.DeletedSession(r); ok && o.users[id] != nil {
+			o.users[id].Keep(-1)
+			delete(o.users, id)
+		}
+	}
+	if n := o.node.Sessions(); n != o.sessions {
+		o.env.quota.Keep(n - o.sessions)
+		o.sessions = n
+	}
+}
+
+// began counts a session for the user of the stream that has attached to it.
+func (o *owner) began(s *stream) {
+	if s.allowance.user != "" && o.users[s.session] != s.allowance.use {
+		if before := o.users[s.session]; before != nil {
+			before.Keep(-1)
+		}
+		if o.users == nil {
+			o.users = make(map[uint64]*quota.Use)
+		}
+		o.users[s.session] = s.allowance.use
+		s.allowance.use.Keep(1)
+	}
+	s.unreserve()
+}
+
+// forgetSessions ends the counting of the node's sessions.
+func (o *owner) forgetSessions() {
+	for _, use := range o.users {
+		use.Keep(-1)
+	}
+	o.env.quota.Keep(-o.sessions)
+	o.users, o.sessions = nil, 0
 }
 
 // account updates the memory that the server counts for the node, and what the node refuses because of that. It also

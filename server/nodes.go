@@ -22,7 +22,7 @@ var (
 )
 
 // nodes finds the owner of each coordination node. A node is loaded when it is first used. A stream looks its owner up
-// once, so nodes is not involved in single requests.
+// once, so nodes is not involved in single requests. A node without sessions is unloaded after a while.
 type nodes struct {
 	catalog *catalog.Catalog
 	env     *ownerEnv
@@ -113,6 +113,9 @@ func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 		err := o.run(ctx, lost, cfg)
 		ns.report(o.path, err)
 		o.end(err)
+		if errors.Is(err, errIdle) {
+			ns.unload(o)
+		}
 	})
 
 	return o
@@ -126,6 +129,8 @@ func (ns *nodes) report(path string, err error) {
 	_, tooLarge := errors.AsType[*tooLargeError](err)
 	switch {
 	case errors.Is(err, errStopping), errors.Is(err, errDropped):
+	case errors.Is(err, errIdle):
+		log.DebugContext(ns.ctx, "node unloaded: nobody uses it")
 	case lostStore:
 		ns.fatal(err)
 	case panicked:

@@ -25,6 +25,9 @@ func (s *Server) answer(ctx context.Context, call func() (proto.Message, error))
 	if err := s.checkDatabase(ctx); err != nil {
 		return operation(nil, err)
 	}
+	if err := s.allowCall(callerOf(ctx).name(), address(ctx)); err != nil {
+		return operation(nil, err)
+	}
 	result, err := call()
 	if refused, ok := errors.AsType[*catalog.Error](err); ok && refused.Status == node.Undetermined {
 		s.fail(err)

@@ -12,6 +12,7 @@ import (
 	"tenure/internal/audit"
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/quota"
 	"tenure/internal/serverconfig"
 	"tenure/internal/serverstats"
 	"tenure/internal/store"
@@ -54,6 +55,7 @@ type owner struct {
 	reaper   *reaper // nil: the server has no lifelines
 	timer    clock.Timer
 	wakeAt   clock.Instant // the setting of timer; zero: not set; rung: see there
+	idleAt   clock.Instant // when the node is unloaded unless it gets a session; zero: it has one
 	streams  map[node.StreamID]*stream
 	next     batch // applied, not yet committed: none of its replies may be sent, not even those to reads
 	chunk    []input
@@ -63,8 +65,10 @@ type owner struct {
 	lost     clock.Instant
 	observer *observer // nil: nobody wants to know
 
-	footprint int64  // the part of ownerEnv.memory
-	refusals  uint64 // of the node that have been counted
+	footprint int64                 // the part of ownerEnv.memory
+	sessions  int                   // the part of ownerEnv.quota
+	users     map[uint64]*quota.Use // of sessions whose users are known
+	refusals  uint64                // of the node that have been counted
 }
 
 // ownerEnv holds the parts of the server that owners use.
@@ -82,6 +86,7 @@ type ownerEnv struct {
 	counts    *counts
 	limits    Limits
 	disk      fullDisk     // nil: unknown
+	quota     *quota.Use   // what all clients together use
 	memory    atomic.Int64 // bytes of all nodes that are loaded, as estimated by Node.Footprint
 }
 
@@ -193,6 +198,9 @@ func (o *owner) serve(ctx context.Context) error {
 			return err
 		}
 		o.release()
+		if o.idleAt != 0 && o.unused() {
+			return errIdle
+		}
 	}
 
 	return context.Cause(ctx)
@@ -267,7 +275,18 @@ func (o *owner) apply(chunk ...input) {
 	o.wake(now, o.next.fx.Wake)
 }
 
+// wake sets the timer for the next deadline. A node without sessions has none: the timer rings when the node is to be
+// unloaded.
 func (o *owner) wake(now, at clock.Instant) {
+	switch {
+	case o.node.Sessions() > 0:
+		o.idleAt = 0
+	case o.idleAt == 0:
+		o.idleAt = now.Add(idleNode)
+	}
+	if at == 0 {
+		at = o.idleAt
+	}
 	if at == o.wakeAt {
 		return
 	}

@@ -22,6 +22,7 @@ import (
 	"tenure/internal/conns"
 	"tenure/internal/node"
 	"tenure/internal/peercred"
+	"tenure/internal/quota"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/wire"
@@ -48,6 +49,7 @@ type Server struct {
 	inProgress atomic.Int64 // calls that are streams, also those that are not sessions
 	pings      atomic.Int64 // frequent ones, in a second
 	waiting    waiting
+	quota      *quota.Server
 	advertise  *advertise.Endpoint // nil: the address that each client has used
 	access     *access.Authority   // nil: the server has no users, and every caller has all rights
 	tokens     accessFile
@@ -122,9 +124,11 @@ func New(opts ...Option) (*Server, error) {
 	if err := s.openAccess(&c); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
+	s.quota = s.newQuota()
 	env := &ownerEnv{
 		store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals, denials: s.denials,
-		limits: limits, audit: c.Audit, stats: c.Admin != nil && c.Admin.Count, counts: &s.counts,
+		limits: limits, audit: c.Audit, quota: s.quota.User(s.clock.Now(), ""), stats: c.Admin != nil && c.Admin.Count,
+		counts: &s.counts,
 	}
 	if !c.NoDiskReserve {
 		env.disk, _ = records.(fullDisk)
@@ -237,7 +241,7 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 
 	c.server.open.Add(1)
 	defer c.server.open.Add(-1)
-	enter := func(timeoutMillis uint64) (func(), *node.Failure) { return c.server.enter(g.Context(), timeoutMillis) }
+	enter := func(start *sessionStart) (*entrance, *node.Failure) { return c.server.enter(g.Context(), start) }
 
 	return serveSession(g, c.server.nodes, id, &c.server.streams, by, enter)
 }

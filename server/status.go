@@ -114,16 +114,17 @@ func (s *Server) nodePaths() (paths []string, err error) {
 
 // snapshot returns the state of the node at the path, or nil if the node no longer exists.
 func (ns *nodes) snapshot(ctx context.Context, path string) (*node.Snapshot, error) {
-	o, refusal := ns.owner(path)
+	var snapshot *node.Snapshot
+	refusal, err := ns.use(path, func(o *owner) (err error) {
+		snapshot, err = o.snapshot(ctx)
+
+		return err
+	})
 	switch {
-	case o == nil && refusal.Status == node.NotFound:
+	case refusal.Status == node.NotFound, errors.Is(err, errDropped):
 		return nil, nil
-	case o == nil:
+	case refusal.Status != 0:
 		return nil, errors.New(refusal.Issue)
-	}
-	snapshot, err := o.snapshot(ctx)
-	if errors.Is(err, errDropped) {
-		return nil, nil
 	}
 
 	return snapshot, err

@@ -35,6 +35,9 @@ type stream struct {
 	answers *answers // not a part of stream, because charges refer to it
 	pass    *pass    // what the caller may do; used by read, or before read runs
 
+	allowance allowance   // used by read
+	reserved  atomic.Bool // a session of the allowance is reserved for the stream
+
 	// The owner's goroutine sets these when it releases Attached, before attached is closed.
 	session       uint64
 	timeoutMillis uint64
@@ -52,69 +55,6 @@ type stream struct {
 	alarm    clock.Timer // rings when the next ping is due
 	lastWord clock.Timer // rings when the last message should have been delivered; nil: there is none yet
 	left     bool        // the call returns; the timers are not set any more
-}
-
-// serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns.
-// They are counted by running.
-func serveSession(
-	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
-	by func(path string) *pass, enter func(timeoutMillis uint64) (leave func(), refusal *node.Failure),
-) error {
-	first, err := g.Recv()
-	if err != nil {
-		return err
-	}
-	start := first.GetSessionStart()
-	if start == nil {
-		return status.Error(codes.InvalidArgument, "First message must be a SessionStart") // A1
-	}
-	entry, refusal, ok := nodes.find(start.GetPath())
-	if !ok {
-		return g.Send(wire.Response(refusal)) // A2, A3
-	}
-	pass := by(entry.Path)
-	if !pass.enter() { // before the node is loaded
-		return g.Send(wire.Response(noAccess))
-	}
-	leave, overloaded := enter(start.GetTimeoutMillis())
-	if overloaded != nil {
-		return g.Send(wire.Response(*overloaded))
-	}
-	defer leave()
-	o, refusal := nodes.owner(start.GetPath())
-	if o == nil {
-		return g.Send(wire.Response(refusal)) // A2, A3
-	}
-
-	s := &stream{
-		id: id, grpc: g, owner: o, clock: nodes.env.clock,
-		log:     nodes.env.log.With("node", o.path, "stream", uint64(id)),
-		running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
-		answers: new(answers),
-		peer:    host(g.Context()),
-	}
-	defer s.count()
-	s.alarm = s.clock.NewAlarm(func() { s.guarded(s.ring) })
-	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
-	if o.join(s) {
-		defer o.leave(s)
-		s.checkAccess() // it may have been withdrawn before revoke could see the stream
-		if o.inbox.put(&s.sender, input{req: wire.Attach(id, start), stream: s}) == accepted {
-			defer o.inbox.put(&s.sender, input{req: node.Detach{Stream: id}, stream: s}) // A10
-		}
-	} else {
-		s.die(o.failure())
-	}
-	running.Go(func() { s.guarded(s.read) })
-	select {
-	case <-s.ended:
-	case <-g.Context().Done(): // read sees that too, but only after the attach has been answered
-		s.because(endBroken)
-		s.end(status.FromContextError(g.Context().Err()).Err())
-	}
-	s.outbox.close()
-
-	return s.err
 }
 
 // end ends the stream. The error becomes the status of the call; nil means OK. Only the first call has an effect.
@@ -141,6 +81,13 @@ func (s *stream) send(m any) {
 			s.log.WarnContext(s.grpc.Context(), "stream cut: the client does not read", "address", s.peer)
 		}
 		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
+	}
+}
+
+// unreserve ends the reservation of a session, which exists now or will not. Calling it again is a no-op.
+func (s *stream) unreserve() {
+	if s.reserved.CompareAndSwap(true, false) {
+		s.allowance.use.Begun()
 	}
 }
 

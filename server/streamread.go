@@ -76,6 +76,11 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 
 		return true
 	}
+	if issue := s.allowance.refuse(req, s.peer); issue != "" {
+		s.send(refused(req, node.Overloaded, issue))
+
+		return true
+	}
 	switch s.owner.inbox.put(&s.sender, input{req: req, stream: s}) {
 	case ended:
 		return false

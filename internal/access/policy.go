@@ -81,6 +81,15 @@ type Limits struct {
 	Attaches float64 // new sessions a second
 }
 
+// Limits returns the limits of the user with the name. If the file does not name the user, they are those of all users.
+func (p *Policy) Limits(user string) Limits {
+	if u := p.users[user]; u != nil {
+		return u.Limits
+	}
+
+	return p.limits
+}
+
 // DefaultLimits apply to a user for whom the tokens file sets no others.
 var DefaultLimits = Limits{Streams: 2000, Rate: 1000, Attaches: 20}
 

@@ -16,6 +16,8 @@ const (
 	Data        = 1 << 20 // of a semaphore's or an owner's data (Q1, S1)
 	Description = 1 << 10 // of a session's description (A4)
 
+	ProtectionKey = 16 // of a session's protection key (A4)
+
 	// Request is the largest request that a server has to read (D3): the default of gRPC.
 	Request = 4 << 20
 )

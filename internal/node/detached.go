@@ -14,6 +14,9 @@ type Detached struct {
 	Deadline      clock.Instant // when the session expires unless a stream attaches first (A10, A13)
 }
 
+// Sessions returns the number of sessions.
+func (n *Node) Sessions() int { return len(n.sessions) }
+
 // Session returns the id of the session that the stream is attached to, or 0 if there is none.
 func (n *Node) Session(stream StreamID) uint64 {
 	if s := n.streams[stream]; s != nil {

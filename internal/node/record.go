@@ -50,6 +50,15 @@ func sessionKey(id uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), kindSession), id)
 }
 
+// DeletedSession returns the id of the session that a change deletes. It returns false for other changes.
+func DeletedSession(r Record) (id uint64, ok bool) {
+	if r.Value != nil || len(r.Key) != 9 || r.Key[0] != kindSession {
+		return 0, false
+	}
+
+	return binary.BigEndian.Uint64(r.Key[1:]), true
+}
+
 func semaphoreKey(id uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), kindSemaphore), id)
 }

@@ -26,6 +26,17 @@ type Limits struct {
 	// after it has begun them. It may begin StreamsPerConnection of them at once. The default is 2,000.
 	CallRate int
 
+	// RequestRate is the number of requests in a second that the server accepts from all clients together. Releases and
+	// the ends of sessions are not refused. The default is 200,000.
+	RequestRate int
+
+	// AttachRate is the number of new sessions in a second that the server accepts from all clients together. Those of ten
+	// seconds may begin at the same time. The default is 2,000.
+	AttachRate int
+
+	// TotalSessions is the number of sessions in all nodes together. The default is 1,000,000.
+	TotalSessions int
+
 	// FrameRate is the number of HTTP/2 frames in a second with which one connection may send no request, such as PING,
 	// WINDOW_UPDATE and empty DATA. The default is 10,000.
 	FrameRate int

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"tenure/internal/access"
+	"tenure/internal/catalog"
+	"tenure/internal/clock"
+	"tenure/internal/node"
+	"tenure/internal/quota"
+)
+
+// attachBurst is the number of seconds whose new sessions may begin at the same time, because a whole fleet of clients
+// may start at the same time.
+const attachBurst = 10
+
+// newQuota returns the quota of the server and of its users.
+func (s *Server) newQuota() *quota.Server {
+	l := s.limits
+
+	return quota.New(s.clock.Now(), quota.Limits{
+		Sessions: l.TotalSessions,
+		Rate:     float64(l.RequestRate), RateBurst: l.RequestRate,
+		Attaches: float64(l.AttachRate), AttachBurst: attachBurst * l.AttachRate,
+	}, s.userLimits())
+}
+
+// userLimits returns the limits of users in the tokens file as it is now.
+func (s *Server) userLimits() func(user string) quota.Limits {
+	if s.access == nil {
+		return func(string) quota.Limits { return quota.Limits{} }
+	}
+	policy := s.access.Policy()
+
+	return func(user string) quota.Limits { return quotaOf(policy.Limits(user)) }
+}
+
+func quotaOf(l access.Limits) quota.Limits {
+	return quota.Limits{
+		Streams: l.Streams, Sessions: l.Sessions,
+		Rate: l.Rate, RateBurst: l.RateBurst(),
+		Attaches: l.Attaches, AttachBurst: l.AttachBurst(),
+	}
+}
+
+// overloaded returns the text for a caller that has reached a limit.
+func (s *Server) overloaded(limit quota.Limit, user string) string {
+	switch limit {
+	case quota.UserStreams:
+		return fmt.Sprintf("User %s already has as many streams as allowed", user)
+	case quota.UserSessions, quota.Sessions:
+		return "Too many sessions already exist" // as in A5
+	case quota.UserAttaches:
+		return fmt.Sprintf("User %s starts too many sessions a second", user)
+	case quota.Attaches:
+		return fmt.Sprintf("The server starts at most %d sessions a second", s.limits.AttachRate)
+	case quota.UserRate:
+		return fmt.Sprintf("User %s sends too many requests a second", user)
+	default:
+		return fmt.Sprintf("The server accepts at most %d requests a second", s.limits.RequestRate)
+	}
+}
+
+// exceeded counts and reports that a caller has reached a limit, and returns the text for the caller.
+func (s *Server) exceeded(limit quota.Limit, user, peer string) string {
+	s.refusals.add(string(limit), "user", user, "address", peer)
+
+	return s.overloaded(limit, user)
+}
+
+// allowCall counts a unary call as a request. It returns an error if that is over the rate.
+func (s *Server) allowCall(user, peer string) error {
+	now := s.clock.Now()
+	if limit := s.quota.User(now, user).Request(now); limit != "" {
+		return &catalog.Error{Status: node.Overloaded, Issue: s.exceeded(limit, user, peer)}
+	}
+
+	return nil
+}
+
+// assuredRequests is how many requests a stream may send in each session timeout, whatever else its user sends. It is
+// twice as many as a client needs to renew its leases, because a lease must not be lost because of a limit.
+const assuredRequests = 8
+
+// allowance is what a stream may use. One goroutine at a time uses it.
+type allowance struct {
+	server  *Server
+	use     *quota.Use
+	user    string
+	assured quota.Bucket
+}
+
+// assure sets how many requests are not refused.
+func (a *allowance) assure(now clock.Instant, timeout time.Duration) {
+	rate := assuredRequests / max(timeout, time.Second).Seconds()
+	a.assured = quota.NewBucket(rate, assuredRequests, now)
+}
+
+// refuse counts a request. It returns the text of the refusal if the request is over the rate. It refuses no Release
+// and no Stop: they give something back.
+func (a *allowance) refuse(req node.Request, peer string) string {
+	now := a.server.clock.Now()
+	switch req.(type) {
+	case node.Release, node.Stop:
+		a.use.Release(now)
+
+		return ""
+	}
+	if limit := a.use.Request(now); limit != "" && !a.assured.Take(now) {
+		return a.server.exceeded(limit, a.user, peer)
+	}
+
+	return ""
+}
