@@ -99,8 +99,8 @@ func (u *Use) set(now clock.Instant, l Limits) {
 // server may not have noticed the end of their last streams yet, and a refusal would cost them their sessions.
 const returning = 2
 
-// Enter counts a stream of the user. If it asks for a new session, Enter also counts the attach, and reserves the session
-// until Begun. Otherwise the client comes back to a session.
+// Enter counts a stream of the user. If it asks for a new session, Enter also counts the attach, and reserves the
+// session until Begun. Otherwise the client comes back to a session.
 func (u *Use) Enter(now clock.Instant, session bool) Limit {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 //	end           a session ends
 //	req, release  a request
 //	+1s           time passes
+//
+// An event with *n takes place n times.
 func TestUse(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -25,27 +28,29 @@ func TestUse(t *testing.T) {
 		events    string
 		refused   string // the limits in the order of the refusals
 	}{
-		"no limits":         {events: strings.Repeat("new req release ", 1_000)},
-		"streams":           {user: quota.Limits{Streams: 2}, events: "new new new gone new", refused: "user_streams"},
-		"streams come back": {user: quota.Limits{Streams: 1}, events: "new back back", refused: "user_streams"},
-		"sessions":          {user: quota.Limits{Sessions: 2}, events: "new gone new gone new back end new", refused: "user_sessions"},
-		"all sessions":      {all: quota.Limits{Sessions: 1}, events: "new new end new", refused: "sessions"},
+		"no limits":         {events: "new*1000 req*1000 release*1000"},
+		"streams":           {user: quota.Limits{Streams: 2}, events: "new*3 gone new", refused: "user_streams"},
+		"streams come back": {user: quota.Limits{Streams: 1}, events: "new back*2", refused: "user_streams"},
+		"sessions": {
+			user: quota.Limits{Sessions: 2}, events: "new gone new gone new back end new", refused: "user_sessions",
+		},
+		"all sessions": {all: quota.Limits{Sessions: 1}, events: "new*2 end new", refused: "sessions"},
 		"attaches": {
-			user: quota.Limits{Attaches: 1, AttachBurst: 2}, events: "new new new back back +1s new new",
-			refused: "user_attaches user_attaches",
+			user: quota.Limits{Attaches: 1, AttachBurst: 2}, events: "new*3 back*2 +1s new*2",
+			refused: "user_attaches*2",
 		},
 		"all attaches": {
-			all: quota.Limits{Attaches: 1, AttachBurst: 1}, events: "new new back +1s new", refused: "attach_rate",
+			all: quota.Limits{Attaches: 1, AttachBurst: 1}, events: "new*2 back +1s new", refused: "attach_rate",
 		},
 		"requests": {
-			user: quota.Limits{Rate: 2, RateBurst: 2}, events: "req req req +1s req req req", refused: "user_rate user_rate",
+			user: quota.Limits{Rate: 2, RateBurst: 2}, events: "req*3 +1s req*3", refused: "user_rate*2",
 		},
 		"a burst does not grow": {
-			user: quota.Limits{Rate: 2, RateBurst: 2}, events: "+1s +1s +1s req req req", refused: "user_rate",
+			user: quota.Limits{Rate: 2, RateBurst: 2}, events: "+1s*3 req*3", refused: "user_rate",
 		},
-		"all requests": {all: quota.Limits{Rate: 1, RateBurst: 1}, events: "req req +1s req", refused: "request_rate"},
+		"all requests": {all: quota.Limits{Rate: 1, RateBurst: 1}, events: "req*2 +1s req", refused: "request_rate"},
 		"releases are paid for": {
-			user: quota.Limits{Rate: 1, RateBurst: 1}, events: "release release release +1s req +1s req", refused: "user_rate",
+			user: quota.Limits{Rate: 1, RateBurst: 1}, events: "release*3 +1s req +1s req", refused: "user_rate",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +59,7 @@ func TestUse(t *testing.T) {
 			s := quota.New(now, tc.all, func(string) quota.Limits { return tc.user })
 			u := s.User(now, "u")
 			var refused []string
-			for _, event := range strings.Fields(tc.events) {
+			for event := range strings.FieldsSeq(repeated(tc.events)) {
 				var limit quota.Limit
 				switch event {
 				case "new":
@@ -81,9 +86,23 @@ func TestUse(t *testing.T) {
 					refused = append(refused, string(limit))
 				}
 			}
-			require.Equal(t, tc.refused, strings.Join(refused, " "))
+			require.Equal(t, strings.Fields(repeated(tc.refused)), append([]string{}, refused...))
 		})
 	}
+}
+
+// repeated replaces each "word*n" by n words.
+func repeated(words string) string {
+	var all []string
+	for word := range strings.FieldsSeq(words) {
+		word, times, _ := strings.Cut(word, "*")
+		n, _ := strconv.Atoi(times)
+		for range max(n, 1) {
+			all = append(all, word)
+		}
+	}
+
+	return strings.Join(all, " ")
 }
 
 // A refusal by the limits of all users leaves nothing behind.
