@@ -47,13 +47,13 @@ func (c *Core) begin(call *Call, fx *Effects) {
 		call.Watch.req = call.req
 		c.watches[call.req] = call.Watch
 	}
-	if c.phase == attached {
+	if c.phase == attached && !c.postponed(call) {
 		c.transmit(call, fx)
 	}
 }
 
 func (c *Core) transmit(call *Call, fx *Effects) {
-	call.sentAt, call.everSent = c.now, true
+	call.sentAt, call.everSent, call.busy.again = c.now, true, 0
 	fx.send(c.stream, call.message)
 }
 
@@ -128,6 +128,7 @@ func (c *Core) finish(call *Call) {
 
 // repeat sends the unanswered calls over a new stream (docs/protocol.md, C3).
 func (c *Core) repeat(fx *Effects) {
+	c.again = 0
 	var next *Call
 	for call := c.calls.first; call != nil; call = next {
 		next = call.after
@@ -161,6 +162,8 @@ func (c *Core) answered(a answer, fx *Effects) {
 		c.dropRenewal() // D6: another stream would add to the load, so the core attaches again only if this happens twice
 		c.notBefore = c.now.Add(c.quarter())
 
+		return
+	case a.busy() && !call.renewal && c.postpone(call):
 		return
 	case a.status == Ydb.StatusIds_BAD_SESSION, // Q2: another stream serves the session
 		call.renewal,                           // a front server has answered, not the node

@@ -32,6 +32,7 @@ type Call struct {
 	message  *pb.SessionRequest
 	sentAt   clock.Instant // when the call was last sent; 0: not yet
 	everSent bool          // the call has been sent, so the server may have carried it out
+	busy     busy
 
 	lease     *Lease // of a Release
 	renewal   bool   // the core began this Describe to prove that the session is alive

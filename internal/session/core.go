@@ -50,7 +50,7 @@ const (
 // concurrent use.
 //
 // C1 Leases are held only while the session has a deadline and the deadline has not passed.
-// C2 Calls are sent in the order of Begin, and are repeated in that order over each new stream.
+// C2 Calls for one semaphore are sent in the order of Begin. All calls are repeated in that order over each new stream.
 // C3 A grant that no caller waits for is released before a later acquire of the same name is sent.
 // C4 Streams are opened at least minSpacing apart.
 type Core struct {
@@ -76,6 +76,7 @@ type Core struct {
 	acquires  map[string][]*Call // outstanding acquires by name, oldest first
 	spare     []*Call            // an empty list for acquires; nil: make one
 	renewal   *Call              // the outstanding renewal; nil: there is none
+	again     clock.Instant      // when to look for calls that are to be sent again; 0: there are none
 	notBefore clock.Instant      // the next renewal is not sent before, because the server was overloaded
 	leases    map[string]*Lease
 	held      []*Lease          // the values of leases; renewals describe them in turn
@@ -135,6 +136,7 @@ func (c *Core) Tick(now clock.Instant, fx *Effects) {
 			c.disconnect(errNoStart, fx)
 		}
 	case attached:
+		c.resend(fx)
 		c.renew(fx)
 	case stopping:
 		if now >= c.asked.Add(c.cfg.StopTimeout) {
@@ -176,6 +178,9 @@ func (c *Core) wake(fx *Effects) {
 		next = c.renewAt()
 		if c.renewal != nil {
 			next = c.renewal.sentAt.Add(c.silence())
+		}
+		if c.again != 0 {
+			next = min(next, c.again)
 		}
 	case stopping:
 		next = c.asked.Add(c.cfg.StopTimeout)

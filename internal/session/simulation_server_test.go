@@ -63,7 +63,10 @@ func (s *server) create() {
 func (s *server) prepare() {
 	s.last++
 	s.admin.Stream = s.last
-	s.apply(node.Attach{Stream: s.last, Session: s.admin.Session, TimeoutMillis: 1_800_000})
+	s.apply(node.Attach{
+		Stream: s.last, Session: s.admin.Session, TimeoutMillis: 1_800_000,
+		ProtectionKey: []byte("observer"), // a client of a node that was dropped may ask for a session with the same id
+	})
 	for _, name := range names {
 		if name != ephemeral {
 			s.apply(node.Create{From: s.admin, Semaphore: name, Limit: limits[name]})

@@ -175,6 +175,14 @@ func (s *stream) forward(m *pb.SessionRequest) {
 	if s.isolated || !s.attached {
 		return
 	}
+	if s.w.odds.Busy > 0 && s.w.chance(0.05) { // the request is not carried out (D6)
+		if m := refused(wire.Request(node.From{}, m), 400060); m != nil {
+			s.w.hit.Busy++
+			s.tell(wire.Response(m))
+
+			return
+		}
+	}
 	a := m.GetAcquireSemaphore()
 	r := m.GetReleaseSemaphore()
 	if (a != nil || r != nil) && s.w.odds.FrontAnswers > 0 && s.w.chance(0.02) {
@@ -192,6 +200,20 @@ func (s *stream) forward(m *pb.SessionRequest) {
 		}
 	}
 	s.w.server.apply(wire.Request(node.From{Stream: s.node, Session: s.session}, m))
+}
+
+// refused returns the result of a request, or nil if it has none.
+func refused(req node.Request, code node.Status) node.Message {
+	switch r := req.(type) {
+	case node.Acquire:
+		return node.Acquired{Result: node.Result{Req: r.Req, Status: code}}
+	case node.Release:
+		return node.Released{Result: node.Result{Req: r.Req, Status: code}}
+	case node.Describe:
+		return node.Described{Result: node.Result{Req: r.Req, Status: code}}
+	default:
+		return nil
+	}
 }
 
 // reply handles a message from the node at the front server.

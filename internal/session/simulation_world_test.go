@@ -35,7 +35,7 @@ type world struct {
 
 // faults is a counter or a weight for each kind of fault.
 type faults struct {
-	Cut, Dark, CutOff, Suspend, Kill, Crash, Torn, Drop, ForceDelete, Steal, Fail, FrontAnswers, Slow, Down int
+	Cut, Dark, CutOff, Suspend, Kill, Crash, Torn, Drop, ForceDelete, Steal, Fail, FrontAnswers, Busy, Slow, Down int
 }
 
 func (f *faults) each(g func(name string, n *int)) {
