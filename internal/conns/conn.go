@@ -122,5 +122,5 @@ func (c *Conn) place(l *list.List) {
 func (c *Conn) Begin() bool {
 	m := c.meter.Load()
 
-	return m == nil || m.begins.take(m.now)
+	return m == nil || m.begins.Take(m.now)
 }

@@ -213,8 +213,8 @@ func TestLimits_Frames(t *testing.T) {
 		"pings":            {again(11, ping), "frame_rate"},
 		"few pings":        {again(9, ping), ""},
 		"empty data":       {again(11, data(nil)), "frame_rate"},
-		"calls":            {again(201, begin), "call_rate"},
-		"calls at once":    {again(100, begin), ""},
+		"calls":            {again(501, begin), "call_rate"},
+		"calls at once":    {again(500, begin), ""},
 		"resets":           {rapid(31), "reset_rate"},
 		"few resets":       {rapid(30), ""},
 		"whole messages":   {again(20, data(message(500))), ""},
@@ -277,6 +277,24 @@ func halves(fr *http2.Framer, flush func(), message []byte) {
 	flush()
 	time.Sleep(900 * time.Millisecond)
 	_ = fr.WriteData(1, false, message[3:])
+}
+
+// The server accepts the calls of a second at once.
+func TestConn_Begin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		client, server := w.open("127.0.0.1")
+		go func() { _, _ = io.WriteString(client, http2.ClientPreface) }()
+		_, _, err := w.set.Credentials(insecure.NewCredentials()).ServerHandshake(server)
+		require.NoError(t, err)
+		n := 0
+		for server.Begin() {
+			n++
+		}
+		require.Equal(t, 30, n)
+		w.set.Shut()
+	})
 }
 
 // After a flood, a new connection from the same address may do little at once.

@@ -7,14 +7,19 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/quota"
 )
 
-// A program may open all its sessions at once, so a connection may begin as many calls at once as it may have open.
+// A connection may begin the calls of a second at once. More than that are answered with a refusal, which takes little
+// work, and the client tries again later: a program that opens all its sessions at once repeats its attempts a few
+// times. Only a connection that goes far beyond that is cut.
+//
 // If a connection from the same address was cut because of a rate in the last minute, a new one may do much less at
 // once: otherwise a client that connects again each time could do as much as it likes. The rates are the same, so
 // that other clients of that address hardly notice.
 const (
 	refusals      = 2 // calls are answered with a refusal up to this multiple of the rate; then the connection is cut
+	attempts      = 5 // for each call that a connection may have open, before the connection is cut because of the rate
 	suspicion     = time.Minute
 	suspectCalls  = 500
 	suspectResets = 20
@@ -39,11 +44,11 @@ type meter struct {
 
 	// For the goroutine that reads.
 	now           clock.Instant
-	begins        bucket // calls that the server accepts
-	calls, frames bucket
-	resets        bucket    // of streams that are younger than the marks
-	newest        uint32    // stream
-	marks         [2]uint32 // newest at the last two times when marks were set
+	begins        quota.Bucket // calls that the server accepts
+	calls, frames quota.Bucket
+	resets        quota.Bucket // of streams that are younger than the marks
+	newest        uint32       // stream
+	marks         [2]uint32    // newest at the last two times when marks were set
 	marked        clock.Instant
 	body          int    // bytes of the DATA frame that belong to messages; -1: the length of the padding comes first
 	exceeded      string // a limit
@@ -71,17 +76,17 @@ func newMeter(c *Conn) *meter {
 	now := l.Clock.Now()
 	m := &meter{
 		conn: c, limits: l, now: now,
-		begins: newBucket(l.CallRate, l.Calls, now),
-		calls:  newBucket(refusals*l.CallRate, refusals*l.Calls, now),
-		resets: newBucket(l.CallRate, l.CallRate, now),
-		frames: newBucket(l.FrameRate, l.FrameRate, now),
+		begins: quota.NewBucket(float64(l.CallRate), min(l.CallRate, l.Calls), now),
+		calls:  quota.NewBucket(float64(refusals*l.CallRate), attempts*l.Calls, now),
+		resets: quota.NewBucket(float64(l.CallRate), l.CallRate, now),
+		frames: quota.NewBucket(float64(l.FrameRate), l.FrameRate, now),
 		marked: now,
 	}
 	if c.set.suspects(c.from, now) {
-		m.begins.level = min(m.begins.level, suspectCalls)
-		m.calls.level = min(m.calls.level, refusals*suspectCalls)
-		m.resets.level = min(m.resets.level, suspectResets)
-		m.frames.level = min(m.frames.level, suspectFrames)
+		m.begins.Cap(suspectCalls)
+		m.calls.Cap(refusals * suspectCalls)
+		m.resets.Cap(suspectResets)
+		m.frames.Cap(suspectFrames)
 	}
 
 	return m
@@ -119,8 +124,8 @@ func (m *meter) reset(stream uint32) {
 	}
 }
 
-func (m *meter) take(b *bucket, limit string) {
-	if !b.take(m.now) {
+func (m *meter) take(b *quota.Bucket, limit string) {
+	if !b.Take(m.now) {
 		m.exceeded = limit
 	}
 }
@@ -304,30 +309,4 @@ func (m *meter) finish() {
 	for stream := range m.unfinished {
 		m.drop(stream)
 	}
-}
-
-// bucket limits a rate.
-type bucket struct {
-	rate  float64 // in a second
-	most  float64
-	level float64
-	at    clock.Instant
-}
-
-func newBucket(rate, most int, now clock.Instant) bucket {
-	return bucket{rate: float64(rate), most: float64(most), level: float64(most), at: now}
-}
-
-// take reports whether one more is within the rate.
-func (b *bucket) take(now clock.Instant) bool {
-	if elapsed := now.Sub(b.at); elapsed > 0 {
-		b.level = min(b.level+b.rate*elapsed.Seconds(), b.most)
-		b.at = now
-	}
-	if b.level < 1 {
-		return false
-	}
-	b.level--
-
-	return true
 }
