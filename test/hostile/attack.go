@@ -23,9 +23,8 @@ const (
 
 // An Attack is one way of using more than one's share of a server.
 type Attack struct {
-	Name    string
-	Files   int    // the number of files that the server may have open; 0: the usual limit
-	Pending string // why the server does not withstand the attack yet; empty: it does
+	Name  string
+	Files int // the number of files that the server may have open; 0: the usual limit
 
 	// run attacks until ctx ends.
 	run func(ctx context.Context, t *target)

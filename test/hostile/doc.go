@@ -9,8 +9,8 @@
 // Variables of the environment change a run:
 //
 //   - HOSTILE_DURATION=30s is how long each attack lasts.
-//   - HOSTILE_STRICT=1 also checks the time that hand-overs take. This needs a machine without other work.
-//   - HOSTILE_PENDING=1 also runs the attacks that the server is known not to withstand yet.
+//   - HOSTILE_STRICT=1 also checks the time that hand-overs take, and runs one attack at a time. This needs a machine
+//     without other work.
 //
 // The command attacker runs one attack on any server:
 //
