@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
-		"", "serve", "status", "who", "watch", "ls", "check", "release",
+		"", "serve", "status", "who", "watch", "ls", "check", "release", "doctor",
 		"semaphore", "semaphore create", "semaphore set", "semaphore delete",
 		"node", "node create", "node alter", "node describe", "node drop",
 		"session", "session ls", "session end",

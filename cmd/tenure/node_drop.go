@@ -19,7 +19,7 @@ once, and may still be running when somebody else gets them in a new node, whose
 drops a node that has sessions only with --force. The embedded server and the admin address tell whether there are
 sessions; without them, --force is needed too.`,
 	}
-	n := newNodeChanger(env, cmd, func(ctx context.Context, n *nodeChanger, client *cli.Client, path string) error {
+	n := newNodeChanger(env, cmd, func(ctx context.Context, _ *nodeChanger, client *cli.Client, path string) error {
 		return client.DropNode(ctx, path)
 	}, "output")
 	cli.AddFlags(cmd, cli.Flag{

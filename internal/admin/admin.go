@@ -2,6 +2,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -36,8 +37,8 @@ var ErrClearText = errors.New("would send the access token to another machine in
 	"server has a certificate, or forward its port to this machine, for example with ssh -L, and write http://localhost")
 
 // New returns a client of the address, such as http://localhost:2137. The token may be empty. Roots are the certificate
-// authorities to trust; nil means those of the system. The error is ErrClearText if there is a token for a plain http://
-// address that is not a loopback one.
+// authorities to trust; nil means those of the system. The error is ErrClearText if there is a token for a plain
+// http:// address that is not a loopback one.
 func New(address, token string, roots *x509.CertPool) (*Client, error) {
 	base, err := url.Parse(address)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" ||
@@ -78,6 +79,42 @@ func (c *Client) Status(ctx context.Context) (status server.Status, err error) {
 	}
 
 	return status, nil
+}
+
+// Ready returns nil if clients should use the server now. Otherwise the error has the reason that the server gives, or
+// says why the server does not answer.
+func (c *Client) Ready(ctx context.Context) error {
+	resp, err := c.do(ctx, http.MethodGet, "/readyz", nil)
+	if err != nil {
+		return err
+	}
+
+	return resp.Body.Close()
+}
+
+// maxMetrics is how much of the metrics is read, in bytes. The one with the version is among the first.
+const maxMetrics = 16 << 20
+
+// Version returns the version of the server, or "" if it does not tell.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(io.LimitReader(resp.Body, maxMetrics))
+	for lines.Scan() {
+		if !strings.HasPrefix(lines.Text(), "tenure_build_info{") {
+			continue
+		}
+		if _, rest, ok := strings.Cut(lines.Text(), `,version="`); ok {
+			version, _, _ := strings.Cut(rest, `"`)
+
+			return version, nil
+		}
+	}
+
+	return "", lines.Err()
 }
 
 // EndSession ends a session, if it holds the token or the token is 0. Its holder may still be running: only its leases

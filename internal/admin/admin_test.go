@@ -67,7 +67,9 @@ func TestNew_ClearText(t *testing.T) {
 		_, err = admin.New(address, "", nil)
 		require.NoError(t, err, address)
 	}
-	for _, address := range []string{"https://10.0.0.7:8136", "http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"} {
+	for _, address := range []string{
+		"https://10.0.0.7:8136", "http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1",
+	} {
 		_, err := admin.New(address, "secret", nil)
 		require.NoError(t, err, address)
 	}

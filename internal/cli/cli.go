@@ -38,6 +38,7 @@ type Env struct {
 	Args      []string                    // without the command's own name
 	LookupEnv func(string) (string, bool) // os.LookupEnv, or a function like it
 	Stdin     io.Reader
+	Environ   func() []string // os.Environ, or a function like it; nil: no variables are listed
 
 	// While the command runs, these take messages: one Write is one message. They are safe for concurrent use. A reader
 	// that is slow, stuck or gone delays nobody, and a message that it does not take is dropped. See package output.
@@ -55,6 +56,20 @@ type Env struct {
 // Inherited returns the standard output and the standard error that the command was started with, for a program that it
 // runs. They are files if the command was started with files.
 func (e *Env) Inherited() (stdout, stderr io.Writer) { return e.inherited.stdout, e.inherited.stderr }
+
+// Names returns the names of the variables that are set, as far as they are known.
+func (e *Env) Names() []string {
+	if e.Environ == nil {
+		return nil
+	}
+	var names []string
+	for _, variable := range e.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		names = append(names, name)
+	}
+
+	return names
+}
 
 // Style returns the style of text on standard output: with colours if that is a terminal that has them.
 func (e *Env) Style() printable.Style {
@@ -99,7 +114,7 @@ func Main(build func(*Env) *cobra.Command) int {
 	if _, debugging := os.LookupEnv("GRPC_GO_LOG_SEVERITY_LEVEL"); !debugging { // else grpc writes to os.Stderr itself
 		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, out.Stderr))
 	}
-	env := &Env{Args: os.Args[1:], LookupEnv: os.LookupEnv, Stdin: os.Stdin}
+	env := &Env{Args: os.Args[1:], LookupEnv: os.LookupEnv, Environ: os.Environ, Stdin: os.Stdin}
 	env.inherited.stdout, env.inherited.stderr = os.Stdout, os.Stderr
 
 	return run(ctx, build, env, out)

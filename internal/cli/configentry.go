@@ -52,7 +52,7 @@ func parseConfig(file string, text []byte, command string) ([]*entry, error) {
 		}
 		if key != command && !slices.Contains(configTables, key) {
 			hint := "a table has the name of a command"
-			if name := closest(key, append([]string{command}, configTables...)); name != "" {
+			if name := Closest(key, append([]string{command}, configTables...)); name != "" {
 				hint = fmt.Sprintf("did you mean %q?", name)
 			}
 
@@ -118,7 +118,7 @@ func (e *entry) flag(cmd *cobra.Command) (*pflag.Flag, error) {
 			}
 		})
 	}
-	if name := closest(e.key, names); name != "" {
+	if name := Closest(e.key, names); name != "" {
 		hint = fmt.Sprintf("did you mean %q?", name)
 	}
 

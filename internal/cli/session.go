@@ -148,6 +148,9 @@ func ChooseDir(env *Env, cmd *cobra.Command, dir string) (embedded.Choice, error
 // Database returns the database of the server, after Check.
 func (s *Session) Database() string { return s.database }
 
+// Address returns the address of the server, after Check; nil if the server is the embedded one.
+func (s *Session) Address() *dsn.Address { return s.address }
+
 // Embedded reports whether the server is the embedded one.
 func (s *Session) Embedded() bool { return s.DSN == tenure.Embedded }
 

@@ -19,7 +19,7 @@ func suggestFlag(cmd *cobra.Command, typed string) string {
 			names = append(names, s.row.Aliases...)
 		}
 	})
-	if name := closest(typed, names); name != "" {
+	if name := Closest(typed, names); name != "" {
 		return fmt.Sprintf("did you mean --%s?", name)
 	}
 
@@ -34,16 +34,16 @@ func suggestCommand(cmd *cobra.Command, typed string) string {
 			names = append(names, sub.Name())
 		}
 	}
-	if name := closest(typed, names); name != "" {
+	if name := Closest(typed, names); name != "" {
 		return fmt.Sprintf("did you mean %q?", name)
 	}
 
 	return see(cmd)
 }
 
-// closest returns the name that the text most likely stands for: it begins with the text, or differs by few typing
+// Closest returns the name that the text most likely stands for: it begins with the text, or differs by few typing
 // errors. It returns "" if there is none.
-func closest(text string, names []string) string {
+func Closest(text string, names []string) string {
 	const shortest = 3 // of a beginning that says enough
 	best, least := "", len(text)/3+1
 	if len(text) < shortest {

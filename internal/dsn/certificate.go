@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,7 +14,7 @@ func (a *Address) untrusted(err *tls.CertificateVerificationError) error {
 	host, _, _ := net.SplitHostPort(a.Host)
 	if name, ok := errors.AsType[x509.HostnameError](err.Err); ok {
 		return errorf(err, "the certificate of the server at %s is for %s, and not for %s: write one of its names in %s, "+
-			"or give the server a certificate for this name", a.Host, names(name.Certificate), host, a.setting)
+			"or give the server a certificate for this name", a.Host, Names(name.Certificate), host, a.setting)
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err.Err); ok && invalid.Reason == x509.Expired {
 		const form = "2006-01-02 15:04 MST"
@@ -31,8 +32,39 @@ func (a *Address) untrusted(err *tls.CertificateVerificationError) error {
 		"the certificate of its authority", a.Host, err.Err, a.setting, a.hints.CA)
 }
 
-// names lists the names of a certificate.
-func names(cert *x509.Certificate) string {
+// Certificates returns the certificates that the server shows, whether or not they are trusted.
+func (a *Address) Certificates(ctx context.Context) (chain []*x509.Certificate, err error) {
+	conn, err := a.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	host, _, _ := net.SplitHostPort(a.Host)
+	secure := tls.Client(conn, &tls.Config{
+		ServerName: host, NextProtos: []string{"h2"},
+		InsecureSkipVerify: true, //nolint:gosec // nothing is sent or believed
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			for _, der := range raw {
+				cert, err := x509.ParseCertificate(der)
+				if err != nil {
+					return err
+				}
+				chain = append(chain, cert)
+			}
+
+			return nil
+		},
+	})
+	err = secure.HandshakeContext(ctx)
+	if len(chain) > 0 {
+		err = nil // the server wants a certificate of the client
+	}
+
+	return chain, err
+}
+
+// Names lists the names of a certificate.
+func Names(cert *x509.Certificate) string {
 	const most = 5
 	all := append([]string(nil), cert.DNSNames...)
 	for _, ip := range cert.IPAddresses {

@@ -53,7 +53,7 @@ func TestParse_Errors(t *testing.T) {
 		"socket with a host": {
 			"unix://run/socket", `"unix://run/socket" does not have an absolute path` + writeSocket,
 		},
-		"relative socket": {"unix:socket", `"unix:socket" does not have an absolute path` + writeSocket},
+		"relative socket":            {"unix:socket", `"unix:socket" does not have an absolute path` + writeSocket},
 		"socket that is a directory": {"unix:///run/", `"unix:///run/" is not the path of a file` + writeSocket},
 		"socket with a parameter": {
 			"unix:///run/s?uid=1", `"unix:///run/s?..." has an unknown parameter: there are only database and user`,

@@ -56,7 +56,7 @@ func (a *Address) explain(ctx context.Context, err error) error {
 		return errorf(err, "cannot connect to %s (%s): check %s", a.Host, text, a.setting)
 	case answered || !late:
 		return a.unanswered(ctx, "the last attempt failed with "+text+": check "+a.setting)
-	case a.proxied():
+	case a.Proxied():
 		return a.unanswered(ctx, "check "+a.setting+", HTTPS_PROXY and NO_PROXY")
 	}
 

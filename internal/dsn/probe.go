@@ -22,12 +22,12 @@ import (
 //
 // ydb.Open would repeat a failed attempt until its context ends, and then not say what failed.
 func (a *Address) Probe(ctx context.Context, config *tls.Config) error {
-	if a.proxied() {
+	if a.Proxied() {
 		return nil
 	}
 	conn, err := a.Dial(ctx)
 	if err != nil {
-		return a.unconnected(ctx, err)
+		return a.Unconnected(ctx, err)
 	}
 	switch err := a.greet(ctx, conn, config); {
 	case err == nil:
@@ -40,8 +40,8 @@ func (a *Address) Probe(ctx context.Context, config *tls.Config) error {
 	}
 }
 
-// proxied reports whether gRPC connects to the server through a proxy, or fails because it cannot find that out.
-func (a *Address) proxied() bool {
+// Proxied reports whether gRPC connects to the server through a proxy, or fails because it cannot find that out.
+func (a *Address) Proxied() bool {
 	if a.socket != "" {
 		return false
 	}
@@ -61,8 +61,9 @@ func (a *Address) unanswered(ctx context.Context, more string) error {
 	return errorf(context.Cause(ctx), "no answer from %s %s: %s", a.Host, when, more)
 }
 
-// unconnected returns the error for a failed dial, without the addresses that package net adds to it.
-func (a *Address) unconnected(ctx context.Context, err error) error {
+// Unconnected returns the error for a failed Dial or a failed look-up of the host, which says what to do about it. It
+// leaves out the addresses that package net adds.
+func (a *Address) Unconnected(ctx context.Context, err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the dialer may see that the time is up before ctx ends
 		clock.Pause(ctx, clock.Go(), time.Second)
 	}

@@ -36,7 +36,8 @@ func parseSocket(setting, text string, u *url.URL) (*Address, error) {
 	owner := query.Get("user")
 	query.Del("database")
 	query.Del("user")
-	problem, advice := "", socketForm
+	var problem string
+	advice := socketForm
 	switch {
 	case u.Host != "" || u.User != nil || !filepath.IsAbs(u.Path):
 		problem = "does not have an absolute path"
@@ -70,8 +71,8 @@ func (a *Address) Endpoint() string {
 	return a.Host
 }
 
-// Dial connects to the server. On a Unix socket, it checks that the server belongs to this user, to root, or to the user
-// whom the address names. The error does not say what to do about it; see Probe.
+// Dial connects to the server. On a Unix socket, it checks that the server belongs to this user, to root, or to the
+// user whom the address names. The error does not say what to do about it; see Probe.
 func (a *Address) Dial(ctx context.Context) (net.Conn, error) {
 	if a.socket == "" {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", a.Host)
@@ -108,12 +109,12 @@ func (a *Address) checkOwner(conn net.Conn) error {
 			return nil
 		}
 
-		return stranger(fmt.Sprintf("the server at %s belongs to the user %s, and not to %s: check the user in %s, and who "+
-			"has created the socket", a.socket, name, a.owner, a.setting))
+		return stranger(fmt.Sprintf("the server at %s belongs to the user %s, and not to %s: check the user in %s, and "+
+			"who has created the socket", a.socket, name, a.owner, a.setting))
 	}
 
-	return stranger(fmt.Sprintf("the server at %s belongs to the user %s, and not to this user or root: if that is right, "+
-		"write unix://%s?user=%s in %s", a.socket, name, a.socket, url.QueryEscape(name), a.setting))
+	return stranger(fmt.Sprintf("the server at %s belongs to the user %s, and not to this user or root: if that is "+
+		"right, write unix://%s?user=%s in %s", a.socket, name, a.socket, url.QueryEscape(name), a.setting))
 }
 
 // A stranger is an error for a server that belongs to another user.

@@ -80,6 +80,11 @@ func Denied(err error) bool {
 // Unreachable reports whether err means that there is no connection to the server.
 func Unreachable(err error) bool { return isTransport(err, codes.Unavailable) && !Silent(err) }
 
+// Unimplemented reports whether the server does not know the request.
+func Unimplemented(err error) bool {
+	return isTransport(err, codes.Unimplemented) || Is(err, Ydb.StatusIds_UNSUPPORTED)
+}
+
 // Silent reports whether err means that a connection exists but no answer arrived on it.
 func Silent(err error) bool {
 	transport, ok := errors.AsType[transportError](err)
