@@ -66,7 +66,7 @@ func TestLoadKey_RefusesWhatIsNoKey(t *testing.T) {
 	_, err := access.LoadKey(name)
 	require.EqualError(t, err, "login key: "+name+" has 5 bytes, but a key has 32: "+
 		"remove the file, and users have to log in again")
-	require.NoError(t, os.Chmod(name, 0o640))
+	require.NoError(t, os.Chmod(name, 0o644))
 	_, err = access.LoadKey(name)
 	require.ErrorContains(t, err, "login key: other users can use "+name)
 	_, err = access.LoadKey(filepath.Join(name, "x"))

@@ -15,8 +15,8 @@ import (
 //   - a file that belongs to neither the user of the process nor root, because its owner can change it at any time,
 //   - everything but a regular file. It does not wait for the writer of a FIFO.
 //
-// A file of root may be readable for its group, as long as the process does not run as root. That is how packages and
-// Kubernetes give a file to a service that must not change it.
+// A file of root may be readable for its group. That is how packages and Kubernetes give a file to a service that must
+// not change it.
 //
 // The error of a file that Read refuses names the file and says what to do.
 func Read(name string, limit int64) (content []byte, err error) {

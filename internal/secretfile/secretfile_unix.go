@@ -37,6 +37,7 @@ func privateFor(user int, name string, owner int, mode fs.FileMode) error {
 	switch {
 	case owner != user && owner != 0:
 		return fmt.Errorf("%s belongs to user %d, but this process runs as user %d: change its owner", name, owner, user)
+	case owner == 0 && mode&others&^groupReads == 0:
 	case owner == user && mode&others != 0:
 		return fmt.Errorf("other users can use %s (mode %04o): run chmod go-rwx %[1]s", name, mode)
 	case mode&others&^groupReads != 0:
