@@ -48,7 +48,7 @@ func interruptible(parent context.Context) context.Context {
 	}
 	ctx, end := context.WithCancelCause(context.WithValue(parent, interruptsKey{}, i))
 	for _, sig := range disposition.Ignored() {
-		if sig != syscall.SIGCHLD { // package guard waits for it
+		if sig != childEnded { // package guard waits for it
 			signal.Ignore(sig) // the runtime has installed a handler, which would end this process
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 )
 
+const childEnded = syscall.SIGCHLD
+
 // raise ends this process with a signal.
 func raise(sig syscall.Signal) {
 	if sig == syscall.SIGQUIT { // the runtime would print all stacks
