@@ -34,8 +34,14 @@ func (s *stage) script(ctx context.Context, b block) error {
 	if err == nil {
 		err = os.CopyFS(dir, os.DirFS(filepath.Join(s.root, "tools", "docs", "testdata", "here")))
 	}
+	if err == nil && installs(b) {
+		err = s.machine.prepare(ctx, s, dir)
+	}
 	if err != nil {
 		return err
+	}
+	if s.machine.document != "" {
+		text = s.machine.here(text)
 	}
 	if strings.HasPrefix(text, "go test ") {
 		fmt.Fprintf(s.out, "the gate runs this command by itself: %s", text)

@@ -1,6 +1,6 @@
 // Command docs runs what the documents tell their readers to copy:
 //
-//	go run ./tools/docs README.md docs/operations.md docs/lock.md docs/workers.md
+//	go run ./tools/docs README.md docs/install.md docs/operations.md docs/lock.md docs/workers.md
 //
 // It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if
 // each block did what its kind promises:
@@ -23,10 +23,16 @@
 //
 // A block that names grpc://localhost:2136 without starting a server itself finds one there. The directory
 // /usr/local/bin is replaced by one that has the commands, and a stand-in for each program of the reader's own.
+//
+// A document that installs the Debian package does so in a directory tree that stands in for the reader's machine. From
+// then on, /etc, /var and /usr/share are those of the tree, locks.example is this machine, and a stand-in for systemctl
+// runs the server as the package's unit says, as a user that is not root. Such a document needs root. TENURE_PACKAGES
+// names a directory that has the package; otherwise it is built.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,9 +82,10 @@ func run(ctx context.Context, documents []string, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "\n-- %s:%d (%s)\n", filepath.Base(b.document), b.line, b.kind)
 		if err := s.run(ctx, b); err != nil {
-			return fmt.Errorf("%s:%d: the %s block: %w", b.document, b.line, b.kind, err)
+			return errors.Join(fmt.Errorf("%s:%d: the %s block: %w", b.document, b.line, b.kind, err),
+				s.machine.leave(context.WithoutCancel(ctx), s))
 		}
 	}
 
-	return nil
+	return s.machine.leave(ctx, s)
 }

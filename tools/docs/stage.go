@@ -32,14 +32,15 @@ type stage struct {
 	env           []string
 	out           io.Writer
 	clock         clock.Clock
+	machine       machine
 }
 
 func newStage(ctx context.Context, root, scratch string, out io.Writer) (*stage, error) {
 	s := &stage{
 		root: root, scratch: scratch, bin: filepath.Join(scratch, "bin"), home: filepath.Join(scratch, "home"),
-		out: &sharedWriter{to: out}, clock: clock.System(),
+		out: &sharedWriter{to: out}, clock: clock.System(), machine: machine{root: filepath.Join(scratch, "machine")},
 	}
-	for _, dir := range []string{s.bin, s.home} {
+	for _, dir := range []string{s.bin, s.home, s.machine.root} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err
 		}
@@ -69,7 +70,7 @@ func newStage(ctx context.Context, root, scratch string, out io.Writer) (*stage,
 // environment is that of a reader who has installed Go and the commands. What Go has downloaded and built is kept.
 func (s *stage) environment(ctx context.Context) ([]string, error) {
 	env := []string{
-		"HOME=" + s.home, "USER=reader", "LANG=C.UTF-8", "GOBIN=" + s.bin,
+		"HOME=" + s.home, "USER=reader", "LANG=C.UTF-8", "GOBIN=" + s.bin, "STAGE_MACHINE=" + s.machine.root,
 		"PATH=" + s.bin + ":" + os.Getenv("PATH"),
 	}
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOFLAGS", "GOTOOLCHAIN"} {
@@ -103,6 +104,9 @@ func (s *stage) command(ctx context.Context, dir, name string, args ...string) *
 func (s *stage) here(text string) string { return strings.ReplaceAll(text, installed, s.bin) }
 
 func (s *stage) run(ctx context.Context, b block) error {
+	if skip, err := s.machine.enter(ctx, s, b); skip || err != nil {
+		return err
+	}
 	if strings.Contains(b.text, "grpc://"+address) && !strings.Contains(b.text, "tenure serve") {
 		stop, err := s.serve(ctx)
 		if err != nil {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the packages for this machine twice, compares them, and checks what is in them.
+# Builds the packages for this machine twice, compares them, and checks what is in them. It keeps them in the directory
+# that is its argument, if there is one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 scratch=$(mktemp -d)
@@ -10,6 +11,7 @@ for run in one two; do # each builds in a directory of its own
 	go run ./tools/release -o "$scratch/$run" -targets "linux/$arch"
 done
 diff -r "$scratch/one" "$scratch/two"
+[ $# = 0 ] || cp -r "$scratch/two" "$1"
 cd "$scratch/one"
 sha256sum --check --quiet SHA256SUMS
 deb=$(echo ./*.deb) layout=$(echo ./*_oci) archive=$(echo ./*.tar.gz)
