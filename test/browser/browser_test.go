@@ -33,12 +33,8 @@ type tab struct {
 // browser is Chromium with an empty profile. TestMain starts and ends it.
 var browser context.Context
 
-// startBrowser starts Chromium. It returns a function that ends it, or nil if there is no Chromium.
-func startBrowser(dir string) (func(), error) {
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		return nil, nil
-	}
+// startBrowser starts Chromium. It returns the context of its first tab, and a function that ends it.
+func startBrowser(path, dir string) (context.Context, func(), error) {
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.Env("HOME=" + dir),
 	}
@@ -48,11 +44,10 @@ func startBrowser(dir string) (func(), error) {
 	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
-	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, _ = chromedp.NewContext(ctx) //nolint:govet // Cancel ends it
-	browser = ctx
+	parent, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ := chromedp.NewContext(parent) // Cancel ends it
 
-	return func() { _ = chromedp.Cancel(ctx); end() }, chromedp.Do(ctx, chromedp.Navigate("about:blank"))
+	return ctx, func() { _ = chromedp.Cancel(ctx); end() }, chromedp.Do(ctx, chromedp.Navigate("about:blank"))
 }
 
 // newTab opens a tab.
@@ -167,24 +162,25 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	end, err := startBrowser(dir)
-	if end != nil {
-		defer end()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		return m.Run() // which skips the tests
 	}
+	ctx, end, err := startBrowser(path, dir)
+	defer end()
+	browser = ctx //nolint:fatcontext // there is one browser for all tests
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start chromium:", err)
 
 		return 1
 	}
-	if end != nil {
-		binary = filepath.Join(dir, "tenure")
-		build := exec.Command("go", "build", "-o", binary, "./cmd/tenure")
-		build.Dir = filepath.Join("..", "..")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build tenure: %v\n%s", err, out)
+	binary = filepath.Join(dir, "tenure")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/tenure")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build tenure: %v\n%s", err, out)
 
-			return 1
-		}
+		return 1
 	}
 
 	return m.Run()
