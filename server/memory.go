@@ -22,6 +22,15 @@ type fullDisk interface {
 	Full() bool
 }
 
+// diskFull returns the text for a client that asks for something new, or "" if there is room.
+func (env *ownerEnv) diskFull() string {
+	if env.disk != nil && env.disk.Full() {
+		return diskFull
+	}
+
+	return ""
+}
+
 // tooLargeError reports that a node needs more memory than is left for it.
 type tooLargeError struct {
 	path        string
@@ -108,8 +117,8 @@ func (o *owner) account() {
 	full := ""
 	if o.env.memory.Load() > int64(o.env.limits.Memory) {
 		full = memoryFull
-	} else if o.env.disk != nil && o.env.disk.Full() {
-		full = diskFull
+	} else {
+		full = o.env.diskFull()
 	}
 	o.node.SetFull(full)
 	for n := o.node.Refusals(); o.refusals < n; o.refusals++ {

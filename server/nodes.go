@@ -93,6 +93,8 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 	select {
 	case <-have.done: // it has failed; its sessions were attached until then
 		if f := have.failure(); f.Status == node.Overloaded && ns.env.clock.Now().Sub(have.ended) < tooLargePause {
+			ns.env.refusals.add("memory", "node", have.path)
+
 			return nil, f
 		}
 
@@ -137,6 +139,7 @@ func (ns *nodes) report(path string, err error) {
 		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "panic", p.value,
 			"stack", string(p.stack))
 	case tooLarge:
+		ns.env.counts.limits.add("memory")
 		log.ErrorContext(ns.ctx, "node not loaded: it needs too much memory", "error", err)
 	default:
 		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "error", err)

@@ -107,7 +107,6 @@ func New(opts ...Option) (*Server, error) {
 		clk = clock.System()
 	}
 
-	tree.Limit(limits.Nodes)
 	s := &Server{
 		log: log, store: records, clock: clk, catalog: tree, health: health.NewServer(), limits: limits,
 		advertise: advertised,
@@ -133,6 +132,7 @@ func New(opts ...Option) (*Server, error) {
 	if !c.NoDiskReserve {
 		env.disk, _ = records.(fullDisk)
 	}
+	tree.Limit(catalog.Limits{Entries: limits.Nodes, Full: env.diskFull, Refused: func(limit string) { s.refusals.add(limit) }})
 	s.nodes = newNodes(tree, env, s.fail)
 	if wait := tree.Wait(); wait > 0 {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })

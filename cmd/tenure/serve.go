@@ -40,7 +40,7 @@ type serveFlags struct {
 func serveCommand(env *cli.Env) *cobra.Command {
 	f := &serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
-		limits: server.DefaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
+		limits: defaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
 		audit: auditFlags{maxSize: "100M"},
 	}
 	cmd := &cobra.Command{
@@ -135,7 +135,6 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	if len(errs) > 0 {
 		return complain(env, errs)
 	}
-	limitHeap(env, f.limits)
 	if f.check {
 		_, err := fmt.Fprintln(env.Data, "ok")
 
@@ -161,6 +160,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 		return errors.Join(err, closeAll(listeners))
 	}
 
+	p.memory.apply(ctx, env, p.log)
 	served := make(chan error, len(listeners))
 	for _, lis := range listeners {
 		go func() { served <- srv.Serve(lis) }() // ends with Stop, below

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +12,14 @@ import (
 
 // groupLimits is the title of the flags for limits in the help.
 const groupLimits = "Limits"
+
+// defaultLimits returns the limits that flags change. The memory is chosen later.
+func defaultLimits() server.Limits {
+	l := server.DefaultLimits()
+	l.Memory = 0
+
+	return l
+}
 
 // addLimits adds the flags for the limits of a server.
 func addLimits(cmd *cobra.Command, l *server.Limits) {
@@ -36,7 +43,8 @@ func addLimits(cmd *cobra.Command, l *server.Limits) {
 		count("max-semaphores", "1000000", "semaphores in one node", &l.Semaphores),
 		count("max-waiters", "10000", "sessions that wait for one semaphore", &l.Waiters),
 		count("max-data", "67108864", "bytes of names and data in one node", &l.NodeBytes),
-		count("max-memory", "536870912", "bytes of memory for all nodes; the server needs twice as much", &l.Memory),
+		count("max-memory", "536870912", "bytes of memory for all nodes; the server needs twice as much (default 536870912, "+
+			"or two fifths of the memory of a small container)", &l.Memory),
 		cli.Flag{
 			Name: "start-timeout", Group: groupLimits, Arg: "D", Example: "10s", Value: &l.StartTimeout,
 			Usage: "time for a handshake, the start of a session, or one message", Check: positive(&l.StartTimeout),
@@ -68,13 +76,5 @@ func positive[T int | time.Duration](value *T) func() error {
 		}
 
 		return nil
-	}
-}
-
-// limitHeap makes the garbage collector work harder when the process takes twice the memory that is allowed for nodes,
-// unless GOMEMLIMIT sets another limit. Requests and answers in flight take the rest.
-func limitHeap(env *cli.Env, l server.Limits) {
-	if _, ok := env.LookupEnv("GOMEMLIMIT"); !ok {
-		debug.SetMemoryLimit(2 * int64(l.Memory))
 	}
 }

@@ -31,6 +31,7 @@ type plan struct {
 	where     string        // where the data is, for the line that is printed when the server is ready
 	hungUp    chan struct{} // receives a value when the terminal of the server is gone
 	manager   *manager      // nil: nothing supervises the server
+	memory    memory
 }
 
 // prepare checks the configuration without opening the store or a listener, and returns all that is wrong with it.
@@ -40,6 +41,8 @@ func prepare(env *cli.Env, cmd *cobra.Command, f *serveFlags) (*plan, []error) {
 		return nil, []error{err}
 	}
 	p := &plan{log: log, advertise: strings.TrimSuffix(f.advertise, "/"), hungUp: make(chan struct{}, 1)}
+	p.memory = chooseMemory(f.limits.Memory, containerMemory())
+	f.limits.Memory = p.memory.nodes
 	p.opts = []server.Option{server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits)}
 	errs := f.takePassed(cmd)
 	errs = append(errs, f.checkAccess(cmd)...)

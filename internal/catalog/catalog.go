@@ -28,7 +28,7 @@ type Catalog struct {
 	root     []string // the components of database
 	store    store.Store
 
-	most int // see Limit
+	limits Limits
 
 	turn chan struct{} // held by the current change, from reading the tree until the tree is updated
 
@@ -88,10 +88,6 @@ func splitDatabase(database string) ([]string, error) {
 
 	return root, nil
 }
-
-// Limit sets the largest number of nodes and directories. Creating more is refused. Call it before any other method; 0
-// means that there is no limit.
-func (c *Catalog) Limit(entries int) { c.most = entries }
 
 // Database returns the cleaned path of the database.
 func (c *Catalog) Database() string { return c.database }

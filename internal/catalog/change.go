@@ -203,8 +203,8 @@ func (c *Catalog) create(rel string, want item) (plan, error) {
 		return plan{}, nil
 	}
 	p.put = append(p.put, placed{rel, want})
-	if c.most > 0 && len(c.tree)-1+len(p.put) > c.most {
-		return plan{}, refuse(node.PreconditionFailed, "there are too many nodes and directories (the limit is %d)", c.most)
+	if err := c.limits.room(len(c.tree) - 1 + len(p.put)); err != nil {
+		return plan{}, err
 	}
 	p.last = want.space
 

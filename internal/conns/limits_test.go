@@ -213,8 +213,8 @@ func TestLimits_Frames(t *testing.T) {
 		"pings":            {again(11, ping), "frame_rate"},
 		"few pings":        {again(9, ping), ""},
 		"empty data":       {again(11, data(nil)), "frame_rate"},
-		"calls":            {again(501, begin), "call_rate"},
-		"calls at once":    {again(500, begin), ""},
+		"calls":            {again(201, begin), "call_rate"},
+		"calls at once":    {again(200, begin), ""},
 		"resets":           {rapid(31), "reset_rate"},
 		"few resets":       {rapid(30), ""},
 		"whole messages":   {again(20, data(message(500))), ""},
@@ -279,7 +279,7 @@ func halves(fr *http2.Framer, flush func(), message []byte) {
 	_ = fr.WriteData(1, false, message[3:])
 }
 
-// The server accepts the calls of a second at once.
+// The server accepts the calls of two seconds at once.
 func TestConn_Begin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -292,7 +292,7 @@ func TestConn_Begin(t *testing.T) {
 		for server.Begin() {
 			n++
 		}
-		require.Equal(t, 30, n)
+		require.Equal(t, 60, n)
 		w.set.Shut()
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"tenure/internal/quota"
 )
 
-// A connection may begin the calls of a second at once. More than that are answered with a refusal, which takes little
+// A connection may begin the calls of two seconds at once. More than that are answered with a refusal, which takes little
 // work, and the client tries again later: a program that opens all its sessions at once repeats its attempts a few
 // times. Only a connection that goes far beyond that is cut.
 //
@@ -19,7 +19,8 @@ import (
 // that other clients of that address hardly notice.
 const (
 	refusals      = 2 // calls are answered with a refusal up to this multiple of the rate; then the connection is cut
-	attempts      = 5 // for each call that a connection may have open, before the connection is cut because of the rate
+	burst         = 2 // seconds
+	attempts      = 2 // for each call that a connection may have open, before the connection is cut because of the rate
 	suspicion     = time.Minute
 	suspectCalls  = 500
 	suspectResets = 20
@@ -76,7 +77,7 @@ func newMeter(c *Conn) *meter {
 	now := l.Clock.Now()
 	m := &meter{
 		conn: c, limits: l, now: now,
-		begins: quota.NewBucket(float64(l.CallRate), min(l.CallRate, l.Calls), now),
+		begins: quota.NewBucket(float64(l.CallRate), min(burst*l.CallRate, l.Calls), now),
 		calls:  quota.NewBucket(float64(refusals*l.CallRate), attempts*l.Calls, now),
 		resets: quota.NewBucket(float64(l.CallRate), l.CallRate, now),
 		frames: quota.NewBucket(float64(l.FrameRate), l.FrameRate, now),
