@@ -54,6 +54,7 @@ var (
 	nameAndToken = []string{"NAME", "TOKEN"}
 	globArgument = []string{"[GLOB]"}
 	pathArgument = []string{"PATH"}
+	fileArgument = []string{"FILE"}
 )
 
 // open connects to the server, after Check. The caller calls done.

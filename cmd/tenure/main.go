@@ -28,7 +28,8 @@ func build(env *cli.Env) *cobra.Command {
 	root.AddCommand(lockcmd.Command(env), workerscmd.Command(env), serveCommand(env), statusCommand(env),
 		tokenCommand(env))
 	root.AddCommand(whoCommand(env), watchCommand(env), lsCommand(env), checkCommand(env), semaphoreCommand(env),
-		nodeCommand(env), releaseCommand(env), sessionCommand(env), doctorCommand(env))
+		nodeCommand(env), releaseCommand(env), sessionCommand(env), doctorCommand(env),
+		backupCommand(env), restoreCommand(env))
 	root.AddCommand(
 		cli.CompletionCommand(env, root, "lock", "workers"),
 		cli.ManCommand(env, md2man.Render, root, lockcmd.Command(env), workerscmd.Command(env)),

@@ -29,7 +29,7 @@ func TestHelp(t *testing.T) {
 		"", "serve", "status", "who", "watch", "ls", "check", "release", "doctor",
 		"semaphore", "semaphore create", "semaphore set", "semaphore delete",
 		"node", "node create", "node alter", "node describe", "node drop",
-		"session", "session ls", "session end",
+		"session", "session ls", "session end", "backup", "restore",
 		"token", "token new", "token hash",
 	} {
 		line := append(strings.Fields(command), "--help")

@@ -171,3 +171,20 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 
 	return nil, fmt.Errorf("ask %s: %s: %s", c.base, resp.Status, said)
 }
+
+// Backup copies a backup of the server to w. The caller must check that it is complete.
+func (c *Client) Backup(ctx context.Context, w io.Writer) error {
+	resp, err := c.do(ctx, http.MethodGet, "/api/v1/backup", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if kind := resp.Header.Get("Content-Type"); kind != "application/octet-stream" {
+		return fmt.Errorf("ask %s: the answer is not a backup (its type is %q)", c.base, kind)
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("copy the backup from %s: %w", c.base, err)
+	}
+
+	return nil
+}

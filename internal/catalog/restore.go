@@ -52,6 +52,7 @@ func (c *Catalog) Waited(ctx context.Context) error {
 type Contents struct {
 	Nodes map[store.Space]string // paths below the database, by space
 	Above uint64
+	Wait  time.Duration
 }
 
 // Read returns the contents of the records of a catalog. If no catalog can have written them, the error wraps
@@ -61,7 +62,7 @@ func Read(records iter.Seq2[node.Record, error]) (Contents, error) {
 	if err := c.load(records); err != nil {
 		return Contents{}, err
 	}
-	contents := Contents{Nodes: make(map[store.Space]string), Above: c.restored.Above}
+	contents := Contents{Nodes: make(map[store.Space]string), Above: c.restored.Above, Wait: c.Wait()}
 	for rel, i := range c.tree {
 		if i.kind == Node {
 			contents.Nodes[i.space] = rel
@@ -76,12 +77,13 @@ func Read(records iter.Seq2[node.Record, error]) (Contents, error) {
 func Restored(r node.Record) bool { return string(r.Key) != keyRestore }
 
 // RestoreRecord returns the restore record of a catalog that is restored from a backup with the contents. Its key is
-// above all others. The wait is at most MaxWait.
+// above all others. The wait is at most MaxWait. If the server that was backed up had to wait itself, a shorter wait is
+// raised to that one.
 func RestoreRecord(was Contents, wait time.Duration) (node.Record, error) {
 	above, err := node.Lifted(was.Above)
 	if err != nil {
 		return node.Record{}, fmt.Errorf("catalog: %w", err)
 	}
 
-	return encode([]byte(keyRestore), storedRestore{above, uint64(wait.Milliseconds())}), nil
+	return encode([]byte(keyRestore), storedRestore{above, uint64(max(wait, was.Wait).Milliseconds())}), nil
 }

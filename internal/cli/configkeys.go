@@ -3,7 +3,7 @@ package cli
 // configTables are the tables of the configuration file: the names of the commands that have settings.
 var configTables = []string{
 	"lock", "workers", "serve", "status", "who", "watch", "ls", "check", "release", "semaphore", "node", "session",
-	"doctor",
+	"doctor", "backup", "restore",
 }
 
 // configKeys are keys of all commands. A command uses the list to tell a key that only other commands have from a

@@ -133,6 +133,11 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 		return
 	}
+	if r.Method == http.MethodGet && r.URL.Path == backupPath {
+		h.serveBackup(w, r)
+
+		return
+	}
 	report, err := h.report(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -47,14 +47,15 @@ type Config struct {
 
 // Server is an HTTP server. Create one with New.
 type Server struct {
-	c    Config
-	http *http.Server
-	busy chan struct{} // holds a value for each request for the status: a status copies whole nodes
+	c       Config
+	http    *http.Server
+	backing chan struct{} // holds a value for the backup in progress
+	busy    chan struct{} // holds a value for each request for the status: a status copies whole nodes
 }
 
 // New returns a server that does not serve yet.
 func New(c Config) *Server {
-	s := &Server{c: c, busy: make(chan struct{}, 1)}
+	s := &Server{c: c, busy: make(chan struct{}, 1), backing: make(chan struct{}, 1)}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(servermetrics.New(c.Admin, c.Semaphores, c.Version),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -67,6 +68,7 @@ func New(c Config) *Server {
 	mux.Handle("GET /healthz", s.need(access.List, true, health(c.Admin.Live)))
 	mux.Handle("GET /readyz", s.need(access.List, true, health(c.Admin.Ready)))
 	mux.Handle("GET /api/v1/status", s.need(access.List, false, http.HandlerFunc(s.status)))
+	mux.Handle("GET /api/v1/backup", s.need(access.Full, false, http.HandlerFunc(s.backup)))
 	mux.Handle("POST /api/v1/sessions/end", s.need(access.Full, false, http.HandlerFunc(s.endSession)))
 	closePage := s.addPage(mux)
 	s.http = &http.Server{

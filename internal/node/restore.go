@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Lift is by how much Restored raises the counters of session ids and order ids. No node assigns so many ids between a
@@ -55,4 +56,14 @@ func Restored(r Record, keepSessions bool) (restored Record, ok bool, err error)
 	default:
 		return r, keepSessions, d.err
 	}
+}
+
+// LongestTimeout returns the longest timeout of all sessions, or 0 if there are none.
+func (n *Node) LongestTimeout() time.Duration {
+	var longest uint64
+	for _, s := range n.sessions {
+		longest = max(longest, s.timeoutMillis)
+	}
+
+	return millis(longest)
 }

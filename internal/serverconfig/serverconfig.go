@@ -4,6 +4,7 @@ package serverconfig
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -56,6 +57,10 @@ type Admin struct {
 	// EndSession ends a session as if its timeout had passed. If the token is not 0, it does so only if the session holds
 	// a semaphore with this token.
 	EndSession func(ctx context.Context, path string, session, token uint64) error
+
+	// Backup writes a backup of all records as they are at one instant. It must not be called after the server has
+	// stopped. What was written is complete only if it returns nil.
+	Backup func(ctx context.Context, w io.Writer) error
 
 	// Allow returns nil if the token's user has the rights on the database, or if the server knows no users.
 	Allow func(token string, need access.Rights) error

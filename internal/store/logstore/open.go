@@ -212,6 +212,14 @@ func (s *Store) openBase(f found) error {
 		}
 		next, s.commits = number+1, s.base.commits
 	}
+	if len(f.segments) == 0 && s.ledger.file == nil { // Create has written it; a store that was open has a ledger
+		seg, err := createSegment(context.Background(), s.disk, next, min(firstSize, s.opts.LogSize))
+		if err != nil {
+			return s.fault("create", segmentKind.name(next), err)
+		}
+		seg.file.release()
+		f.segments = []uint64{next}
+	}
 	for _, number := range f.segments {
 		if number != next {
 			break

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenure/internal/backup"
+	"tenure/internal/cli"
+	"tenure/internal/embedded"
+	"tenure/internal/printable"
+	"tenure/internal/store/logstore"
+)
+
+func backupCommand(env *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backup [flags] FILE",
+		Short: "write a backup of a server",
+		Example: "tenure backup --admin http://localhost:8136 tenure.backup\n" +
+			"tenure backup --data /var/lib/tenure tenure.backup",
+		Long: `tenure backup writes everything that a server knows at one instant to FILE: nodes, semaphores with their data,
+sessions, and who holds and waits for what. The server continues to serve. FILE may be "-" for standard output.
+
+The backup is that of the server of --admin, or of a server that is stopped and has its data in --data, or otherwise of
+the embedded server. The file contains the data of all semaphores and the protection keys of sessions, so only its owner
+can read it. It appears under its name when it is complete. "tenure restore" turns it into a data directory.
+
+Exit code:
+  0 the backup is complete; 125 failed`,
+	}
+	b := &backupFlags{looker: newLooker(env, cmd, fileArgument, "path", "output")}
+	cli.AddFlags(cmd,
+		cli.Flag{
+			Name: "data", Group: cli.GroupWhere, Arg: "DIR", Example: "/var/lib/tenure", Value: &b.data,
+			Usage: "data directory of a server that is stopped",
+		},
+		cli.Flag{Name: "force", Usage: "replace FILE if it exists", Value: &b.force},
+	)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args[0]) }
+
+	return cmd
+}
+
+type backupFlags struct {
+	*looker
+
+	data  string
+	force bool
+}
+
+func (b *backupFlags) run(ctx context.Context, file string) error {
+	if cli.OnLine(b.cmd, "data") && b.admin != "" {
+		return errors.New("--data is for a server that is stopped, and --admin for one that runs: leave one of them out")
+	}
+	if b.data == "" && b.admin == "" {
+		if err := b.Check(); err != nil {
+			return err
+		}
+	}
+	began := b.clock.Now()
+	var summary backup.Summary
+	var err error
+	if file == "-" {
+		summary, err = b.copyTo(ctx, b.env.Data)
+	} else {
+		summary, err = b.write(ctx, file)
+	}
+	if err != nil {
+		return err
+	}
+	b.complain(fmt.Sprintf("wrote %s: %d nodes, %d semaphores, %d sessions, %d records, %d bytes in %v",
+		printable.Text(file), summary.Nodes, summary.Semaphores, summary.Sessions, summary.Records, summary.Bytes,
+		b.clock.Now().Sub(began).Round(time.Millisecond)))
+
+	return nil
+}
+
+// write writes the file, which is complete when it has its name.
+func (b *backupFlags) write(ctx context.Context, file string) (summary backup.Summary, err error) {
+	if err := b.checkFile(file); err != nil {
+		return summary, err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*.new") // with mode 0600
+	if err != nil {
+		return summary, fmt.Errorf("FILE=%q: %w", file, err)
+	}
+	defer func() {
+		_ = temp.Close()
+		if err != nil {
+			_ = os.Remove(temp.Name())
+		}
+	}()
+	summary, err = b.copyTo(ctx, temp)
+	if err != nil {
+		return summary, err
+	}
+	err = errors.Join(temp.Sync(), temp.Close())
+	if err == nil {
+		err = b.checkFile(file)
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), file)
+	}
+	if err == nil {
+		err = syncDirectory(filepath.Dir(file))
+	}
+	if err != nil {
+		return summary, fmt.Errorf("FILE=%q: %w", file, err)
+	}
+
+	return summary, nil
+}
+
+// checkFile checks that the file may be written.
+func (b *backupFlags) checkFile(file string) error {
+	info, err := os.Lstat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("FILE=%q: %w", file, err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("FILE=%q is not a regular file: name another file, or - for standard output", file)
+	case !b.force:
+		return fmt.Errorf("FILE=%q exists: name another file, or pass --force to replace it", file)
+	}
+
+	return nil
+}
+
+// copyTo copies the backup, and checks that it is complete.
+func (b *backupFlags) copyTo(ctx context.Context, w io.Writer) (backup.Summary, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	from, to := io.Pipe()
+	sent := make(chan error, 1)
+	go func() { // ends when from is closed
+		err := b.send(ctx, to)
+		_ = to.CloseWithError(err)
+		sent <- err
+	}()
+	summary, err := backup.Check(io.TeeReader(from, w))
+	_ = from.CloseWithError(io.ErrClosedPipe)
+	cancel()
+	if failed := <-sent; failed != nil && !errors.Is(failed, io.ErrClosedPipe) {
+		return summary, failed
+	}
+	if err != nil {
+		return summary, fmt.Errorf("check the backup: %w", err)
+	}
+
+	return summary, nil
+}
+
+// send writes the backup.
+func (b *backupFlags) send(ctx context.Context, w io.Writer) error {
+	switch {
+	case b.admin != "":
+		client, err := b.adminClient()
+		if err != nil {
+			return err
+		}
+
+		return client.Backup(ctx, w)
+	case b.data != "":
+		return b.sendStopped(ctx, w)
+	case !b.Embedded():
+		_, err := b.adminClient()
+
+		return err
+	}
+	read := make(reading)
+	stops := cli.HandleStops(read, func(error) {})
+	defer stops.Close()
+	defer close(read)
+
+	return embedded.Backup(ctx, b.embeddedConfig(), w)
+}
+
+// sendStopped writes the backup of a server that is stopped.
+func (b *backupFlags) sendStopped(ctx context.Context, w io.Writer) (err error) {
+	setting := cli.Setting(b.cmd, "data")
+	if _, err := os.Stat(filepath.Join(b.data, logstore.LockName)); err != nil {
+		return fmt.Errorf("%s=%q is not the data directory of a server: %w", setting, b.data, err)
+	}
+	s, err := logstore.Open(b.data, logstore.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+
+	return backup.Write(w, b.now(), s.Snapshot(ctx))
+}
+
+// syncDirectory makes the names in a directory durable.
+func syncDirectory(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tenure/internal/backup"
+	"tenure/internal/catalog"
+	"tenure/internal/cli"
+	"tenure/internal/clock"
+	"tenure/internal/printable"
+	"tenure/internal/store/logstore"
+	"tenure/internal/trust"
+)
+
+// defaultWait is the longest timeout that a session can have.
+const defaultWait = 30 * time.Minute
+
+func restoreCommand(env *cli.Env) *cobra.Command {
+	r := &restoreFlags{env: env, wait: defaultWait}
+	cmd := &cobra.Command{
+		Use:   "restore [flags] FILE",
+		Short: "make a data directory from a backup",
+		Example: "tenure restore tenure.backup --to /var/lib/tenure --wait 10s\n" +
+			"tenure restore tenure.backup --check",
+		Long: `tenure restore makes a data directory from a file that "tenure backup" has written. The directory must be empty or
+missing. After a failure or a crash it is empty. Start the server on it with "tenure serve --data DIR".
+
+Nodes and semaphores are restored with their data. Sessions are not: nobody holds anything. Fencing tokens and the ids
+of sessions continue far above those in the backup, so that no token is used twice. The server that is lost must be dead
+and must not come back.
+
+A client that is cut off holds its locks until its session timeout has passed. After the restored server starts, it
+therefore grants nothing for the time of --wait; everybody waits in the queues. The default is the longest timeout that
+a session can have. Pass the longest --timeout that your clients use, or 0s if the old server has been dead for longer
+than that.
+
+With --keep-sessions, sessions are restored with everything that they hold and wait for, and the server grants
+immediately. Use it only to move a server: stop the server, write the backup with "tenure backup --data", restore it,
+and never start the old server again.
+
+Exit code:
+  0 restored, or the backup is complete and intact; 125 failed`,
+	}
+	cmd.Args = cli.Arguments(fileArgument...)
+	cli.AddFlags(cmd,
+		cli.Flag{
+			Name: "to", Arg: "DIR", Example: "/var/lib/tenure", Value: &r.to, Usage: "data directory to make",
+		},
+		cli.Flag{
+			Name: "wait", Arg: "D", Example: "10s", Value: &r.wait, Env: "TENURE_RESTORE_WAIT", // not that of lock
+			Usage: "time for which the server then grants nothing: the longest session timeout of all clients", Check: r.checkWait,
+		},
+		cli.Flag{
+			Name: "keep-sessions", Value: &r.keep, Usage: "restore sessions too: for a move of a server that is stopped",
+		},
+		cli.Flag{Name: "check", Value: &r.check, Usage: "only check that the backup is complete and intact"},
+	)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) }
+
+	return cmd
+}
+
+type restoreFlags struct {
+	env         *cli.Env
+	to          string
+	wait        time.Duration
+	keep, check bool
+}
+
+func (r *restoreFlags) checkWait() error {
+	if r.wait < 0 || r.wait > catalog.MaxWait {
+		return fmt.Errorf("is out of range: must be between 0s and %v", catalog.MaxWait)
+	}
+
+	return nil
+}
+
+func (r *restoreFlags) run(cmd *cobra.Command, file string) error {
+	switch {
+	case r.check && r.to != "":
+		return errors.New("--check writes nothing, but --to is given: leave one of them out")
+	case !r.check && r.to == "":
+		return errors.New("--to is missing: name the data directory to make, e.g. --to /var/lib/tenure")
+	case r.keep && cli.OnLine(cmd, "wait"):
+		return errors.New("--wait would end the leases that --keep-sessions restores: leave one of them out")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("FILE=%q: %w", file, err)
+	}
+	defer f.Close()
+	summary, err := backup.Check(f) // before anything is written
+	if err != nil {
+		return fmt.Errorf("FILE=%q: %w", file, err)
+	}
+	if !r.check {
+		if err := r.restore(f, file); err != nil {
+			return err
+		}
+	}
+
+	return r.tell(file, summary)
+}
+
+func (r *restoreFlags) restore(f io.ReadSeeker, file string) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("FILE=%q: %w", file, err)
+	}
+	if _, err := trust.Keep(r.to, logstore.LockName); err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	c, err := logstore.Create(r.to, logstore.Options{})
+	if err != nil {
+		return fmt.Errorf("--to: %w", err)
+	}
+	if _, err := backup.Restore(f, r.options(), c.Add); err != nil {
+		c.Abort()
+
+		return fmt.Errorf("FILE=%q: %w", file, err)
+	}
+
+	return c.Finish()
+}
+
+func (r *restoreFlags) options() backup.Options {
+	if r.keep {
+		return backup.Options{KeepSessions: true}
+	}
+
+	return backup.Options{Wait: r.wait}
+}
+
+// tell says what was restored, and what happens next.
+func (r *restoreFlags) tell(file string, s backup.Summary) error {
+	verb := "restored " + printable.Text(file) + " to " + printable.Text(r.to)
+	if r.check {
+		verb = printable.Text(file) + " is complete and intact"
+	}
+	clk := clock.Go()
+	_, err := fmt.Fprintf(r.env.Data, "%s: %d nodes, %d semaphores, %d sessions, %d records, %d bytes, taken %s, %v ago\n",
+		verb, s.Nodes, s.Semaphores, s.Sessions, s.Records, s.Bytes, s.Date.Format(time.RFC3339),
+		clk.Time(clk.Now()).Sub(s.Date).Round(time.Second))
+	if err != nil || r.check {
+		return err
+	}
+	switch {
+	case r.keep:
+		_, err = fmt.Fprintln(r.env.Data, "sessions are kept: never start the old server again")
+	case r.wait > 0:
+		_, err = fmt.Fprintf(r.env.Data, "the server grants nothing for %v after it starts, because clients of the old server "+
+			"may still hold locks; the longest session timeout in the backup is %v\n", r.wait, s.LongestTimeout)
+	default:
+		_, err = fmt.Fprintln(r.env.Data, "the server grants immediately: make sure that no client of the old server still "+
+			"holds a lock")
+	}
+
+	return err
+}

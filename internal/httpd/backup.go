@@ -1,0 +1,64 @@
+package httpd
+
+import (
+	"bufio"
+	"net/http"
+	"time"
+
+	"tenure/internal/clock"
+)
+
+// stallLimit is the time in which the client of a backup must take a piece of it.
+const stallLimit = 30 * time.Second
+
+// backupPiece is the size of such a piece, in bytes.
+const backupPiece = 64 << 10
+
+// backup answers with a backup of the server. One request is answered at a time. If an error occurs in the middle, the
+// connection is cut, and the backup has no end, which the client must notice.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.backing <- struct{}{}:
+		defer func() { <-s.backing }()
+	default:
+		http.Error(w, "another backup is in progress: try again later", http.StatusConflict)
+
+		return
+	}
+	p := &paced{ResponseWriter: w, control: http.NewResponseController(w), clock: clock.Go()}
+	_ = p.control.SetReadDeadline(time.Time{}) // that of the request would end the context of a long answer
+	w.Header().Set("Content-Type", "application/octet-stream")
+	pieces := bufio.NewWriterSize(p, backupPiece)
+	err := s.c.Admin.Backup(r.Context(), pieces)
+	if err == nil {
+		err = pieces.Flush()
+	}
+	switch {
+	case err == nil:
+		s.c.Logger.InfoContext(r.Context(), "sent a backup", "address", r.RemoteAddr, "bytes", p.written)
+	case p.written == 0:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	default:
+		s.c.Logger.WarnContext(r.Context(), "a backup has failed", "address", r.RemoteAddr, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// paced gives each write its own time limit, instead of one for the whole answer.
+type paced struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+	clock   clock.Clock
+	written int64
+}
+
+func (p *paced) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(p.clock.Time(p.clock.Now()).Add(stallLimit)); err != nil {
+		return 0, err
+	}
+	n, err := p.ResponseWriter.Write(b)
+	p.written += int64(n)
+
+	return n, err
+}

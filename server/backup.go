@@ -1,0 +1,32 @@
+package server
+
+import (
+	"context"
+	"io"
+
+	"tenure/internal/backup"
+)
+
+// backup implements serverconfig.Admin. A goroutine of its own reads the store, because the writer may be slow: when the
+// server stops, the store can be closed although a write is still in progress.
+func (s *Server) backup(ctx context.Context, w io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	from, to := io.Pipe()
+	stop := context.AfterFunc(s.nodes.ctx, func() {
+		cancel()
+		_ = from.CloseWithError(errStopping)
+	})
+	defer stop()
+	read := make(chan struct{})
+	go func() { // ends when from is closed
+		defer close(read)
+		date := s.date()
+		_ = to.CloseWithError(backup.Write(to, date, s.store.Snapshot(ctx)))
+	}()
+	_, err := io.Copy(w, from)
+	_ = from.CloseWithError(io.ErrClosedPipe)
+	<-read
+
+	return err
+}
