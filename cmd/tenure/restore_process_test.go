@@ -1,0 +1,205 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	embed "tenure"
+	"tenure/internal/cli"
+)
+
+// A lost is a server as a process, which can be killed and started again.
+type lost struct {
+	t          *testing.T
+	cmd        *exec.Cmd
+	dsn, admin string
+	addr       string
+}
+
+func startLost(t *testing.T, listen, data string) *lost {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "stderr")
+	stderr, err := os.Create(name)
+	require.NoError(t, err)
+	defer stderr.Close()
+	cmd := tenureProcess(t, "serve", "--listen", listen, "--http", "127.0.0.1:0", "--data", data)
+	cmd.Stderr = stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	log, _ := os.ReadFile(name)
+	require.NoError(t, err, string(log))
+	found := readyLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+	require.NotNil(t, found, line)
+	_, rest, _ := strings.Cut(string(log), "address=")
+	address, _, _ := strings.Cut(rest, "\n")
+
+	return &lost{t: t, cmd: cmd, dsn: "grpc://" + found[1] + "/local", admin: address, addr: found[1]}
+}
+
+func tenureProcess(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // kills a process that does not end
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = []string{
+		asTenure + "=1", "GORACE=atexit_sleep_ms=0", "TENURE_CONFIG=" + os.DevNull, "PATH=" + os.Getenv("PATH"),
+	}
+
+	return cmd
+}
+
+func (l *lost) kill() {
+	l.t.Helper()
+	require.NoError(l.t, l.cmd.Process.Kill())
+	_ = l.cmd.Wait()
+}
+
+// holder starts a lock whose COMMAND writes its token to a file, and then the time to another file again and again.
+func (l *lost) holder(dir, name, timeout string) *exec.Cmd {
+	l.t.Helper()
+	cmd := tenureProcess(l.t, "lock", "--ydb", l.dsn, "--timeout", timeout, "-q", name, "--", "sh", "-c",
+		fmt.Sprintf(`cd %q; echo "$TENURE_TOKEN" > %s.new; mv %[2]s.new %[2]s.token
+while :; do date +%%s%%N > %[2]s.now; mv %[2]s.now %[2]s.beat; sleep 0.02; done`, dir, name))
+	require.NoError(l.t, cmd.Start())
+
+	return cmd
+}
+
+// try returns the exit code of a lock that does not wait.
+func (l *lost) try(name string) int {
+	l.t.Helper()
+	cmd := tenureProcess(l.t, "lock", "--ydb", l.dsn, "-q", "--no-wait", name, "--", "true")
+	_ = cmd.Run()
+
+	return cmd.ProcessState.ExitCode()
+}
+
+func number(t *testing.T, file string) int64 {
+	t.Helper()
+	var text []byte
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		text, err = os.ReadFile(file)
+
+		return err == nil
+	}, 20*time.Second, 5*time.Millisecond, file)
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	require.NoError(t, err)
+
+	return n
+}
+
+// ok runs a command of tenure that succeeds, and returns its standard output.
+func ok(t *testing.T, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := tenureRun(t, nil, args...)
+	require.Equal(t, cli.ExitOK, code, "%v: %s", args, stderr)
+
+	return stdout
+}
+
+// load acquires and releases semaphores of several nodes until ctx ends.
+func load(ctx context.Context, t *testing.T, dsn string) {
+	t.Helper()
+	c, err := embed.Open(ctx, dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close(context.WithoutCancel(ctx)) })
+	for _, path := range []string{"/local/a", "/local/b"} {
+		require.NoError(t, c.CreateNode(ctx, path, coordination.NodeConfig{}))
+		s, err := c.Session(ctx, path)
+		require.NoError(t, err)
+		go func() { // ends with ctx
+			for ctx.Err() == nil {
+				lease, err := s.AcquireSemaphore(ctx, "load", coordination.Exclusive, options.WithEphemeral(true))
+				if err == nil {
+					_ = lease.Release()
+				}
+			}
+		}()
+	}
+}
+
+// TestRestore_AfterLoss loses a server with everything, also what was granted after the backup, and restores it.
+func TestRestore_AfterLoss(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "backup"), filepath.Join(dir, "data")
+	s := startLost(t, "127.0.0.1:0", data)
+	ok(t, "semaphore", "create", "--ydb", s.dsn, "--limit", "3", "--data", "what it is for", "build")
+	before := s.holder(dir, "before", "2s")
+	first := number(t, filepath.Join(dir, "before.token"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	load(ctx, t, s.dsn)
+	for range 3 {
+		ok(t, "backup", "--admin", s.admin, "--force", file)
+	}
+	after := s.holder(dir, "after", "2s") // the backup does not know it
+	second := number(t, filepath.Join(dir, "after.token"))
+	require.Greater(t, second, first)
+	s.kill()
+	cancel()
+	require.NoError(t, os.RemoveAll(data))
+
+	require.Contains(t, ok(t, "restore", file, "--to", data, "--wait", "2s"), "grants nothing for 2s")
+	r := startLost(t, "127.0.0.1:0", data) // at another address: the holders are cut off
+	require.Contains(t, ok(t, "ls", "--ydb", r.dsn, "--admin", r.admin, "-o", "json"), `"what it is for"`)
+	require.NotContains(t, ok(t, "session", "ls", "--ydb", r.dsn, "--admin", r.admin), "before")
+	require.Equal(t, 124, r.try("after"), "the old holder may still be there")
+	for _, name := range []string{"before", "after"} {
+		require.NoError(t, os.Remove(filepath.Join(dir, name+".token")))
+		now := tenureProcess(t, "lock", "--ydb", r.dsn, "-q", name, "--", "sh", "-c",
+			fmt.Sprintf(`date +%%s%%N > %[1]s.start; echo "$TENURE_TOKEN" > %[1]s.token`, filepath.Join(dir, name)))
+		require.NoError(t, now.Run())
+		require.Greater(t, number(t, filepath.Join(dir, name+".token")), second)
+		require.Less(t, number(t, filepath.Join(dir, name+".beat")), number(t, filepath.Join(dir, name+".start")),
+			"%s: two holders", name)
+	}
+	for _, holder := range []*exec.Cmd{before, after} {
+		_ = holder.Wait()
+		require.Equal(t, 123, holder.ProcessState.ExitCode(), "the lease is lost")
+	}
+	r.kill()
+	r = startLost(t, "127.0.0.1:0", data) // does not wait again
+	require.Equal(t, 0, r.try("after"))
+	r.kill()
+}
+
+// TestRestore_Move moves a stopped server. The holder keeps its lock.
+func TestRestore_Move(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, data := filepath.Join(dir, "backup"), filepath.Join(dir, "data")
+	s := startLost(t, "127.0.0.1:0", data)
+	holder := s.holder(dir, "deploy", "20s")
+	token := number(t, filepath.Join(dir, "deploy.token"))
+	s.kill()
+	ok(t, "backup", "--data", data, file)
+	require.NoError(t, os.RemoveAll(data))
+	require.Contains(t, ok(t, "restore", file, "--to", data, "--keep-sessions"), "never start the old server again")
+	r := startLost(t, s.addr, data)
+	ok(t, "check", "--ydb", r.dsn, "deploy", strconv.FormatInt(token, 10))
+	require.Eventually(t, func() bool {
+		return strings.Contains(ok(t, "session", "ls", "--ydb", r.dsn, "--admin", r.admin, "-o", "json"), `"connected":true`)
+	}, 10*time.Second, 20*time.Millisecond, "the holder comes back")
+	require.NoError(t, holder.Process.Signal(os.Interrupt))
+	_ = holder.Wait()
+	require.NotEqual(t, 123, holder.ProcessState.ExitCode())
+	r.kill()
+}
