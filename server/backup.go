@@ -7,8 +7,8 @@ import (
 	"tenure/internal/backup"
 )
 
-// backup implements serverconfig.Admin. A goroutine of its own reads the store, because the writer may be slow: when the
-// server stops, the store can be closed although a write is still in progress.
+// backup implements serverconfig.Admin. A goroutine of its own reads the store, because the writer may be slow: when
+// the server stops, the store can be closed although a write is still in progress.
 func (s *Server) backup(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -28,8 +28,8 @@ func restoreCommand(env *cli.Env) *cobra.Command {
 		Short: "make a data directory from a backup",
 		Example: "tenure restore tenure.backup --to /var/lib/tenure --wait 10s\n" +
 			"tenure restore tenure.backup --check",
-		Long: `tenure restore makes a data directory from a file that "tenure backup" has written. The directory must be empty or
-missing. After a failure or a crash it is empty. Start the server on it with "tenure serve --data DIR".
+		Long: `tenure restore makes a data directory from a file that "tenure backup" has written. The directory must be
+empty or missing. After a failure or a crash it is empty. Start the server on it with "tenure serve --data DIR".
 
 Nodes and semaphores are restored with their data. Sessions are not: nobody holds anything. Fencing tokens and the ids
 of sessions continue far above those in the backup, so that no token is used twice. The server that is lost must be dead
@@ -54,7 +54,8 @@ Exit code:
 		},
 		cli.Flag{
 			Name: "wait", Arg: "D", Example: "10s", Value: &r.wait, Env: "TENURE_RESTORE_WAIT", // not that of lock
-			Usage: "time for which the server then grants nothing: the longest session timeout of all clients", Check: r.checkWait,
+			Usage: "time for which the server then grants nothing: the longest session timeout of all clients",
+			Check: r.checkWait,
 		},
 		cli.Flag{
 			Name: "keep-sessions", Value: &r.keep, Usage: "restore sessions too: for a move of a server that is stopped",
@@ -153,8 +154,8 @@ func (r *restoreFlags) tell(file string, s backup.Summary) error {
 	case r.keep:
 		_, err = fmt.Fprintln(r.env.Data, "sessions are kept: never start the old server again")
 	case r.wait > 0:
-		_, err = fmt.Fprintf(r.env.Data, "the server grants nothing for %v after it starts, because clients of the old server "+
-			"may still hold locks; the longest session timeout in the backup is %v\n", r.wait, s.LongestTimeout)
+		_, err = fmt.Fprintf(r.env.Data, "the server grants nothing for %v after it starts, because clients of the old "+
+			"server may still hold locks; the longest session timeout in the backup is %v\n", r.wait, s.LongestTimeout)
 	default:
 		_, err = fmt.Fprintln(r.env.Data, "the server grants immediately: make sure that no client of the old server still "+
 			"holds a lock")

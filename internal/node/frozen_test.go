@@ -141,10 +141,11 @@ func TestRestored(t *testing.T) {
 // A counter can be raised 8 million times. After that, Restored refuses it, and does not wrap around.
 func TestRestored_UsedUp(t *testing.T) {
 	t.Parallel()
-	counter, err, n := uint64(5), error(nil), 0
+	var err error
+	counter, n := uint64(5), 0
 	for ; ; n++ {
-		next, failed := node.Lifted(counter)
-		if err = failed; err != nil {
+		var next uint64
+		if next, err = node.Lifted(counter); err != nil {
 			break
 		}
 		require.Greater(t, next, counter)
