@@ -19,7 +19,7 @@ import (
 )
 
 // stopLimit is the time that calls in progress get when the server stops, so that a SIGTERM takes less than 2 s.
-const stopLimit = 1500 * time.Millisecond
+const stopLimit = 1200 * time.Millisecond
 
 // groupServing is the title of the first flags in the help.
 const groupServing = "Serving"
