@@ -25,14 +25,24 @@ server and since when, and for each coordination node who holds which semaphore,
 for it. With --admin, it shows the same of another server. Without, it shows only the coordination nodes of that server,
 because the protocol has no request that lists semaphores.
 
+With --check, it is a probe for images without a shell: it asks /readyz at the admin address, or otherwise the server.
+
 ` + cli.DirHelp + `
 
 Exit code:
   0, even if no process uses the server; 125 if the status is unavailable, or the process that runs the server does not
-  answer.`,
+  answer. With --check: 0 ready; 1 not ready, or no answer.`,
 	}
 	l := newLooker(env, cmd, noArguments, "path")
+	var check bool
+	cli.AddFlags(cmd, cli.Flag{
+		Name: "check", Env: "TENURE_STATUS_CHECK", Value: &check, Group: cli.GroupLooking,
+		Usage: "only say in one line whether the server is ready, and exit 0 or 1",
+	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if check {
+			return l.probe(cmd.Context())
+		}
 		source, err := l.checkStatus()
 		if err != nil {
 			return err

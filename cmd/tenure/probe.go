@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ydb-platform/ydb-go-sdk/v3"
+	health "google.golang.org/grpc/health/grpc_health_v1"
+
+	"tenure/internal/cli"
+	"tenure/internal/printable"
+	"tenure/internal/ydberr"
+)
+
+// exitNotReady is the exit code of status --check if the server is not ready.
+const exitNotReady = 1
+
+// probe says in one line whether the server is ready.
+func (l *looker) probe(ctx context.Context) error {
+	where, err := l.ready(ctx)
+	if err != nil {
+		return &cli.ExitError{Code: exitNotReady, Err: fmt.Errorf("not ready: %w", err)}
+	}
+	ready := struct {
+		Ready  bool   `json:"ready"`
+		Server string `json:"server"`
+	}{true, where}
+
+	return l.print(ready, func() string { return "ready: " + printable.Text(where) + "\n" })
+}
+
+// ready returns the name of the server if clients should use it now. The admin address comes first: it needs no token on
+// a loopback address.
+func (l *looker) ready(ctx context.Context) (where string, err error) {
+	if l.admin != "" {
+		client, err := l.adminClient()
+		if err != nil {
+			return "", err
+		}
+		ctx, cancel := l.limited(ctx)
+		defer cancel()
+
+		return l.admin, client.Ready(ctx)
+	}
+	if err := l.Check(); err != nil {
+		return "", err
+	}
+	if l.Embedded() {
+		_, err := l.report(ctx)
+
+		return l.Place(), err
+	}
+	client, done, err := l.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	ctx, cancel := l.limited(ctx)
+	defer cancel()
+	answer, err := health.NewHealthClient(ydb.GRPCConn(client.Driver)).Check(ctx, &health.HealthCheckRequest{})
+	switch {
+	case ydberr.Unimplemented(err): // it has answered before, as YDB does
+		return l.Place(), nil
+	case err != nil:
+		return "", ydberr.Wrap("ask "+l.Place(), err)
+	case answer.GetStatus() != health.HealthCheckResponse_SERVING:
+		return "", errors.New("the server says that it is stopping, or that its disk does not work: look at its log")
+	}
+
+	return l.Place(), nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/cli"
+)
+
+// status --check says in one line whether a server is ready.
+func TestStatus_Check(t *testing.T) {
+	t.Parallel()
+	for _, p := range places(t) {
+		code, output := p.run(t, "status", "--check")
+		require.Regexp(t, "^ready: .+\n$", output)
+		require.Equal(t, cli.ExitOK, code)
+	}
+	stopping := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" {
+			http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(stopping.Close)
+	for flag, want := range map[string]string{
+		"--admin " + stopping.URL: "tenure: not ready: ask " + stopping.URL + ": 503 Service Unavailable: the server is " +
+			"stopping\n",
+		"--ydb grpc://127.0.0.1:1/local": "tenure: not ready: no server at 127.0.0.1:1 (connection refused): start one " +
+			"with \"tenure serve\", or check --ydb\n",
+	} {
+		code, stdout, stderr := tenureRun(t, nil, append([]string{"status", "--check"}, strings.Fields(flag)...)...)
+		require.Empty(t, stdout)
+		require.Equal(t, want, stderr)
+		require.Equal(t, exitNotReady, code)
+	}
+}
+
+// A server that drains is not ready, although it answers.
+func TestStatus_CheckDraining(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "socket")
+	s := startServing(t, nil, "--listen", "127.0.0.1:0", "--memory", "--socket", path, "--drain", "3s")
+	s.cancel()
+	require.Eventually(t, func() bool {
+		code, _, stderr := tenureRun(t, nil, "status", "--check", "--ydb", "unix://"+path)
+
+		return code == exitNotReady && stderr == "tenure: not ready: the server says that it is stopping, or that its disk "+
+			"does not work: look at its log\n"
+	}, 10*time.Second, 10*time.Millisecond)
+}
