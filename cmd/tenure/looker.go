@@ -43,6 +43,9 @@ func newLooker(env *cli.Env, cmd *cobra.Command, args []string, omit ...string) 
 	if !slices.Contains(omit, "output") {
 		cli.AddFlags(cmd, cli.OutputFlag(&l.output))
 	}
+	if len(args) > 0 && args[0] == nameArgument[0] {
+		l.CompleteNames(l.status)
+	}
 
 	return l
 }

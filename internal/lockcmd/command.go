@@ -75,6 +75,7 @@ func Command(env *cli.Env) *cobra.Command {
 	cli.Manual(cmd, manual)
 	cli.Groups(cmd, cli.GroupWhere, groupWaiting, cli.GroupHolding, cli.GroupLooking)
 	l.AddFlags(cmd, env)
+	l.CompleteNames(nil)
 	cli.AddFlags(cmd, l.flags(env, cmd)...)
 
 	return cli.Program(cmd)
