@@ -23,6 +23,7 @@ type Interval struct {
 type History struct {
 	Intervals []Interval // in the order of the log
 	Skipped   int        // lines that are not events, for example because the disk was full
+	From, To  time.Time  // of the first and the last event in the log, about whatever; zero: it is empty
 }
 
 // TwoHolders returns the intervals that began while others were in force and left no room for them. If there is none
@@ -95,6 +96,10 @@ func (r *reader) file(path string) error {
 }
 
 func (r *reader) event(e Event) {
+	if r.history.From.IsZero() {
+		r.history.From = e.Time
+	}
+	r.history.To = e.Time
 	if e.Kind == Start {
 		for _, open := range r.open {
 			for _, i := range open {

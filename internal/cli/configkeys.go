@@ -35,6 +35,7 @@ var configKeys = []string{
 	"force",
 	"give-up",
 	"grace",
+	"history",
 	"http",
 	"idle-timeout",
 	"insecure",
