@@ -132,7 +132,9 @@ func New(opts ...Option) (*Server, error) {
 	if !c.NoDiskReserve {
 		env.disk, _ = records.(fullDisk)
 	}
-	tree.Limit(catalog.Limits{Entries: limits.Nodes, Full: env.diskFull, Refused: func(limit string) { s.refusals.add(limit) }})
+	tree.Limit(catalog.Limits{
+		Entries: limits.Nodes, Full: env.diskFull, Refused: func(limit string) { s.refusals.add(limit) },
+	})
 	s.nodes = newNodes(tree, env, s.fail)
 	if wait := tree.Wait(); wait > 0 {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
