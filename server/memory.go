@@ -114,10 +114,8 @@ func (o *owner) account() {
 		o.env.memory.Add(footprint - o.footprint)
 		o.footprint = footprint
 	}
-	full := ""
-	if o.env.memory.Load() > int64(o.env.limits.Memory) {
-		full = memoryFull
-	} else {
+	full := memoryFull
+	if o.env.memory.Load() <= int64(o.env.limits.Memory) {
 		full = o.env.diskFull()
 	}
 	o.node.SetFull(full)

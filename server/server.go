@@ -114,24 +114,12 @@ func New(opts ...Option) (*Server, error) {
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.denials = newDenials(&s.counts.denials, c.Audit, log, clk)
-	s.conns.Limit(conns.Limits{
-		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress,
-		Calls: limits.StreamsPerConnection, CallRate: limits.CallRate, FrameRate: limits.FrameRate,
-		Unfinished: limits.UnfinishedBytes, Patience: limits.StartTimeout,
-		Clock: clk, Refused: func(limit, address string) { s.refusals.add(limit, "address", address) },
-	})
+	s.limitConnections()
 	if err := s.openAccess(&c); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
 	s.quota = s.newQuota()
-	env := &ownerEnv{
-		store: records, clock: clk, log: log, lifelines: c.Lifelines, refusals: s.refusals, denials: s.denials,
-		limits: limits, audit: c.Audit, quota: s.quota.User(s.clock.Now(), ""), stats: c.Admin != nil && c.Admin.Count,
-		counts: &s.counts,
-	}
-	if !c.NoDiskReserve {
-		env.disk, _ = records.(fullDisk)
-	}
+	env := s.ownerEnv(&c)
 	tree.Limit(catalog.Limits{
 		Entries: limits.Nodes, Full: env.diskFull, Refused: func(limit string) { s.refusals.add(limit) },
 	})
@@ -155,6 +143,30 @@ func New(opts ...Option) (*Server, error) {
 	}
 
 	return s, nil
+}
+
+func (s *Server) limitConnections() {
+	limits := s.limits
+	s.conns.Limit(conns.Limits{
+		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress,
+		Calls: limits.StreamsPerConnection, CallRate: limits.CallRate, FrameRate: limits.FrameRate,
+		Unfinished: limits.UnfinishedBytes, Patience: limits.StartTimeout,
+		Clock: s.clock, Refused: func(limit, address string) { s.refusals.add(limit, "address", address) },
+	})
+}
+
+// ownerEnv returns what the owners of nodes use.
+func (s *Server) ownerEnv(c *serverconfig.Config) *ownerEnv {
+	env := &ownerEnv{
+		store: s.store, clock: s.clock, log: s.log, lifelines: c.Lifelines, refusals: s.refusals, denials: s.denials,
+		limits: s.limits, audit: c.Audit, quota: s.quota.User(s.clock.Now(), ""), stats: c.Admin != nil && c.Admin.Count,
+		counts: &s.counts,
+	}
+	if !c.NoDiskReserve {
+		env.disk, _ = s.store.(fullDisk)
+	}
+
+	return env
 }
 
 // Serve accepts connections on the listener until Stop is called or the store fails, and closes the listener. It

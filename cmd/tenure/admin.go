@@ -103,7 +103,8 @@ func (l *looker) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// endSession ends a session of a node, if it holds the token or the token is 0. The error wraps admin.ErrNoSession if there is none.
+// endSession ends a session of a node, if it holds the token or the token is 0. The error wraps admin.ErrNoSession if
+// there is none.
 func (l *looker) endSession(ctx context.Context, node string, session, token uint64) error {
 	if l.Embedded() {
 		err := embedded.EndSession(ctx, l.embeddedConfig(), node, session, token)

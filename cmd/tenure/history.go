@@ -139,7 +139,7 @@ func historyTable(grants []past) string {
 	several := slices.ContainsFunc(grants, func(p past) bool { return p.Node != grants[0].Node })
 	lines := make([][]string, 0, len(grants))
 	for _, p := range grants {
-		node, begin, end, held := "", "before the log", "", ""
+		node, begin, end, held := "", "before the log", "not yet", ""
 		if several {
 			node = p.Node
 		}
@@ -151,8 +151,6 @@ func historyTable(grants []past) string {
 			end = p.End.Local().Format(time.DateTime)
 		case p.Unfinished:
 			end = "unknown"
-		default:
-			end = "not yet"
 		}
 		if p.Begin != nil && p.End != nil {
 			held = cli.Short(p.End.Sub(*p.Begin))

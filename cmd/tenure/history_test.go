@@ -22,7 +22,8 @@ func TestWho_History(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	old := auditLine("01", "grant", `"token":1,"session":7,"who":"ann@ci, pid 7 (x)","user":"build"`) +
 		auditLine("05", "end", `"token":1,"session":7,"reason":"released"`)
-	orderly := auditLine("06", "grant", `"token":2,"session":8,"who":"bob"`) + `{"t":"2026-03-01T02:00:07Z","ev":"start"}` + "\n"
+	orderly := auditLine("06", "grant", `"token":2,"session":8,"who":"bob"`) +
+		`{"t":"2026-03-01T02:00:07Z","ev":"start"}` + "\n"
 	write := func(path, text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
 	write(file+".1", old)
 	write(file, orderly)
@@ -42,7 +43,8 @@ not in the log: .*
 grants that were in force when the server started again, and whose end is missing: 1
 $`, output)
 
-	write(file, orderly+"torn\n"+auditLine("08", "grant", `"token":3,"session":9,"count":18446744073709551615,"who":"eve"`))
+	write(file, orderly+"torn\n"+
+		auditLine("08", "grant", `"token":3,"session":9,"count":18446744073709551615,"who":"eve"`))
 	write(file+".1", old+auditLine("05", "grant", `"token":2,"session":8,"count":18446744073709551615,"who":"bob"`))
 	code, output = who()
 	require.Equal(t, exitTwoHolders, code)

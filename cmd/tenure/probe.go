@@ -30,8 +30,8 @@ func (l *looker) probe(ctx context.Context) error {
 	return l.print(ready, func() string { return "ready: " + printable.Text(where) + "\n" })
 }
 
-// ready returns the name of the server if clients should use it now. The admin address comes first: it needs no token on
-// a loopback address.
+// ready returns the name of the server if clients should use it now. The admin address comes first: it needs no token
+// on a loopback address.
 func (l *looker) ready(ctx context.Context) (where string, err error) {
 	if l.admin != "" {
 		client, err := l.adminClient()

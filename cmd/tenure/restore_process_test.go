@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	embed "tenure"
+	"tenure/internal/access"
 	"tenure/internal/cli"
 )
 
@@ -30,13 +32,19 @@ type lost struct {
 	addr       string
 }
 
+// lostToken is the token of the only user of such a server, who has all rights.
+var lostToken, _ = access.NewToken()
+
 func startLost(t *testing.T, listen, data string) *lost {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "stderr")
 	stderr, err := os.Create(name)
 	require.NoError(t, err)
 	defer stderr.Close()
-	cmd := tenureProcess(t, "serve", "--listen", listen, "--http", "127.0.0.1:0", "--data", data)
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(tokens, []byte("user root token="+access.HashToken(lostToken)+"\ngrant root / full\n"),
+		0o600))
+	cmd := tenureProcess(t, "serve", "--listen", listen, "--http", "127.0.0.1:0", "--data", data, "--tokens", tokens)
 	cmd.Stderr = stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -58,7 +66,8 @@ func tenureProcess(t *testing.T, args ...string) *exec.Cmd {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = []string{
-		asTenure + "=1", "GORACE=atexit_sleep_ms=0", "TENURE_CONFIG=" + os.DevNull, "PATH=" + os.Getenv("PATH"),
+		asTenure + "=1", "YDB_ACCESS_TOKEN_CREDENTIALS=" + lostToken, "GORACE=atexit_sleep_ms=0",
+		"TENURE_CONFIG=" + os.DevNull, "PATH=" + os.Getenv("PATH"),
 	}
 
 	return cmd
@@ -108,6 +117,11 @@ func number(t *testing.T, file string) int64 {
 // ok runs a command of tenure that succeeds, and returns its standard output.
 func ok(t *testing.T, args ...string) string {
 	t.Helper()
+	if args[0] != "restore" {
+		token := filepath.Join(t.TempDir(), "token")
+		require.NoError(t, os.WriteFile(token, []byte(lostToken), 0o600))
+		args = append(args, "--auth-token-file", token)
+	}
 	code, stdout, stderr := tenureRun(t, nil, args...)
 	require.Equal(t, cli.ExitOK, code, "%v: %s", args, stderr)
 
@@ -117,7 +131,7 @@ func ok(t *testing.T, args ...string) string {
 // load acquires and releases semaphores of several nodes until ctx ends.
 func load(ctx context.Context, t *testing.T, dsn string) {
 	t.Helper()
-	c, err := embed.Open(ctx, dsn)
+	c, err := embed.Open(ctx, dsn, embed.WithDriverOptions(ydb.WithAccessTokenCredentials(lostToken)))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close(context.WithoutCancel(ctx)) })
 	for _, path := range []string{"/local/a", "/local/b"} {

@@ -114,8 +114,8 @@ func (l *looking) serve(ctx context.Context, p *plan, f *serveFlags, srv *server
 		return
 	}
 	c := httpd.Config{
-		Server: srv, Admin: l.admin, Version: version.String(), Semaphores: f.semaphores, Local: isLoopback(f.http),
-		Logger: p.log,
+		Server: srv, Admin: l.admin, Version: version.String(), Semaphores: f.semaphores, Users: f.tokens != "",
+		Local: isLoopback(f.http), Logger: p.log,
 	}
 	if f.audit.file != "-" {
 		c.Audit = f.audit.file

@@ -17,8 +17,8 @@ const nameLimit = 500 * time.Millisecond
 // maxNames is how many names a shell is offered at most.
 const maxNames = 1000
 
-// CompleteNames makes shells complete the first argument of the command with the names of semaphores. They come from the
-// process that hosts the embedded server, or otherwise from status, which may be nil. It prints no errors and never
+// CompleteNames makes shells complete the first argument of the command with the names of semaphores. They come from
+// the process that hosts the embedded server, or otherwise from status, which may be nil. It prints no errors and never
 // starts a server: then the shell is offered nothing.
 func (s *Session) CompleteNames(status func(context.Context) (server.Status, error)) {
 	s.cmd.ValidArgsFunction = func(

@@ -29,8 +29,8 @@ func TestAddress_OpenSocketOfAnotherUser(t *testing.T) {
 	t.Cleanup(func() { _ = lis.Close() })
 
 	_, err = open(t, "unix://"+path, "", 10*time.Second)
-	require.EqualError(t, err, fmt.Sprintf("the server at %s belongs to the user %d, and not to this user or root: if that "+
-		"is right, write unix://%s?user=%d in --ydb", path, other, path, other))
+	require.EqualError(t, err, fmt.Sprintf("the server at %s belongs to the user %d, and not to this user or root: if "+
+		"that is right, write unix://%s?user=%d in --ydb", path, other, path, other))
 	_, err = open(t, fmt.Sprintf("unix://%s?user=%d", path, other), "", 100*time.Millisecond)
 	require.ErrorContains(t, err, "it accepts connections but sends nothing")
 }

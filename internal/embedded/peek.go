@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// Peek returns the report of the process that hosts the server of the state directory. Unlike ReadReport, it never hosts
-// the server, and fails if no process does.
+// Peek returns the report of the process that hosts the server of the state directory. Unlike ReadReport, it never
+// hosts the server, and fails if no process does.
 func Peek(ctx context.Context, dir string) (r Report, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		return r, err // openDirectory would create it

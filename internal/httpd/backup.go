@@ -14,9 +14,18 @@ const stallLimit = 30 * time.Second
 // backupPiece is the size of such a piece, in bytes.
 const backupPiece = 64 << 10
 
-// backup answers with a backup of the server. One request is answered at a time. If an error occurs in the middle, the
-// connection is cut, and the backup has no end, which the client must notice.
+// noUsers is the answer to a request for a backup of a server without users.
+const noUsers = "a backup has the keys of all sessions, and this server has no users, so it gives a backup to nobody" +
+	": start it with --tokens, or stop it and pass --data to tenure backup"
+
+// backup answers with a backup of the server, unless every local user could get one. One request is answered at a time.
+// If an error occurs in the middle, the connection is cut, and the backup has no end, which the client must notice.
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	if !s.c.Users {
+		http.Error(w, noUsers, http.StatusForbidden)
+
+		return
+	}
 	select {
 	case s.backing <- struct{}{}:
 		defer func() { <-s.backing }()

@@ -33,3 +33,12 @@ func TestBackup(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, summary.Nodes)
 }
+
+// Every local user has all rights on a server without users, but must not get the keys of the sessions of others.
+func TestBackup_NoUsers(t *testing.T) {
+	t.Parallel()
+	_, url := serve(t, true)
+	status, body := call(t, "GET", url+"/api/v1/backup", "")
+	require.Equal(t, 403, status)
+	require.Contains(t, body, "start it with --tokens")
+}

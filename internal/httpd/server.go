@@ -40,6 +40,7 @@ type Config struct {
 	Version    string
 	Semaphores string      // pattern of semaphores that get metrics of their own; empty: none
 	TLS        *tls.Config // nil: clear text
+	Users      bool        // the server has users; otherwise nobody gets a backup
 	Local      bool        // the address is a loopback one: health and metrics need no token
 	Audit      string      // file of the audit log, for the page; empty: there is none that can be read
 	Logger     *slog.Logger

@@ -30,7 +30,8 @@ func serve(t *testing.T, local bool, opts ...server.Option) (*serverconfig.Admin
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	h := httpd.New(httpd.Config{
-		Server: srv, Admin: admin, Version: "v1", Local: local, Semaphores: "*", Logger: slog.New(slog.DiscardHandler),
+		Server: srv, Admin: admin, Version: "v1", Users: len(opts) > 0, Local: local, Semaphores: "*",
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	done := make(chan error, 1)
 	go func() { done <- h.Serve(lis) }()

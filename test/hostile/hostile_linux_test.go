@@ -59,6 +59,7 @@ func run(m *testing.M) int {
 
 // The server withstands each attack. Two attacks run at the same time, each on a server of its own.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	length := time.Second
 	if text, ok := os.LookupEnv("HOSTILE_DURATION"); ok {
 		var err error

@@ -189,8 +189,8 @@ func (t *target) queue(ctx context.Context, n int, name string, size int) {
 	}
 }
 
-// describeWaiters describes a long queue again and again, and reads the answers. In a short attack the queue is shorter,
-// because the sessions that wait in it take a part of the time.
+// describeWaiters describes a long queue again and again, and reads the answers. In a short attack the queue is
+// shorter, because the sessions that wait in it take a part of the time.
 func describeWaiters(n int) func(context.Context, *target) {
 	return func(ctx context.Context, t *target) {
 		ends, _ := ctx.Deadline()
