@@ -100,7 +100,7 @@ func TestServe_TellsTheServiceManager(t *testing.T) {
 	require.Regexp(t, `^RELOADING=1(\nMONOTONIC_USEC=[1-9][0-9]*)?$`, s.said())
 	require.Equal(t, "READY=1", s.said())
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.Equal(t, "STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=11510000", s.said())
+	require.Equal(t, "STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=11210000", s.said())
 	require.NoError(t, cmd.Wait(), stderr)
 }
 

@@ -57,8 +57,12 @@ func (m memory) apply(ctx context.Context, env *cli.Env, log *slog.Logger) {
 	} else {
 		debug.SetMemoryLimit(m.heap)
 	}
-	log.InfoContext(ctx, "memory limit", "nodes", m.nodes, "heap", m.heap, "container", m.container)
-	if m.container > 0 && 2*int64(m.nodes) > m.container {
+	if m.container == 0 {
+		return
+	}
+	log.InfoContext(ctx, "the memory of the container is limited", "nodes", m.nodes, "heap", m.heap,
+		"container", m.container)
+	if 2*int64(m.nodes) > m.container {
 		log.WarnContext(ctx, "the memory limit is too high for the container, so the kernel may end the server",
 			"nodes", m.nodes, "container", m.container)
 	}
