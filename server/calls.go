@@ -1,13 +1,14 @@
 package server
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,7 +17,6 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/conns"
 	"tenure/internal/node"
-	"tenure/internal/wire"
 )
 
 // call is a call from the moment when its headers have arrived.
@@ -24,7 +24,9 @@ type call struct {
 	conn   *conns.Conn // nil: the connection has no limits
 	cancel context.CancelFunc
 
-	waiting *waiting // contains the call until its first message has arrived
+	waiting   *waiting      // contains the call until its first message has arrived
+	place     *list.Element // guarded by waiting; nil: not there
+	displaced atomic.Bool   // the call has given its place to another one
 
 	mu    sync.Mutex  // guards alarm
 	alarm clock.Timer // rings when the first message should have arrived; nil: it has
@@ -60,10 +62,16 @@ func (s *Server) admit(ctx context.Context, _ *tap.Info) (context.Context, error
 	})
 	now := s.clock.Now()
 	c.alarm.Set(now, now.Add(s.limits.StartTimeout))
-	if !s.waiting.add(c) {
+	victim, ok := s.waiting.add(c, max(s.limits.Streams, leastWaiting))
+	if !ok {
 		c.alarm.Stop()
 
 		return ctx, errNotStarted
+	}
+	if victim != nil {
+		s.refusals.add("waiting_calls", "address", address(ctx))
+		victim.displaced.Store(true)
+		victim.cancel()
 	}
 
 	return context.WithValue(ctx, callKey{}, c), nil
@@ -83,46 +91,6 @@ func (c *call) begin() bool {
 	return true
 }
 
-// waiting contains the calls whose first message has not arrived.
-type waiting struct {
-	mu      sync.Mutex // guards the rest
-	calls   map[*call]struct{}
-	stopped bool
-}
-
-var errNotStarted = status.Error(codes.Unavailable, "the server is stopping: connect again")
-
-// add adds a call. It returns false if the server is stopping.
-func (w *waiting) add(c *call) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.stopped {
-		return false
-	}
-	if w.calls == nil {
-		w.calls = make(map[*call]struct{})
-	}
-	w.calls[c] = struct{}{}
-
-	return true
-}
-
-func (w *waiting) remove(c *call) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.calls, c)
-}
-
-// stop ends the calls, so that the server does not wait for them when it stops.
-func (w *waiting) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stopped = true
-	for c := range w.calls {
-		c.cancel()
-	}
-}
-
 // limitUnary is called when the request has arrived.
 func (s *Server) limitUnary(
 	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
@@ -132,47 +100,6 @@ func (s *Server) limitUnary(
 	}
 
 	return handler(ctx, req)
-}
-
-// limitStream limits the number of streams of the server, and of what each of them may do before its first message.
-func (s *Server) limitStream(
-	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
-) error {
-	defer s.inProgress.Add(-1)
-	if n := s.inProgress.Add(1); n > int64(s.limits.Streams) {
-		s.refusals.add("streams", "address", address(g.Context()))
-		if c := callOf(g.Context()); c != nil {
-			c.begin()
-		}
-		text := fmt.Sprintf("the server already serves %d streams: try again later", s.limits.Streams)
-		if info.FullMethod == Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
-			return g.SendMsg(wire.Response(node.Failure{Status: node.Overloaded, Issue: text})) // A2
-		}
-
-		return status.Error(codes.ResourceExhausted, text)
-	}
-
-	return handler(srv, &starting{ServerStream: g})
-}
-
-// starting is a stream that notes when its first message arrives.
-type starting struct {
-	grpc.ServerStream
-
-	started bool
-}
-
-// RecvMsg implements grpc.ServerStream.
-func (s *starting) RecvMsg(m any) error {
-	err := s.ServerStream.RecvMsg(m)
-	if !s.started && err == nil {
-		s.started = true
-		if c := callOf(s.Context()); c != nil {
-			c.begin()
-		}
-	}
-
-	return err
 }
 
 // frequent is the period below which pings count as frequent.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/node"
@@ -34,13 +35,51 @@ func TestLimits_Streams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{Streams: 1}))
 		first := h.attach(t, 0, time.Minute)
+		h.open(t) // a stream that asks for nothing takes no slot
 		refused := h.open(t)
+		refused.send(startMessage(h.node, 0, time.Minute))
 		f := refused.recv().GetFailure()
 		require.EqualValues(t, node.Overloaded, f.GetStatus())
 		require.Equal(t, "the server already serves 1 streams: try again later", f.GetIssues()[0].GetMessage())
 		first.cancel()
 		synctest.Wait()
 		h.attach(t, 0, time.Minute)
+	})
+}
+
+// Calls that watch the server's health take no slots of sessions. There are limits for one connection and for all.
+func TestLimits_Watches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{Streams: 1}))
+		watch := func() error {
+			w, err := grpc_health_v1.NewHealthClient(h.conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+			require.NoError(t, err)
+			_, err = w.Recv()
+
+			return err
+		}
+		for range 32 {
+			require.NoError(t, watch())
+		}
+		err := watch()
+		require.Equal(t, codes.ResourceExhausted, status.Code(err), err)
+		h.attach(t, 0, time.Minute)
+		require.Equal(t, map[string]uint64{"health_watches": 1}, h.server.Limits())
+	})
+}
+
+// A stream of nobody that the server knows takes no slot, and nothing waits for its first message.
+func TestLimits_RefusedCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := usersFile(t)
+		u.write(u.line("root"), "grant root / full")
+		h := serveUsers(t, u, server.WithLimits(server.Limits{Streams: 1, StartTimeout: time.Second}))
+		_, err := h.openAs(t, "unknown").grpc.Recv()
+		require.Equal(t, codes.Unauthenticated, status.Code(err), err)
+		time.Sleep(time.Minute)
+		h.attachAs(t, u.tokens["root"])
+		require.Empty(t, h.server.Limits())
 	})
 }
 

@@ -46,8 +46,9 @@ type Server struct {
 	counts     counts
 	refusals   *refusals
 	denials    *denials
-	inProgress atomic.Int64 // calls that are streams, also those that are not sessions
+	inProgress atomic.Int64 // calls that are streams, also those that are not sessions, without watches
 	pings      atomic.Int64 // frequent ones, in a second
+	watches    watches      // of the server's health
 	waiting    waiting
 	quota      *quota.Server
 	advertise  *advertise.Endpoint // nil: the address that each client has used

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"container/list"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// leastWaiting is how many calls may wait for their first message, also if the server may serve fewer streams.
+const leastWaiting = 1_000
+
+// waiting contains the calls whose first message has not arrived, longest first.
+type waiting struct {
+	mu      sync.Mutex // guards the rest
+	calls   list.List  // of *call
+	stopped bool
+}
+
+var (
+	errNotStarted = status.Error(codes.Unavailable, "the server is stopping: connect again")
+	errDisplaced  = status.Error(codes.ResourceExhausted, "the server already waits for the first messages of too many "+
+		"calls: try again later")
+)
+
+// add adds a call. It returns false if the server is stopping. If there are more than most calls then, it removes and
+// returns the one that has waited longest: most clients send their first message immediately.
+func (w *waiting) add(c *call, most int) (victim *call, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return nil, false
+	}
+	if w.calls.Len() >= most {
+		victim = w.calls.Remove(w.calls.Front()).(*call)
+		victim.place = nil
+	}
+	c.place = w.calls.PushBack(c)
+
+	return victim, true
+}
+
+func (w *waiting) remove(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.place != nil {
+		w.calls.Remove(c.place)
+		c.place = nil
+	}
+}
+
+// stop ends the calls, so that the server does not wait for them when it stops.
+func (w *waiting) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	for e := w.calls.Front(); e != nil; e = e.Next() {
+		e.Value.(*call).cancel()
+	}
+}

@@ -1,0 +1,28 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// If too many calls wait for their first message, the one that has waited longest gives up its place.
+func TestWaiting_LongestGivesUp(t *testing.T) {
+	t.Parallel()
+	var w waiting
+	calls := make([]call, 4)
+	for i := range 2 {
+		victim, ok := w.add(&calls[i], 2)
+		require.True(t, ok)
+		require.Nil(t, victim)
+	}
+	victim, ok := w.add(&calls[2], 2)
+	require.True(t, ok)
+	require.Same(t, &calls[0], victim)
+	w.remove(victim) // it has left already
+	w.remove(&calls[1])
+	victim, ok = w.add(&calls[3], 2)
+	require.True(t, ok)
+	require.Nil(t, victim)
+	require.Equal(t, 2, w.calls.Len())
+}
