@@ -25,6 +25,7 @@ func (s *Server) fill(a *serverconfig.Admin) {
 	a.Stats, a.Live, a.Ready, a.Drain, a.EndSession, a.Allow = s.stats, s.live, s.ready, s.drain, s.endSession, s.allow
 	a.Semaphores, a.Caller, a.Login = s.watched, s.callerOfToken, s.signIn
 	a.Backup = s.backup
+	a.Refused = func(limit, address string) { s.refusals.add(limit, "address", address) }
 }
 
 // statsLimit is the time in which owners must show their numbers. Those of an owner that is waiting for the disk are

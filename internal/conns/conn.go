@@ -78,6 +78,17 @@ func (c *Conn) Hold() { c.change(1) }
 // Let undoes Hold.
 func (c *Conn) Let() { c.change(-1) }
 
+// Protect does the same as Hold and Let for connections that do not count their sessions. A connection begins without
+// protection.
+func (c *Conn) Protect(on bool) {
+	c.set.mu.Lock()
+	defer c.set.mu.Unlock()
+	if c.sessions = 0; on {
+		c.sessions = 1
+	}
+	c.replace()
+}
+
 func (c *Conn) change(sessions int) {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()

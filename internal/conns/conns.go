@@ -12,7 +12,8 @@ import (
 	"tenure/internal/clock"
 )
 
-// Limits bound the connections of a Set. All fields must be set.
+// Limits bound the connections of a Set. All fields must be set. Without the credentials of this package, only Total,
+// PerAddress and Refused have an effect.
 type Limits struct {
 	Total      int           // open connections
 	PerAddress int           // of them, those from one address of another machine

@@ -74,7 +74,7 @@ func New(c Config) *Server {
 	closePage := s.addPage(mux)
 	s.http = &http.Server{
 		Handler: s.guard(mux), TLSConfig: forHTTP(c.TLS), ReadHeaderTimeout: headerLimit, ReadTimeout: requestLimit,
-		WriteTimeout: answerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes,
+		WriteTimeout: answerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: headerBytes, ConnState: follow,
 		ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
 	}
 	s.http.RegisterOnShutdown(closePage) // its streams do not end by themselves
@@ -84,6 +84,7 @@ func New(c Config) *Server {
 
 // Serve serves on the listener until Close, and closes the listener.
 func (s *Server) Serve(lis net.Listener) error {
+	lis = limited(lis, s.c.Admin.Refused)
 	var err error
 	if s.c.TLS != nil {
 		err = s.http.ServeTLS(lis, "", "")

@@ -62,6 +62,9 @@ type Admin struct {
 	// stopped. What was written is complete only if it returns nil.
 	Backup func(ctx context.Context, w io.Writer) error
 
+	// Refused counts and reports that a client was refused because of a limit of the caller.
+	Refused func(limit, address string)
+
 	// Allow returns nil if the token's user has the rights on the database, or if the server knows no users.
 	Allow func(token string, need access.Rights) error
 
