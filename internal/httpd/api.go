@@ -1,32 +1,60 @@
 package httpd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"time"
 
+	"tenure/internal/clock"
 	"tenure/server"
 )
 
-// status answers with the JSON of server.Status. One request is answered at a time, because a status copies the state
-// of all nodes.
+// status answers with the JSON of server.Status. One status is made at a time, because it copies the state of all nodes.
+// A client that does not read holds up nobody.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.busy <- struct{}{}:
-		defer func() { <-s.busy }()
-	case <-r.Context().Done():
-		return
-	}
-	status, err := s.c.Server.Status(r.Context())
+	text, err := s.statusText(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 
 		return
 	}
+	if len(text) > piece {
+		select {
+		case s.answering <- struct{}{}:
+			defer func() { <-s.answering }()
+		default:
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "too many clients read a status at the same time: try again later", http.StatusServiceUnavailable)
+
+			return
+		}
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(status) // the client may have gone
+	p := newPaced(w, clock.Go())
+	_ = p.control.SetReadDeadline(time.Time{}) // that of the request would end the context of a long answer
+	if _, err := p.Write(text); err != nil {
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
+}
+
+func (s *Server) statusText(ctx context.Context) ([]byte, error) {
+	select {
+	case s.busy <- struct{}{}:
+		defer func() { <-s.busy }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	status, err := s.c.Server.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(status)
+
+	return append(text, '\n'), err
 }
 
 // ending is the body of a request to end a session.

@@ -8,12 +8,6 @@ import (
 	"tenure/internal/clock"
 )
 
-// stallLimit is the time in which the client of a backup must take a piece of it.
-const stallLimit = 30 * time.Second
-
-// backupPiece is the size of such a piece, in bytes.
-const backupPiece = 64 << 10
-
 // noUsers is the answer to a request for a backup of a server without users.
 const noUsers = "a backup has the keys of all sessions, and this server has no users, so it gives a backup to nobody" +
 	": start it with --tokens, or stop it and pass --data to tenure backup"
@@ -34,10 +28,10 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 
 		return
 	}
-	p := &paced{ResponseWriter: w, control: http.NewResponseController(w), clock: clock.Go()}
+	p := newPaced(w, clock.Go())
 	_ = p.control.SetReadDeadline(time.Time{}) // that of the request would end the context of a long answer
 	w.Header().Set("Content-Type", "application/octet-stream")
-	pieces := bufio.NewWriterSize(p, backupPiece)
+	pieces := bufio.NewWriterSize(p, piece)
 	err := s.c.Admin.Backup(r.Context(), pieces)
 	if err == nil {
 		err = pieces.Flush()
@@ -51,23 +45,4 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 		s.c.Logger.WarnContext(r.Context(), "a backup has failed", "address", r.RemoteAddr, "error", err)
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// paced gives each write its own time limit, instead of one for the whole answer.
-type paced struct {
-	http.ResponseWriter
-
-	control *http.ResponseController
-	clock   clock.Clock
-	written int64
-}
-
-func (p *paced) Write(b []byte) (int, error) {
-	if err := p.control.SetWriteDeadline(p.clock.Time(p.clock.Now()).Add(stallLimit)); err != nil {
-		return 0, err
-	}
-	n, err := p.ResponseWriter.Write(b)
-	p.written += int64(n)
-
-	return n, err
 }

@@ -31,6 +31,7 @@ const (
 	headerBytes  = 16 << 10
 	bodyBytes    = 64 << 10
 	scrapes      = 4 // at once
+	largeAnswers = 4 // at once; each keeps a status in memory
 )
 
 // Config says what the server shows.
@@ -48,15 +49,17 @@ type Config struct {
 
 // Server is an HTTP server. Create one with New.
 type Server struct {
-	c       Config
-	http    *http.Server
-	backing chan struct{} // holds a value for the backup in progress
-	busy    chan struct{} // holds a value for each request for the status: a status copies whole nodes
+	c         Config
+	http      *http.Server
+	backing   chan struct{} // holds a value for the backup in progress
+	answering chan struct{} // holds a value for each large status that is being written
+	busy      chan struct{} // holds a value for each request for the status: a status copies whole nodes
 }
 
 // New returns a server that does not serve yet.
 func New(c Config) *Server {
-	s := &Server{c: c, busy: make(chan struct{}, 1), backing: make(chan struct{}, 1)}
+	s := &Server{c: c, busy: make(chan struct{}, 1), backing: make(chan struct{}, 1),
+		answering: make(chan struct{}, largeAnswers)}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(servermetrics.New(c.Admin, c.Semaphores, c.Version),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -1,0 +1,82 @@
+package httpd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/clock"
+	"tenure/internal/serverconfig"
+	"tenure/server"
+)
+
+// client is a client that takes the given time for each piece of an answer. While it is stuck, it takes nothing.
+type client struct {
+	*httptest.ResponseRecorder
+
+	begun chan struct{}
+	stuck <-chan struct{} // nil: it is not
+	pause time.Duration
+}
+
+func (c *client) SetWriteDeadline(time.Time) error { return nil }
+func (c *client) SetReadDeadline(time.Time) error  { return nil }
+
+func (c *client) Write(b []byte) (int, error) {
+	if c.stuck != nil {
+		c.begun <- struct{}{}
+		<-c.stuck
+	}
+	time.Sleep(c.pause)
+
+	return c.ResponseRecorder.Write(b)
+}
+
+// A client that does not read its status does not keep the others from theirs.
+func TestStatus_Stuck(t *testing.T) {
+	t.Parallel()
+	admin := &serverconfig.Admin{}
+	srv, err := server.New(func(c *serverconfig.Config) { c.Admin = admin })
+	require.NoError(t, err)
+	s := New(Config{Server: srv, Admin: admin, Logger: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() {
+		s.Close(t.Context())
+		require.NoError(t, srv.Stop(t.Context()))
+	})
+	begun, stuck := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(stuck)
+	request := func(w http.ResponseWriter) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		s.status(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/status", http.NoBody))
+	}
+	wg.Go(func() { request(&client{ResponseRecorder: httptest.NewRecorder(), begun: begun, stuck: stuck}) })
+	<-begun
+	w := &client{ResponseRecorder: httptest.NewRecorder()}
+	request(w)
+	require.JSONEq(t, `{"nodes": []}`, w.Body.String(), fmt.Sprint(w.Code))
+}
+
+// A client that takes a little from time to time does not get an answer for days.
+func TestPaced(t *testing.T) {
+	t.Parallel()
+	for pause, want := range map[time.Duration]error{500 * time.Millisecond: nil, 2 * time.Second: errSlow} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPaced(&client{ResponseRecorder: httptest.NewRecorder(), pause: pause}, clock.Go())
+			n, err := p.Write(make([]byte, 100*piece))
+			require.ErrorIs(t, err, want)
+			require.EqualValues(t, n, p.written)
+			require.LessOrEqual(t, time.Since(p.clock.Time(p.began)), 50*time.Second)
+		})
+	}
+}
