@@ -22,6 +22,9 @@ const (
 	Grant                              // change permissions
 	Administer                         // part of Full only
 
+	// View is what somebody needs on the database to see all nodes, with the owners and the data of their semaphores.
+	View = List | Read
+
 	// Full includes everything, also the administration of the server.
 	Full = Administer<<1 - 1
 )

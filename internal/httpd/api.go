@@ -13,8 +13,8 @@ import (
 	"tenure/server"
 )
 
-// status answers with the JSON of server.Status. One status is made at a time, because it copies the state of all nodes.
-// A client that does not read holds up nobody.
+// status answers with the JSON of server.Status. One status is made at a time, because it copies the state of all
+// nodes. A client that does not read holds up nobody.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	text, err := s.statusText(r.Context())
 	if err != nil {

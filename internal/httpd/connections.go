@@ -19,8 +19,8 @@ const (
 // limitConnections is the limit as metrics and the log name it.
 const limitConnections = "http_connections"
 
-// limited returns a listener with limits. When one is reached, a new connection takes the place of the one that has been
-// without a request for the longest time. If there is none, the new one is closed.
+// limited returns a listener with limits. When one is reached, a new connection takes the place of the one that has
+// been without a request for the longest time. If there is none, the new one is closed.
 func limited(lis net.Listener, refused func(limit, address string)) net.Listener {
 	set := &conns.Set{}
 	set.Limit(conns.Limits{

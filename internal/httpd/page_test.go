@@ -130,7 +130,7 @@ func TestPage_Login(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), 10)
 	require.NoError(t, err)
 	tokens := fmt.Sprintf("user l token=%s\nuser r token=%s\nuser n token=%s\n", listing, all, none) +
-		fmt.Sprintf("user ann password=%s\n", hash) + "grant l /local list\ngrant r /local full\ngrant ann /local full\n"
+		fmt.Sprintf("user ann password=%s\n", hash) + "grant l /local list read\ngrant r /local full\ngrant ann /local full\n"
 	file := filepath.Join(t.TempDir(), "tokens")
 	require.NoError(t, os.WriteFile(file, []byte(tokens), 0o600))
 	_, address := serve(t, true, server.WithTokensFile(file))
@@ -188,7 +188,7 @@ func TestPage_Login(t *testing.T) {
 	b.post("/login", "secret", nobody)
 	resp = b.get("/")
 	require.Equal(t, 403, resp.status)
-	require.Contains(t, resp.text, "your user needs the right “list” on the database")
+	require.Contains(t, resp.text, "your user needs the rights “list” and “read” on the database")
 }
 
 func mustURL(t *testing.T, address string) *url.URL {

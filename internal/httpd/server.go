@@ -58,8 +58,10 @@ type Server struct {
 
 // New returns a server that does not serve yet.
 func New(c Config) *Server {
-	s := &Server{c: c, busy: make(chan struct{}, 1), backing: make(chan struct{}, 1),
-		answering: make(chan struct{}, largeAnswers)}
+	s := &Server{
+		c: c, busy: make(chan struct{}, 1), backing: make(chan struct{}, 1),
+		answering: make(chan struct{}, largeAnswers),
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(servermetrics.New(c.Admin, c.Semaphores, c.Version),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -71,7 +73,7 @@ func New(c Config) *Server {
 	mux.Handle("GET /metrics", s.need(access.List, true, metrics))
 	mux.Handle("GET /healthz", s.need(access.List, true, health(c.Admin.Live)))
 	mux.Handle("GET /readyz", s.need(access.List, true, health(c.Admin.Ready)))
-	mux.Handle("GET /api/v1/status", s.need(access.List, false, http.HandlerFunc(s.status)))
+	mux.Handle("GET /api/v1/status", s.need(access.View, false, http.HandlerFunc(s.status)))
 	mux.Handle("GET /api/v1/backup", s.need(access.Full, false, http.HandlerFunc(s.backup)))
 	mux.Handle("POST /api/v1/sessions/end", s.need(access.Full, false, http.HandlerFunc(s.endSession)))
 	closePage := s.addPage(mux)

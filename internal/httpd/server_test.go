@@ -117,10 +117,11 @@ func TestServer_Local(t *testing.T) {
 func TestServer_Remote(t *testing.T) {
 	t.Parallel()
 	lister, listing := access.NewToken()
+	reader, reading := access.NewToken()
 	root, all := access.NewToken()
 	elsewhere, other := access.NewToken()
-	tokens := fmt.Sprintf("user l token=%s\nuser r token=%s\nuser e token=%s\n", listing, all, other) +
-		"grant l /local list\ngrant r /local full\ngrant e /local/dir full\n"
+	tokens := fmt.Sprintf("user l token=%s\nuser r token=%s\nuser e token=%s\nuser v token=%s\n", listing, all, other, reading) +
+		"grant l /local list\ngrant v /local list read\ngrant r /local full\ngrant e /local/dir full\n"
 	file := filepath.Join(t.TempDir(), "tokens")
 	require.NoError(t, os.WriteFile(file, []byte(tokens), 0o600))
 	_, url := serve(t, false, server.WithTokensFile(file))
@@ -131,8 +132,10 @@ func TestServer_Remote(t *testing.T) {
 		require.Equal(t, 401, status, path)
 		status, _ = call(t, "GET", url+path, "", "Authorization", "Bearer "+elsewhere)
 		require.Equal(t, 403, status, path)
-		status, _ = call(t, "GET", url+path, "", "Authorization", "Bearer "+lister)
+		status, _ = call(t, "GET", url+path, "", "Authorization", "Bearer "+reader)
 		require.Equal(t, 200, status, path)
+		status, _ = call(t, "GET", url+path, "", "Authorization", "Bearer "+lister)
+		require.Equal(t, path != "/api/v1/status", status == 200, "it has the data of owners, like a describe")
 	}
 	status, body := call(t, "POST", url+"/api/v1/sessions/end", "{}", "Authorization", "Bearer "+lister)
 	require.Equal(t, 403, status, body)

@@ -40,7 +40,7 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request, who caller) {
 	p.watch(r.Context(), stream, k, func() bool {
 		now, err := p.caller(r)
 
-		return err == nil && now.rights.Has(access.List) && now.full == who.full
+		return err == nil && now.rights.Has(access.View) && now.full == who.full
 	})
 }
 

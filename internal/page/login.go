@@ -22,6 +22,9 @@ const (
 	maxLogins     = 1000
 )
 
+// mayNotSee is the text for users without the rights that the page needs.
+const mayNotSee = "You may not see this server: your user needs the rights “list” and “read” on the database."
+
 // caller is who makes a request.
 type caller struct {
 	name   string // empty if the server knows no users
@@ -41,8 +44,8 @@ func (p *Page) need(
 		case err != nil:
 			p.message(w, caller{}, http.StatusServiceUnavailable, "Not available", err.Error())
 		case !who.rights.Has(rights):
-			text := "You may not see this server: your user needs the right “list” on the database."
-			if rights != access.List {
+			text := mayNotSee
+			if rights != access.View {
 				text = "You may not end sessions: your user needs the right “full” on the database."
 			}
 			p.message(w, who, http.StatusForbidden, "Not allowed", text)

@@ -60,8 +60,8 @@ func (p *Page) Register(mux *http.ServeMux) {
 	mux.Handle("POST /login", p.headers(http.HandlerFunc(p.login)))
 	mux.Handle("POST /logout", p.headers(http.HandlerFunc(p.logout)))
 	for _, kind := range []string{listView, semaphoreView, sessionView} {
-		mux.Handle("GET "+kind, p.headers(p.need(access.List, p.show)))
-		mux.Handle("GET /live"+kind, p.headers(p.need(access.List, p.live)))
+		mux.Handle("GET "+kind, p.headers(p.need(access.View, p.show)))
+		mux.Handle("GET /live"+kind, p.headers(p.need(access.View, p.live)))
 	}
 	mux.Handle("GET /session/end", p.headers(p.need(access.Full, p.confirmEnd)))
 	mux.Handle("POST /session/end", p.headers(p.need(access.Full, p.end)))

@@ -269,7 +269,7 @@ func TestLive_Withdrawn(t *testing.T) {
 			return "", 0, &access.DeniedError{}
 		}}).page()
 		defer p.Close()
-		for _, after := range []access.Rights{access.List, 0} {
+		for _, after := range []access.Rights{access.View, access.List, 0} {
 			var wg sync.WaitGroup
 			watchPage(t.Context(), &wg, p, "/live/", &viewer{})
 			time.Sleep(5 * time.Second)
