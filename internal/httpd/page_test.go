@@ -185,9 +185,9 @@ func TestPage_Login(t *testing.T) {
 
 	require.Equal(t, 303, b.post("/logout").status)
 	require.Equal(t, "/login?next=%2F", b.get("/").location)
-	b.post("/login", "secret", nobody)
-	resp = b.get("/")
+	resp = b.post("/login", "secret", nobody)
 	require.Equal(t, 403, resp.status)
+	require.Empty(t, resp.cookies)
 	require.Contains(t, resp.text, "your user needs the rights “list” and “read” on the database")
 }
 

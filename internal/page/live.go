@@ -24,13 +24,13 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request, who caller) {
 
 		return
 	}
-	if !p.watcher.enter() {
+	if !p.watcher.enter(who.name) {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "too many viewers: reload the page to see changes", http.StatusServiceUnavailable)
 
 		return
 	}
-	defer p.watcher.leave()
+	defer p.watcher.leave(who.name)
 	k := key{q, who.full}
 	stream := &stream{w: w, control: http.NewResponseController(w), clock: p.c.Clock}
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -20,6 +20,7 @@ import (
 const (
 	loginLifetime = 12 * time.Hour
 	maxLogins     = 1000
+	maxLoginsOf   = 20 // one user
 )
 
 // mayNotSee is the text for users without the rights that the page needs.
@@ -126,8 +127,14 @@ func (p *Page) login(w http.ResponseWriter, r *http.Request) {
 	token, err := p.c.Login(r.Context(), form.User, r.PostForm.Get("secret"), address(r))
 	switch {
 	case err == nil:
+		name, rights, err := p.c.Caller(token)
+		if err != nil || !rights.Has(access.View) {
+			form.Error = mayNotSee
+
+			break
+		}
 		p.forget(r)
-		id := p.logins.add(token)
+		id := p.logins.add(name, token)
 		http.SetCookie(w, p.cookie(r, id, int(loginLifetime/time.Second)))
 		http.Redirect(w, r, form.Next, http.StatusSeeOther)
 
@@ -177,6 +184,7 @@ type logins struct {
 }
 
 type login struct {
+	user  string
 	token string
 	until clock.Instant
 }
@@ -185,27 +193,37 @@ func newLogins(clk clock.Clock) *logins {
 	return &logins{clock: clk, all: make(map[[sha256.Size]byte]login)}
 }
 
-// add returns a new id for the token. If there are too many log-ins, the oldest one ends.
-func (l *logins) add(token string) (id string) {
+// add returns a new id for the token of a user. If the user has too many log-ins, the oldest of them ends, so that
+// nobody ends those of others.
+func (l *logins) add(user, token string) (id string) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	id = base64.RawURLEncoding.EncodeToString(random)
 	now := l.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.all) >= maxLogins {
-		var oldest [sha256.Size]byte
-		until := clock.Instant(0)
-		for sum, login := range l.all {
-			if until == 0 || login.until < until {
-				oldest, until = sum, login.until
-			}
-		}
-		delete(l.all, oldest)
-	}
-	l.all[sha256.Sum256([]byte(id))] = login{token, now.Add(loginLifetime)}
+	l.evict(maxLoginsOf, func(o login) bool { return o.user == user })
+	l.evict(maxLogins, func(login) bool { return true })
+	l.all[sha256.Sum256([]byte(id))] = login{user, token, now.Add(loginLifetime)}
 
 	return id
+}
+
+// evict ends the oldest of some log-ins if there are so many of them. It is called with mu held.
+func (l *logins) evict(limit int, among func(login) bool) {
+	var oldest [sha256.Size]byte
+	number, until := 0, clock.Instant(0)
+	for sum, login := range l.all {
+		if !among(login) {
+			continue
+		}
+		if number++; number == 1 || login.until < until {
+			oldest, until = sum, login.until
+		}
+	}
+	if number >= limit {
+		delete(l.all, oldest)
+	}
 }
 
 // token returns the token of an id, or nothing.

@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	period      = time.Second      // between two snapshots
-	slowPeriod  = 10 * time.Second // the same, if there are many semaphores
-	many        = 10_000
-	forgetAfter = 30 * time.Second // how long a snapshot is kept when nobody looks
-	maxViewers  = 128
+	period       = time.Second      // between two snapshots
+	slowPeriod   = 10 * time.Second // the same, if there are many semaphores
+	many         = 10_000
+	forgetAfter  = 30 * time.Second // how long a snapshot is kept when nobody looks
+	maxViewers   = 128
+	maxViewersOf = 32 // one user
 )
 
 // errClosed reports that the page has been closed.
@@ -36,11 +37,14 @@ type watcher struct {
 	stale   bool          // something has happened since the last snapshot
 	changed chan struct{} // closed at the next snapshot
 	viewers int
+	of      map[string]int // viewers by their user
 	running bool
 }
 
 func newWatcher(clk clock.Clock, take func(context.Context, *snapshot) *snapshot) *watcher {
-	w := &watcher{clock: clk, take: take, taking: make(chan struct{}, 1), changed: make(chan struct{})}
+	w := &watcher{
+		clock: clk, take: take, taking: make(chan struct{}, 1), changed: make(chan struct{}), of: make(map[string]int),
+	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.forget = clk.NewAlarm(w.drop)
 
@@ -54,14 +58,16 @@ func (w *watcher) close() {
 	w.forget.Stop()
 }
 
-// enter adds a viewer, unless there are too many. The viewer must call leave.
-func (w *watcher) enter() bool {
+// enter adds a viewer of the user, unless there are too many. The viewer must call leave. The user is empty if the
+// server knows no users.
+func (w *watcher) enter(user string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.viewers == maxViewers || w.ctx.Err() != nil {
+	if w.viewers == maxViewers || user != "" && w.of[user] == maxViewersOf || w.ctx.Err() != nil {
 		return false
 	}
 	w.viewers++
+	w.of[user]++
 	if !w.running {
 		w.running = true
 		go w.run() // ends when there are no viewers
@@ -70,10 +76,13 @@ func (w *watcher) enter() bool {
 	return true
 }
 
-func (w *watcher) leave() {
+func (w *watcher) leave(user string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.viewers--
+	if w.of[user]--; w.of[user] == 0 {
+		delete(w.of, user)
+	}
 	w.forgetLater()
 }
 

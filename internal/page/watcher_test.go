@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -236,6 +237,35 @@ func TestWatcher_TooMany(t *testing.T) {
 	})
 }
 
+// One user does not take the places of all viewers.
+func TestWatcher_TooManyOfOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c counter
+		var name atomic.Value
+		name.Store("ann")
+		p := (&fake{status: c.status, caller: func(string) (string, access.Rights, error) {
+			return name.Load().(string), access.View, nil
+		}}).page()
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range maxViewersOf {
+			watchPage(ctx, &wg, p, "/live/", &viewer{})
+		}
+		synctest.Wait()
+		code, _ := get(t, p, "/live/")
+		require.Equal(t, 503, code)
+		name.Store("bob")
+		watchPage(ctx, &wg, p, "/live/", &viewer{})
+		synctest.Wait()
+		require.Equal(t, maxViewersOf+1, p.watcher.viewers)
+		cancel()
+		wg.Wait()
+		require.Empty(t, p.watcher.of)
+		p.Close()
+	})
+}
+
 // A node that does not answer holds up nobody for long: the rest is shown without it.
 func TestWatcher_StuckNode(t *testing.T) {
 	t.Parallel()
@@ -279,26 +309,34 @@ func TestLive_Withdrawn(t *testing.T) {
 	})
 }
 
-// A log-in ends after twelve hours. There is a limit of log-ins, and the oldest one makes room.
+// A log-in ends after twelve hours. There is a limit of log-ins, for each user and for all.
 func TestLogins(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogins(clock.Go())
-		first := l.add("t1")
+		first := l.add("ann", "t1")
 		require.Equal(t, "t1", l.token(first))
 		require.Empty(t, l.token(first+"x"))
 		require.Empty(t, l.token(""))
 		time.Sleep(time.Minute)
-		second := l.add("t2")
-		for range maxLogins - 1 {
-			require.NotEqual(t, second, l.add("t3"))
+		second := l.add("ann", "t2")
+		for range maxLogins {
+			require.NotEqual(t, second, l.add("bob", "t3"))
 		}
-		require.Len(t, l.all, maxLogins)
+		require.Equal(t, "t1", l.token(first), "a user ends the log-ins of nobody else")
+		require.Len(t, l.all, 2+maxLoginsOf)
+		for range maxLoginsOf - 1 {
+			l.add("ann", "t4")
+		}
 		require.Empty(t, l.token(first))
 		require.Equal(t, "t2", l.token(second))
+		for i := range maxLogins {
+			l.add(fmt.Sprint(i), "t5")
+		}
+		require.Len(t, l.all, maxLogins)
 		l.remove(second)
 		require.Empty(t, l.token(second))
-		third := l.add("t4")
+		third := l.add("ann", "t6")
 		time.Sleep(loginLifetime)
 		require.Empty(t, l.token(third))
 	})
