@@ -122,9 +122,15 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
 		if s.c.Local && !localName(r.Host) {
 			http.Error(w, "this address is for localhost: use http://localhost in the URL", http.StatusMisdirectedRequest)
+
+			return
+		}
+		if fromElsewhere(r) {
+			http.Error(w, "this request comes from another web page", http.StatusForbidden)
 
 			return
 		}
@@ -135,6 +141,20 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// fromElsewhere reports whether a page of another site has made a browser send a request for what is not a page. No page
+// gets a backup.
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	switch {
+	case site == "", r.URL.Path != "/metrics" && !strings.HasPrefix(r.URL.Path, "/api/"):
+		return false
+	case strings.HasPrefix(r.URL.Path, "/api/v1/backup"):
+		return true
+	}
+
+	return site != "none" && site != "same-origin"
 }
 
 // localName reports whether the Host of a request is a name of this machine's loopback interface.

@@ -105,6 +105,13 @@ func TestServer_Local(t *testing.T) {
 	status, _ = end(session, "Content-Type", "application/json", "Sec-Fetch-Site", "cross-site")
 	require.Equal(t, 403, status)
 
+	for _, path := range []string{"/metrics", "/api/v1/status", "/api/v1/backup"} {
+		for _, site := range []string{"cross-site", "same-site", "same-origin", "none"} {
+			status, body = call(t, "GET", url+path, "", "Sec-Fetch-Site", site)
+			require.Equal(t, path == "/api/v1/backup" || strings.HasSuffix(site, "-site"), status == 403, path+site+body)
+		}
+	}
+
 	admin.Drain()
 	status, body = call(t, "GET", url+"/readyz", "")
 	require.Equal(t, 503, status)
