@@ -226,6 +226,10 @@ func TestStatus_OfResult(t *testing.T) {
 				} else {
 					require.ErrorIs(w, err, context.DeadlineExceeded)
 				}
+			case Ydb.StatusIds_OVERLOADED: // the call was not carried out, and is repeated
+				require.EqualError(w, err, op+` "x": context deadline exceeded`)
+				require.Greater(w, answers, 3)
+				require.NoError(w, s.Context().Err())
 			default:
 				require.True(w, ydb.IsOperationError(err, code))
 				require.EqualError(w, err, fmt.Sprintf("%s \"x\": %v: says the front", op, code))
