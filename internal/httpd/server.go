@@ -143,8 +143,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// fromElsewhere reports whether a page of another site has made a browser send a request for what is not a page. No page
-// gets a backup.
+// fromElsewhere reports whether a page of another site has made a browser send a request for what is not a page. No
+// page gets a backup.
 func fromElsewhere(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	switch {

@@ -127,8 +127,8 @@ func TestServer_Remote(t *testing.T) {
 	reader, reading := access.NewToken()
 	root, all := access.NewToken()
 	elsewhere, other := access.NewToken()
-	tokens := fmt.Sprintf("user l token=%s\nuser r token=%s\nuser e token=%s\nuser v token=%s\n", listing, all, other, reading) +
-		"grant l /local list\ngrant v /local list read\ngrant r /local full\ngrant e /local/dir full\n"
+	tokens := fmt.Sprintf("user l token=%s\nuser r token=%s\nuser e token=%s\nuser v token=%s\n",
+		listing, all, other, reading) + "grant l /local list\ngrant v /local list read\ngrant r /local full\ngrant e /local/dir full\n"
 	file := filepath.Join(t.TempDir(), "tokens")
 	require.NoError(t, os.WriteFile(file, []byte(tokens), 0o600))
 	_, url := serve(t, false, server.WithTokensFile(file))
