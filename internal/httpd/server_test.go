@@ -128,7 +128,8 @@ func TestServer_Remote(t *testing.T) {
 	root, all := access.NewToken()
 	elsewhere, other := access.NewToken()
 	tokens := fmt.Sprintf("user l token=%s\nuser r token=%s\nuser e token=%s\nuser v token=%s\n",
-		listing, all, other, reading) + "grant l /local list\ngrant v /local list read\ngrant r /local full\ngrant e /local/dir full\n"
+		listing, all, other, reading) +
+		"grant l /local list\ngrant v /local list read\ngrant r /local full\ngrant e /local/dir full\n"
 	file := filepath.Join(t.TempDir(), "tokens")
 	require.NoError(t, os.WriteFile(file, []byte(tokens), 0o600))
 	_, url := serve(t, false, server.WithTokensFile(file))
