@@ -217,6 +217,8 @@ func TestLimits_Frames(t *testing.T) {
 		"calls at once":    {again(200, begin), ""},
 		"resets":           {rapid(31), "reset_rate"},
 		"few resets":       {rapid(30), ""},
+		"late resets":      {late(100), ""},
+		"too many resets":  {late(111), "frame_rate"},
 		"whole messages":   {again(20, data(message(500))), ""},
 		"half a message":   {again(1, data(message(2_000)[:1_000])), "unfinished_bytes"},
 		"a slow message":   {again(1, data(message(500)[:400])), "unfinished_time"},
@@ -268,6 +270,18 @@ func rapid(n int) func(*http2.Framer, func()) {
 			_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), EndHeaders: true})
 			_ = fr.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
 		})
+	}
+}
+
+// late begins 100 calls, and sends n resets after a second.
+func late(n int) func(*http2.Framer, func()) {
+	return func(fr *http2.Framer, flush func()) {
+		repeat(100, func(i int) {
+			_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), EndHeaders: true})
+		})
+		flush()
+		time.Sleep(time.Second)
+		repeat(n, func(i int) { _ = fr.WriteRSTStream(uint32(2*(i%100)+1), http2.ErrCodeCancel) })
 	}
 }
 

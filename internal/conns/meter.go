@@ -49,8 +49,10 @@ type meter struct {
 	calls, frames quota.Bucket
 	resets        quota.Bucket // of streams that are younger than the marks
 	newest        uint32       // stream
-	marks         [2]uint32    // newest at the last two times when marks were set
+	begun         clock.Instant
+	marks         [2]uint32 // newest at the last two times when marks were set; the first is old
 	marked        clock.Instant
+	credit        int    // resets of old streams that cost nothing: each belongs to a call that was counted
 	body          int    // bytes of the DATA frame that belong to messages; -1: the length of the padding comes first
 	exceeded      string // a limit
 
@@ -81,6 +83,7 @@ func newMeter(c *Conn) *meter {
 		calls:  quota.NewBucket(float64(refusals*l.CallRate), attempts*l.Calls, now),
 		resets: quota.NewBucket(float64(l.CallRate), l.CallRate, now),
 		frames: quota.NewBucket(float64(l.FrameRate), l.FrameRate, now),
+		begun:  now,
 		marked: now,
 	}
 	if c.set.suspects(c.from, now) {
@@ -97,7 +100,9 @@ func newMeter(c *Conn) *meter {
 func (m *meter) begin(f frame) {
 	switch {
 	case f.kind == frameHeaders && f.stream > m.newest:
-		m.newest = f.stream
+		m.mark()
+		m.newest, m.begun = f.stream, m.now
+		m.credit = min(m.credit+1, m.limits.Calls)
 		m.take(&m.calls, limitCalls)
 	case f.kind == frameReset:
 		m.reset(f.stream)
@@ -111,16 +116,31 @@ func (m *meter) begin(f frame) {
 	}
 }
 
-// reset counts a reset. A client that begins calls and resets them immediately does more harm than one that cancels
-// calls later, as programs do when they end.
-func (m *meter) reset(stream uint32) {
-	if m.now.Sub(m.marked) >= time.Second {
+// old is the age of a stream from which a reset is not suspicious.
+const old = time.Second
+
+// mark notes which streams are old.
+func (m *meter) mark() {
+	switch {
+	case m.now.Sub(m.begun) >= old:
+		m.marks = [2]uint32{m.newest, m.newest}
+		m.marked = m.now
+	case m.now.Sub(m.marked) >= old:
 		m.marks = [2]uint32{m.marks[1], m.newest}
 		m.marked = m.now
 	}
-	if stream > m.marks[0] {
+}
+
+// reset counts a reset. A client that begins calls and resets them immediately does more harm than one that cancels
+// calls later, as programs do when they end, or when a slow server has not answered many calls in time.
+func (m *meter) reset(stream uint32) {
+	m.mark()
+	switch {
+	case stream > m.marks[0]:
 		m.take(&m.resets, limitResets)
-	} else {
+	case m.credit > 0:
+		m.credit--
+	default:
 		m.take(&m.frames, limitFrames)
 	}
 }
