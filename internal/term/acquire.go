@@ -304,6 +304,9 @@ func (t *Term) SetData(ctx, held context.Context, r Request, data []byte) error 
 	if held.Err() != nil {
 		return context.Cause(held)
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	session, stop := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(t.session.Context(), stop) // the SDK's client may wait forever
 	done := make(chan error, 1)

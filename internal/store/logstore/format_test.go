@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -93,10 +94,10 @@ func TestOpen_RaisesTheFormat(t *testing.T) {
 			if !spare {
 				old = old.with(segmentKind.name(3), nil)
 			}
-			cuts := 0
+			var cuts atomic.Int64 // also in the background
 			d := old.disk()
 			opts := d.options(func(change) error {
-				cuts++
+				cuts.Add(1)
 				s, err := Open(testDir, d.cut(0, nil).options(nil))
 				if err != nil {
 					return err
@@ -108,7 +109,7 @@ func TestOpen_RaisesTheFormat(t *testing.T) {
 			opts.LogSize = goldenSize
 			s, err := Open(testDir, opts)
 			require.NoError(t, err)
-			require.Positive(t, cuts)
+			require.Positive(t, cuts.Load())
 			require.True(t, d.image().refusedBefore(formatVersion))
 			for n := range 20 {
 				key := fmt.Sprintf("key %d", n)
