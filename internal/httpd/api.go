@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"time"
 
 	"tenure/internal/clock"
 	"tenure/server"
@@ -35,20 +34,25 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	p := newPaced(w, clock.Go())
-	_ = p.control.SetReadDeadline(time.Time{}) // that of the request would end the context of a long answer
 	if _, err := p.Write(text); err != nil {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
 }
 
-func (s *Server) statusText(ctx context.Context) ([]byte, error) {
+// takeStatus waits until no other status is being made.
+func (s *Server) takeStatus(ctx context.Context) (server.Status, error) {
 	select {
 	case s.busy <- struct{}{}:
 		defer func() { <-s.busy }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return server.Status{}, context.Cause(ctx)
 	}
-	status, err := s.c.Server.Status(ctx)
+
+	return s.c.Server.Status(ctx)
+}
+
+func (s *Server) statusText(ctx context.Context) ([]byte, error) {
+	status, err := s.takeStatus(ctx)
 	if err != nil {
 		return nil, err
 	}

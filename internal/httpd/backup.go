@@ -3,7 +3,6 @@ package httpd
 import (
 	"bufio"
 	"net/http"
-	"time"
 
 	"tenure/internal/clock"
 )
@@ -29,7 +28,6 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := newPaced(w, clock.Go())
-	_ = p.control.SetReadDeadline(time.Time{}) // that of the request would end the context of a long answer
 	w.Header().Set("Content-Type", "application/octet-stream")
 	pieces := bufio.NewWriterSize(p, piece)
 	err := s.c.Admin.Backup(r.Context(), pieces)

@@ -29,8 +29,12 @@ type paced struct {
 	written int64
 }
 
+// newPaced also lifts the time limit of the request, which would end the context of a long answer.
 func newPaced(w http.ResponseWriter, clk clock.Clock) *paced {
-	return &paced{ResponseWriter: w, control: http.NewResponseController(w), clock: clk, began: clk.Now()}
+	p := &paced{ResponseWriter: w, control: http.NewResponseController(w), clock: clk, began: clk.Now()}
+	_ = p.control.SetReadDeadline(time.Time{})
+
+	return p
 }
 
 // Write implements io.Writer.
