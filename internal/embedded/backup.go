@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 )
 
 // backupPath is the path of requests for a backup. A host of an earlier version answers them with its report.
@@ -27,10 +26,7 @@ func Backup(ctx context.Context, c Config, w io.Writer) error {
 }
 
 func (l *Local) backup(ctx context.Context, w io.Writer) error {
-	l.mu.Lock()
-	here := l.host
-	l.mu.Unlock()
-	if here != nil {
+	if here := l.here(); here != nil {
 		return here.admin.Backup(ctx, w)
 	}
 	resp, err := l.ask(ctx, http.MethodGet, backupPath, nil)
@@ -40,9 +36,7 @@ func (l *Local) backup(ctx context.Context, w io.Writer) error {
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxEnd)) // what was read of it is enough
-
-		return fmt.Errorf("ask the host in %q: %s: %s", l.dir.path, resp.Status, strings.TrimSpace(string(text)))
+		return l.refusal(resp)
 	case resp.Header.Get("Content-Type") != backupType:
 		return fmt.Errorf("the process that hosts the server in %q has an earlier version, which cannot write a backup: "+
 			"restart it", l.dir.path)

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	"tenure/server"
 )
@@ -42,10 +40,7 @@ func EndSession(ctx context.Context, c Config, node string, session, token uint6
 }
 
 func (l *Local) endSession(ctx context.Context, e end) error {
-	l.mu.Lock()
-	here := l.host
-	l.mu.Unlock()
-	if here != nil {
+	if here := l.here(); here != nil {
 		return here.endSession(ctx, e)
 	}
 	body, err := json.Marshal(e)
@@ -66,9 +61,7 @@ func (l *Local) endSession(ctx context.Context, e end) error {
 		return fmt.Errorf("the process that hosts the server in %q has an earlier version, which cannot end sessions: "+
 			"restart it", l.dir.path)
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxEnd)) // what was read of it is enough
-
-	return fmt.Errorf("ask the host in %q: %s: %s", l.dir.path, resp.Status, strings.TrimSpace(string(text)))
+	return l.refusal(resp)
 }
 
 // endSession ends the session in this process.

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tenure/internal/store/logstore"
@@ -60,10 +62,7 @@ func ReadReport(ctx context.Context, c Config) (Report, error) {
 
 // report asks the host, which may be this process.
 func (l *Local) report(ctx context.Context) (Report, error) {
-	l.mu.Lock()
-	here := l.host
-	l.mu.Unlock()
-	if here != nil {
+	if here := l.here(); here != nil {
 		r, err := here.report(ctx)
 		r.Host = nil // this process hosts the server only to read the report
 
@@ -81,6 +80,21 @@ func (l *Local) report(ctx context.Context) (Report, error) {
 	}
 
 	return r, nil
+}
+
+// here returns the host if it is this process, or nil.
+func (l *Local) here() *host {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.host
+}
+
+// refusal returns the error for an answer of the host that is not a success.
+func (l *Local) refusal(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxEnd)) // what was read of it is enough
+
+	return fmt.Errorf("ask the host in %q: %s: %s", l.dir.path, resp.Status, strings.TrimSpace(string(text)))
 }
 
 // ask asks the host, which is another process.
