@@ -54,6 +54,10 @@ type Admin struct {
 	Ready func() error // nil if the server can be used
 	Drain func()       // makes the server not ready for good
 
+	// GrantsFrom returns when the server begins to grant again after a restore from a backup, or the zero time if it
+	// grants. It may return a time that has just passed.
+	GrantsFrom func() time.Time
+
 	// EndSession ends a session as if its timeout had passed. If the token is not 0, it does so only if the session holds
 	// a semaphore with this token.
 	EndSession func(ctx context.Context, path string, session, token uint64) error
