@@ -137,19 +137,29 @@ func (r *run) commandContinued() {
 
 // terminalSignal handles a signal of job control.
 func (r *run) terminalSignal(sig syscall.Signal) {
-	if sig != syscall.SIGTSTP && r.terminal.forOthers() {
+	if needsTerminal(sig) && r.terminal.forOthers() {
 		r.terminal.wants = false
 		r.job.awaken = true // forOthers has continued this process too
 
 		return
 	}
-	if r.because || !stoppable() {
-		return
+	if r.because || r.ended && needsTerminal(sig) || !stoppable() {
+		return // if COMMAND has ended, nothing of this process waits for the terminal, but others may wait for the lease
 	}
 	if r.job.stopped == 0 && !r.ended {
 		r.guard.Signal(syscall.SIGTSTP) // after the calls of Resume
 	}
 	r.suspend(false, stopPatience)
+}
+
+// answerLate continues the other processes of the own group if they were stopped by a signal that this process has not
+// handled yet.
+func (r *run) answerLate() {
+	for len(r.signals) > 0 {
+		if needsTerminal((<-r.signals).(syscall.Signal)) {
+			r.terminal.forOthers()
+		}
+	}
 }
 
 // suspend begins to stop this process, and with it the rest of its group. COMMAND has this time to stop.
@@ -190,6 +200,8 @@ func (r *run) checkSuspension() {
 		return
 	case r.job.stopped == 0 && !r.ended && r.clock.Now() < s.limit:
 		return
+	case r.ended && !r.collected:
+		return // until the guard has reported how COMMAND has ended, which may be all that is left to wait for
 	case len(r.signals) > 0 || len(r.interrupts) > 0 || r.ctx.Err() != nil && !r.stopping:
 		return
 	}

@@ -247,7 +247,7 @@ func (r *run) setTimer() {
 	if !r.all && !r.gone {
 		sooner(r.restUntil)
 	}
-	if s := r.job.suspended; s != nil && s.stepped && !s.canceled {
+	if s := r.job.suspended; s != nil && s.stepped && !s.canceled && !r.ended {
 		sooner(s.limit)
 	}
 	if r.all && !r.gone {
@@ -275,7 +275,7 @@ func (r *run) handle(e guard.Event) {
 		r.handleStop(e)
 	case guard.Ended:
 		r.ended = true
-		r.terminal.close()
+		r.terminal.reclaim()
 		r.guard.Reap()
 	case guard.Reaped:
 		r.status, r.collected = e.Status, true
@@ -292,7 +292,7 @@ func (r *run) handle(e guard.Event) {
 
 // end waits for the end of the guard and closes what COMMAND no longer needs.
 func (r *run) end() {
-	r.terminal.close()
+	r.terminal.reclaim()
 	r.endSuspension()
 	if r.deadline != nil {
 		r.deadline.close()
@@ -312,6 +312,8 @@ func (r *run) end() {
 	for len(r.problems) > 0 {
 		r.observe(Problem{<-r.problems})
 	}
+	r.answerLate()
+	r.terminal.close()
 }
 
 // problem reports a Problem from any goroutine.

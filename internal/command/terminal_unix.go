@@ -22,6 +22,7 @@ type terminal struct {
 	own   int  // the process group of this process
 	lent  bool // the group of COMMAND, or one that COMMAND has chosen, has the foreground
 	wants bool // COMMAND gets the foreground when it continues
+	over  bool // COMMAND has ended and does not get the terminal any more
 }
 
 func openTerminal() terminal { return terminal{tty: tty.Open(), own: unix.Getpgrp()} }
@@ -46,7 +47,7 @@ func (t *terminal) startsInForeground(files ...*os.File) bool {
 // After Ctrl-Z, it must not take the terminal from the user's shell, which notices that a script has stopped before
 // this process stops.
 func (t *terminal) lend(group int) bool {
-	if tty.ParentStops() || t.tty.Foreground() != t.own || t.tty.SetForeground(group) != nil {
+	if t.over || tty.ParentStops() || t.tty.Foreground() != t.own || t.tty.SetForeground(group) != nil {
 		return false
 	}
 	t.lent, t.wants = true, false
@@ -66,12 +67,16 @@ func (t *terminal) takeBack() {
 	}
 }
 
-// close takes the terminal back for good. A process of the own group may have needed it just before.
-func (t *terminal) close() {
+// reclaim takes the terminal back for good. A process of the own group may have needed it just before.
+func (t *terminal) reclaim() {
+	t.over = true
 	if t.lent {
 		t.takeBack()
 		_ = syscall.Kill(0, syscall.SIGCONT)
 	}
+}
+
+func (t *terminal) close() {
 	t.tty.Close()
 	t.tty = nil
 }
@@ -84,10 +89,15 @@ func (t *terminal) shellTook(group int) {
 }
 
 // forOthers moves this process's group, a process of which needs the terminal, to the foreground in the place of
-// COMMAND. It reports false if neither has it.
+// COMMAND, and continues the processes of the group. It reports false if neither group has the foreground.
+//
+// It also answers a signal that is handled after reclaim. The signal may be older: signals and the guard's events have
+// no common order. It may also be newer, because the system looks at the foreground before it sends the signal.
 func (t *terminal) forOthers() bool {
 	switch {
-	case t.tty.Foreground() == t.own: // another process has asked before
+	case t.tty == nil:
+		return false
+	case t.tty.Foreground() == t.own: // another process has asked before, or COMMAND has ended
 	case t.lent:
 		t.takeBack()
 	default:

@@ -261,7 +261,16 @@ func (t *terminal) gate(name string) (open func()) {
 
 	return func() {
 		t.t.Helper()
-		require.NoError(t.t, os.WriteFile(path, []byte("\n"), 0o600)) // waits for the reader
+		t.until("a script reads "+name, func() bool {
+			f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+			if err != nil { // there is no reader yet
+				return false
+			}
+			_, err = f.WriteString("\n")
+			require.NoError(t.t, err)
+
+			return f.Close() == nil
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -60,17 +61,61 @@ func TestTerminal_Pipeline(t *testing.T) {
 	t.Run("a pager after COMMAND asks for a password", func(t *testing.T) {
 		t.Parallel()
 		needs(t, "less")
+		needs(t, "bash")
+		// The pager reads keys before or after COMMAND ends. If it does so before, it is stopped for a moment. dash does
+		// not notice that it continues.
+		term := newShell(t, "bash")
+		term.script("ask", askFirst+"; seq 1000 2000")
+		term.enters("lock d -- ./ask | less")
+		term.answers()
+		term.sees("1020")
+		term.types("G")
+		term.sees("2000")
+		term.types("q")
+		term.prompted()
+	})
+	t.Run("a pager and COMMAND take turns", func(t *testing.T) {
+		t.Parallel()
+		needs(t, "less")
 		each(t, func(t *testing.T, term *terminal) {
 			t.Helper()
-			term.script("ask", `printf "password: " >/dev/tty; read b </dev/tty; echo "got $b"; seq 1000 2000`)
+			again := term.gate("again")
+			term.script("ask", askFirst+`; seq 1000 1100; read _ <again; exec >&-
+printf "another: " >/dev/tty; read b </dev/tty; echo "then $b" >/dev/tty`)
 			term.enters("lock d -- ./ask | less")
-			term.sees("password: ")
-			term.enters("secret")
-			term.sees("got secret")
+			term.answers()
 			term.sees("1020")
-			term.types("G")
-			term.sees("2000")
+			term.types(" ")
+			term.sees("1040") // so the pager has the terminal
 			term.types("q")
+			again()
+			term.sees("another: ")
+			term.enters("enough")
+			term.sees("then enough")
+			term.prompted()
+		})
+	})
+	t.Run("a program needs the terminal after COMMAND has ended", func(t *testing.T) {
+		t.Parallel()
+		each(t, func(t *testing.T, term *terminal) {
+			t.Helper()
+			lives, late := term.gate("lives"), term.gate("late")
+			// A child of COMMAND survives SIGTERM, so lock waits for it, because it was asked to stop.
+			term.script("asks", `(trap "" TERM; echo pid=$$ >/dev/tty; read _ <lives) & read x </dev/tty`)
+			term.script("program", "read _ <late; kill -TTIN 0; echo continued; cat >/dev/null")
+			term.enters("lock d -- ./asks | ./program")
+			pid := term.seesPID()
+			lock := term.lockOf(pid)
+			inFront := func(pid int) func() bool {
+				return func() bool { return statOf(term.cmd.Process.Pid, 5) == strconv.Itoa(pid) }
+			}
+			term.until("COMMAND has the terminal", inFront(pid))
+			require.NoError(t, syscall.Kill(lock, syscall.SIGTERM))
+			term.until("lock has taken the terminal back", inFront(lock))
+			late()
+			term.sees("continued")
+			term.becomes(lock, "RS")
+			lives()
 			term.prompted()
 		})
 	})
@@ -114,6 +159,17 @@ func TestTerminal_Pipeline(t *testing.T) {
 			require.Equal(t, "hello\nworld\n", string(text))
 		})
 	})
+}
+
+// askFirst is the begin of a COMMAND that asks for a password.
+const askFirst = `printf "password: " >/dev/tty; read a </dev/tty; echo "got $a"`
+
+// answers types the password that askFirst asks for.
+func (t *terminal) answers() {
+	t.t.Helper()
+	t.sees("password: ")
+	t.enters("secret")
+	t.sees("got secret")
 }
 
 func needs(t *testing.T, program string) {
