@@ -33,13 +33,14 @@ func ExampleNewServer() { //nolint:testableexamples // it needs the testing.T of
 	}
 }
 
-// backup stands for the program under test. It runs until its lock is lost, or ctx ends.
-func backup(ctx context.Context, client *tenure.Client, name string, started chan<- string) error {
+// backup stands for the program under test. It runs until ctx ends. It tells when it gets the lock and when it loses
+// it.
+func backup(ctx context.Context, client *tenure.Client, name string, started, lost chan<- string) error {
 	return lock.Elect(ctx, client, "/local/app", "backup", func(ctx context.Context, _ *lock.Held) error {
 		started <- name
 		<-ctx.Done()
 		if errors.Is(context.Cause(ctx), lock.ErrLost) {
-			fmt.Println(name, "has lost the lock")
+			lost <- name
 		}
 
 		return nil
@@ -47,9 +48,9 @@ func backup(ctx context.Context, client *tenure.Client, name string, started cha
 }
 
 // run starts two instances of the program, one of which has the lock. The stop function ends both.
-func run(srv *tenuretest.Server) (first *tenure.Client, started <-chan string, stop func(), err error) {
+func run(srv *tenuretest.Server) (first *tenure.Client, started, lost <-chan string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	running := make(chan string)
+	running, failed := make(chan string, 4), make(chan string, 4) // so that no instance waits for an example
 	var instances sync.WaitGroup
 	stop = func() {
 		cancel()
@@ -58,18 +59,18 @@ func run(srv *tenuretest.Server) (first *tenure.Client, started <-chan string, s
 	for _, name := range []string{"first", "second"} {
 		client, err := srv.NewClient(ctx)
 		if err != nil {
-			cancel()
+			stop()
 
-			return nil, nil, nil, err
+			return nil, nil, nil, nil, err
 		}
-		instances.Go(func() { _ = backup(ctx, client, name, running) }) // ends with the error of ctx
+		instances.Go(func() { _ = backup(ctx, client, name, running, failed) }) // ends with the error of ctx
 		if first == nil {
 			first = client
 			<-running // the other one waits
 		}
 	}
 
-	return first, running, stop, nil
+	return first, running, failed, stop, nil
 }
 
 // A program whose network fails loses its lock, and another instance gets it. The session timeout is 10 s, and the
@@ -82,7 +83,7 @@ func ExampleServer_Partition() {
 		return
 	}
 	defer srv.Close()
-	first, started, stop, err := run(srv)
+	first, started, lost, stop, err := run(srv)
 	if err != nil {
 		fmt.Println(err)
 
@@ -95,9 +96,10 @@ func ExampleServer_Partition() {
 	holder, _ := srv.Holder("backup")
 	fmt.Println("after 9s, the server has granted the lock to:", holder.Data)
 	srv.Advance(11 * time.Second)
+	fmt.Println(<-lost, "has lost the lock")
 	fmt.Println(<-started, "has the lock")
 	srv.Heal(first)
-	// Unordered output:
+	// Output:
 	// after 9s, the server has granted the lock to: first
 	// first has lost the lock
 	// second has the lock
@@ -145,7 +147,7 @@ func ExampleServer_ExpireSessions() {
 		return
 	}
 	defer srv.Close()
-	_, started, stop, err := run(srv)
+	_, started, lost, stop, err := run(srv)
 	if err != nil {
 		fmt.Println(err)
 
@@ -154,9 +156,10 @@ func ExampleServer_ExpireSessions() {
 	defer stop()
 
 	srv.ExpireSessions()
+	fmt.Println(<-lost, "has lost the lock")
 	<-started // either of them, in a new session
 	fmt.Println("an instance has the lock again")
-	// Unordered output:
+	// Output:
 	// first has lost the lock
 	// an instance has the lock again
 }
@@ -170,7 +173,7 @@ func ExampleServer_Holder() {
 		return
 	}
 	defer srv.Close()
-	_, _, stop, err := run(srv)
+	_, _, _, stop, err := run(srv)
 	if err != nil {
 		fmt.Println(err)
 
