@@ -39,8 +39,13 @@ func newMonitor(clk clock.Clock, say func(line string)) *Monitor {
 	return &Monitor{clock: clk, say: say, cancel: func() {}}
 }
 
-// Connecting says that the command waits for a connection. If that takes long, the monitor prints the line.
-func (m *Monitor) Connecting(line string) { m.after(patience, line) }
+// Connecting says that the command waits for a connection to the host, and gives up after the limit. If that takes
+// long, the monitor prints a line, unless the command gives up by then: its error says the same and more.
+func (m *Monitor) Connecting(host string, limit time.Duration) {
+	if limit > patience {
+		m.after(patience, fmt.Sprintf("no answer from %s yet: giving up after %v", host, limit))
+	}
+}
 
 // Opened says that there is a session, and that it asks for leases. If it waits longer than a moment for the first one,
 // the monitor prints the line, unless that is empty.

@@ -38,21 +38,26 @@ func monitored(t *testing.T, f func(m *Monitor, printed func() []string)) {
 	})
 }
 
-// A slow connection is reported once, after 3 s; one that is faster is not.
+// A slow connection is reported once, after 3 s; one that is faster is not. An attempt that ends by then is not
+// reported twice.
 func TestMonitor_Connecting(t *testing.T) {
 	t.Parallel()
 	monitored(t, func(m *Monitor, printed func() []string) {
-		m.Connecting("slow")
+		m.Connecting("host:1", 10*time.Second)
 		time.Sleep(3*time.Second - 1)
 		require.Empty(t, printed())
 		time.Sleep(time.Nanosecond)
-		require.Equal(t, []string{"slow"}, printed())
+		require.Equal(t, []string{"no answer from host:1 yet: giving up after 10s"}, printed())
 		time.Sleep(time.Hour)
 		require.Empty(t, printed())
 
-		m.Connecting("slow")
+		m.Connecting("host:1", 10*time.Second)
 		time.Sleep(3*time.Second - 1)
 		m.Close()
+		time.Sleep(time.Hour)
+		require.Empty(t, printed())
+
+		m.Connecting("host:1", 3*time.Second)
 		time.Sleep(time.Hour)
 		require.Empty(t, printed())
 	})

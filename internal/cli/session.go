@@ -291,7 +291,7 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 		},
 	}
 	if !s.Embedded() {
-		m.Connecting(fmt.Sprintf("no answer from %s yet: giving up after %v", s.address.Host, s.ConnectTimeout))
+		m.Connecting(s.address.Host, s.ConnectTimeout)
 		defer m.Close()
 		opts = []tenure.Option{
 			tenure.WithConnectTimeout(s.ConnectTimeout),
