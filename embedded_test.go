@@ -25,7 +25,7 @@ import (
 )
 
 // soon is the longest time that these tests wait for anything.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // newClient opens a client, creates the tests' node and closes the client at the end of the test.
 func newClient(t *testing.T, dsn string, opts ...tenure.Option) *tenure.Client {

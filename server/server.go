@@ -54,7 +54,6 @@ type Server struct {
 	advertise  *advertise.Endpoint // nil: the address that each client has used
 	access     *access.Authority   // nil: the server has no users, and every caller has all rights
 	tokens     accessFile
-	trusts     serverconfig.Trusts // nil: everybody with a certificate that TLS has accepted
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
@@ -111,8 +110,8 @@ func New(opts ...Option) (*Server, error) {
 
 	s := &Server{
 		log: log, store: records, clock: clk, catalog: tree, health: health.NewServer(), limits: limits,
-		advertise: advertised, trusts: c.Trusts,
-		stopped: make(chan struct{}), failed: make(chan struct{}),
+		advertise: advertised,
+		stopped:   make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.denials = newDenials(&s.counts.denials, c.Audit, log, clk)
@@ -130,7 +129,7 @@ func New(opts ...Option) (*Server, error) {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
 	}
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
-	if s.access != nil || s.trusts != nil {
+	if s.access != nil {
 		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })
 	}
 	s.showHealth()
@@ -250,7 +249,7 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 
 	by := func(path string) *pass {
 		return &pass{
-			caller: callerOf(g.Context()), peer: host(g.Context()), path: path, trusts: c.server.trusts,
+			caller: callerOf(g.Context()), peer: host(g.Context()), path: path,
 			access: c.server.access, denials: c.server.denials, now: c.server.date,
 		}
 	}

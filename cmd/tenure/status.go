@@ -55,8 +55,7 @@ Exit code:
 			}
 
 			return l.print(status, func() string {
-				return "server " + printable.Text(l.Place()) + "\n" +
-					statusText(status, l.now(), env.Style())
+				return "server " + printable.Text(l.Place()) + "\n" + nodesText(status.Nodes, l.now(), env.Style())
 			})
 		case !l.Embedded():
 			return l.showServer(cmd.Context())
@@ -95,19 +94,15 @@ func describe(r embedded.Report, source string, now time.Time, style printable.S
 	} else {
 		b.WriteString("no process uses it\n")
 	}
-	b.WriteString(statusText(r.Status, now, style))
+	b.WriteString(nodesText(r.Nodes, now, style))
 
 	return b.String()
 }
 
-// statusText returns nodes with their semaphores as text.
-func statusText(status server.Status, now time.Time, style printable.Style) string {
+// nodesText returns nodes with their semaphores as text.
+func nodesText(nodes []server.NodeStatus, now time.Time, style printable.Style) string {
 	var b strings.Builder
-	if at := status.GrantsFrom; !at.IsZero() {
-		fmt.Fprintf(&b, "restored from a backup: nothing is granted for %v, until %s\n",
-			max(0, at.Sub(now)).Round(time.Second), at.Format(time.RFC3339))
-	}
-	for _, n := range status.Nodes {
+	for _, n := range nodes {
 		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", style.Title(printable.Text(n.Path)), n.Sessions)
 		for _, s := range n.Semaphores {
 			for line := range strings.Lines(look.OfStatus(s).Text(now, style)) {

@@ -21,7 +21,7 @@ import (
 )
 
 // soon is a time limit for things that happen immediately. It is long because the machine may be busy.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // A play is a call of Run in the process of the test. COMMAND is a shell with a script.
 type play struct {

@@ -60,7 +60,7 @@ func refused(err error) bool {
 }
 
 // soon is the time limit for everything that the tests wait for.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // await waits until the condition holds.
 func await(t *testing.T, what string, condition func() bool) {

@@ -28,7 +28,7 @@ const (
 	path = "/local/test"
 
 	// soon is the time limit for everything that the tests wait for.
-	soon = 20 * time.Second
+	soon = time.Minute
 )
 
 func await(t *testing.T, what string, condition func() bool) {

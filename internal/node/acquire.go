@@ -14,7 +14,7 @@ func (n *Node) acquire(r Acquire, fx *Effects) {
 		sem = n.newSemaphore(r.Semaphore, maxSemaphoreLimit, nil, true, fx) // Q4
 	}
 
-	switch l := sem.queue.of(n.sessions[r.Session]); {
+	switch l := n.links[linkKey{r.Session, sem.id}]; {
 	case l == nil:
 		n.enqueue(sem, r, fx)
 	case r.Count > l.count:
@@ -129,19 +129,11 @@ func (n *Node) ask(l *link, r Acquire, fx *Effects) {
 
 func (n *Node) startTimer(l *link) {
 	if l.timeoutMillis == Forever {
-		n.stopTimer(l)
+		n.deadlines.cancel(&l.deadline)
 
 		return
 	}
-	if l.deadline == nil {
-		l.deadline = &deadline{link: l}
-	}
-	n.deadlines.start(l.deadline, n.now.Add(millis(l.timeoutMillis)))
-}
-
-func (n *Node) stopTimer(l *link) {
-	n.deadlines.cancel(l.deadline)
-	l.deadline = nil
+	n.deadlines.start(&l.deadline, n.now.Add(millis(l.timeoutMillis)))
 }
 
 // shrink handles an acquire by a session that owns the semaphore. Such a session can only lower its count and change
@@ -178,7 +170,7 @@ func (n *Node) release(r Release, fx *Effects) {
 	}
 	var l *link
 	if sem := n.semaphores[r.Semaphore]; sem != nil {
-		l = sem.queue.of(n.sessions[r.Session])
+		l = n.links[linkKey{r.Session, sem.id}]
 	}
 	if l == nil {
 		fx.reply(r.Stream, Released{Result: Result{Req: r.Req, Status: Success}})

@@ -148,7 +148,7 @@ func TestJob_LostWhileStopped(t *testing.T) {
 	t.Parallel()
 	term := newShell(t, "bash")
 	term.script("reader", reader)
-	term.enters("lock --timeout 1500ms d -- ./reader")
+	term.enters("lock --timeout 6s d -- ./reader")
 	pid := term.seesPID()
 	term.types(ctrlZ)
 	term.prompted()

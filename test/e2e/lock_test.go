@@ -11,7 +11,7 @@ import (
 
 // slack is how late a line may arrive on a busy machine. An immediate reaction is usually a thousand times faster. One
 // that was missed comes at the session timeout, which is a minute where a test does not say otherwise.
-const slack = 10 * time.Second
+const slack = 30 * time.Second
 
 // skipSlow skips a test with -short because it waits for session timeouts of this duration in total.
 func skipSlow(t *testing.T, waits time.Duration) {
@@ -33,8 +33,12 @@ type crew struct {
 func newCrew(srv *server, n int, command string, args ...string) *crew {
 	srv.stage.t.Helper()
 	c := &crew{srv, command, append([]string{"-ydb", srv.dsn(), "-path", node}, args...), map[string]*process{}}
-	for range n {
-		c.join()
+	members := make([]*process, n)
+	for i := range members {
+		members[i] = c.start()
+	}
+	for _, p := range members {
+		p.settles()
 	}
 
 	return c
@@ -42,11 +46,23 @@ func newCrew(srv *server, n int, command string, args ...string) *crew {
 
 // join starts one more process.
 func (c *crew) join() {
+	c.server.stage.t.Helper()
+	c.start().settles()
+}
+
+func (c *crew) start() *process {
 	s := c.server.stage
 	s.t.Helper()
 	name := fmt.Sprint(c.command, "-", len(c.members)+1)
 	c.members[name] = s.start(name, c.command, c.args...)
-	c.members[name].await(0, soon, waiting, "starting tasks")
+
+	return c.members[name]
+}
+
+// settles returns when a member of a crew has printed that it waits or that it starts tasks.
+func (p *process) settles() {
+	p.stage.t.Helper()
+	p.await(0, soon, waiting, "starting tasks")
 }
 
 // lockCrew starts n processes that acquire the same lock.
@@ -65,7 +81,7 @@ func TestLock_NextStartsWhenTheHolderStops(t *testing.T) {
 	}
 	s := newStage(t)
 	srv := newServer(s)
-	c := lockCrew(srv, 5, time.Minute)
+	c := lockCrew(srv, rounds+1, time.Minute)
 
 	var gaps []time.Duration
 	on, place := s.await(0, soon, starting)
@@ -76,16 +92,15 @@ func TestLock_NextStartsWhenTheHolderStops(t *testing.T) {
 		holder.await(then, soon, released)
 		on, place = s.await(then, soon, starting)
 		gaps = append(gaps, on.at.Sub(off.at))
-		c.join()
 	}
 
 	// A gap is the time from the last line before the release to the first line of the next holder's work. It contains the
-	// release.
+	// release. A waiter that is not told of the release asks for the lock again after several seconds.
 	slices.Sort(gaps)
 	median, longest := gaps[rounds/2], gaps[rounds-1]
 	t.Logf("from the end of one holder's work to the next holder's start: median %v, longest %v, of %d",
 		median, longest, rounds)
-	require.LessOrEqual(t, median, 100*time.Millisecond)
+	require.Less(t, median, time.Second)
 	require.Less(t, longest, slack) // the machine may pause once
 }
 
@@ -95,7 +110,8 @@ func TestLock_AllButOneStopAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)
-	c := lockCrew(srv, 5, time.Minute)
+	c := lockCrew(srv, 4, time.Minute)
+	c.join()
 
 	_, place := s.await(0, soon, working)
 	last := c.members["lock-5"]

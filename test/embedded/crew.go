@@ -20,7 +20,7 @@ import (
 )
 
 // soon is the limit for something that happens immediately, on a machine that also runs other tests.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // Crew is a group of contenders that share a state directory. Only the goroutine of the test may call its methods. They
 // fail the test if something goes wrong.
