@@ -87,9 +87,9 @@ func (b *backupFlags) write(ctx context.Context, file string) (summary backup.Su
 	if err := b.checkFile(file); err != nil {
 		return summary, err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*.new") // with mode 0600
+	temp, err := os.CreateTemp(filepath.Dir(file), ".tenure-backup-*.new") // with mode 0600
 	if err != nil {
-		return summary, fmt.Errorf("FILE=%q: %w", file, err)
+		return summary, fmt.Errorf("FILE=%q: cannot create it: %w: name a file in another directory", file, withoutPath(err))
 	}
 	defer func() {
 		_ = temp.Close()
@@ -118,6 +118,15 @@ func (b *backupFlags) write(ctx context.Context, file string) (summary backup.Su
 	return summary, nil
 }
 
+// withoutPath leaves out what an error of the system says about the path, which the caller names.
+func withoutPath(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+
+	return err
+}
+
 // checkFile checks that the file may be written.
 func (b *backupFlags) checkFile(file string) error {
 	info, err := os.Lstat(file)
@@ -125,7 +134,7 @@ func (b *backupFlags) checkFile(file string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("FILE=%q: %w", file, err)
+		return fmt.Errorf("FILE=%q: %w: name another file", file, withoutPath(err))
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("FILE=%q is not a regular file: name another file, or - for standard output", file)
 	case !b.force:
@@ -188,7 +197,8 @@ func (b *backupFlags) send(ctx context.Context, w io.Writer) error {
 func (b *backupFlags) sendStopped(ctx context.Context, w io.Writer) (err error) {
 	setting := cli.Setting(b.cmd, "data")
 	if _, err := os.Stat(filepath.Join(b.data, logstore.LockName)); err != nil {
-		return fmt.Errorf("%s=%q is not the data directory of a server: %w", setting, b.data, err)
+		return fmt.Errorf("%s=%q is not the data directory of a server: %s: %w: pass that of \"tenure serve --data\"",
+			setting, b.data, logstore.LockName, withoutPath(err))
 	}
 	s, err := logstore.Open(b.data, logstore.Options{})
 	if err != nil {

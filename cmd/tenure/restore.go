@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -93,12 +94,12 @@ func (r *restoreFlags) run(cmd *cobra.Command, file string) error {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("FILE=%q: %w", file, err)
+		return notReadable(file, err)
 	}
 	defer f.Close()
 	summary, err := backup.Check(f) // before anything is written
 	if err != nil {
-		return fmt.Errorf("FILE=%q: %w", file, err)
+		return notReadable(file, err)
 	}
 	if !r.check {
 		if err := r.restore(f, file); err != nil {
@@ -109,9 +110,18 @@ func (r *restoreFlags) run(cmd *cobra.Command, file string) error {
 	return r.tell(file, summary)
 }
 
+// notReadable returns the error for a file that cannot be restored. An error of package backup says what to do.
+func notReadable(file string, err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("FILE=%q: %w: pass a file that \"tenure backup\" has written", file, path.Err)
+	}
+
+	return fmt.Errorf("FILE=%q: %w", file, err)
+}
+
 func (r *restoreFlags) restore(f io.ReadSeeker, file string) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("FILE=%q: %w", file, err)
+		return fmt.Errorf("FILE=%q can be read only once: %w: copy it to a regular file first", file, withoutPath(err))
 	}
 	if _, err := trust.Keep(r.to, logstore.LockName); err != nil {
 		return fmt.Errorf("--to: %w", err)

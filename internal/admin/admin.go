@@ -154,7 +154,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 			err = failed.Err
 		}
 
-		return nil, fmt.Errorf("ask %s: %w", c.base, err)
+		return nil, fmt.Errorf("ask %s: %w: check that \"tenure serve --http\" listens there", c.base, err)
 	}
 	if resp.StatusCode >= http.StatusOK && resp.StatusCode < http.StatusMultipleChoices {
 		return resp, nil
@@ -180,10 +180,11 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	}
 	defer resp.Body.Close()
 	if kind := resp.Header.Get("Content-Type"); kind != "application/octet-stream" {
-		return fmt.Errorf("ask %s: the answer is not a backup (its type is %q)", c.base, kind)
+		return fmt.Errorf("ask %s: the answer is not a backup (its type is %q): check that \"tenure serve --http\" listens "+
+			"there", c.base, kind)
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
-		return fmt.Errorf("copy the backup from %s: %w", c.base, err)
+		return fmt.Errorf("copy the backup from %s: %w: look at the log of the server, and try again", c.base, err)
 	}
 
 	return nil

@@ -1,11 +1,18 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
+
+	"tenure/internal/clock"
+	"tenure/internal/paced"
 )
 
 // backupPath is the path of requests for a backup. A host of an earlier version answers them with its report.
@@ -15,8 +22,14 @@ const (
 )
 
 // Backup writes a backup of the embedded server of the state directory c.Dir to w. The caller must check that it is
-// complete. If no process hosts the server, this one does meanwhile.
+// complete. If no process hosts the server, this one does meanwhile. A directory that is missing is an error.
 func Backup(ctx context.Context, c Config, w io.Writer) error {
+	if path, err := filepath.Abs(c.Dir); err == nil {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("state directory %q does not exist, so there is nothing to back up: choose another with %s: %w",
+				path, cmp.Or(c.DirSetting, "tenure.WithDir"), fs.ErrNotExist)
+		}
+	}
 	l, err := Open(ctx, c)
 	if err != nil {
 		return err
@@ -49,10 +62,11 @@ func (l *Local) backup(ctx context.Context, w io.Writer) error {
 }
 
 // serveBackup answers a request for a backup. If it fails in the middle, the connection is cut, and the backup has no
-// end. A client that does not read does not keep the server from stopping, which closes its connection.
+// end. A client that does not read loses the backup after a while, and does not keep the server from stopping, which
+// closes its connection.
 func (h *host) serveBackup(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", backupType)
-	if err := h.admin.Backup(r.Context(), w); err != nil {
+	if err := h.admin.Backup(r.Context(), paced.New(w, clock.Go())); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"tenure/internal/clock"
+	"tenure/internal/paced"
 	"tenure/internal/store/logstore"
 	"tenure/internal/version"
 	"tenure/server"
@@ -159,5 +161,5 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(report) // an error concerns only the client, which is gone
+	_ = json.NewEncoder(paced.New(w, clock.Go())).Encode(report) // an error concerns only the client, which is gone
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"tenure/internal/clock"
+	"tenure/internal/paced"
 	"tenure/server"
 )
 
@@ -21,7 +22,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 
 		return
 	}
-	if len(text) > piece {
+	if len(text) > paced.Piece {
 		select {
 		case s.answering <- struct{}{}:
 			defer func() { <-s.answering }()
@@ -33,7 +34,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	p := newPaced(w, clock.Go())
+	p := paced.New(w, clock.Go())
 	if _, err := p.Write(text); err != nil {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}

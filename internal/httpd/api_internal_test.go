@@ -8,23 +8,20 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"tenure/internal/clock"
 	"tenure/internal/serverconfig"
 	"tenure/server"
 )
 
-// client is a client that takes the given time for each piece of an answer. While it is stuck, it takes nothing.
+// client is a client that takes nothing while it is stuck.
 type client struct {
 	*httptest.ResponseRecorder
 
 	begun chan struct{}
 	stuck <-chan struct{} // nil: it is not
-	pause time.Duration
 }
 
 func (c *client) SetWriteDeadline(time.Time) error { return nil }
@@ -35,7 +32,6 @@ func (c *client) Write(b []byte) (int, error) {
 		c.begun <- struct{}{}
 		<-c.stuck
 	}
-	time.Sleep(c.pause)
 
 	return c.ResponseRecorder.Write(b)
 }
@@ -65,18 +61,4 @@ func TestStatus_Stuck(t *testing.T) {
 	w := &client{ResponseRecorder: httptest.NewRecorder()}
 	request(w)
 	require.JSONEq(t, `{"nodes": []}`, w.Body.String(), fmt.Sprint(w.Code))
-}
-
-// A client that takes a little from time to time does not get an answer for days.
-func TestPaced(t *testing.T) {
-	t.Parallel()
-	for pause, want := range map[time.Duration]error{500 * time.Millisecond: nil, 2 * time.Second: errSlow} {
-		synctest.Test(t, func(t *testing.T) {
-			p := newPaced(&client{ResponseRecorder: httptest.NewRecorder(), pause: pause}, clock.Go())
-			n, err := p.Write(make([]byte, 100*piece))
-			require.ErrorIs(t, err, want)
-			require.EqualValues(t, n, p.written)
-			require.LessOrEqual(t, time.Since(p.clock.Time(p.began)), 50*time.Second)
-		})
-	}
 }

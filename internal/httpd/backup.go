@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"tenure/internal/clock"
+	"tenure/internal/paced"
 )
 
 // noUsers is the answer to a request for a backup of a server without users.
@@ -27,17 +28,17 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 
 		return
 	}
-	p := newPaced(w, clock.Go())
+	p := paced.New(w, clock.Go())
 	w.Header().Set("Content-Type", "application/octet-stream")
-	pieces := bufio.NewWriterSize(p, piece)
+	pieces := bufio.NewWriterSize(p, paced.Piece)
 	err := s.c.Admin.Backup(r.Context(), pieces)
 	if err == nil {
 		err = pieces.Flush()
 	}
 	switch {
 	case err == nil:
-		s.c.Logger.InfoContext(r.Context(), "sent a backup", "address", r.RemoteAddr, "bytes", p.written)
-	case p.written == 0:
+		s.c.Logger.InfoContext(r.Context(), "sent a backup", "address", r.RemoteAddr, "bytes", p.Written)
+	case p.Written == 0:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:
 		s.c.Logger.WarnContext(r.Context(), "a backup has failed", "address", r.RemoteAddr, "error", err)

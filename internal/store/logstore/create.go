@@ -32,21 +32,53 @@ func Create(dir string, opts Options) (*Creation, error) {
 		return nil, openError(dir, err)
 	}
 	c := &Creation{store: &Store{dir: dir, opts: opts, disk: d}}
-	if c.store.held, err = c.store.lock(); err != nil {
+	if err := c.lock(); err != nil {
 		_ = d.Close()
 
-		return nil, openError(dir, err)
+		return nil, createError(dir, err)
 	}
 	if err := c.begin(); err != nil {
 		c.Abort()
-		if errors.Is(err, ErrNotEmpty) {
-			return nil, fmt.Errorf("%q: %w: choose an empty directory, or one that does not exist", dir, err)
-		}
 
-		return nil, openError(dir, err)
+		return nil, createError(dir, err)
 	}
 
 	return c, nil
+}
+
+func createError(dir string, err error) error {
+	if errors.Is(err, ErrNotEmpty) {
+		return fmt.Errorf("%q: %w: choose an empty directory, or one that does not exist", dir, err)
+	}
+
+	return openError(dir, err)
+}
+
+// lock locks the directory. If the directory belongs to something else, lock leaves nothing in it.
+func (c *Creation) lock() error {
+	names, err := c.store.disk.List()
+	if err != nil {
+		return c.store.fault("read", "", err)
+	}
+	if !slices.Contains(names, LockName) {
+		if err := c.checkEmpty(names); err != nil {
+			return err
+		}
+	}
+	c.store.held, err = c.store.lock()
+
+	return err
+}
+
+func (c *Creation) checkEmpty(names []string) error {
+	harmless := []string{LockName, ownerName, "lost+found", c.name() + newSuffix}
+	for _, name := range names {
+		if !slices.Contains(harmless, name) {
+			return fmt.Errorf("%w: it has %q", ErrNotEmpty, name)
+		}
+	}
+
+	return nil
 }
 
 func (c *Creation) begin() error {
@@ -54,11 +86,8 @@ func (c *Creation) begin() error {
 	if err != nil {
 		return c.store.fault("read", "", err)
 	}
-	harmless := []string{LockName, ownerName, "lost+found", c.name() + newSuffix}
-	for _, name := range names {
-		if !slices.Contains(harmless, name) {
-			return fmt.Errorf("%w: it has %q", ErrNotEmpty, name)
-		}
+	if err := c.checkEmpty(names); err != nil {
+		return err
 	}
 	if c.file, err = c.store.disk.Create(c.name() + newSuffix); err == nil {
 		c.w, err = newSnapshotWriter(c.file, creationNumber)
