@@ -25,7 +25,7 @@ func BenchmarkClient(b *testing.B) {
 		for _, client := range []string{"stream", "tenure"} {
 			b.Run(fmt.Sprintf("client=%s/sessions=%d", client, n), func(b *testing.B) {
 				h := startHost(b, memory, b.TempDir())
-				defer h.stop(b)
+				b.Cleanup(func() { h.stop(b) }) // after the client, which ends its sessions
 				open := openStream
 				if client == "tenure" {
 					open = openTenure
