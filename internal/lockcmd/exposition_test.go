@@ -13,7 +13,7 @@ import (
 // The text is the one that Prometheus's client (client_golang v1.23.2) writes for the same metrics.
 func TestMeter_Exposition(t *testing.T) {
 	t.Parallel()
-	m := &meter{name: "a\"b\\c\nd", losses: make(map[string]uint64)}
+	m := &meter{names: []string{"a\"b\\c\nd"}, losses: make(map[string]uint64)}
 	expected := func(deadline, held, losses string, buckets ...string) string {
 		text := `# HELP tenure_lock_acquire_seconds Time from the first attempt to the grant.
 # TYPE tenure_lock_acquire_seconds histogram
@@ -54,4 +54,25 @@ tenure_lock_losses_total{cause="no_answer",NAME} 1
 
 	m.released()
 	require.Contains(t, string(m.exposition()), "tenure_lock_deadline_seconds{semaphore=\"a\\\"b\\\\c\\nd\"} 0\n")
+}
+
+// Each lock has its own samples, and a family begins once.
+func TestMeter_SeveralNames(t *testing.T) {
+	t.Parallel()
+	l := &locker{names: []string{"deploy", "build", "deploy"}}
+	l.metrics = "127.0.0.1:0"
+	m, err := l.newMeter()
+	require.NoError(t, err)
+	defer m.close()
+	m.acquired(time.Second)
+	m.lost(tenure.ErrSessionExpired)
+	text := string(m.exposition())
+	require.Contains(t, text, "gauge\ntenure_lock_held{semaphore=\"build\"} 0\ntenure_lock_held{semaphore=\"deploy\"} 0\n#"+
+		" HELP tenure_lock_losses")
+	require.Equal(t, 4, strings.Count(text, "# TYPE"))
+	for _, sample := range []string{"acquire_seconds_count{", "losses_total{cause=\"expired\",", "deadline_seconds{"} {
+		for _, name := range []string{"build", "deploy"} {
+			require.Equal(t, 1, strings.Count(text, "tenure_lock_"+sample+"semaphore=\""+name+"\"}"), text)
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 
 // A meter measures the lock for --metrics. A nil meter measures nothing.
 type meter struct {
-	name   string // of the lock
+	names  []string // of the locks, which are held together, in order and without duplicates
 	server *metrics.Server
 
 	mu       sync.Mutex // guards the rest
@@ -28,7 +28,7 @@ func (l *locker) newMeter() (*meter, error) {
 	if l.metrics == "" {
 		return nil, nil
 	}
-	m := &meter{name: l.names[0], losses: make(map[string]uint64)}
+	m := &meter{names: slices.Compact(slices.Sorted(slices.Values(l.names))), losses: make(map[string]uint64)}
 	var err error
 	if m.server, err = metrics.Serve(l.metrics, m.exposition); err != nil {
 		return nil, fmt.Errorf("%s=%q: %w", cli.Setting(l.cmd, "metrics"), l.metrics, err)
@@ -41,26 +41,33 @@ func (l *locker) newMeter() (*meter, error) {
 func (m *meter) exposition() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var text metrics.Text
-	name := metrics.Label{Name: "semaphore", Value: m.name}
-	text.Histogram("tenure_lock_acquire_seconds", "Time from the first attempt to the grant.", &m.wait, name)
-	deadline := 0.0
+	deadline, held := 0.0, 0.0
 	if !m.deadline.IsZero() {
 		deadline = float64(m.deadline.UnixMilli()) / 1000 //nolint:mnd // seconds
 	}
-	text.Gauge("tenure_lock_deadline_seconds",
-		"Time until which the lock is certainly held, as a Unix time; 0 if it is not held.",
-		deadline, name)
-	held := 0.0
 	if m.held {
 		held = 1
 	}
-	text.Gauge("tenure_lock_held", "Whether this process holds the lock.", held, name)
+	var text metrics.Text
+	each := func(sample func(name metrics.Label)) {
+		for _, name := range m.names {
+			sample(metrics.Label{Name: "semaphore", Value: name})
+		}
+	}
+	text.Family("tenure_lock_acquire_seconds", "histogram", "Time from the first attempt to the grant.")
+	each(func(name metrics.Label) { text.Samples(&m.wait, name) })
+	text.Family("tenure_lock_deadline_seconds", "gauge",
+		"Time until which the lock is certainly held, as a Unix time; 0 if it is not held.")
+	each(func(name metrics.Label) { text.Sample(deadline, name) })
+	text.Family("tenure_lock_held", "gauge", "Whether this process holds the lock.")
+	each(func(name metrics.Label) { text.Sample(held, name) })
 	if len(m.losses) > 0 {
 		text.Family("tenure_lock_losses_total", "counter", "Locks that were lost, by cause.")
-		for _, cause := range slices.Sorted(maps.Keys(m.losses)) {
-			text.Sample(float64(m.losses[cause]), metrics.Label{Name: "cause", Value: cause}, name)
-		}
+		each(func(name metrics.Label) {
+			for _, cause := range slices.Sorted(maps.Keys(m.losses)) {
+				text.Sample(float64(m.losses[cause]), metrics.Label{Name: "cause", Value: cause}, name)
+			}
+		})
 	}
 
 	return text.Bytes()

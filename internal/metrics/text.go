@@ -43,6 +43,9 @@ func (t *Text) Histogram(name, help string, h *Histogram, labels ...Label) {
 	h.samples(t, labels)
 }
 
+// Samples adds the samples of a histogram to the current family.
+func (t *Text) Samples(h *Histogram, labels ...Label) { h.samples(t, labels) }
+
 // Sample adds a sample of the current family.
 func (t *Text) Sample(value float64, labels ...Label) { t.sample("", value, labels...) }
 
