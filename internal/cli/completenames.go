@@ -18,8 +18,8 @@ const nameLimit = 500 * time.Millisecond
 const maxNames = 1000
 
 // CompleteNames makes shells complete the first argument of the command with the names of semaphores. They come from
-// the process that hosts the embedded server, or otherwise from status, which may be nil. It prints no errors and never
-// starts a server: then the shell is offered nothing.
+// the process that hosts the embedded server, or otherwise from status. If status is nil, they come from the admin
+// address that a variable names. It prints no errors and never starts a server: then the shell is offered nothing.
 func (s *Session) CompleteNames(status func(context.Context) (server.Status, error)) {
 	s.cmd.ValidArgsFunction = func(
 		cmd *cobra.Command, args []string, _ string,
@@ -50,7 +50,10 @@ func (s *Session) names(ctx context.Context, status func(context.Context) (serve
 			return nil
 		}
 		all = report.Status
-	case status != nil:
+	default:
+		if status == nil {
+			status = s.adminStatus
+		}
 		var err error
 		if all, err = status(ctx); err != nil {
 			return nil
@@ -68,6 +71,17 @@ func (s *Session) names(ctx context.Context, status func(context.Context) (serve
 	}
 
 	return names
+}
+
+// adminStatus returns the status that the admin address of the server gives, if a variable names the address.
+func (s *Session) adminStatus(ctx context.Context) (server.Status, error) {
+	address, _ := s.env.LookupEnv(AdminVariable)
+	client, err := AdminClient(s.env, s.cmd, address)
+	if err != nil {
+		return server.Status{}, err
+	}
+
+	return client.Status(ctx)
 }
 
 // completable reports whether a shell takes the name for one word: a line break or a tab would end it, and a control

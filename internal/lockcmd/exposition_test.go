@@ -59,7 +59,8 @@ tenure_lock_losses_total{cause="no_answer",NAME} 1
 // Each lock has its own samples, and a family begins once.
 func TestMeter_SeveralNames(t *testing.T) {
 	t.Parallel()
-	l := &locker{names: []string{"deploy", "build", "deploy"}}
+	l := &locker{}
+	l.names = []string{"deploy", "build", "deploy"}
 	l.metrics = "127.0.0.1:0"
 	m, err := l.newMeter()
 	require.NoError(t, err)
