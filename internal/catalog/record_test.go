@@ -29,8 +29,10 @@ func (rs records) Load(context.Context, store.Space) iter.Seq2[node.Record, erro
 
 func (records) Snapshot(context.Context) iter.Seq2[store.Record, error] { return nil }
 
-func (records) Commit(context.Context, store.Batch) error { return errors.New("read only") }
-func (records) Close() error                              { return nil }
+func (records) Claim(context.Context, store.Space) error   { return nil }
+func (records) Confirm(context.Context, store.Space) error { return nil }
+func (records) Commit(context.Context, store.Batch) error  { return errors.New("read only") }
+func (records) Close() error                               { return nil }
 
 // TestRecords_Golden checks that the format of the records does not change, so that existing stores stay readable.
 func TestRecords_Golden(t *testing.T) {

@@ -34,6 +34,19 @@ var (
 	ErrDamaged = errors.New("store is damaged")
 )
 
+// Errors of a store that several servers share. They end the claim of one space.
+var (
+	// ErrFenced reports that another server has claimed the space since Claim.
+	ErrFenced = errors.New("another server has claimed the space")
+	// ErrDropped reports that a batch has dropped the space.
+	ErrDropped = errors.New("the space has been dropped")
+)
+
+// OwnedError reports that another server owns the space, or that it did until a moment ago.
+type OwnedError struct{ Server string }
+
+func (e *OwnedError) Error() string { return fmt.Sprintf("server %q owns the space", e.Server) }
+
 // ErrClosed is the error of calls made after Close.
 var ErrClosed = errors.New("store is closed")
 
@@ -41,7 +54,7 @@ var ErrClosed = errors.New("store is closed")
 type Batch struct {
 	Space   Space
 	Changes []node.Record // in order; a nil Value deletes the key, an empty one is stored
-	Drop    []Space       // spaces to delete entirely; cannot include Space
+	Drop    []Space       // spaces to delete entirely; cannot include Space. Servers that share a store do not reuse them.
 }
 
 // Record is a record of a space.
@@ -53,6 +66,18 @@ type Record struct {
 // Store keeps the records of all spaces. Its methods are safe for concurrent use, except that callers must serialize
 // their calls for the same space.
 type Store interface {
+	// Claim makes this store the only one that can commit to the space. Call it before Load if the records are to be
+	// changed, and before the first Commit. In a store that servers share, a claim ends when another server claims the
+	// space: then Commit and Confirm return ErrFenced or ErrDropped, and the caller must drop what it has loaded. A new
+	// Claim replaces an earlier one. Claim returns an *OwnedError if another server owns the space, and ErrDropped if it
+	// has been dropped. Until the end of ctx, it waits while the servers' common store cannot be reached.
+	Claim(ctx context.Context, space Space) error
+
+	// Confirm proves that no other server has claimed the space between Claim and a moment during the call. A server
+	// sends no reply, not even to a read, before a Confirm or Commit that began after the last request of the batch had
+	// arrived. Otherwise it could renew a lease that another server is about to give away. It may be called concurrently.
+	Confirm(ctx context.Context, space Space) error
+
 	// Load yields every record of a space, in byte order of the keys. If it fails, the last pair that it yields has an
 	// error. A space that was never written to is empty. The caller must not modify the yielded slices, which are valid
 	// only until the next pair.
@@ -73,6 +98,9 @@ type Store interface {
 	// If ctx has already ended or the batch breaks a rule, Commit writes nothing and the store remains usable. After
 	// any other error the outcome is unknown, and the store may return that error from every later call. The owner of
 	// the store then closes it, opens it again and loads what it contains. A Commit that has begun ignores ctx.
+	//
+	// A store that servers share waits while it cannot be reached. If ctx ends meanwhile, Commit returns its cause. The
+	// claim is then over, and the outcome is unknown. So it is after ErrFenced and ErrDropped. Other spaces are usable.
 	Commit(ctx context.Context, b Batch) error
 
 	// Close waits for calls in progress and closes the store. Later calls return ErrClosed. Calling Close again has no

@@ -17,6 +17,8 @@ type Op string
 
 // The methods of a store.
 const (
+	Claim    Op = "claim"
+	Confirm  Op = "confirm"
 	Load     Op = "load"
 	Snapshot Op = "snapshot"
 	Commit   Op = "commit"
@@ -27,7 +29,7 @@ const (
 type Call struct {
 	Op    Op
 	N     int         // counts the calls of Op on this store, from 1
-	Space store.Space // set for Load and Commit
+	Space store.Space // set for Claim, Confirm, Load and Commit
 	Batch store.Batch // set for Commit
 }
 
@@ -76,6 +78,16 @@ type Store struct {
 // Wrap returns a store that passes calls on to s. The first fault whose When selects a call affects that call.
 func Wrap(s store.Store, faults ...*Fault) *Store {
 	return &Store{store: s, faults: faults, calls: make(map[Op]int)}
+}
+
+// Claim implements store.Store.
+func (s *Store) Claim(ctx context.Context, space store.Space) error {
+	return s.strike(ctx, Call{Op: Claim, Space: space}).run(func() error { return s.store.Claim(ctx, space) })
+}
+
+// Confirm implements store.Store.
+func (s *Store) Confirm(ctx context.Context, space store.Space) error {
+	return s.strike(ctx, Call{Op: Confirm, Space: space}).run(func() error { return s.store.Confirm(ctx, space) })
 }
 
 // Load implements store.Store. A fault with Applied yields its error after all records, as if the last read had failed.

@@ -14,6 +14,14 @@ import (
 	"tenure/internal/store"
 )
 
+// Claim implements store.Store. Only this process can use the directory, so nobody else can claim anything.
+func (s *Store) Claim(ctx context.Context, space store.Space) error {
+	return cmp.Or(ctx.Err(), space.Check())
+}
+
+// Confirm implements store.Store.
+func (s *Store) Confirm(context.Context, store.Space) error { return nil }
+
 // Load implements store.Store.
 func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
 	return func(yield func(node.Record, error) bool) {

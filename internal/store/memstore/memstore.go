@@ -43,6 +43,14 @@ type Store struct {
 	closed bool // guarded by disk.mu
 }
 
+// Claim implements store.Store. Only one store on the disk is open, so nobody else can claim anything.
+func (s *Store) Claim(ctx context.Context, space store.Space) error {
+	return cmp.Or(ctx.Err(), space.Check())
+}
+
+// Confirm implements store.Store.
+func (s *Store) Confirm(context.Context, store.Space) error { return nil }
+
 // Load implements store.Store. It yields the records that the space has when the loop begins.
 func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
 	return func(yield func(node.Record, error) bool) {

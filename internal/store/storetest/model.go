@@ -77,8 +77,9 @@ var (
 	modelValues = []string{"", "1", "2", "\x00\xff"}
 )
 
-func drawBatch(t *rapid.T) store.Batch {
-	b := store.Batch{Space: rapid.SampledFrom(modelSpaces).Draw(t, "space")}
+// drawBatch draws a batch for one of the spaces, of which it drops some.
+func drawBatch(t *rapid.T, spaces []store.Space) store.Batch {
+	b := store.Batch{Space: rapid.SampledFrom(spaces).Draw(t, "space")}
 	for range rapid.IntRange(0, 5).Draw(t, "changes") {
 		key := rapid.SampledFrom(modelKeys).Draw(t, "key")
 		if rapid.Bool().Draw(t, "delete") {
@@ -87,7 +88,7 @@ func drawBatch(t *rapid.T) store.Batch {
 			b.Changes = append(b.Changes, Put(key, rapid.SampledFrom(modelValues).Draw(t, "value")))
 		}
 	}
-	for _, space := range modelSpaces {
+	for _, space := range spaces {
 		if space != b.Space && rapid.IntRange(0, 9).Draw(t, "drop") == 0 {
 			b.Drop = append(b.Drop, space)
 		}
@@ -100,8 +101,15 @@ func drawBatch(t *rapid.T) store.Batch {
 // hundred stores.
 func RunModel(t *testing.T, disk Disk) {
 	t.Helper()
+	RunModelTraits(t, disk, Traits{})
+}
+
+// RunModelTraits is RunModel for a kind of store with the traits.
+func RunModelTraits(t *testing.T, disk Disk, traits Traits) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
-		open := disk(t)
+		open := claimed(disk(t))
+		spaces := slices.Clone(modelSpaces) // that can be used
 		s, err := open()
 		require.NoError(rt, err)
 		defer func() { require.NoError(rt, s.Close()) }()
@@ -109,12 +117,15 @@ func RunModel(t *testing.T, disk Disk) {
 		model := NewModel()
 		rt.Repeat(map[string]func(*rapid.T){
 			"commit": func(rt *rapid.T) {
-				b := drawBatch(rt)
+				b := drawBatch(rt, spaces)
 				require.NoError(rt, s.Commit(t.Context(), b))
 				model.Apply(b)
+				if traits.NoReuse {
+					spaces = slices.DeleteFunc(spaces, func(s store.Space) bool { return slices.Contains(b.Drop, s) })
+				}
 			},
 			"refused": func(rt *rapid.T) {
-				b := drawBatch(rt)
+				b := drawBatch(rt, spaces)
 				b.Changes = append(b.Changes, Put("refused", "v"))
 				b.Drop = append(b.Drop, b.Space)
 				require.Error(rt, s.Commit(t.Context(), b))

@@ -19,11 +19,24 @@ import (
 // store, which may be called repeatedly.
 type Disk func(t *testing.T) (open func() (store.Store, error))
 
+// Traits says in which ways a kind of store differs from one that a single process uses.
+type Traits struct {
+	Shared  bool // several servers can have it open
+	NoReuse bool // a space that was dropped cannot be used again
+}
+
 // Run runs all tests of the suite except RunModel, each on a new disk.
 func Run(t *testing.T, disk Disk) {
 	t.Helper()
+	RunTraits(t, disk, Traits{})
+}
+
+// RunTraits is Run for a kind of store with the traits.
+func RunTraits(t *testing.T, disk Disk, traits Traits) {
+	t.Helper()
 	for name, test := range map[string]func(suite){
 		"empty":                suite.empty,
+		"claim":                suite.claim,
 		"changes in order":     suite.changesInOrder,
 		"empty value":          suite.emptyValue,
 		"key order":            suite.keyOrder,
@@ -45,7 +58,7 @@ func Run(t *testing.T, disk Disk) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(suite{t, disk(t)})
+			test(suite{t, claimed(disk(t)), traits})
 		})
 	}
 }
@@ -53,7 +66,8 @@ func Run(t *testing.T, disk Disk) {
 // suite is one test of the suite.
 type suite struct {
 	*testing.T
-	open func() (store.Store, error) // on a disk that no other test uses
+	open   func() (store.Store, error) // on a disk that no other test uses
+	traits Traits
 }
 
 // Open calls open and closes the store when the test ends.
@@ -99,6 +113,20 @@ func (t suite) empty() {
 	require.Empty(t, Records(t.T, s, math.MaxUint64-1))
 	commit(t.T, s, store.Batch{Space: 3})
 	require.Empty(t, Records(t.T, s, 3))
+}
+
+func (t suite) claim() {
+	s := Open(t.T, t.open)
+	for range 2 { // a second claim replaces the first
+		require.NoError(t, s.Claim(t.Context(), 1))
+		require.NoError(t, s.Confirm(t.Context(), 1))
+		commit(t.T, s, store.Batch{Space: 1, Changes: []node.Record{Put("a", "1")}})
+		require.NoError(t, s.Confirm(t.Context(), 1))
+	}
+	require.Error(t, s.Claim(t.Context(), math.MaxUint64))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Claim(ctx, 2), context.Canceled)
 }
 
 func (t suite) changesInOrder() {
@@ -191,6 +219,9 @@ func (t suite) drop() {
 	require.NoError(t, s.Close())
 	s = Open(t.T, t.open)
 	check()
+	if t.traits.NoReuse {
+		return
+	}
 
 	commit(t.T, s, store.Batch{Space: 255, Changes: []node.Record{Put("again", "v")}})
 	require.Equal(t, []string{`"again"="v"`}, Records(t.T, s, 255))
@@ -283,6 +314,9 @@ func (t suite) locked() {
 	s := Open(t.T, t.open)
 	commit(t.T, s, store.Batch{Space: 1, Changes: []node.Record{Put("a", "1")}})
 	for range 2 {
+		if t.traits.Shared {
+			break
+		}
 		_, err := t.open()
 		require.ErrorIs(t, err, store.ErrLocked)
 	}
