@@ -1,0 +1,160 @@
+package ownership
+
+import "tenure/internal/store"
+
+// Claim starts the claim. Claimed or Over follows. Call it once.
+func (c *Core) Claim(fx *Effects) { c.look(fx) }
+
+// look reads who owns the space.
+func (c *Core) look(fx *Effects) {
+	c.phase, c.fence, c.journal = looking, 0, nil
+	c.send(&c.main, Txn{Then: []Op{get(c.ownerKey()), get(ServerKey(c.cfg.Server))}}, fx)
+}
+
+func (c *Core) ownerKey() string { return OwnerKey(c.cfg.Space) }
+
+func (c *Core) looked(r Result, fx *Effects) { c.attempt(r.Gets[0], r.Gets[1], 0, fx) }
+
+// attempt claims the space from the owner that was read, unless that is known to be in vain. It gives up if it has
+// tried to claim the space from the same owner, at the revision tried.
+func (c *Core) attempt(own, registration []KV, tried int64, fx *Effects) {
+	var old Owner
+	seen, exists := only(own)
+	if exists {
+		var err error
+		if old, err = DecodeOwner(seen); err != nil {
+			c.end(err, fx)
+
+			return
+		}
+	}
+	me, registered := only(registration)
+	free := old.Server == "" || old.Server == c.cfg.Server
+	switch {
+	case old.Dropped:
+		c.end(store.ErrDropped, fx)
+	case !registered || me.Create != c.cfg.Registration:
+		c.end(ErrUnregistered, fx)
+	case !free && (!c.cfg.Settled || exists && seen.Mod == tried):
+		c.end(&store.OwnedError{Server: old.Server}, fx)
+	default:
+		c.claim(old, seen.Mod, free, fx)
+	}
+}
+
+// claim sends the claim. Only this server can write the owner that it writes: an earlier attempt of it, an earlier Core
+// of this process, which is gone (O1), or the old owner in a hand-over to this server. In all these cases, the key
+// stands for a claim of this Core once it has been seen there.
+func (c *Core) claim(old Owner, seen int64, free bool, fx *Effects) {
+	c.phase = claiming
+	c.owner = Owner{Server: c.cfg.Server, Epoch: old.Epoch + 1}
+	key, me := c.ownerKey(), ServerKey(c.cfg.Server)
+	txn := Txn{
+		If:   []Compare{modIs(key, seen), bornAt(me, c.cfg.Registration)},
+		Then: []Op{put(key, c.owner.encode()), get(c.markKey())},
+		Else: []Op{get(key), get(me), get(c.markKey())},
+	}
+	if !free {
+		txn.If = append(txn.If, bornAt(ServerKey(old.Server), 0))
+	}
+	c.main.fence = seen
+	c.send(&c.main, txn, fx)
+}
+
+func (c *Core) claimed(r Result, tried int64, fx *Effects) {
+	if r.Succeeded {
+		c.fence = r.Revision
+		c.start(r.Gets[0], r.Revision, fx)
+
+		return
+	}
+	if own, ok := c.ours(r.Gets[0]); ok { // an earlier attempt was carried out
+		c.fence = own.Mod
+		c.start(r.Gets[2], r.Revision, fx)
+
+		return
+	}
+	c.attempt(r.Gets[0], r.Gets[1], tried, fx)
+}
+
+// ours returns the owner's key if its value is the one that this Core writes.
+func (c *Core) ours(own []KV) (KV, bool) {
+	kv, ok := only(own)
+	if !ok {
+		return kv, false
+	}
+	o, err := DecodeOwner(kv)
+
+	return kv, err == nil && o == c.owner
+}
+
+// start reads the journal as it was at the revision. Since the claim, nobody else can have changed it.
+func (c *Core) start(marks []KV, revision int64, fx *Effects) {
+	c.phase = reading
+	m, err := decodeMark(marks)
+	if err != nil {
+		c.end(err, fx)
+
+		return
+	}
+	if kv, ok := only(marks); ok {
+		c.folder.seen = kv.Mod
+	}
+	c.folder.mark = m.number
+	c.journal = newJournal(c.cfg.Space, m, revision)
+	c.send(&c.main, Txn{Then: []Op{c.journal.page()}}, fx)
+}
+
+func (c *Core) read(r Result, fx *Effects) {
+	if err := c.journal.take(r.Gets[0]); err != nil {
+		c.end(err, fx)
+
+		return
+	}
+	if !c.journal.done() {
+		c.send(&c.main, Txn{Then: []Op{c.journal.page()}}, fx)
+
+		return
+	}
+	c.own(fx)
+}
+
+func (c *Core) own(fx *Effects) {
+	c.phase, c.next = owning, c.journal.number+1
+	c.folder.changed, c.folder.entries, c.folder.bytes = c.journal.changed, c.journal.count, c.journal.bytes
+	c.journal = nil
+	fx.do(Claimed{})
+	c.fold(fx)
+}
+
+// Release hands the space over to a server, or, if to is empty, to any server that claims it. Over with ErrReleased or
+// another cause follows. Do not call it during a commit, or before Claimed.
+func (c *Core) Release(to string, fx *Effects) {
+	if c.phase == over {
+		return
+	}
+	c.mustBeIdle("Release")
+	c.phase = releasing
+	c.owner = Owner{Server: to, Epoch: c.owner.Epoch + 1}
+	c.send(&c.main, Txn{
+		If:   []Compare{modIs(c.ownerKey(), c.fence)},
+		Then: []Op{put(c.ownerKey(), c.owner.encode())},
+		Else: []Op{get(c.ownerKey())},
+	}, fx)
+}
+
+func (c *Core) released(r Result, fx *Effects) {
+	cause := ErrReleased
+	if !r.Succeeded {
+		if _, ok := c.ours(r.Gets[0]); !ok {
+			cause = store.ErrFenced
+		}
+	}
+	c.end(cause, fx)
+}
+
+func (c *Core) mustBeIdle(method string) {
+	if c.phase != owning || c.main.id != 0 {
+		panic("ownership: " + method + " is called before Claimed, or during another call")
+	}
+}
