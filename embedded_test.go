@@ -417,7 +417,7 @@ func requireUnused(t *testing.T, dir string) {
 	require.NoFileExists(t, filepath.Join(dir, "status"))
 }
 
-// Many clients that open at the same time all get the lock in turn, and never two of them at once.
+// Many clients that open at the same time all get the lock in turn, and never two of them at the same time.
 func TestEmbedded_ManyClients(t *testing.T) {
 	dir := stateDir(t)
 	var working, turns atomic.Int64

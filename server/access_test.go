@@ -247,7 +247,7 @@ func TestAccess_Create(t *testing.T) {
 	}
 }
 
-// Each request of a session needs a right. Without it the request gets a result, and the stream goes on (Z2).
+// Each request of a session needs a right. Without it the request gets a result, and the stream continues (Z2).
 func TestAccess_Requests(t *testing.T) {
 	t.Parallel()
 	for text, test := range map[string]struct {

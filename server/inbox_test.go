@@ -21,7 +21,7 @@ func (b *inbox) fill(t *testing.T, s *sender, size int) (accepted int) {
 	return accepted
 }
 
-// take takes everything, as if it were answered at once.
+// take takes everything, as if it were answered immediately.
 func (b *inbox) takeAll() (all []input) {
 	for {
 		before := len(all)

@@ -76,8 +76,8 @@ func Run(
 }
 
 // A worker is one call of Run. The goroutine of loop owns the fields from running on. Every other goroutine passes its
-// results to the loop with tell, and is counted in running. So the loop goes on until all of them have ended, which may
-// be later than Run.
+// results to the loop with tell, and is counted in running. So the loop continues until all of them have ended, which
+// may be later than Run.
 type worker struct {
 	config
 

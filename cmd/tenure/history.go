@@ -80,7 +80,7 @@ func newPast(i audit.Interval) past {
 
 // A verdict is the last line of who --history.
 type verdict struct {
-	TwoHolders bool       `json:"two_holders"` // there were more holders at once than the limit allows
+	TwoHolders bool       `json:"two_holders"` // there were more holders at the same time than the limit allows
 	Grants     int        `json:"grants"`
 	From       *time.Time `json:"from,omitempty"` // what the log covers; absent: it is empty
 	To         *time.Time `json:"to,omitempty"`
@@ -191,9 +191,9 @@ func (v verdict) text(name string, grants []past, style printable.Style) string 
 	case v.Grants == 0:
 		fmt.Fprintf(&b, "the log has no grant of %q", name)
 	case v.TwoHolders:
-		fmt.Fprintf(&b, "%q %s", name, style.Bad("had more holders at once than its limit allows"))
+		fmt.Fprintf(&b, "%q %s", name, style.Bad("had more holders at the same time than its limit allows"))
 	default:
-		fmt.Fprintf(&b, "%q %s", name, style.Good("never had more holders at once than its limit allows"))
+		fmt.Fprintf(&b, "%q %s", name, style.Good("never had more holders at the same time than its limit allows"))
 	}
 	fmt.Fprintf(&b, ", from %s to %s\n", v.From.Local().Format(time.DateTime), v.To.Local().Format(time.DateTime))
 	b.WriteString("not in the log: what was before, grants that --audit-only leaves out, and events that the server has " +

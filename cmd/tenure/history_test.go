@@ -38,7 +38,7 @@ func TestWho_History(t *testing.T) {
 	require.Regexp(t, `^BEGIN +END +FOR +TOKEN  WHO +USER +CAUSE
 2026\S+ \S+:01  2026\S+ \S+:05  4s +1 +ann@ci, pid 7 \(x\)  build  released
 2026\S+ \S+:06  unknown .* 2 +bob .*
-"deploy" never had more holders at once than its limit allows, from .*
+"deploy" never had more holders at the same time than its limit allows, from .*
 not in the log: .*
 grants that were in force when the server started again, and whose end is missing: 1
 $`, output)
@@ -49,7 +49,7 @@ $`, output)
 	code, output = who()
 	require.Equal(t, exitTwoHolders, code)
 	require.Contains(t, output, "TWO HOLDERS: with token 2")
-	require.Contains(t, output, `"deploy" had more holders at once than its limit allows, from `)
+	require.Contains(t, output, `"deploy" had more holders at the same time than its limit allows, from `)
 	require.Contains(t, output, "lines that are damaged and may hide grants: 1\n")
 	code, output = who("-o", "json")
 	require.Equal(t, exitTwoHolders, code)

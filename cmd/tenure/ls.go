@@ -31,7 +31,7 @@ number of waiters. With GLOB, it lists those whose names match: * matches any te
 matches one of these. Semaphores that lock creates exist only while somebody uses them.
 
 Exit code:
-  0, even if there is none; 125 failed`,
+  0, even if there are no semaphores; 125 failed`,
 	}
 	l := newLooker(env, cmd, globArgument)
 	cli.Describe(cmd, "path", cli.GroupWhere, "only this coordination node")

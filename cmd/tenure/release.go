@@ -19,8 +19,8 @@ func releaseCommand(env *cli.Env) *cobra.Command {
 		Short:   "take a semaphore away from its holder",
 		Example: "tenure release deploy\ntenure release --token 812 deploy",
 		Long: `tenure release ends the session of the holder of NAME, as if its timeout had passed. The next waiter gets the
-semaphore at once. The holder notices it when its client hears from the server, and may still be running: make sure that
-it is dead or harmless. The session also loses everything else that it holds.
+semaphore immediately. The holder notices it when its client hears from the server, and may still be running: make sure
+that it is dead or harmless. The session also loses everything else that it holds.
 
 With --token, it does nothing unless that token holds the semaphore. If there are several holders, --token is needed.
 

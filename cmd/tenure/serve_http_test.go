@@ -40,7 +40,8 @@ func get(url string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// A server that is told to stop reports that it is not ready, goes on serving for the time of --drain, and then ends.
+// A server that is told to stop reports that it is not ready, continues to serve for the time of --drain, and then
+// ends.
 func TestServe_Drains(t *testing.T) {
 	t.Parallel()
 	address, dir := freeAddress(t), t.TempDir()

@@ -47,7 +47,7 @@ func sessionLs(env *cli.Env) *cobra.Command {
 or wait for them.
 
 Exit code:
-  0, even if there is none; 125 failed`,
+  0, even if there are no sessions; 125 failed`,
 	}
 	l := newLooker(env, cmd, noArguments)
 	cli.Describe(cmd, "path", cli.GroupWhere, "only this coordination node")

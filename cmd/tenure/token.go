@@ -135,7 +135,7 @@ func appendLine(file, line string) (policy *access.Policy, err error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.WriteString(line) // at once: a server may be reading the file
+	_, err = f.WriteString(line) // in one write: a server may be reading the file
 
 	return policy, errors.Join(err, f.Sync(), f.Close())
 }

@@ -24,8 +24,8 @@ The holder's description, and the time since when it holds the semaphore, are th
 docs/operations.md lists the fields of -o json.
 
 With --history, it reads the audit log of "tenure serve" instead of asking a server, with the older files of the log. It
-shows each grant with its begin and its end, says whether two holders had the semaphore at once, and what the log cannot
-show.
+shows each grant with its begin and its end, says whether two holders had the semaphore at the same time, and what the
+log cannot show.
 
 Exit code:
   0 somebody holds it; 1 it is free; 125 failed

@@ -110,7 +110,7 @@ func TestLogin_TokenIsValidUntil(t *testing.T) {
 	end := noon.Add(12 * time.Hour)
 	require.Empty(t, reason(a.Identify, shown, end.Add(-time.Second)))
 	require.Equal(t, ExpiredLogin, reason(a.Identify, shown, end))
-	require.Empty(t, reason(a.Again, shown, end.Add(time.Hour)), "a running stream goes on")
+	require.Empty(t, reason(a.Again, shown, end.Add(time.Hour)), "a running stream continues")
 
 	// Another key, another database, another algorithm, and no algorithm.
 	other := NewAuthority(a.Policy(), AuthorityConfig{Database: "/local"})
@@ -268,7 +268,7 @@ func TestLogin_ChecksTwoAtATime(t *testing.T) {
 		require.ErrorIs(t, err, ErrBusy)
 		require.Equal(t, "busy", ReasonOf(err))
 
-		// A login that is given up while it waits is not checked. One that shares the check goes on.
+		// A login that is given up while it waits is not checked. One that shares the check continues.
 		ctx, cancel := context.WithCancel(t.Context())
 		start(ctx, "bob", "y", "10.0.0.2")
 		synctest.Wait()

@@ -17,7 +17,7 @@ import (
 type Limits struct {
 	Total      int           // open connections
 	PerAddress int           // of them, those from one address of another machine
-	Calls      int           // calls that one connection may have open, and begin at once
+	Calls      int           // calls that one connection may have open, and begin at the same time
 	CallRate   int           // calls that one connection begins in a second
 	FrameRate  int           // HTTP/2 frames in a second with which one connection sends no request
 	Unfinished int           // bytes of messages of which only a part has arrived; one connection may have a quarter

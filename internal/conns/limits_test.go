@@ -293,7 +293,7 @@ func halves(fr *http2.Framer, flush func(), message []byte) {
 	_ = fr.WriteData(1, false, message[3:])
 }
 
-// The server accepts the calls of two seconds at once.
+// The server accepts the calls of two seconds at the same time.
 func TestConn_Begin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestConn_Begin(t *testing.T) {
 	})
 }
 
-// After a flood, a new connection from the same address may do little at once.
+// After a flood, a new connection from the same address may do little at the same time.
 func TestLimits_Suspects(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"tenure/internal/quota"
 )
 
-// A connection may begin the calls of two seconds at once. More than that are answered with a refusal, which takes
-// little work, and the client tries again later: a program that opens all its sessions at once repeats its attempts a
-// few times. Only a connection that goes far beyond that is cut.
+// A connection may begin the calls of two seconds at the same time. More than that are answered with a refusal, which
+// takes little work, and the client tries again later: a program that opens all its sessions at the same time repeats
+// its attempts a few times. Only a connection that goes far beyond that is cut.
 //
 // If a connection from the same address was cut because of a rate in the last minute, a new one may do much less at
 // once: otherwise a client that connects again each time could do as much as it likes. The rates are the same, so

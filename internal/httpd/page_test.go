@@ -105,7 +105,7 @@ func TestPage_Local(t *testing.T) {
 	require.Equal(t, 403, status, "a page of another site must not take the places of viewers")
 }
 
-// The server stops at once although somebody looks. serve requires that Close and Serve end.
+// The server stops immediately although somebody looks. serve requires that Close and Serve end.
 func TestPage_Stop(t *testing.T) {
 	t.Parallel()
 	_, address := serve(t, true)

@@ -30,8 +30,8 @@ const (
 	answerLimit  = time.Minute // a status of a million semaphores takes seconds
 	headerBytes  = 16 << 10
 	bodyBytes    = 64 << 10
-	scrapes      = 4 // at once
-	largeAnswers = 4 // at once; each keeps a status in memory
+	scrapes      = 4 // at the same time
+	largeAnswers = 4 // at the same time; each keeps a status in memory
 )
 
 // Config says what the server shows.

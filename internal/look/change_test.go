@@ -44,7 +44,7 @@ func TestHistory(t *testing.T) {
 		"a waiter is skipped": {
 			before: state(tokens{1}, tokens{2, 3}), next: state(tokens{3}, nil), fired: true, unseen: 1,
 		},
-		"two grants at once":                          {before: two, next: state(tokens{4}, nil), fired: true, unseen: 2},
+		"two grants at the same time":                 {before: two, next: state(tokens{4}, nil), fired: true, unseen: 2},
 		"the newest comes next":                       {before: one, next: state(tokens{2}, tokens{3}), fired: true},
 		"it becomes free":                             {before: state(tokens{1}, nil), next: state(nil, nil), fired: true},
 		"it was free for a while, as far as is known": {before: state(nil, nil), next: state(tokens{3}, nil), unseen: 2},

@@ -2,7 +2,7 @@
 //
 // Each of standard output and standard error has a queue and one goroutine that writes to it. If both are the same
 // file, they share the queue, so that lines stay in their order. A message that does not fit into the queue is dropped.
-// When the reader goes on, a line on standard error says how many messages were dropped.
+// When the reader continues, a line on standard error says how many messages were dropped.
 //
 // As long as the reader keeps up, a Write returns when the text is written. What the command does next, such as
 // starting another program with the same files, is then visible only after the text.

@@ -119,7 +119,7 @@ func TestStream_BrokenPipe(t *testing.T) {
 }
 
 // A reader that reads nothing delays only the first Write, for a moment. What does not fit into the queue is dropped.
-// When the reader goes on, it gets the queue, the number of dropped messages, and what is written after that.
+// When the reader continues, it gets the queue, the number of dropped messages, and what is written after that.
 func TestStream_FullPipe(t *testing.T) {
 	t.Parallel()
 	r, w := pipe(t, true)

@@ -196,7 +196,7 @@ func describe(e audit.Event) event {
 	out := event{At: when{At: e.Time}, Token: number64(e.Token), Who: shown(e.Who), What: string(e.Kind)}
 	switch e.Kind {
 	case audit.Grant:
-		out.What, out.Detail = "granted", "at once"
+		out.What, out.Detail = "granted", "immediately"
 		if e.Waited >= time.Millisecond {
 			out.Detail = "waited " + took(e.Waited)
 		}
@@ -264,7 +264,7 @@ func cause(reason string) string {
 	case "timeout":
 		return "timed out"
 	case "not_now":
-		return "not available at once"
+		return "not available immediately"
 	case "superseded":
 		return "replaced by another request"
 	}

@@ -16,7 +16,7 @@ const (
 )
 
 // live answers with server-sent events: the HTML of the view whenever it has changed. The stream ends when the caller's
-// rights change. The browser then begins anew.
+// rights change. The browser then begins again.
 func (p *Page) live(w http.ResponseWriter, r *http.Request, who caller) {
 	q, err := parseQuery(r)
 	if err != nil {

@@ -251,7 +251,7 @@ func TestPage_History(t *testing.T) {
 	require.Contains(t, body, `class="bad">session timed out</td>`)
 	require.Contains(t, body, "held for 1m\u00a01s")
 	require.Contains(t, body, "(user build)")
-	require.Contains(t, body, ">at once<")
+	require.Contains(t, body, ">immediately<")
 
 	f.audit = filepath.Join(file, "nothing")
 	_, body = get(t, f.page(), "/semaphore?node=/local/x&name=a")

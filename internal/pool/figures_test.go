@@ -53,7 +53,7 @@ func TestFigures_Start(t *testing.T) {
 	}
 }
 
-// 4 workers that join at once: the largest and the smallest differ by at most one task after one round.
+// 4 workers that join at the same time: the largest and the smallest differ by at most one task after one round.
 func TestFigures_Join(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

@@ -120,7 +120,7 @@ func TestUse_RefusedByAll(t *testing.T) {
 	require.Zero(t, streams+sessions)
 }
 
-// New limits apply at once, and what was used before counts.
+// New limits apply immediately, and what was used before counts.
 func TestServer_Change(t *testing.T) {
 	t.Parallel()
 	of := func(l quota.Limits) func(string) quota.Limits { return func(string) quota.Limits { return l } }

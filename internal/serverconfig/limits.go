@@ -23,7 +23,7 @@ type Limits struct {
 	StreamsPerConnection int
 
 	// CallRate is the number of calls that one connection may begin in a second, and the number that it may reset soon
-	// after it has begun them. It may begin those of two seconds at once. The default is 2,000.
+	// after it has begun them. It may begin those of two seconds at the same time. The default is 2,000.
 	CallRate int
 
 	// RequestRate is the number of requests in a second that the server accepts from all clients together. Releases and

@@ -26,7 +26,7 @@ type Config struct {
 	Logger        *slog.Logger  // nil: the server logs nothing
 	TLS           *tls.Config   // for connections over a network. nil: they are in clear text
 	Advertise     *string       // the address that the server tells its clients. nil: the one that each of them has used
-	NoDiskReserve bool          // go on until the disk is full; otherwise nothing is added to a disk that is nearly full
+	NoDiskReserve bool          // serve until the disk is full; otherwise nothing is added to a disk that is nearly full
 	Store         store.Store   // keeps the records; the server closes it. nil: chosen by DataDir
 	Clock         clock.Clock   // times sessions, waiters and pings. nil: the machine's lease clock
 	Lifelines     Lifelines     // nil: detached sessions end only by their timeouts

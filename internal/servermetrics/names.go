@@ -28,7 +28,7 @@ var (
 
 	longestWait = desc("longest_wait_seconds", "Time for which the first of those who wait now has waited.", "node")
 	longestHold = desc("longest_hold_seconds", "Time for which the oldest grant has been held. "+
-		"A restart of the server begins anew.", "node")
+		"A restart of the server begins again.", "node")
 	longestDetached = desc("longest_detached_hold_seconds",
 		"Time for which a session whose client is gone has held a semaphore since then, of all such sessions the longest.",
 		"node")

@@ -76,7 +76,7 @@ func (h *Histogram) Add(o *Histogram) {
 
 // Since returns the values that have been added since o was a copy of the histogram.
 func (h *Histogram) Since(o *Histogram) *Histogram {
-	if o.Count > h.Count { // a node has been loaded again, and has begun anew
+	if o.Count > h.Count { // a node has been loaded again, and has begun again
 		return h
 	}
 	d := &Histogram{Count: h.Count - o.Count, Sum: max(0, h.Sum-o.Sum), Zero: h.Zero - min(h.Zero, o.Zero)}

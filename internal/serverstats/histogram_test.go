@@ -65,5 +65,5 @@ func TestHistogram_Quantile(t *testing.T) {
 	recent := h.Since(&old)
 	require.EqualValues(t, 1, recent.Count)
 	require.InEpsilon(t, 0.5, recent.Quantile(0.01), 0.42)
-	require.Equal(t, &old, old.Since(&h), "the histogram has begun anew")
+	require.Equal(t, &old, old.Since(&h), "the histogram has begun again")
 }

@@ -88,7 +88,7 @@ type Store interface {
 	// ones that have begun. The records are in order of their spaces, and in byte order of the keys within a space. The
 	// same rules as for Load apply to errors and slices.
 	//
-	// Commits go on during the loop and do not change what it yields. The loop may take its time, but resources such as
+	// Commits continue during the loop and do not change what it yields. The loop may take its time, but resources such as
 	// removed files are in use until it ends, and Close waits for it.
 	Snapshot(ctx context.Context) iter.Seq2[Record, error]
 

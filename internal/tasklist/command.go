@@ -52,7 +52,7 @@ func (p *program) read(ctx context.Context) ([]Spec, error) {
 // maxComplaint is how much of what the program writes on standard error is kept.
 const maxComplaint = 64 << 10
 
-// A capture keeps the beginning of what is written to it, and takes the rest so that the writer goes on.
+// A capture keeps the beginning of what is written to it, and takes the rest so that the writer continues.
 type capture struct {
 	strings.Builder
 

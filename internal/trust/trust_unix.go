@@ -53,7 +53,7 @@ func components(path string) []string {
 	return slices.DeleteFunc(strings.Split(path, "/"), func(part string) bool { return part == "" || part == "." })
 }
 
-// step checks the directory where the walk is, and goes on to the next component.
+// step checks the directory where the walk is, and continues with the next component.
 func (w *walk) step() (done bool, err error) {
 	if done, err := w.checkDir(); done || err != nil {
 		return done, err

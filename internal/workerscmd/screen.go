@@ -26,7 +26,7 @@ func (s *screen) show(line string) {
 		return
 	}
 	if s.width != nil {
-		line = clip(line, s.width()-1) // a longer line would go on in the next one, where nothing would remove it
+		line = clip(line, s.width()-1) // a longer line would continue in the next one, where nothing would remove it
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

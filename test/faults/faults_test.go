@@ -182,7 +182,7 @@ func TestFaults_HostKilled(t *testing.T) {
 				return pid != 0 && pid != s.server.pid
 			})
 			before := len(s.lines())
-			s.until("COMMAND goes on", func() bool {
+			s.until("COMMAND continues", func() bool {
 				return slices.ContainsFunc(s.lines()[before:], func(l line) bool { return l.pid == s.main.pid })
 			})
 			s.holder.send(syscall.SIGTERM)

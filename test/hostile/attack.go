@@ -55,7 +55,7 @@ func Run(ctx context.Context, addr, name string, d time.Duration) (string, error
 }
 
 // repeat runs n goroutines. Each of them calls f again and again until ctx ends. f opens a connection and returns when
-// that has ended. If the connection cannot be opened, or ends at once, the next attempt is a moment later.
+// that has ended. If the connection cannot be opened, or ends immediately, the next attempt is a moment later.
 func (t *target) repeat(ctx context.Context, n int, f func(context.Context) error) {
 	var all sync.WaitGroup
 	for range n {

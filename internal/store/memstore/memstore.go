@@ -84,8 +84,7 @@ func (s *Store) records(space store.Space) ([]node.Record, error) {
 	return records, nil
 }
 
-// Snapshot implements store.Store. It stops commits while it copies the keys, but not the values, of all records. That
-// takes about 0.1 s for a million records.
+// Snapshot implements store.Store. It stops commits while it copies the keys, but not the values, of all records.
 func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		records, err := s.all()
