@@ -53,6 +53,8 @@ type Client struct {
 	clock clock.Clock
 	log   *slog.Logger // nil if the client logs nothing
 
+	attaching attaching
+
 	opened func(clientconfig.Session) // called with each session before its first answer; may be nil
 
 	mu         sync.Mutex // guards the fields below
@@ -188,7 +190,7 @@ func New(db *ydb.Driver, opts ...Option) *Client {
 func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
 	return &Client{
 		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
-		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened,
+		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened, attaching: newAttaching(),
 		sessions: make(map[*Session]struct{}),
 		givenUp:  make(map[string][]givenUp), graces: make(map[string]time.Duration),
 	}

@@ -176,6 +176,7 @@ func (s *Session) perform(now clock.Instant, a session.Action) {
 		delete(s.streams, a.Stream)
 	case session.Started:
 		s.attached = now
+		s.client.attaching.answer(now)
 		if !a.Again {
 			close(s.started)
 		}
@@ -231,7 +232,10 @@ func (s *Session) tick() {
 	for {
 		select {
 		case <-s.timer.C():
-			s.do(s.core.Tick)
+			s.do(func(now clock.Instant, fx *session.Effects) {
+				s.core.Heard(s.client.attaching.answered())
+				s.core.Tick(now, fx)
+			})
 			s.setTimer()
 		case <-s.closed:
 			s.mu.Lock()

@@ -38,7 +38,7 @@ func (s *Session) open(id session.StreamID) *stream {
 		id: id, gone: make(chan struct{}), wake: make(chan struct{}, 1),
 		ctx: &lifetime{Context: s.base, done: make(chan struct{})},
 	}
-	silent := s.silent
+	silent, attaching := s.silent, s.client.attaching.of(s)
 	s.running.Go(func() {
 		defer st.ctx.end(context.Canceled)
 		if silent != nil { // otherwise the SDK might choose the endpoint that does not answer
@@ -47,7 +47,7 @@ func (s *Session) open(id session.StreamID) *stream {
 			case <-st.ctx.Done():
 			}
 		}
-		err := s.receive(st)
+		err := s.attach(st, attaching)
 		close(st.gone)
 		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Ended(now, id, err, fx) })
 	})
@@ -107,8 +107,9 @@ func (st *stream) take(into []*pb.SessionRequest) []*pb.SessionRequest {
 	return taken
 }
 
-// receive opens the stream and passes each message to the core until the stream ends.
-func (s *Session) receive(st *stream) error {
+// receive opens the stream and passes each message to the core until the stream ends. It calls answered after the first
+// message.
+func (s *Session) receive(st *stream, answered func()) error {
 	// The driver may have a lower limit for sending, and a request above that limit ends the stream.
 	g, err := s.client.stub.Session(st.ctx,
 		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request), grpc.ForceCodecV2(codec.New()))
@@ -129,6 +130,7 @@ func (s *Session) receive(st *stream) error {
 			s.client.answered()
 		}
 		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Received(now, st.id, &in.Message, fx) })
+		answered()
 	}
 }
 

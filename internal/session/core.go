@@ -60,16 +60,19 @@ type Core struct {
 	phase  phase
 	cause  error // why the session has ended or is being closed; nil: neither
 
-	id      uint64 // 0: the server has not created the session yet
-	seq     uint64
-	stream  StreamID      // the current stream, or the last one
-	asked   clock.Instant // when SessionStart or SessionStop was last sent
-	opened  clock.Instant // when the stream was opened
-	since   clock.Instant // when the stream was attached
-	proof   proof
-	reopen  clock.Instant // when to open the next stream, while apart
-	retries int           // attempts to attach since a stream last stayed attached for long
-	ending  *ending       // nil: the core is a session that has leases and calls
+	id         uint64 // 0: the server has not created the session yet
+	seq        uint64
+	stream     StreamID      // the current stream, or the last one
+	asked      clock.Instant // when SessionStart or SessionStop was last sent; 0: the stream is delayed
+	heard      clock.Instant // when the server last answered an attach of any session of the client
+	opened     clock.Instant // when the stream was opened
+	since      clock.Instant // when the stream was attached
+	proof      proof
+	reopen     clock.Instant // when to open the next stream, while apart
+	retries    int           // attempts to attach since a stream last stayed attached for long
+	refusals   int           // of them, those that the server refused because too many sessions begin
+	unanswered int           // of them, those without an answer
+	ending     *ending       // nil: the core is a session that has leases and calls
 
 	calls     outstanding
 	lastReq   uint64             // req_id of the newest call
@@ -132,7 +135,8 @@ func (c *Core) Tick(now clock.Instant, fx *Effects) {
 			c.open(fx)
 		}
 	case attaching:
-		if now >= c.asked.Add(c.startLimit()) {
+		if due := c.startDue(); due != 0 && now >= due {
+			c.unanswered++
 			c.disconnect(errNoStart, fx)
 		}
 	case attached:
@@ -173,7 +177,7 @@ func (c *Core) wake(fx *Effects) {
 	case apart:
 		next = c.reopen
 	case attaching:
-		next = c.asked.Add(c.startLimit())
+		next = c.startDue()
 	case attached:
 		next = c.renewAt()
 		if c.renewal != nil {
@@ -189,8 +193,8 @@ func (c *Core) wake(fx *Effects) {
 
 		return
 	}
-	if d := c.limit(); d != 0 {
-		next = min(next, d)
+	if d := c.limit(); d != 0 && (next == 0 || d < next) {
+		next = d
 	}
 	fx.Wake = next
 }

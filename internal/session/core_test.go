@@ -67,7 +67,11 @@ func TestFailure_AnswersAttach(t *testing.T) {
 				continue
 			}
 			require.NoError(t, h.over)
-			h.advance(100 * time.Millisecond)
+			pause := 100 * time.Millisecond
+			if code == Ydb.StatusIds_OVERLOADED { // see crowdedPause
+				pause = time.Second
+			}
+			h.advance(pause)
 			require.Len(t, h.opens, opens+1)
 			h.started(7)
 			require.NoError(t, h.over)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/clock"
 	"tenure/internal/session"
 )
 
@@ -127,6 +128,12 @@ func (s *scenario) run(t *testing.T, d *datadriven.TestData) {
 		s.do(s.core.Close)
 	case "abort":
 		s.do(s.core.Abort)
+	case "delayed": // too many other streams attach
+		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Delayed(now, s.stream, fx) })
+	case "opened":
+		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Opened(now, s.stream, fx) })
+	case "heard": // the server has attached another session
+		s.core.Heard(s.now)
 	case "reconnect":
 		s.do(s.core.Reconnect)
 	case "token":

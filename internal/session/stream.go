@@ -39,16 +39,6 @@ func overdue(cause error) bool {
 
 func (c *Core) quarter() time.Duration { return c.proof.timeout / tries }
 
-// startLimit returns how long the core waits for the answer to an attach. Before the session exists, and after it has
-// been given up, no lease is at risk, so the limit is not tied to the timeout.
-func (c *Core) startLimit() time.Duration {
-	if c.id == 0 || c.ending != nil {
-		return c.cfg.StartTimeout
-	}
-
-	return min(c.cfg.StartTimeout, c.quarter())
-}
-
 func (c *Core) silence() time.Duration { return min(c.cfg.Silence, c.quarter()) }
 
 // open opens a stream and asks the server to attach it to the session.
@@ -235,12 +225,16 @@ func (c *Core) disconnect(cause error, fx *Effects) {
 	fx.do(Drop{c.stream, overdue(cause)})
 	fx.do(Lost{cause})
 	if c.phase != attaching && c.now >= c.since.Add(min(stable, c.quarter())) {
-		c.retries = 0
+		c.retries, c.refusals = 0, 0
+	}
+	pause := c.pause()
+	if c.phase == attaching && crowded(cause) {
+		pause = max(pause, c.crowdedPause())
 	}
 	c.phase = apart
 	c.dropRenewal()
 	c.loseWatches(fx)
-	c.reopen = max(c.now.Add(c.pause()), c.opened.Add(minSpacing))
+	c.reopen = max(c.now.Add(pause), c.opened.Add(minSpacing))
 	if c.reopen <= c.now {
 		c.open(fx)
 	}
