@@ -253,6 +253,9 @@ func (o *owner) apply(chunk ...input) {
 		var session uint64 // an existing session that is attached or detached
 		switch r := in.req.(type) {
 		case node.Attach:
+			if r.Session == 0 && in.stream.gone() { // it would only be destroyed again (A11)
+				continue
+			}
 			o.streams[r.Stream] = in.stream
 			session = r.Session
 		case node.Detach:

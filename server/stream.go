@@ -74,6 +74,9 @@ func (s *stream) hasEnded() bool {
 	}
 }
 
+// gone reports whether the stream has ended, or the client has given it up.
+func (s *stream) gone() bool { return s.hasEnded() || s.grpc.Context().Err() != nil }
+
 // send queues a message for the client. It never blocks. If the queue is full, it cuts the stream.
 func (s *stream) send(m any) {
 	if !s.outbox.put(m, s.startWriter) {

@@ -297,3 +297,26 @@ func TestStream_AbandonedAttachLeavesNoSession(t *testing.T) {
 		late.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
 	})
 }
+
+// The server does not create sessions for streams that their clients have given up meanwhile. Otherwise a client whose
+// attaches are not answered in time makes it busier with each attempt.
+func TestStream_AbandonedAttachCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newGate(t)
+		h := serve(t, withStore(st))
+		st.shut()
+		first := h.open(t)
+		first.send(startMessage(h.node, 0, time.Minute))
+		st.awaitCommit()
+		for range 10 {
+			abandoned := h.open(t)
+			abandoned.send(startMessage(h.node, 0, time.Minute))
+			synctest.Wait() // until the attach is in the inbox
+			abandoned.cancel()
+		}
+		synctest.Wait()
+		st.open()
+		id := first.recv().GetSessionStarted().GetSessionId()
+		require.Equal(t, id+1, h.attach(t, 0, time.Minute).id)
+	})
+}

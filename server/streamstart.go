@@ -36,6 +36,9 @@ func serveSession(
 	if !ok {
 		return g.Send(wire.Response(refusal)) // A2, A3
 	}
+	if err := g.Context().Err(); err != nil && start.GetSessionId() == 0 {
+		return status.FromContextError(err).Err() // the client has given the stream up, and does not come back to it
+	}
 	pass := by(entry.Path)
 	if !pass.enter() { // before the node is loaded
 		return g.Send(wire.Response(noAccess))
