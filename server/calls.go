@@ -146,7 +146,7 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	if c != nil && c.conn != nil {
 		c.conn.Hold()
 	}
-	e := &entrance{reserved: fresh, allowance: allowance{server: s, use: use, user: user}}
+	e := &entrance{reserved: fresh, allowance: allowance{server: s, use: use, user: user, existing: !fresh}}
 	e.allowance.assure(now, time.Duration(min(start.GetTimeoutMillis(), math.MaxInt32))*time.Millisecond)
 	e.leave = func() {
 		use.Leave()

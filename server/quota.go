@@ -79,22 +79,27 @@ func (s *Server) allowCall(user, peer string) error {
 	return nil
 }
 
-// assuredRequests is how many requests a stream may send in each session timeout, whatever else its user sends. It is
-// twice as many as a client needs to renew its leases, because a lease must not be lost because of a limit.
-const assuredRequests = 8
+// What a stream needs to keep its leases is not refused, whatever else its user sends: a client describes a semaphore
+// in each quarter of the session timeout. These requests count, so other requests of the user pay for them.
+const (
+	assuredRenewals = 4                      // in each session timeout
+	assuredBurst    = 2                      // at once, because an answer may be late
+	shortestAssured = 100 * time.Millisecond // shorter timeouts count as this one
+)
 
 // allowance is what a stream may use. One goroutine at a time uses it.
 type allowance struct {
-	server  *Server
-	use     *quota.Use
-	user    string
-	assured quota.Bucket
+	server   *Server
+	use      *quota.Use
+	user     string
+	existing bool // the stream asks for a session that exists
+	assured  quota.Bucket
 }
 
-// assure sets how many requests are not refused.
+// assure sets how many renewals are not refused.
 func (a *allowance) assure(now clock.Instant, timeout time.Duration) {
-	rate := assuredRequests / max(timeout, time.Second).Seconds()
-	a.assured = quota.NewBucket(rate, assuredRequests, now)
+	rate := assuredRenewals / max(timeout, shortestAssured).Seconds()
+	a.assured = quota.NewBucket(rate, assuredBurst, now)
 }
 
 // refuse counts a request. It returns the text of the refusal if the request is over the rate. It refuses no Release
@@ -107,9 +112,15 @@ func (a *allowance) refuse(req node.Request, peer string) string {
 
 		return ""
 	}
-	if limit := a.use.Request(now); limit != "" && !a.assured.Take(now) {
-		return a.server.exceeded(limit, a.user, peer)
+	limit := a.use.Request(now)
+	if limit == "" {
+		return ""
+	}
+	if _, renewal := req.(node.Describe); renewal && a.assured.Take(now) {
+		a.use.Release(now)
+
+		return ""
 	}
 
-	return ""
+	return a.server.exceeded(limit, a.user, peer)
 }

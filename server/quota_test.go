@@ -24,9 +24,9 @@ func TestQuota_User(t *testing.T) {
 		ann, root := u.tokens["ann"], u.tokens["root"]
 
 		s := h.attachAs(t, ann)
-		s.send(acquireMessage(1, "job", 0)) // this and the next one are in the rate, 8 are assured for a stream
+		s.send(acquireMessage(1, "job", 0)) // this and the next one are in the rate, 2 more are assured
 		require.True(t, s.recv().GetAcquireSemaphoreResult().GetAcquired())
-		for i := range uint64(9) {
+		for i := range uint64(3) {
 			s.send(describeMessage(2+i, "job"))
 			require.Equal(t, Ydb.StatusIds_SUCCESS, s.recv().GetDescribeSemaphoreResult().GetStatus())
 		}
@@ -96,7 +96,7 @@ func TestQuota_All(t *testing.T) {
 			another.requireFailure(Ydb.StatusIds_OVERLOADED, "Too many sessions already exist")
 		}
 		refused()
-		for i := range uint64(18) {
+		for i := range uint64(12) { // two are assured
 			s.send(describeMessage(i, "none"))
 			require.Equal(t, Ydb.StatusIds_NOT_FOUND, s.recv().GetDescribeSemaphoreResult().GetStatus())
 		}
@@ -110,6 +110,52 @@ func TestQuota_All(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		h.attach(t, 0, time.Minute)
 		require.Equal(t, map[string]uint64{"sessions": 2, "request_rate": 1}, h.server.Limits())
+	})
+}
+
+// The renewals of a session's lease are never refused, whatever its user sends, but nothing else is assured. Other
+// requests of the user pay for the renewals.
+func TestQuota_Renewals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{RequestRate: 1}))
+		s := h.attach(t, 0, 400*time.Millisecond)
+		for i := range uint64(100) {
+			time.Sleep(100 * time.Millisecond)
+			s.send(describeMessage(2*i+1, "none"))
+			require.Equal(t, Ydb.StatusIds_NOT_FOUND, s.recv().GetDescribeSemaphoreResult().GetStatus())
+			s.send(acquireMessage(2*i+2, "job", 0))
+			require.Equal(t, Ydb.StatusIds_OVERLOADED, s.recv().GetAcquireSemaphoreResult().GetStatus())
+		}
+		var refused int
+		for i := range uint64(100) {
+			time.Sleep(time.Millisecond)
+			s.send(describeMessage(1_000+i, "none"))
+			if s.recv().GetDescribeSemaphoreResult().GetStatus() == Ydb.StatusIds_OVERLOADED {
+				refused++
+			}
+		}
+		require.InDelta(t, 98, refused, 1, "one more than one in a quarter of the timeout")
+	})
+}
+
+// An attach to a session that does not exist counts as a new session: a client that guesses ids cannot begin others.
+func TestQuota_UnknownSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{AttachRate: 1}))
+		first := h.attach(t, 0, time.Minute)
+		for range 9 { // with the first one, those of ten seconds
+			unknown := h.open(t)
+			unknown.send(startMessage(h.node, 77, time.Minute))
+			unknown.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+		}
+		refused := h.open(t)
+		refused.send(startMessage(h.node, 0, time.Minute))
+		refused.requireFailure(Ydb.StatusIds_OVERLOADED, "The server starts at most 1 sessions a second")
+		first.cancel()
+		synctest.Wait()
+		h.attach(t, first.id, time.Minute)
+		time.Sleep(time.Second)
+		h.attach(t, 0, time.Minute)
 	})
 }
 

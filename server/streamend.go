@@ -37,6 +37,9 @@ func (o *owner) failed(s *stream, f node.Failure) {
 		s.because(endStolen)
 	default:
 		s.because(endRefused)
+		if s.allowance.existing && !s.started {
+			s.allowance.use.Miss(o.env.clock.Now())
+		}
 	}
 	if f.Issue == node.WrongKey {
 		o.wrongKey(s)

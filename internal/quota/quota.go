@@ -144,6 +144,15 @@ func (u *Use) reserve(now clock.Instant) Limit {
 	return ""
 }
 
+// Miss counts an attach to a session that the server then refuses, because the session does not exist or belongs to
+// somebody else. It cannot be refused before, because clients come back to their sessions in the same way. New sessions
+// of the user pay for it.
+func (u *Use) Miss(now clock.Instant) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.attaches.Owe(now)
+}
+
 // Begun ends the reservation of a session that was counted with Keep, or has not begun.
 func (u *Use) Begun() {
 	u.Keep(-1)
@@ -184,7 +193,7 @@ func (u *Use) Request(now clock.Instant) Limit {
 	return u.all.Request(now)
 }
 
-// Release counts a request that is never refused. Other requests of the user pay for it.
+// Release counts a request that is not refused. Other requests of the user pay for it.
 func (u *Use) Release(now clock.Instant) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
