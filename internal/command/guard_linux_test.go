@@ -127,7 +127,7 @@ func TestRun_Guard(t *testing.T) {
 		"holder killed, embedded": {embedded, long, killHolder, killed, -1},
 		"guard killed":            {served, long, killGuard, "holder: COMMAND was killed, because its guard, pid ", 125},
 		"guard killed, embedded":  {embedded, long, killGuard, "holder: COMMAND was killed, because its guard, pid ", 125},
-		"holder frozen":           {served, 2 * time.Second, freezeHolder, "", 123},
+		"holder frozen":           {served, 6 * time.Second, freezeHolder, "", 123},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +192,7 @@ func TestRun_BothKilled(t *testing.T) {
 func TestRun_GuardFrozen(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
-	const timeout = 2 * time.Second
+	const timeout = 6 * time.Second
 	p := newProcess(t, "--ydb", srv.DSN(), "--timeout", timeout.String(), "--grace", "500ms", "--", "sh", "-c", family)
 	pids := p.members()
 	frozen(t, p.guard())

@@ -129,8 +129,9 @@ func TestRun_StopTimeout(t *testing.T) {
 // TENURE_FD tells COMMAND each new deadline, and that the lease is in danger.
 func TestRun_Descriptor(t *testing.T) {
 	t.Parallel()
+	const timeout = 6 * time.Second
 	srv := tenuretest.NewServer(t)
-	p := newProcess(t, "--ydb", srv.DSN(), "--timeout", "2s", "--grace", "600ms", "--",
+	p := newProcess(t, "--ydb", srv.DSN(), "--timeout", timeout.String(), "--grace", "2s", "--",
 		"sh", "-c", `trap "" USR1; while read line; do echo $line; done <&$TENURE_FD`)
 	at := func() time.Time {
 		deadline, err := time.Parse("2006-01-02T15:04:05.000Z", p.line())
@@ -139,7 +140,7 @@ func TestRun_Descriptor(t *testing.T) {
 		return deadline
 	}
 	first := at()
-	require.WithinDuration(t, time.Now(), first, 2*time.Second)
+	require.WithinDuration(t, time.Now(), first, timeout)
 	require.True(t, at().After(first))
 	srv.Kill()
 	for {

@@ -89,7 +89,7 @@ func TestOutage_BeforeTheFirstConnection(t *testing.T) {
 	srv := newServer(s)
 	srv.signal(syscall.SIGSTOP)
 	place := s.mark()
-	p := srv.under("lock", begin)
+	p := srv.under("lock", begin, "--connect-timeout", "4s")
 	s.until("lock reports the server", soon, func(lines []line) bool {
 		for _, l := range lines[place:] {
 			if strings.HasPrefix(l.text, "lock: no answer from "+srv.listen+" yet: giving up after ") {

@@ -69,11 +69,12 @@ func (s *stage) launch(env []string, out, errs *os.File, name, command string, a
 	return p
 }
 
-// environment returns an environment without the user's addresses, credentials and proxies.
+// environment returns an environment without the user's addresses, credentials and proxies. Commands wait for a busy
+// server.
 func environment(home string) []string {
 	return []string{
 		"YDB_ANONYMOUS_CREDENTIALS=1", "HOME=" + home, "PATH=" + os.Getenv("PATH"),
-		"GORACE=halt_on_error=1 atexit_sleep_ms=0",
+		"GORACE=halt_on_error=1 atexit_sleep_ms=0", "TENURE_CONNECT_TIMEOUT=1m",
 	}
 }
 

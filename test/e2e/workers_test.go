@@ -113,7 +113,7 @@ func TestWorkers_TasksOfAKilledProcessMoveAfterItsTimeout(t *testing.T) {
 
 func TestWorkers_TasksContinueWhenTheServerRestarts(t *testing.T) {
 	t.Parallel()
-	const timeout = 5 * time.Second
+	const timeout = 10 * time.Second
 	skipSlow(t, timeout+grace)
 	s := newStage(t)
 	srv := newServer(s)

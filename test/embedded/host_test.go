@@ -147,7 +147,7 @@ func TestHost_ShutsDownCleanly(t *testing.T) {
 	median, longest := gaps[len(gaps)/2], gaps[len(gaps)-1]
 	t.Logf("from the end of one holder's work to the next holder's start: median %v, longest %v, of %d",
 		median, longest, len(gaps))
-	require.Less(t, median, 100*time.Millisecond)
+	require.Less(t, median, time.Second) // a waiter that is not told of the end asks again after several seconds
 	require.Less(t, longest, tooLong)
 }
 

@@ -144,7 +144,7 @@ func TestHost_Suspended(t *testing.T) {
 // later, it notices the loss before it works again.
 func TestHolder_Suspended(t *testing.T) {
 	t.Parallel()
-	const timeout = 1500 * time.Millisecond
+	const timeout = 5 * time.Second
 	c := newQueue(t, 3, Contender{Timeout: timeout, Pace: 100 * time.Millisecond})
 	holder := c.holderThat(3, false)
 	c.works(holder) // after this it pauses for Pace
