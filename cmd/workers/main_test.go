@@ -30,6 +30,8 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SERVER", dsn)
+			env.Setenv("TENURE_TIMEOUT", "1m") // so that no lease ends because the machine is busy
+			env.Setenv("TENURE_CONNECT_TIMEOUT", "1m")
 			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // otherwise each process sleeps for a second at its end
 
 			return nil

@@ -179,7 +179,7 @@ func TestPooled_HolderFails(t *testing.T) {
 	}{
 		"killed":           {false, "10m", syscall.SIGKILL},
 		"killed, embedded": {true, "10m", syscall.SIGKILL},
-		"frozen":           {false, "2s", syscall.SIGSTOP},
+		"frozen":           {false, "6s", syscall.SIGSTOP},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
