@@ -19,7 +19,8 @@ type Loading struct {
 	done     bool
 }
 
-// NewLoading returns a Loading of the space, which is empty if it has been dropped, at the revision, or, if it is 0, at the time of the first transaction.
+// NewLoading returns a Loading of the space at the revision, or, if it is 0, at the time of the first transaction. A
+// dropped space is empty.
 func NewLoading(space store.Space, revision int64) *Loading {
 	return &Loading{space: space, revision: revision, next: recordPrefix(space)}
 }

@@ -36,11 +36,14 @@ func (s *claiming) Commit(ctx context.Context, b store.Batch) error {
 }
 
 func (s *claiming) claim(ctx context.Context, b store.Batch) error {
+	if refused := b.Check() != nil || ctx.Err() != nil; refused { // by Commit
+		return nil
+	}
 	s.mu.Lock()
 	done := s.claimed[b.Space]
 	s.claimed[b.Space] = true
 	s.mu.Unlock()
-	if done || b.Check() != nil || ctx.Err() != nil { // Commit refuses it
+	if done {
 		return nil
 	}
 

@@ -1,0 +1,248 @@
+package etcdstore
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"tenure/internal/clock"
+	"tenure/internal/ownership"
+	"tenure/internal/store"
+)
+
+// Options are the options of Open. Durations that are zero have default values.
+type Options struct {
+	Client *clientv3.Client // its owner closes it, after the store
+	Prefix string           // of all keys; may be empty
+	Value  string           // of the key that says that this server is alive
+	Clock  clock.Clock      // nil: that of package time
+
+	// TTL is how long the server seems to be alive after it has died, in whole seconds; default 3 s. etcd grants at least
+	// the time of an election, 2 s by default.
+	TTL time.Duration
+	// Settle is how long the server claims nothing from servers that seem to be gone; default TTL.
+	Settle time.Duration
+}
+
+// closeGrace is how long Close waits for calls that cannot proceed, and for the hand-over.
+const closeGrace = 5 * time.Second
+
+// Store is a store.Store in etcd.
+type Store struct {
+	etcd         *etcd
+	server       string
+	registration *registration
+
+	ctx     context.Context // ends when the store is closed
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup // goroutines
+	calls   sync.WaitGroup // calls in progress; mu is held for calls.Add
+
+	mu     sync.Mutex // guards the following fields
+	closed bool
+	owners map[store.Space]*owner
+
+	closeOnce sync.Once
+}
+
+// Open opens the store. It returns store.ErrNewer if the keys have a format that this version cannot read. It waits
+// until etcd answers or ctx ends.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Clock == nil {
+		o.Clock = clock.Go()
+	}
+	o.TTL = cmp.Or(o.TTL, 3*time.Second)
+	o.Settle = cmp.Or(o.Settle, o.TTL)
+	e := &etcd{client: o.Client, prefix: o.Prefix, clock: o.Clock}
+	if err := e.checkFormat(ctx); err != nil {
+		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
+	}
+	s := &Store{
+		etcd: e, server: rand.Text(), owners: make(map[store.Space]*owner),
+	}
+	s.registration = &registration{
+		etcd: e, server: s.server, value: o.Value, ttl: o.TTL, settle: o.Settle,
+		now: make(chan registered), bad: make(chan registered),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.running.Go(func() { s.registration.run(s.ctx) })
+	s.running.Go(func() { s.cleanAll(s.ctx) })
+
+	return s, nil
+}
+
+// begin starts a call, which end ends, or returns an error.
+func (s *Store) begin(ctx context.Context) (end func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s.calls.Add(1)
+
+	return s.calls.Done, nil
+}
+
+// Claim implements store.Store.
+func (s *Store) Claim(ctx context.Context, space store.Space) error {
+	if err := space.Check(); err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	end, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	for {
+		current, err := s.registration.get(ctx)
+		if err != nil {
+			return fmt.Errorf("claim space %d: %w", space, err)
+		}
+		switch err := s.claim(ctx, space, current); {
+		case errors.Is(err, ownership.ErrUnregistered):
+			s.registration.lost(ctx, current)
+		case err != nil:
+			return fmt.Errorf("claim space %d: %w", space, err)
+		default:
+			return nil
+		}
+	}
+}
+
+// bound returns a context that also ends when the store gives its calls up.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+func (s *Store) claim(ctx context.Context, space store.Space, r registered) error {
+	if old := s.owner(space); old != nil {
+		old.stop(errReplaced)
+	}
+	o := newOwner(s.ctx, s.etcd, ownership.Config{
+		Server: s.server, Registration: r.revision, Settled: s.etcd.clock.Now() >= r.settled, Space: space,
+	})
+	s.mu.Lock()
+	s.owners[space] = o
+	s.mu.Unlock()
+
+	return o.claim(ctx)
+}
+
+func (s *Store) owner(space store.Space) *owner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.owners[space]
+}
+
+var errNotClaimed = errors.New("the space has not been claimed")
+
+// Confirm implements store.Store.
+func (s *Store) Confirm(ctx context.Context, space store.Space) error {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	err = errNotClaimed
+	if o := s.owner(space); o != nil {
+		err = o.confirm(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("confirm the claim of space %d: %w", space, err)
+	}
+
+	return nil
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b store.Batch) error {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := cmp.Or(b.Check(), ownership.Check(b)); err != nil {
+		return err
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	err = errNotClaimed
+	if o := s.owner(b.Space); o != nil {
+		err = o.write(ctx, b)
+	}
+	if err != nil {
+		return fmt.Errorf("commit to space %d: %w", b.Space, err)
+	}
+	if len(b.Drop) > 0 {
+		s.running.Go(func() { s.cleanAll(s.ctx) })
+	}
+
+	return nil
+}
+
+// Close implements store.Store. It hands the spaces over to any server that claims them. If etcd cannot be reached,
+// Close gives up calls in progress after some seconds, and other servers have to wait until the registration expires.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+		defer cancel()
+		waited := make(chan struct{})
+		go func() {
+			defer close(waited)
+			s.calls.Wait()
+		}()
+		select {
+		case <-waited:
+			s.release(ctx)
+			s.cancel(store.ErrClosed)
+		case <-ctx.Done():
+			s.cancel(store.ErrClosed)
+			<-waited
+		}
+		for _, o := range s.owners {
+			o.stop(store.ErrClosed)
+		}
+		s.running.Wait()
+	})
+
+	return nil
+}
+
+func (s *Store) release(ctx context.Context) {
+	var group errgroup.Group
+	group.SetLimit(16)
+	for _, o := range s.owners {
+		group.Go(func() error {
+			o.release(ctx)
+
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+var _ store.Store = (*Store)(nil)

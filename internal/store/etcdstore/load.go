@@ -1,0 +1,118 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"tenure/internal/node"
+	"tenure/internal/ownership"
+	"tenure/internal/store"
+)
+
+// Load implements store.Store. It yields the records that the space has when the loop begins. It fails if etcd is
+// compacted so often that it does not have them any more.
+func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Record, error] {
+	return func(yield func(node.Record, error) bool) {
+		err := s.reading(ctx, func(ctx context.Context) error {
+			if err := space.Check(); err != nil {
+				return err
+			}
+
+			return s.load(ctx, ownership.NewLoading(space, 0), func(r node.Record) bool { return yield(r, nil) })
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(node.Record{}, fmt.Errorf("load space %d: %w", space, err))
+		}
+	}
+}
+
+// errStopped reports that the loop over the records has ended early.
+var errStopped = errors.New("stopped")
+
+// reading calls read as a call of the store.
+func (s *Store) reading(ctx context.Context, read func(context.Context) error) error {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+
+	return read(ctx)
+}
+
+func (s *Store) load(ctx context.Context, l *ownership.Loading, yield func(node.Record) bool) error {
+	for t, more := l.Next(); more; t, more = l.Next() {
+		result, err := s.etcd.read(ctx, t)
+		if err != nil {
+			return err
+		}
+		records, err := l.Take(result)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if !yield(r) {
+				return errStopped
+			}
+		}
+	}
+
+	return nil
+}
+
+// Snapshot implements store.Store. It reads all spaces at one revision.
+func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		err := s.reading(ctx, func(ctx context.Context) error {
+			spaces, revision, err := s.spaces(ctx)
+			for _, space := range spaces {
+				err = s.load(ctx, ownership.NewLoading(space, revision), func(r node.Record) bool {
+					return yield(store.Record{Space: space, Record: r}, nil)
+				})
+				if err != nil {
+					return err
+				}
+			}
+
+			return err
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(store.Record{}, fmt.Errorf("read all spaces: %w", err))
+		}
+	}
+}
+
+// spaces returns all spaces that have or had an owner, and the revision at which these are all.
+func (s *Store) spaces(ctx context.Context) (spaces []store.Space, revision int64, err error) {
+	const page = 1_000
+	end := ownership.OwnerKey(1<<64-1) + "\x00"
+	for next := ownership.OwnerKeys; ; {
+		r, err := s.etcd.read(ctx, ownership.Txn{Then: []ownership.Op{
+			{Kind: ownership.Get, Key: next, End: end, Limit: page, Revision: revision},
+		}})
+		if err != nil {
+			return nil, 0, err
+		}
+		if revision == 0 {
+			revision = r.Revision
+		}
+		for _, kv := range r.Gets[0] {
+			space, err := ownership.SpaceOf(kv.Key, ownership.OwnerKeys)
+			if err != nil {
+				return nil, 0, err
+			}
+			spaces = append(spaces, space)
+			next = kv.Key + "\x00"
+		}
+		if len(r.Gets[0]) < page {
+			return spaces, revision, nil
+		}
+	}
+}

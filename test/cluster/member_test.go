@@ -1,0 +1,111 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// etcdProgram is the path of etcd.
+var etcdProgram = os.Getenv("TENURE_ETCD")
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tenure-etcd")
+	if err == nil && etcdProgram == "" {
+		etcdProgram = filepath.Join(dir, "etcd")
+		var out []byte
+		if out, err = exec.Command("go", "build", "-o", etcdProgram, "go.etcd.io/etcd/server/v3").CombinedOutput(); err != nil {
+			err = fmt.Errorf("build etcd: %w: %s", err, out)
+		}
+	}
+	code := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// member is an etcd process, which is a cluster of its own.
+type member struct {
+	*testing.T
+	url     string
+	dir     string
+	process *exec.Cmd
+	spaces  atomic.Int64 // counts prefixes
+}
+
+func startMember(t *testing.T, flags ...string) *member {
+	t.Helper()
+	m := &member{T: t, url: "http://" + freeAddress(t), dir: t.TempDir()}
+	peer := "http://" + freeAddress(t)
+	args := append([]string{
+		"--data-dir", m.dir, "--listen-client-urls", m.url, "--advertise-client-urls", m.url,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
+		"--log-level", "error", "--unsafe-no-fsync",
+	}, flags...)
+	m.process = exec.Command(etcdProgram, args...)
+	m.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	m.process.Stdout, m.process.Stderr = log, log
+	require.NoError(t, m.process.Start())
+	t.Cleanup(func() {
+		_ = m.process.Process.Kill()
+		_ = m.process.Wait()
+		if t.Failed() {
+			out, _ := os.ReadFile(log.Name())
+			t.Logf("etcd: %s", out)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := m.client()
+	for {
+		_, err := c.Get(ctx, "a key")
+		if err == nil {
+			return m
+		}
+		require.NoError(t, ctx.Err(), "etcd does not answer: %v", err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, l.Close()) }()
+
+	return l.Addr().String()
+}
+
+// client returns a new client of the member.
+func (m *member) client() *clientv3.Client {
+	m.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{m.url}, Logger: zap.NewNop()})
+	require.NoError(m, err)
+	m.Cleanup(func() { _ = c.Close() })
+
+	return c
+}
+
+// prefix returns a prefix that no other test uses.
+func (m *member) prefix() string { return fmt.Sprintf("/%d/", m.spaces.Add(1)) }
+
+func (m *member) signal(s os.Signal) {
+	m.Helper()
+	require.NoError(m, m.process.Process.Signal(s))
+}
