@@ -40,7 +40,7 @@ func TestAcquire_OverloadedServer(t *testing.T) {
 		return c
 	}
 	first, second := open(), open()
-	held := acquire(t, first, name, lock.WithTimeout(time.Second))
+	held := acquire(t, first, name, lock.WithTimeout(4*time.Second))
 
 	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestAcquire_OverloadedServer(t *testing.T) {
 	<-refused
 	got := make(chan error, 1)
 	go func() {
-		h, err := lock.Acquire(t.Context(), second, path, name, lock.WithWait(time.Minute), lock.WithTimeout(time.Second))
+		h, err := lock.Acquire(t.Context(), second, path, name, lock.WithWait(time.Minute), lock.WithTimeout(4*time.Second))
 		if err == nil {
 			err = h.Release(t.Context())
 		}
