@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"tenure/internal/access"
 	"tenure/internal/catalog"
@@ -13,10 +12,6 @@ import (
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
 )
-
-// accessPeriod is the time between two looks at the tokens file and at the streams of callers whose access has ended.
-// Streams must end within 5 s of the removal or the expiry of a token.
-const accessPeriod = 2 * time.Second
 
 // accessFile is a tokens file and what is known of it.
 type accessFile struct {
@@ -27,6 +22,8 @@ type accessFile struct {
 // openAccess reads the tokens file. Without one, it leaves the server without users.
 func (s *Server) openAccess(c *serverconfig.Config) error {
 	if c.Tokens == nil {
+		s.tokens.watch = filewatch.New(s.clock)
+
 		return nil
 	}
 	s.tokens = accessFile{*c.Tokens, filewatch.New(s.clock, *c.Tokens)}
@@ -56,6 +53,8 @@ func (s *Server) openAccess(c *serverconfig.Config) error {
 // The server also notices a changed file by itself within a few seconds.
 func (s *Server) Reload() error {
 	if s.access == nil {
+		s.revoke()
+
 		return nil
 	}
 	policy, err := access.Load(s.tokens.name)
@@ -81,50 +80,51 @@ func (s *Server) warn(policy *access.Policy) {
 	}
 }
 
-// watchAccess follows the tokens file and the expiry of tokens until ctx ends.
+// watchAccess follows the tokens file, the expiry of tokens and the authorities of clients until ctx ends.
 func (s *Server) watchAccess(ctx context.Context) {
-	timer := s.clock.NewTimer()
-	defer timer.Stop()
-	for {
-		now := s.clock.Now()
-		timer.Set(now, now.Add(accessPeriod))
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C():
-		}
-		if !s.tokens.watch.Changed() {
+	s.tokens.watch.Watch(ctx, func(changed bool) {
+		if !changed {
 			s.revoke()
 		} else if err := s.Reload(); err != nil {
 			s.log.ErrorContext(ctx, "tokens file not loaded: users and rights stay as they were", "error", err)
+			s.revoke()
 		}
-	}
+	})
 }
 
-// revoke ends the streams of callers whose token, certificate or uid no longer identifies a user.
+// revoke ends the streams of callers whose token, certificate or uid no longer identifies a user, or whose certificate
+// is no longer trusted.
 func (s *Server) revoke() {
+	if s.access == nil && s.trusts == nil {
+		return
+	}
 	for stream := range s.nodes.streams() {
 		stream.checkAccess()
 	}
 }
 
-// revoked is the Failure for a stream whose caller is no longer known.
-var revoked = node.Failure{
-	Status: node.Unauthorized,
-	Issue:  "Access was withdrawn: what identified the caller is no longer in the server's tokens file, or has expired",
-}
+// Failures for a stream whose caller is no longer known, or no longer trusted.
+var (
+	revoked = node.Failure{
+		Status: node.Unauthorized,
+		Issue:  "Access was withdrawn: what identified the caller is no longer in the server's tokens file, or has expired",
+	}
+	distrusted = node.Failure{
+		Status: node.Unauthorized,
+		Issue:  "Access was withdrawn: the server no longer trusts the authority that signed the caller's certificate",
+	}
+)
 
-// checkAccess ends the stream if its caller is no longer known.
+// checkAccess ends the stream if its caller is no longer known, or no longer trusted.
 func (s *stream) checkAccess() {
-	if s.pass.access == nil {
+	failure, err := s.pass.withdrawn()
+	if err == nil {
 		return
 	}
-	if _, err := s.pass.access.Again(s.pass.caller.shown, s.pass.now()); err != nil {
-		s.log.InfoContext(s.grpc.Context(), "stream ended: the caller's access was withdrawn",
-			"user", s.pass.caller.user.Name, "cause", err)
-		s.because(endAccess)
-		s.die(revoked)
-	}
+	s.log.InfoContext(s.grpc.Context(), "stream ended: the caller's access was withdrawn",
+		"user", s.pass.caller.name(), "cause", err)
+	s.because(endAccess)
+	s.die(failure)
 }
 
 // need returns an error unless the caller of ctx has the rights on the path, which need not exist.

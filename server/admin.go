@@ -24,7 +24,7 @@ import (
 func (s *Server) fill(a *serverconfig.Admin) {
 	a.Stats, a.Live, a.Ready, a.Drain, a.EndSession, a.Allow = s.stats, s.live, s.ready, s.drain, s.endSession, s.allow
 	a.Semaphores, a.Caller, a.Login = s.watched, s.callerOfToken, s.signIn
-	a.Backup = s.backup
+	a.Backup, a.GrantsFrom = s.backup, s.grantsFrom
 	a.Refused = func(limit, address string) { s.refusals.add(limit, "address", address) }
 }
 
@@ -38,6 +38,7 @@ func (s *Server) stats(ctx context.Context) *serverstats.Server {
 		Ready: s.ready() == nil, Failed: s.storeFailure() != nil, Streams: int(s.open.Load()),
 		Limits: collect(&s.counts.limits), Denials: collect(&s.counts.denials), StreamEnds: collect(&s.counts.streamEnds),
 		Calls: make(map[serverstats.Call]uint64), AuditDropped: s.nodes.env.audit.Dropped(),
+		GrantsIn: s.grantsIn(),
 	}
 	s.counts.calls.each(func(value string, n uint64) {
 		method, status, _ := strings.Cut(value, " ")

@@ -20,12 +20,17 @@ import (
 	"tenure/internal/access"
 	"tenure/internal/audit"
 	"tenure/internal/peercred"
+	"tenure/internal/serverconfig"
 )
 
 // caller is who makes a call. Without a tokens file the server knows no users, and every caller is the zero caller.
 type caller struct {
 	user  *access.User
 	shown access.Shown // what identified the user
+
+	// certificate has the certificate on which the caller's access depends. It is not a credentials.TLSInfo if there is
+	// none.
+	certificate credentials.AuthInfo
 }
 
 // name returns the name of the user, or nothing if there is none.
@@ -80,16 +85,29 @@ func (i *identified) Context() context.Context { return i.ctx }
 
 // identify returns a context from which callerOf returns the caller.
 func (s *Server) identify(ctx context.Context, method string) (context.Context, error) {
-	if s.access == nil || public(method) {
+	if s.access == nil && s.trusts == nil || public(method) {
 		return ctx, nil
 	}
-	shown := s.show(ctx)
-	user, err := s.access.Identify(shown, s.date())
+	c := s.show(ctx)
+	var err error
+	switch {
+	case !trusted(s.trusts, c.certificate):
+		err = &access.DeniedError{Reason: access.UntrustedCertificate, Shown: c.shown}
+	case s.access != nil:
+		c.user, err = s.access.Identify(c.shown, s.date())
+	}
 	if err != nil {
 		return nil, s.unidentified(ctx, err)
 	}
 
-	return context.WithValue(ctx, callerKey{}, caller{user, shown}), nil
+	return context.WithValue(ctx, callerKey{}, c), nil
+}
+
+// trusted reports whether the certificate of a connection, if there is one, is still good.
+func trusted(trusts serverconfig.Trusts, certificate credentials.AuthInfo) bool {
+	info, ok := certificate.(credentials.TLSInfo)
+
+	return !ok || trusts == nil || trusts(info.State)
 }
 
 // public reports whether anybody may call the method: a log-in gives a caller something to show, and probes have
@@ -115,28 +133,30 @@ func (s *Server) unidentified(ctx context.Context, err error) error {
 	return status.Error(codes.Unauthenticated, refusal.Text())
 }
 
-// show returns what the caller of ctx has shown. A token takes precedence, so that a caller whose token is refused is
-// not taken for somebody else.
-func (s *Server) show(ctx context.Context) access.Shown {
-	for _, ticket := range metadata.ValueFromIncomingContext(ctx, "x-ydb-auth-ticket") {
-		if ticket != "" {
-			return s.access.ShowToken(ticket)
+// show returns the caller of ctx with what it has shown. A token takes precedence, so that a caller whose token is
+// refused is not taken for somebody else. A server without users ignores tokens.
+func (s *Server) show(ctx context.Context) caller {
+	if s.access != nil {
+		for _, ticket := range metadata.ValueFromIncomingContext(ctx, "x-ydb-auth-ticket") {
+			if ticket != "" {
+				return caller{shown: s.access.ShowToken(ticket)}
+			}
 		}
 	}
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return access.Shown{}
+		return caller{}
 	}
 	switch info := p.AuthInfo.(type) {
 	case credentials.TLSInfo:
 		if leaf := verified(info.State); leaf != nil {
-			return access.ShowCertificate(leaf)
+			return caller{shown: access.ShowCertificate(leaf), certificate: p.AuthInfo}
 		}
 	case peercred.Info:
-		return access.ShowUID(info.UID)
+		return caller{shown: access.ShowUID(info.UID)}
 	}
 
-	return access.Shown{}
+	return caller{}
 }
 
 // verified returns the certificate of a client that a certificate authority of the server has signed, or nil.

@@ -27,6 +27,7 @@ type nodes struct {
 	catalog *catalog.Catalog
 	env     *ownerEnv
 	started clock.Instant // no session was attached between the end of the previous server and this instant
+	thaws   clock.Instant // when the wait after a restore is over, see thaw
 	fatal   func(error)   // called when the store has failed
 
 	ctx     context.Context // of all owners; ends with errStopping
@@ -47,9 +48,10 @@ type owned struct {
 
 func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	started := env.clock.Now()
 
 	return &nodes{
-		catalog: c, env: env, started: env.clock.Now(), fatal: fatal,
+		catalog: c, env: env, started: started, thaws: started.Add(c.Wait()), fatal: fatal,
 		ctx: ctx, cancel: cancel,
 		owned: make(map[store.Space]*owned), frozen: c.Wait() > 0,
 	}

@@ -5,6 +5,7 @@ import (
 
 	"tenure/internal/access"
 	"tenure/internal/node"
+	"tenure/internal/serverconfig"
 )
 
 // pass knows what the caller of a stream may do on the stream's node. Changed rights apply to the next request. It is
@@ -14,12 +15,27 @@ type pass struct {
 	peer   string
 	path   string            // of the node
 	access *access.Authority // nil: everybody may do everything
+	trusts serverconfig.Trusts
 	now    func() time.Time
 
 	denials *denials
 
 	of     *access.Policy // the policy that rights come from
 	rights access.Rights
+}
+
+// withdrawn returns the error, and the Failure for the caller, if the caller is no longer known or trusted.
+func (p *pass) withdrawn() (node.Failure, error) {
+	if !trusted(p.trusts, p.caller.certificate) {
+		return distrusted, &access.DeniedError{Reason: access.UntrustedCertificate, Shown: p.caller.shown}
+	}
+	if p.access != nil {
+		if _, err := p.access.Again(p.caller.shown, p.now()); err != nil {
+			return revoked, err
+		}
+	}
+
+	return node.Failure{}, nil
 }
 
 func (p *pass) current() access.Rights {

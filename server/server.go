@@ -54,6 +54,7 @@ type Server struct {
 	advertise  *advertise.Endpoint // nil: the address that each client has used
 	access     *access.Authority   // nil: the server has no users, and every caller has all rights
 	tokens     accessFile
+	trusts     serverconfig.Trusts // nil: everybody with a certificate that TLS has accepted
 
 	streams    sync.WaitGroup // goroutines of streams
 	lastStream atomic.Uint64
@@ -110,8 +111,8 @@ func New(opts ...Option) (*Server, error) {
 
 	s := &Server{
 		log: log, store: records, clock: clk, catalog: tree, health: health.NewServer(), limits: limits,
-		advertise: advertised,
-		stopped:   make(chan struct{}), failed: make(chan struct{}),
+		advertise: advertised, trusts: c.Trusts,
+		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.denials = newDenials(&s.counts.denials, c.Audit, log, clk)
@@ -129,7 +130,7 @@ func New(opts ...Option) (*Server, error) {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
 	}
 	s.grpc = s.newGRPC(peercred.New(c.TLS))
-	if s.access != nil {
+	if s.access != nil || s.trusts != nil {
 		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })
 	}
 	s.showHealth()
@@ -249,7 +250,7 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 
 	by := func(path string) *pass {
 		return &pass{
-			caller: callerOf(g.Context()), peer: host(g.Context()), path: path,
+			caller: callerOf(g.Context()), peer: host(g.Context()), path: path, trusts: c.server.trusts,
 			access: c.server.access, denials: c.server.denials, now: c.server.date,
 		}
 	}

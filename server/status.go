@@ -17,6 +17,10 @@ import (
 // Status shows the state of a server's coordination nodes, for people and scripts. Its JSON form is stable: fields may
 // be added, but none changes its meaning. Lists are never null. Numbers are integers from 0 to 2^64-1.
 type Status struct {
+	// GrantsFrom is when the server begins to grant again. Until then it grants nothing, because it was restored from a
+	// backup, and clients may still hold what the lost server has granted them. It is left out if the server grants.
+	GrantsFrom time.Time `json:"grants_from,omitzero"`
+
 	Nodes []NodeStatus `json:"nodes"` // by path
 }
 
@@ -65,7 +69,7 @@ type HolderStatus struct {
 // semaphores that have one owner each. The rest of the work does not delay the node. It takes twice as long, and about
 // 600 bytes of memory for each semaphore with its owner, in addition to their data.
 func (s *Server) Status(ctx context.Context) (Status, error) {
-	status := Status{Nodes: []NodeStatus{}}
+	status := Status{GrantsFrom: s.grantsFrom(), Nodes: []NodeStatus{}}
 	paths, err := s.nodePaths()
 	if err != nil {
 		return Status{}, fmt.Errorf("status: %w", err)

@@ -15,7 +15,7 @@ import (
 func (ns *nodes) thaw(wait time.Duration) {
 	ns.env.log.WarnContext(ns.ctx, "restored from a backup: granting nothing, because clients of the lost server may "+
 		"still hold locks", "duration", wait)
-	for until := ns.started.Add(wait); ns.env.clock.Now() < until; {
+	for until := ns.thaws; ns.env.clock.Now() < until; {
 		if !clock.Pause(ns.ctx, ns.env.clock, until.Sub(ns.env.clock.Now())) {
 			return
 		}
@@ -34,4 +34,35 @@ func (ns *nodes) thaw(wait time.Duration) {
 		o.inbox.putOwn(input{req: node.Thaw{}})
 	}
 	ns.env.log.InfoContext(ns.ctx, "restored from a backup: granting again")
+}
+
+// grantsFrom returns when the nodes will grant again after a restore, or 0 if they grant.
+func (ns *nodes) grantsFrom() clock.Instant {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if !ns.frozen {
+		return 0
+	}
+
+	return ns.thaws
+}
+
+// grantsFrom implements serverconfig.Admin.
+func (s *Server) grantsFrom() time.Time {
+	at := s.nodes.grantsFrom()
+	if at == 0 {
+		return time.Time{}
+	}
+
+	return s.clock.Time(at).UTC().Truncate(time.Millisecond)
+}
+
+// grantsIn returns for how long nothing is granted. It is above 0 until the nodes grant.
+func (s *Server) grantsIn() time.Duration {
+	at := s.nodes.grantsFrom()
+	if at == 0 {
+		return 0
+	}
+
+	return max(at.Sub(s.clock.Now()), time.Millisecond)
 }

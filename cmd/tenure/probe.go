@@ -18,39 +18,54 @@ const exitNotReady = 1
 
 // probe says in one line whether the server is ready.
 func (l *looker) probe(ctx context.Context) error {
-	where, err := l.ready(ctx)
+	where, note, err := l.ready(ctx)
 	if err != nil {
 		return &cli.ExitError{Code: exitNotReady, Err: fmt.Errorf("not ready: %w", err)}
 	}
 	ready := struct {
 		Ready  bool   `json:"ready"`
 		Server string `json:"server"`
-	}{true, where}
+		Note   string `json:"note,omitempty"`
+	}{true, where, note}
 
-	return l.print(ready, func() string { return "ready: " + printable.Text(where) + "\n" })
+	return l.print(ready, func() string {
+		if note != "" {
+			note = ": " + note
+		}
+
+		return "ready: " + printable.Text(where+note) + "\n"
+	})
 }
 
-// ready returns the name of the server if clients should use it now. The admin address comes first: it needs no token
-// on a loopback address.
-func (l *looker) ready(ctx context.Context) (where string, err error) {
+// ready returns the name of the server if clients should use it now, and what is still unusual. The admin address comes
+// first: it needs no token on a loopback address.
+func (l *looker) ready(ctx context.Context) (where, note string, err error) {
 	if l.admin != "" {
 		client, err := l.adminClient()
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		ctx, cancel := l.limited(ctx)
 		defer cancel()
+		note, err = client.Ready(ctx)
 
-		return l.admin, client.Ready(ctx)
+		return l.admin, note, err
 	}
 	if err := l.Check(); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if l.Embedded() {
 		_, err := l.report(ctx)
 
-		return l.Place(), err
+		return l.Place(), "", err
 	}
+	where, err = l.serving(ctx)
+
+	return where, "", err
+}
+
+// serving returns the name of the server if it says that it is serving.
+func (l *looker) serving(ctx context.Context) (where string, err error) {
 	client, done, err := l.open(ctx)
 	if err != nil {
 		return "", err

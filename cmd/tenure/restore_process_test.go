@@ -174,6 +174,12 @@ func TestRestore_AfterLoss(t *testing.T) {
 	require.Contains(t, ok(t, "restore", file, "--to", data, "--wait", "6s"), "grants nothing for 6s")
 	r := startLost(t, "127.0.0.1:0", data) // at another address: the holders are cut off
 	require.Equal(t, 124, r.try("after"), "the old holder may still be there")
+	status := func(flags ...string) string {
+		return ok(t, append([]string{"status", "--ydb", r.dsn, "--admin", r.admin}, flags...)...)
+	}
+	require.Contains(t, status(), "\nrestored from a backup: nothing is granted for ")
+	require.Contains(t, status("--check"), ": restored from a backup: nothing is granted until ")
+	require.Contains(t, status("--check", "-o", "json"), `"note":"restored from a backup`)
 	require.Contains(t, ok(t, "ls", "--ydb", r.dsn, "--admin", r.admin, "-o", "json"), `"what it is for"`)
 	require.NotContains(t, ok(t, "session", "ls", "--ydb", r.dsn, "--admin", r.admin), "before")
 	for _, name := range []string{"before", "after"} {

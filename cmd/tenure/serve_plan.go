@@ -18,6 +18,7 @@ import (
 	"tenure/internal/certs"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
+	"tenure/internal/serverconfig"
 	"tenure/server"
 )
 
@@ -62,7 +63,7 @@ func prepare(env *cli.Env, cmd *cobra.Command, f *serveFlags) (*plan, []error) {
 	add(p.chooseData(env, cmd, f))
 	p.opts = append(p.opts, tokens...)
 	if p.certs != nil {
-		p.opts = append(p.opts, server.WithTLS(p.certs.TLS()))
+		p.opts = append(p.opts, server.WithTLS(p.certs.TLS()), func(c *serverconfig.Config) { c.Trusts = p.certs.Trusts })
 	}
 	if p.advertise != "" {
 		p.opts = append(p.opts, server.WithAdvertise(p.advertise))

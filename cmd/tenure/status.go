@@ -55,7 +55,8 @@ Exit code:
 			}
 
 			return l.print(status, func() string {
-				return "server " + printable.Text(l.Place()) + "\n" + nodesText(status.Nodes, l.now(), env.Style())
+				return "server " + printable.Text(l.Place()) + "\n" +
+					statusText(status, l.now(), env.Style())
 			})
 		case !l.Embedded():
 			return l.showServer(cmd.Context())
@@ -94,15 +95,19 @@ func describe(r embedded.Report, source string, now time.Time, style printable.S
 	} else {
 		b.WriteString("no process uses it\n")
 	}
-	b.WriteString(nodesText(r.Nodes, now, style))
+	b.WriteString(statusText(r.Status, now, style))
 
 	return b.String()
 }
 
-// nodesText returns nodes with their semaphores as text.
-func nodesText(nodes []server.NodeStatus, now time.Time, style printable.Style) string {
+// statusText returns nodes with their semaphores as text.
+func statusText(status server.Status, now time.Time, style printable.Style) string {
 	var b strings.Builder
-	for _, n := range nodes {
+	if at := status.GrantsFrom; !at.IsZero() {
+		fmt.Fprintf(&b, "restored from a backup: nothing is granted for %v, until %s\n",
+			max(0, at.Sub(now)).Round(time.Second), at.Format(time.RFC3339))
+	}
+	for _, n := range status.Nodes {
 		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", style.Title(printable.Text(n.Path)), n.Sessions)
 		for _, s := range n.Semaphores {
 			for line := range strings.Lines(look.OfStatus(s).Text(now, style)) {

@@ -26,6 +26,7 @@ const (
 	UnknownCertificate   Reason = "unknown_certificate"   // no name of the certificate is that of a user
 	AmbiguousCertificate Reason = "ambiguous_certificate" // its names are those of several users
 	ExpiredCertificate   Reason = "expired_certificate"   // by the tokens file
+	UntrustedCertificate Reason = "untrusted_certificate" // its authority is not one of clients any more
 	UnknownUID           Reason = "unknown_uid"
 	ExpiredUID           Reason = "expired_uid"
 )

@@ -81,15 +81,21 @@ func (c *Client) Status(ctx context.Context) (status server.Status, err error) {
 	return status, nil
 }
 
-// Ready returns nil if clients should use the server now. Otherwise the error has the reason that the server gives, or
-// says why the server does not answer.
-func (c *Client) Ready(ctx context.Context) error {
+// Ready returns no error if clients should use the server now. The note says what is still unusual, and is empty if
+// nothing is. Otherwise the error has the reason that the server gives, or says why the server does not answer.
+func (c *Client) Ready(ctx context.Context) (note string, err error) {
 	resp, err := c.do(ctx, http.MethodGet, "/readyz", nil)
 	if err != nil {
-		return err
+		return "", err
 	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxText))
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", c.base, err)
+	}
+	_, note, _ = strings.Cut(strings.TrimSpace(string(text)), "ok: ")
 
-	return resp.Body.Close()
+	return note, nil
 }
 
 // maxMetrics is how much of the metrics is read, in bytes. The one with the version is among the first.

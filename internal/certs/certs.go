@@ -1,6 +1,7 @@
 // Package certs reads the certificates of a server, and reads them again when they are replaced.
 //
-// Connections keep the certificate with which they began. New connections use the new one.
+// Connections keep the certificate with which they began. New connections use the new one. [Server.Trusts] tells whether
+// the certificate of a client would still be accepted.
 package certs
 
 import (
@@ -34,6 +35,7 @@ type Server struct {
 	watcher *filewatch.Watcher
 	reading sync.Mutex // is held while the files are read, so that an older state does not replace a newer one
 	current atomic.Pointer[tls.Config]
+	clients atomic.Pointer[clients] // nil: clients are not asked for certificates
 }
 
 // Load reads and checks the files. The error says what to do. It has a line for each file that cannot be used.
@@ -81,7 +83,11 @@ func (s *Server) Watch(ctx context.Context) {
 		defer close(ended)
 		s.warnDaily(ctx)
 	}()
-	s.watcher.Watch(ctx, func() { _ = s.reload() }) // it was logged
+	s.watcher.Watch(ctx, func(changed bool) {
+		if changed {
+			_ = s.reload() // it was logged
+		}
+	})
 	<-ended
 }
 
@@ -128,6 +134,9 @@ func (s *Server) read() error {
 		return err
 	}
 	s.current.Store(c)
+	if c.ClientCAs != nil {
+		s.trust(c.ClientCAs)
+	}
 
 	return nil
 }

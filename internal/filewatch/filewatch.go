@@ -13,8 +13,9 @@ import (
 	"tenure/internal/clock"
 )
 
-// Interval is the time between two looks at the files.
-const Interval = 5 * time.Second
+// Interval is the time between two looks at the files. Two of them must be shorter than 5 s, the time in which a server
+// ends the streams of callers whose access was withdrawn in one file after a change of another.
+const Interval = 2 * time.Second
 
 // A Watcher remembers what a set of files looked like. Its methods may be called from several goroutines.
 type Watcher struct {
@@ -62,9 +63,9 @@ func same(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.Mode() == b.Mode() && a.ModTime().Equal(b.ModTime())
 }
 
-// Watch looks at the files every [Interval] and calls changed when one of them has changed, until ctx ends. The next
-// look comes an interval after changed has returned.
-func (w *Watcher) Watch(ctx context.Context, changed func()) {
+// Watch looks at the files every [Interval] and tells looked whether one of them has changed, until ctx ends. The next
+// look comes an interval after looked has returned.
+func (w *Watcher) Watch(ctx context.Context, looked func(changed bool)) {
 	timer := w.clock.NewTimer()
 	defer timer.Stop()
 	for {
@@ -75,8 +76,6 @@ func (w *Watcher) Watch(ctx context.Context, changed func()) {
 			return
 		case <-timer.C():
 		}
-		if w.Changed() {
-			changed()
-		}
+		looked(w.Changed())
 	}
 }

@@ -58,17 +58,23 @@ func TestWatcher_Watch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := filewatch.New(clock.Go(), path)
-		var calls atomic.Int64
+		var looks, calls atomic.Int64
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			w.Watch(ctx, func() { calls.Add(1) })
+			w.Watch(ctx, func(changed bool) {
+				looks.Add(1)
+				if changed {
+					calls.Add(1)
+				}
+			})
 		}()
 		pass := func(d time.Duration) {
 			clock.Pause(ctx, clock.Go(), d)
 			synctest.Wait()
 		}
 		pass(time.Hour)
+		require.EqualValues(t, time.Hour/filewatch.Interval, looks.Load())
 		require.Zero(t, calls.Load(), "nothing has changed")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		pass(filewatch.Interval - time.Nanosecond)

@@ -71,8 +71,8 @@ func New(c Config) *Server {
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.need(access.List, true, metrics))
-	mux.Handle("GET /healthz", s.need(access.List, true, health(c.Admin.Live)))
-	mux.Handle("GET /readyz", s.need(access.List, true, health(c.Admin.Ready)))
+	mux.Handle("GET /healthz", s.need(access.List, true, health(c.Admin.Live, nothing)))
+	mux.Handle("GET /readyz", s.need(access.List, true, health(c.Admin.Ready, s.note)))
 	mux.Handle("GET /api/v1/status", s.need(access.View, false, http.HandlerFunc(s.status)))
 	mux.Handle("GET /api/v1/backup", s.need(access.Full, false, http.HandlerFunc(s.backup)))
 	mux.Handle("POST /api/v1/sessions/end", s.need(access.Full, false, http.HandlerFunc(s.endSession)))
@@ -196,14 +196,26 @@ func (s *Server) need(rights access.Rights, open bool, next http.Handler) http.H
 	})
 }
 
-// health answers 200 if check returns nil, and 503 with the reason otherwise.
-func health(check func() error) http.Handler {
+func nothing() string { return "" }
+
+// note says what a client of a ready server should know.
+func (s *Server) note() string {
+	at := s.c.Admin.GrantsFrom()
+	if at.IsZero() {
+		return ""
+	}
+
+	return ": restored from a backup: nothing is granted until " + at.Format(time.RFC3339)
+}
+
+// health answers 200 with the note if check returns nil, and 503 with the reason otherwise.
+func health(check func() error, note func() string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err := check(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 
 			return
 		}
-		_, _ = w.Write([]byte("ok\n"))
+		_, _ = w.Write([]byte("ok" + note() + "\n"))
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -150,4 +151,18 @@ func TestServer_Remote(t *testing.T) {
 	status, _ = call(t, "POST", url+"/api/v1/sessions/end", "{}", "Authorization", "Bearer "+root,
 		"Content-Type", "application/json")
 	require.Equal(t, 400, status)
+}
+
+// A server that was restored from a backup is ready, and says until when it grants nothing.
+func TestServer_ReadyAfterARestore(t *testing.T) {
+	t.Parallel()
+	admin, url := serve(t, true)
+	admin.GrantsFrom = func() time.Time { return time.Unix(1_800_000_000, 0).UTC() }
+	status, body := call(t, "GET", url+"/readyz", "")
+	require.Equal(t, 200, status)
+	require.Equal(t, "ok: restored from a backup: nothing is granted until 2027-01-15T08:00:00Z\n", body)
+	_, body = call(t, "GET", url+"/healthz", "")
+	require.Equal(t, "ok\n", body)
+	_, body = call(t, "GET", url+"/metrics", "")
+	require.Contains(t, body, "\ntenure_restore_wait_seconds 0\n")
 }

@@ -14,7 +14,7 @@ func (n *Node) acquire(r Acquire, fx *Effects) {
 		sem = n.newSemaphore(r.Semaphore, maxSemaphoreLimit, nil, true, fx) // Q4
 	}
 
-	switch l := n.links[linkKey{r.Session, sem.id}]; {
+	switch l := sem.queue.of(n.sessions[r.Session]); {
 	case l == nil:
 		n.enqueue(sem, r, fx)
 	case r.Count > l.count:
@@ -129,11 +129,19 @@ func (n *Node) ask(l *link, r Acquire, fx *Effects) {
 
 func (n *Node) startTimer(l *link) {
 	if l.timeoutMillis == Forever {
-		n.deadlines.cancel(&l.deadline)
+		n.stopTimer(l)
 
 		return
 	}
-	n.deadlines.start(&l.deadline, n.now.Add(millis(l.timeoutMillis)))
+	if l.deadline == nil {
+		l.deadline = &deadline{link: l}
+	}
+	n.deadlines.start(l.deadline, n.now.Add(millis(l.timeoutMillis)))
+}
+
+func (n *Node) stopTimer(l *link) {
+	n.deadlines.cancel(l.deadline)
+	l.deadline = nil
 }
 
 // shrink handles an acquire by a session that owns the semaphore. Such a session can only lower its count and change
@@ -170,7 +178,7 @@ func (n *Node) release(r Release, fx *Effects) {
 	}
 	var l *link
 	if sem := n.semaphores[r.Semaphore]; sem != nil {
-		l = n.links[linkKey{r.Session, sem.id}]
+		l = sem.queue.of(n.sessions[r.Session])
 	}
 	if l == nil {
 		fx.reply(r.Stream, Released{Result: Result{Req: r.Req, Status: Success}})

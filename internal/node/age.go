@@ -8,7 +8,6 @@ type age struct {
 	since      uint64        // of a link: when it joined the queue, in milliseconds since 1970; 0: unknown
 	link       *link         // nil for a session
 	prev, next *age
-	listed     bool
 }
 
 // ages is a list, oldest first. It tells the oldest waiter and owner of a large node without looking at the others.
@@ -19,7 +18,7 @@ type ages struct {
 
 // push adds an element at the instant, which is not before that of any other element.
 func (as *ages) push(a *age, at clock.Instant) {
-	a.at, a.listed = at, true
+	a.at = at
 	a.prev, a.next = as.last, nil
 	if as.last != nil {
 		as.last.next = a
@@ -30,9 +29,12 @@ func (as *ages) push(a *age, at clock.Instant) {
 	as.length++
 }
 
+// has reports whether the element, which is in no other list, is in this one.
+func (as *ages) has(a *age) bool { return a.prev != nil || a.next != nil || as.first == a }
+
 // remove removes an element. It does nothing if the element is in no list.
 func (as *ages) remove(a *age) {
-	if !a.listed {
+	if !as.has(a) {
 		return
 	}
 	if a.prev != nil {
@@ -45,7 +47,7 @@ func (as *ages) remove(a *age) {
 	} else {
 		as.last = a.prev
 	}
-	a.prev, a.next, a.listed = nil, nil, false
+	a.prev, a.next = nil, nil
 	as.length--
 }
 
@@ -60,7 +62,7 @@ func (n *Node) granted(l *link) {
 // absence adds a detached session to the list of those that own something, or removes it, as its state demands.
 func (n *Node) absence(s *session) {
 	switch owning := s.stream == 0 && s.owned > 0; {
-	case owning && !s.age.listed:
+	case owning && !n.absent.has(&s.age):
 		n.absent.push(&s.age, n.now)
 	case !owning:
 		n.absent.remove(&s.age)

@@ -13,7 +13,7 @@ func (n *Node) maybeCheck() {
 		return
 	}
 	n.applied++
-	if size := len(n.sessions) + len(n.links) + len(n.semaphores); n.applied%uint64(1+size/100) == 0 {
+	if size := len(n.sessions) + n.links + len(n.semaphores); n.applied%uint64(1+size/100) == 0 {
 		n.check()
 	}
 }
@@ -21,20 +21,15 @@ func (n *Node) maybeCheck() {
 // check panics if an invariant of Node does not hold. The panic names the invariant.
 func (n *Node) check() {
 	data, text := 0, 0
-	links, orderIDs := 0, make(map[uint64]bool, len(n.links))
+	links, orderIDs := 0, make(map[uint64]bool, n.links)
 	for name, s := range n.semaphores {
 		must(name == s.name && s.id <= n.last.semaphore, "I9", name)
 		must(!s.ephemeral || !s.queue.empty(), "I7", name)
 		links += n.checkQueue(s, orderIDs)
 		data += len(s.name) + len(s.data) + s.queue.owners.bytes + s.queue.waiters.bytes
-		for _, watches := range []map[*session]*watch{s.dataWatches, s.ownerWatches} {
-			must(watches == nil || len(watches) > 0, "I8", name)
-			for session, w := range watches {
-				must(session.watches[s] == w && session.stream != 0, "I8", name)
-			}
-		}
+		s.checkWatches()
 	}
-	must(links == len(n.links), "I4", links)
+	must(links == n.links, "I4", links)
 	must(data == n.data, "I11", data)
 
 	attached, timed := 0, 0
@@ -48,10 +43,10 @@ func (n *Node) check() {
 		}
 		for l := s.links; l != nil; l = l.older {
 			links--
-			must(l.session == s && n.links[l.key()] == l, "I4", l.key())
+			must(l.session == s && l.semaphore.queue.of(s) == l, "I4", l.orderID)
 		}
 		for sem, w := range s.watches {
-			must(sem.dataWatches[s] == w || sem.ownerWatches[s] == w, "I8", id)
+			must(sem.watches.data[s] == w || sem.watches.owners[s] == w, "I8", id)
 			must(n.semaphores[sem.name] == sem, "I8", id)
 		}
 	}
@@ -64,10 +59,24 @@ func (n *Node) check() {
 		must(i == 0 || n.deadlines.heap[(i-1)/2].compare(d) < 0, "I5", i)
 		if d.link != nil {
 			timed++
-			must(n.links[d.link.key()] == d.link, "I6", d.link.key())
+			must(d.link.deadline == d && d.link.semaphore.queue.of(d.link.session) == d.link, "I6", d.link.orderID)
 		}
 	}
 	must(len(n.deadlines.heap) == len(n.sessions)-attached+timed, "I5", timed)
+}
+
+// checkWatches checks the watches of a semaphore (I8).
+func (s *semaphore) checkWatches() {
+	if s.watches == nil {
+		return
+	}
+	must(len(s.watches.data)+len(s.watches.owners) > 0, "I8", s.name)
+	for _, watches := range []map[*session]*watch{s.watches.data, s.watches.owners} {
+		must(watches == nil || len(watches) > 0, "I8", s.name)
+		for session, w := range watches {
+			must(session.watches[s] == w && session.stream != 0, "I8", s.name)
+		}
+	}
 }
 
 // checkQueue checks the queue of a semaphore and returns its length.
@@ -77,12 +86,13 @@ func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 	var owners, waiters crowd
 	for l := s.queue.first; l != nil; l = l.behind {
 		length++
-		must(l.semaphore == s && n.links[l.key()] == l, "I4", l.key())
-		must(l.orderID > last && !orderIDs[l.orderID], "I2", l.key())
+		must(l.semaphore == s && s.queue.of(l.session) == l, "I4", l.orderID)
+		must(l.orderID > last && !orderIDs[l.orderID], "I2", l.orderID)
 		last, orderIDs[l.orderID] = l.orderID, true
 		waiting = waiting || l == s.queue.waiting
-		must(l.owner == !waiting, "I2", l.key())
-		must(l.deadline.set() == (waiting && l.timeoutMillis != Forever), "I6", l.key())
+		must(l.owner == !waiting, "I2", l.orderID)
+		must(l.deadline.set() == (waiting && l.timeoutMillis != Forever), "I6", l.orderID)
+		must(l.deadline.set() == (l.deadline != nil), "I6", l.orderID)
 		if l.owner {
 			held += l.count
 			must(held >= l.count, "I1", s.name)
@@ -92,6 +102,8 @@ func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 		}
 	}
 	must(owners == s.queue.owners && waiters == s.queue.waiters, "I11", s.name)
+	must(s.queue.long == nil || len(s.queue.long.index) == length, "I4", s.name)
+	must(s.queue.long != nil || length <= shortQueue, "I4", s.name)
 	must(last <= n.last.order, "I9", s.name)
 	must(held == s.queue.held && held <= s.limit, "I1", s.name)
 	if w := s.queue.waiting; w != nil {
@@ -104,15 +116,12 @@ func (n *Node) checkQueue(s *semaphore, orderIDs map[uint64]bool) (length int) {
 // checkAges checks the lists of ages (I10).
 func (n *Node) checkAges() {
 	owners, absent := 0, 0
-	for _, l := range n.links {
-		must(l.age.listed, "I10", l.key())
-		if l.owner {
-			owners++
-		}
+	for _, s := range n.semaphores {
+		owners += s.queue.owners.number
 	}
 	for _, s := range n.sessions {
-		must(s.age.listed == (s.stream == 0 && s.owned > 0), "I10", s.id)
-		if s.age.listed {
+		must(n.absent.has(&s.age) == (s.stream == 0 && s.owned > 0), "I10", s.id)
+		if n.absent.has(&s.age) {
 			absent++
 		}
 		owned := 0
@@ -126,7 +135,7 @@ func (n *Node) checkAges() {
 	}
 	must(owners == 0, "I10", owners)
 	for list, want := range map[*ages]int{
-		&n.waits: len(n.links) - n.holds.length, &n.holds: n.holds.length, &n.absent: absent,
+		&n.waits: n.links - n.holds.length, &n.holds: n.holds.length, &n.absent: absent,
 	} {
 		last, length := clock.Instant(-1<<63), 0
 		for a := list.first; a != nil; a = a.next {

@@ -16,7 +16,7 @@ type deadline struct {
 	link    *link
 }
 
-func (d *deadline) set() bool { return d.pos > 0 }
+func (d *deadline) set() bool { return d != nil && d.pos > 0 }
 
 // compare is a total order, so that the order of deadlines does not depend on how the heap was built. At the same
 // instant, sessions come before waiters.
@@ -48,7 +48,7 @@ func (ds *deadlines) start(d *deadline, at clock.Instant) {
 	heap.Push(&ds.heap, d)
 }
 
-// cancel removes a deadline. It does nothing if the deadline is not set.
+// cancel removes a deadline. It does nothing if the deadline is not set or nil.
 func (ds *deadlines) cancel(d *deadline) {
 	if d.set() {
 		heap.Remove(&ds.heap, d.pos-1)

@@ -41,7 +41,7 @@ const (
 // Footprint estimates the memory that the node takes, in bytes.
 func (n *Node) Footprint() int {
 	return n.data + n.text + len(n.sessions)*sessionFootprint + len(n.semaphores)*semaphoreFootprint +
-		len(n.links)*linkFootprint
+		n.links*linkFootprint
 }
 
 // RecordFootprint estimates the memory that a record takes after Load, in bytes.

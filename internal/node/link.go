@@ -2,7 +2,7 @@ package node
 
 // link is the pair of a session and a semaphore. It is either an owner or a waiter.
 type link struct {
-	deadline deadline // set for a waiter, unless it waits forever
+	deadline *deadline // of a waiter that does not wait forever; nil for others
 
 	session       *session
 	semaphore     *semaphore
@@ -24,10 +24,6 @@ type link struct {
 	ahead, behind *link // neighbours in the semaphore's queue
 	older, newer  *link // neighbours in the session's list
 }
-
-type linkKey struct{ session, semaphore uint64 }
-
-func (l *link) key() linkKey { return linkKey{l.session.id, l.semaphore.id} }
 
 func (l *link) record() (key, value []byte) {
 	e := encoder{key: linkRecordKey(l.session.id, l.semaphore.id)}
@@ -53,16 +49,22 @@ func (l *link) supersede(fx *Effects) {
 }
 
 func (n *Node) newLink(s *session, sem *semaphore, orderID uint64) *link {
-	l := &link{session: s, semaphore: sem, orderID: orderID}
-	l.deadline.link, l.age.link = l, l
-	n.links[l.key()] = l
+	l := &link{orderID: orderID}
+	n.join(l, s, sem)
+
+	return l
+}
+
+// join adds a link to the node. Its order id is above that of all others in the queue. The caller counts its data.
+func (n *Node) join(l *link, s *session, sem *semaphore) {
+	l.session, l.semaphore = s, sem
+	l.age.link = l
+	n.links++
 	if l.older = s.links; l.older != nil {
 		l.older.newer = l
 	}
 	s.links = l
 	sem.queue.push(l)
-
-	return l
 }
 
 // unlink removes the link from the node, its session and its semaphore. The caller must then settle the semaphore.
@@ -76,8 +78,8 @@ func (n *Node) unlink(l *link, cause Cause, fx *Effects) {
 		n.emit(Event{Kind: GaveUp, Cause: cause}, l, fx)
 		n.waits.remove(&l.age)
 	}
-	n.deadlines.cancel(&l.deadline)
-	delete(n.links, l.key())
+	n.stopTimer(l)
+	n.links--
 	if l.newer != nil {
 		l.newer.older = l.older
 	} else {

@@ -18,7 +18,7 @@ import (
 // If no node can have written these records together, the error wraps ErrDamaged. An error yielded by records is
 // returned unchanged. Load keeps none of the slices.
 func Load(lost clock.Instant, cfg Config, records iter.Seq2[Record, error]) (*Node, error) {
-	l := loader{Node: New(), byID: make(map[uint64]*semaphore)}
+	l := loader{Node: New()}
 	l.now, l.frozen = lost, cfg.Frozen
 	l.last = counters{session: cfg.Above, order: cfg.Above}
 	for r, err := range records {
@@ -36,21 +36,45 @@ func Load(lost clock.Instant, cfg Config, records iter.Seq2[Record, error]) (*No
 	return l.Node, nil
 }
 
-// loader is a node that Load is still building.
+// loader is a node that Load is still building. It collects the records first, so that it can make each map in its
+// final size.
 type loader struct {
 	*Node
 	counted bool
-	byID    map[uint64]*semaphore
-	stored  []storedLink
+	lasting pile[*session]
+	byID    pile[*semaphore]
+	stored  pile[storedLink]
 }
 
+// storedLink is a link that has not joined its session and its semaphore.
 type storedLink struct {
 	session, semaphore uint64
-	orderID            uint64
-	count              uint64
-	timeoutMillis      uint64
-	data               []byte
-	since              uint64
+	*link
+}
+
+// pile collects values without moving them.
+type pile[T any] [][]T
+
+func (p *pile[T]) add(v T) {
+	const smallest, largest = 16, 16 << 10
+	last := len(*p) - 1
+	if last < 0 {
+		*p, last = append(*p, make([]T, 0, smallest)), 0
+	} else if n := len((*p)[last]); n == cap((*p)[last]) {
+		*p, last = append(*p, make([]T, 0, min(2*n, largest))), last+1
+	}
+	(*p)[last] = append((*p)[last], v)
+}
+
+// sorted returns the values in order.
+func (p *pile[T]) sorted(compare func(a, b T) int) []T {
+	all := slices.Concat(*p...)
+	*p = nil
+	if !slices.IsSortedFunc(all, compare) {
+		slices.SortFunc(all, compare)
+	}
+
+	return all
 }
 
 func (l *loader) add(r Record) error {
@@ -66,20 +90,24 @@ func (l *loader) add(r Record) error {
 		l.counted = true
 		l.last = counters{d.uint(), d.uint(), d.uint()}
 	case kindSession:
-		valid = l.addSession(ids[0], d)
+		valid = l.addSession(ids[0], &d)
 	case kindSemaphore:
-		valid = l.addSemaphore(ids[0], d)
+		valid = l.addSemaphore(ids[0], &d)
 	case kindLink:
-		valid = l.addLink(ids[0], ids[1], d)
+		valid = l.addLink(ids[0], ids[1], &d)
 	}
 	if err := d.end(); err != nil {
 		return err
 	}
 	if !valid {
-		return fmt.Errorf("%w %x: value out of range or duplicate record", ErrDamaged, r.Key)
+		return implausible(r.Key)
 	}
 
 	return nil
+}
+
+func implausible(key []byte) error {
+	return fmt.Errorf("%w %x: value out of range or duplicate record", ErrDamaged, key)
 }
 
 // splitKey returns the kind of a key and the ids in it. It returns false if the key is malformed or an id is zero.
@@ -87,8 +115,17 @@ func splitKey(key []byte) (kind byte, ids [2]uint64, ok bool) {
 	if len(key) == 0 {
 		return 0, ids, false
 	}
-	n, known := map[byte]int{kindCounters: 0, kindSession: 1, kindSemaphore: 1, kindLink: 2}[key[0]]
-	if !known || len(key) != 1+8*n {
+	n := 0
+	switch key[0] {
+	case kindCounters:
+	case kindSession, kindSemaphore:
+		n = 1
+	case kindLink:
+		n = 2
+	default:
+		return 0, ids, false
+	}
+	if len(key) != 1+8*n {
 		return 0, ids, false
 	}
 	for i := range n {
@@ -105,10 +142,9 @@ func (l *loader) addSession(id uint64, d *decoder) bool {
 	s := newSession(id)
 	s.timeoutMillis, s.description, s.key = d.uint(), d.string(), d.string()
 	l.text += len(s.description) + len(s.key)
-	twice := l.sessions[id] != nil
-	l.sessions[id] = s
+	l.lasting.add(s)
 
-	return !twice && s.timeoutMillis <= maxSessionTimeout && len(s.description) <= maxDescriptionSize &&
+	return s.timeoutMillis <= maxSessionTimeout && len(s.description) <= maxDescriptionSize &&
 		len(s.key) <= maxKeySize
 }
 
@@ -117,55 +153,44 @@ func (l *loader) addSemaphore(id uint64, d *decoder) bool {
 	ephemeral := d.uint()
 	s.ephemeral, s.data = ephemeral == 1, d.bytes()
 	l.data += len(s.name) + len(s.data)
-	twice := l.byID[id] != nil || l.semaphores[s.name] != nil
-	l.byID[id], l.semaphores[s.name] = s, s
+	l.byID.add(s)
 
-	return !twice && len(s.name) <= maxNameSize && s.limit > 0 && ephemeral <= 1 &&
+	return len(s.name) <= maxNameSize && s.limit > 0 && ephemeral <= 1 &&
 		(!s.ephemeral || s.limit == maxSemaphoreLimit) && len(s.data) <= maxDataSize
 }
 
 func (l *loader) addLink(session, semaphore uint64, d *decoder) bool {
-	s := storedLink{session, semaphore, d.uint(), d.uint(), d.uint(), d.bytes(), 0}
+	s := &link{orderID: d.uint(), count: d.uint(), timeoutMillis: d.uint(), data: d.bytes(), loaded: true}
 	dated := len(d.rest) > 0 // older records have no date
 	if dated {
-		s.since = d.uint()
+		s.age.since = d.uint()
 	}
-	l.stored = append(l.stored, s)
+	l.stored.add(storedLink{session, semaphore, s})
 
-	return dated == (s.since > 0) && s.orderID > 0 && s.count > 0 && len(s.data) <= maxDataSize &&
+	return dated == (s.age.since > 0) && s.orderID > 0 && s.count > 0 && len(s.data) <= maxDataSize &&
 		(s.timeoutMillis <= maxAcquireTimeout || s.timeoutMillis == Forever)
 }
 
 // finish connects the records. It adds the links to their queues by order id, grants those that fit, and starts the
 // deadlines.
 func (l *loader) finish(cfg Config) error {
-	slices.SortFunc(l.stored, func(a, b storedLink) int { return cmp.Compare(a.orderID, b.orderID) })
-	for i, s := range l.stored {
-		if i > 0 && s.orderID == l.stored[i-1].orderID {
-			return fmt.Errorf("%w: duplicate order id %d", ErrDamaged, s.orderID)
-		}
-		if err := l.link(s); err != nil {
-			return err
-		}
+	sessions := l.lasting.sorted(func(a, b *session) int { return cmp.Compare(a.id, b.id) })
+	semaphores := l.byID.sorted(func(a, b *semaphore) int { return cmp.Compare(a.id, b.id) })
+	if err := l.index(sessions, semaphores); err != nil {
+		return err
 	}
-	if n := len(l.stored); n > 0 && l.stored[n-1].orderID > l.last.order {
-		return fmt.Errorf("%w: order id %d is above the counter", ErrDamaged, l.stored[n-1].orderID)
+	if err := l.connect(semaphores); err != nil {
+		return err
 	}
-	for id, s := range l.byID {
-		if id > l.last.semaphore {
-			return fmt.Errorf("%w: semaphore id %d is above the counter", ErrDamaged, id)
-		}
+	for _, s := range semaphores {
 		if s.ephemeral && s.queue.empty() {
-			return fmt.Errorf("%w: ephemeral semaphore %d has no links", ErrDamaged, id)
+			return fmt.Errorf("%w: ephemeral semaphore %d has no links", ErrDamaged, s.id)
 		}
 		if err := l.resume(s); err != nil {
 			return err
 		}
 	}
-	for id, s := range l.sessions {
-		if id > l.last.session {
-			return fmt.Errorf("%w: session id %d is above the counter", ErrDamaged, id)
-		}
+	for _, s := range sessions {
 		l.deadlines.start(&s.deadline, l.now.Add(millis(s.timeoutMillis)+cfg.Grace()))
 	}
 	l.maybeCheck()
@@ -173,22 +198,78 @@ func (l *loader) finish(cfg Config) error {
 	return nil
 }
 
-func (l *loader) link(stored storedLink) error {
-	s, sem := l.sessions[stored.session], l.byID[stored.semaphore]
+// index fills the maps with the sessions and semaphores, which are in order of their ids.
+func (l *loader) index(sessions []*session, semaphores []*semaphore) error {
+	l.sessions = make(map[uint64]*session, len(sessions))
+	for i, s := range sessions {
+		if i > 0 && s.id == sessions[i-1].id {
+			return implausible(sessionKey(s.id))
+		}
+		l.sessions[s.id] = s
+	}
+	if n := len(sessions); n > 0 && sessions[n-1].id > l.last.session {
+		return fmt.Errorf("%w: session id %d is above the counter", ErrDamaged, sessions[n-1].id)
+	}
+	l.semaphores = make(map[string]*semaphore, len(semaphores))
+	for i, s := range semaphores {
+		if i > 0 && s.id == semaphores[i-1].id {
+			return implausible(semaphoreKey(s.id))
+		}
+		l.semaphores[s.name] = s
+		if len(l.semaphores) <= i { // another one has the name
+			return implausible(semaphoreKey(s.id))
+		}
+	}
+	if n := len(semaphores); n > 0 && semaphores[n-1].id > l.last.semaphore {
+		return fmt.Errorf("%w: semaphore id %d is above the counter", ErrDamaged, semaphores[n-1].id)
+	}
+
+	return nil
+}
+
+// connect adds the links to their sessions and semaphores. The semaphores are in order of their ids.
+func (l *loader) connect(semaphores []*semaphore) error {
+	stored := l.stored.sorted(func(a, b storedLink) int { return cmp.Compare(a.orderID, b.orderID) })
+	next := 0 // links are often in the order of their semaphores
+	for i, s := range stored {
+		if i > 0 && s.orderID == stored[i-1].orderID {
+			return fmt.Errorf("%w: duplicate order id %d", ErrDamaged, s.orderID)
+		}
+		if next == len(semaphores) || semaphores[next].id != s.semaphore {
+			next, _ = slices.BinarySearchFunc(semaphores, s.semaphore, func(s *semaphore, id uint64) int {
+				return cmp.Compare(s.id, id)
+			})
+		}
+		var sem *semaphore
+		if next < len(semaphores) && semaphores[next].id == s.semaphore {
+			sem = semaphores[next]
+			next++
+		}
+		if err := l.link(s, sem); err != nil {
+			return err
+		}
+	}
+	if n := len(stored); n > 0 && stored[n-1].orderID > l.last.order {
+		return fmt.Errorf("%w: order id %d is above the counter", ErrDamaged, stored[n-1].orderID)
+	}
+
+	return nil
+}
+
+func (l *loader) link(stored storedLink, sem *semaphore) error {
+	s := l.sessions[stored.session]
 	switch {
 	case s == nil || sem == nil:
 		return fmt.Errorf("%w: link of session %d and semaphore %d: one of the two is missing", ErrDamaged,
 			stored.session, stored.semaphore)
-	case l.links[linkKey{s.id, sem.id}] != nil:
+	case sem.queue.of(s) != nil:
 		return fmt.Errorf("%w: link of session %d and semaphore %d: duplicate", ErrDamaged, s.id, sem.id)
 	case stored.count > sem.limit:
 		return fmt.Errorf("%w: link of session %d and semaphore %d: count is above the limit", ErrDamaged, s.id, sem.id)
 	}
-	link := l.newLink(s, sem, stored.orderID)
-	link.count, link.timeoutMillis = stored.count, stored.timeoutMillis
-	l.setData(link, stored.data)
-	link.age.since, link.loaded = stored.since, true
-	l.waits.push(&link.age, l.now) // by order id, so the oldest is first; resume moves the owners
+	l.join(stored.link, s, sem)
+	l.data += len(stored.link.data)
+	l.waits.push(&stored.age, l.now) // by order id, so the oldest is first; resume moves the owners
 
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 //	I1 the counts of a semaphore's owners add up to its held count, which is at most its limit
 //	I2 a queue is sorted by order id, owners come before waiters, and no two links in the node have the same order id
 //	I3 the first waiter's count does not fit in limit - held (Q9), or the node is frozen and nobody owns anything
-//	I4 every link is in the node's map, its semaphore's queue and its session's list, and nowhere else
+//	I4 every link is in its semaphore's queue and its session's list, and nowhere else; links is their number
 //	I5 a session has a deadline if and only if no stream is attached to it (A9, A10)
 //	I6 a link has a deadline if and only if it is a waiter and its timeout is not Forever (Q5)
 //	I7 an ephemeral semaphore has at least one link (Q11)
@@ -28,7 +28,7 @@ type Node struct {
 	sessions   map[uint64]*session
 	streams    map[StreamID]*session // only streams that a session is attached to
 	semaphores map[string]*semaphore
-	links      map[linkKey]*link
+	links      int // number of all
 	deadlines  deadlines
 
 	waits, holds, absent ages   // waiters, owners, and detached sessions that own something
@@ -53,7 +53,6 @@ func New() *Node {
 		sessions:   make(map[uint64]*session),
 		streams:    make(map[StreamID]*session),
 		semaphores: make(map[string]*semaphore),
-		links:      make(map[linkKey]*link),
 
 		maxSessions: maxSessions, maxSemaphores: maxSemaphores, answerRoom: maxAnswer,
 	}

@@ -8,8 +8,18 @@ type queue struct {
 	held        uint64 // the sum of the owners' counts
 
 	owners, waiters crowd
-	seen            view
+	long            *long // nil for a short queue
 }
+
+// long is what a long queue has in addition.
+type long struct {
+	index map[*session]*link // all links of the queue
+	seen  view
+}
+
+// shortQueue is the length up to which a queue is searched link by link. A queue that has been longer keeps its index
+// until it is half as long, so that the index is not made again and again.
+const shortQueue = 8
 
 // crowd is the size of a part of a queue.
 type crowd struct{ number, bytes int } // bytes of the links' data
@@ -36,10 +46,46 @@ func (q *queue) part(l *link) *crowd {
 func (q *queue) setData(l *link, data []byte) {
 	q.part(l).add(0, len(data)-len(l.data))
 	l.data = data
-	q.seen = view{}
+	q.changed()
 }
 
 func (q *queue) empty() bool { return q.first == nil }
+
+func (q *queue) length() int { return q.owners.number + q.waiters.number }
+
+// of returns the session's link in the queue, or nil.
+func (q *queue) of(s *session) *link {
+	if q.long != nil {
+		return q.long.index[s]
+	}
+	for l := q.first; l != nil; l = l.behind {
+		if l.session == s {
+			return l
+		}
+	}
+
+	return nil
+}
+
+// changed forgets what descriptions have seen.
+func (q *queue) changed() {
+	if q.long != nil {
+		q.long.seen = view{}
+	}
+}
+
+// resized makes or drops the index after l was added or removed.
+func (q *queue) resized() {
+	switch n := q.length(); {
+	case q.long == nil && n > shortQueue:
+		q.long = &long{index: make(map[*session]*link)}
+		for l := q.first; l != nil; l = l.behind {
+			q.long.index[l.session] = l
+		}
+	case q.long != nil && n <= shortQueue/2:
+		q.long = nil
+	}
+}
 
 // push adds a waiter to the end of the queue. Its order id is above all others in the queue.
 func (q *queue) push(l *link) {
@@ -53,12 +99,21 @@ func (q *queue) push(l *link) {
 		q.waiting = l
 	}
 	q.waiters.add(1, len(l.data))
-	q.seen = view{}
+	q.changed()
+	if q.long != nil {
+		q.long.index[l.session] = l
+	} else {
+		q.resized()
+	}
 }
 
 func (q *queue) remove(l *link) {
 	q.part(l).add(-1, -len(l.data))
-	q.seen = view{}
+	q.changed()
+	if q.long != nil {
+		delete(q.long.index, l.session)
+		q.resized()
+	}
 	if l.owner {
 		q.held -= l.count
 	}
@@ -89,7 +144,7 @@ func (q *queue) promote(limit uint64) *link {
 	q.waiters.add(-1, -len(l.data))
 	l.owner = true
 	q.owners.add(1, len(l.data))
-	q.seen = view{}
+	q.changed()
 
 	return l
 }

@@ -111,13 +111,13 @@ type decoder struct {
 }
 
 // decode verifies the checksum of the record and returns a decoder for its fields.
-func decode(r Record) *decoder {
+func decode(r Record) decoder {
 	n := len(r.Value) - 4
 	if n < 0 || binary.LittleEndian.Uint32(r.Value[n:]) != Checksum(r.Key, r.Value[:n]) {
-		return &decoder{err: fmt.Errorf("%w %x: checksum mismatch", ErrDamaged, r.Key)}
+		return decoder{err: fmt.Errorf("%w %x: checksum mismatch", ErrDamaged, r.Key)}
 	}
 
-	return &decoder{rest: r.Value[:n]}
+	return decoder{rest: r.Value[:n]}
 }
 
 func (d *decoder) fail(what string) {
@@ -138,8 +138,8 @@ func (d *decoder) uint() uint64 {
 	return v
 }
 
-// bytes returns a copy, or nil if the field is empty. It copies because stores may reuse the slices that they yield.
-func (d *decoder) bytes() []byte {
+// field returns a part of the value.
+func (d *decoder) field() []byte {
 	n := d.uint()
 	if n > uint64(len(d.rest)) {
 		d.fail("length exceeds the value")
@@ -149,10 +149,13 @@ func (d *decoder) bytes() []byte {
 	b := d.rest[:n]
 	d.rest = d.rest[n:]
 
-	return append([]byte(nil), b...)
+	return b
 }
 
-func (d *decoder) string() string { return string(d.bytes()) }
+// bytes returns a copy, or nil if the field is empty. It copies because stores may reuse the slices that they yield.
+func (d *decoder) bytes() []byte { return append([]byte(nil), d.field()...) }
+
+func (d *decoder) string() string { return string(d.field()) }
 
 // end returns the first error. It is an error if bytes are left over.
 func (d *decoder) end() error {

@@ -13,8 +13,7 @@ type semaphore struct {
 	ephemeral bool
 	queue     queue
 
-	// The watches of each kind. A watch of both kinds is in both maps. A map without watches is nil.
-	dataWatches, ownerWatches map[*session]*watch
+	watches *watches // nil: none
 }
 
 func (s *semaphore) record() (key, value []byte) {
@@ -61,7 +60,7 @@ func (n *Node) roomForSemaphore(data int) fault {
 // that has no links left (Q11), and notifies watches. The event describes the change that settle completes.
 func (n *Node) settle(s *semaphore, ev event, fx *Effects) {
 	for l := n.promote(s); l != nil; l = n.promote(s) {
-		n.deadlines.cancel(&l.deadline)
+		n.stopTimer(l)
 		l.tell(Success, true, "", fx)
 		n.emit(Event{Kind: Granted}, l, fx)
 		n.granted(l)
@@ -223,21 +222,33 @@ func (s *semaphore) described(r Describe) int {
 func (s *semaphore) description(owners, waiters bool, fx *Effects) *Description {
 	d := s.summary()
 	if owners {
-		d.Owners = s.queue.holders(&s.queue.seen.owners, s.queue.first, s.queue.waiting, fx)
+		d.Owners = s.queue.holders(s.queue.first, s.queue.waiting, fx)
 	}
 	if waiters {
-		d.Waiters = s.queue.holders(&s.queue.seen.waiters, s.queue.waiting, nil, fx)
+		d.Waiters = s.queue.holders(s.queue.waiting, nil, fx)
 	}
 
 	return &d
 }
 
 // minShared is the number of holders from which on descriptions share them. A small list is copied each time, so that
-// few semaphores keep one.
+// few semaphores keep one. It is above shortQueue.
 const minShared = 64
 
-// holders returns the links from first up to, but not including, end. They are those of the view.
-func (q *queue) holders(seen *[]Holder, first, end *link, fx *Effects) []Holder {
+// holders returns the owners or the waiters: the links from first up to, but not including, end.
+func (q *queue) holders(first, end *link, fx *Effects) []Holder {
+	if first == end {
+		return nil
+	}
+	var none []Holder
+	seen := &none
+	switch {
+	case q.long == nil:
+	case first.owner:
+		seen = &q.long.seen.owners
+	default:
+		seen = &q.long.seen.waiters
+	}
 	if *seen != nil {
 		return *seen
 	}

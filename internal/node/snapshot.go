@@ -36,7 +36,7 @@ func (n *Node) Snapshot() *Snapshot {
 		}
 		s.Sessions = append(s.Sessions, state)
 	}
-	holders := make([]Holder, 0, len(n.links)) // of all semaphores
+	holders := make([]Holder, 0, n.links) // of all semaphores
 	for _, sem := range n.semaphores {
 		d := sem.summary()
 		first := len(holders)

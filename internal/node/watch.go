@@ -14,6 +14,18 @@ type watch struct {
 	data, owners bool
 }
 
+// watches are those of a semaphore, by kind. A watch of both kinds is in both maps. A map without watches is nil.
+type watches struct{ data, owners map[*session]*watch }
+
+// watched returns the watches of the semaphore for adding one.
+func (s *semaphore) watched() *watches {
+	if s.watches == nil {
+		s.watches = new(watches)
+	}
+
+	return s.watches
+}
+
 // event says what changed in a semaphore.
 type event struct{ data, owners bool }
 
@@ -27,24 +39,27 @@ func (n *Node) watch(s *session, sem *semaphore, r Describe, fx *Effects) {
 	w := &watch{s, sem, r.Req, n.watchesEver, r.WatchData, r.WatchOwners}
 	set(&s.watches, sem, w)
 	if w.data {
-		set(&sem.dataWatches, s, w)
+		set(&sem.watched().data, s, w)
 	}
 	if w.owners {
-		set(&sem.ownerWatches, s, w)
+		set(&sem.watched().owners, s, w)
 	}
 }
 
 // fire notifies the watches that match the event and drops them (S6). The flags describe the event: a data watch also
 // reports that the owners changed if both changed.
 func (n *Node) fire(sem *semaphore, ev event, fx *Effects) {
+	if sem.watches == nil {
+		return
+	}
 	var fired []*watch
 	if ev.data {
-		for _, w := range sem.dataWatches {
+		for _, w := range sem.watches.data {
 			fired = append(fired, w)
 		}
 	}
 	if ev.owners {
-		for _, w := range sem.ownerWatches {
+		for _, w := range sem.watches.owners {
 			if !ev.data || !w.data { // otherwise the watch is already in fired
 				fired = append(fired, w)
 			}
@@ -66,8 +81,12 @@ func (n *Node) unwatch(s *session) {
 
 func (w *watch) drop() {
 	unset(&w.session.watches, w.semaphore)
-	unset(&w.semaphore.dataWatches, w.session)
-	unset(&w.semaphore.ownerWatches, w.session)
+	of := w.semaphore.watches
+	unset(&of.data, w.session)
+	unset(&of.owners, w.session)
+	if of.data == nil && of.owners == nil {
+		w.semaphore.watches = nil
+	}
 }
 
 // set and unset never keep an empty map, because most sessions and semaphores have no watches.

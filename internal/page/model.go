@@ -62,6 +62,7 @@ type facts struct {
 	Detached         string
 	Streams          string
 	Lost             string
+	Frozen           when // until then nothing is granted
 	Version          string
 	Started          when
 }
@@ -163,6 +164,9 @@ func (b builder) health(version string, started time.Time) facts {
 	}
 	if h.detached > 0 {
 		f.Detached = plural(h.detached, "client gone", "clients gone")
+	}
+	if at := b.s.status.GrantsFrom; !at.IsZero() && b.s.statusErr == nil {
+		f.Frozen = when{At: at.Round(time.Second), Ago: short(max(0, at.Sub(b.now)) + time.Second - 1)}
 	}
 	if h.auditDropped > 0 {
 		f.Lost = strconv.FormatUint(h.auditDropped, 10)

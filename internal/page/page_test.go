@@ -219,12 +219,15 @@ func TestPage_NotWell(t *testing.T) {
 	require.Contains(t, body, "<dt>Audit events lost</dt><dd class=\"bad\">7</dd>")
 	require.Regexp(t, `<dd class="bad">(1\.\d|2\.\d).s <small>since the start`, body)
 
-	f.status = still(oneNode(lock("kept", []server.HolderStatus{holder(1, "x")}, nil)))
+	frozen := oneNode(lock("kept", []server.HolderStatus{holder(1, "x")}, nil))
+	frozen.GrantsFrom = time.Now().Add(90 * time.Second)
+	f.status = still(frozen)
 	p.c.Status = f.status
 	p.watcher.take = (&source{c: p.c}).take
 	p.watcher.invalidate()
 	_, body = get(t, p, "/")
 	require.Contains(t, body, "kept")
+	require.Contains(t, body, "Restored from a backup: nothing is granted for <time data-left datetime=")
 	require.NotContains(t, body, "cannot be shown")
 	p.c.Status = func(context.Context) (server.Status, error) { return server.Status{}, errors.New("again") }
 	p.watcher.take = (&source{c: p.c}).take

@@ -25,6 +25,7 @@ type Config struct {
 	TokenLifetime time.Duration // of the tokens that Login issues; 0: access.DefaultLifetime
 	Logger        *slog.Logger  // nil: the server logs nothing
 	TLS           *tls.Config   // for connections over a network. nil: they are in clear text
+	Trusts        Trusts        // nil: a client's certificate is good as long as its connection
 	Advertise     *string       // the address that the server tells its clients. nil: the one that each of them has used
 	NoDiskReserve bool          // serve until the disk is full; otherwise nothing is added to a disk that is nearly full
 	Store         store.Store   // keeps the records; the server closes it. nil: chosen by DataDir
@@ -54,6 +55,10 @@ type Admin struct {
 	Ready func() error // nil if the server can be used
 	Drain func()       // makes the server not ready for good
 
+	// GrantsFrom returns when the server begins to grant again after a restore from a backup, or the zero time if it
+	// grants. It may return a time that has just passed.
+	GrantsFrom func() time.Time
+
 	// EndSession ends a session as if its timeout had passed. If the token is not 0, it does so only if the session holds
 	// a semaphore with this token.
 	EndSession func(ctx context.Context, path string, session, token uint64) error
@@ -77,6 +82,10 @@ type Admin struct {
 	// those of access.Authority.
 	Login func(ctx context.Context, user, secret string, from net.Addr) (token string, err error)
 }
+
+// Trusts reports whether the certificate of a client, which was checked when its connection began, would be accepted
+// now. If the client has shown none, it returns true. It is called often, and from several goroutines.
+type Trusts func(state tls.ConnectionState) bool
 
 // Control lets tenuretest act on the nodes of a server.
 type Control struct {

@@ -42,6 +42,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	e := emitter{out}
 	e.gauge(buildInfo, 1, c.version, runtime.Version())
 	e.gauge(ready, boolean(s.Ready))
+	e.gauge(grantsIn, s.GrantsIn.Seconds())
 	e.gauge(streams, float64(s.Streams))
 	e.counters(limits, s.Limits)
 	e.counters(authFailures, s.Denials)

@@ -14,8 +14,10 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo = desc("build_info", "Version of tenure and of Go; the value is 1.", "version", "goversion")
 	ready     = desc("ready", "Whether the server can be used: 1 or 0.")
-	streams   = desc("streams", "Open streams of sessions.")
-	limits    = desc("limits_total", "Requests and connections that were refused, by the limit that they exceeded.",
+	grantsIn  = desc("restore_wait_seconds", "Time for which the server still grants nothing after a restore; "+
+		"0 if it grants.")
+	streams = desc("streams", "Open streams of sessions.")
+	limits  = desc("limits_total", "Requests and connections that were refused, by the limit that they exceeded.",
 		"limit")
 	authFailures = desc("auth_failures_total", "Callers that were not accepted, by reason.", "reason")
 	streamEnds   = desc("stream_ends_total", "Streams that have ended, by reason.", "reason")

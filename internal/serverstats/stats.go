@@ -17,7 +17,8 @@ type Server struct {
 	StreamEnds   map[string]uint64 // by reason
 	Calls        map[Call]uint64   // unary calls
 	AuditDropped uint64
-	Nodes        []Node // those that are loaded, by path
+	GrantsIn     time.Duration // for how long the server grants nothing after a restore; 0: it grants
+	Nodes        []Node        // those that are loaded, by path
 }
 
 // Call is a kind of request and its outcome.

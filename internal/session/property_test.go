@@ -3,6 +3,7 @@ package session_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func anyServer(t *rapid.T) {
 	cfg := defaults()
 	timeouts := []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
 	cfg.Timeout = rapid.SampledFrom(timeouts).Draw(t, "timeout")
-	n := &hostile{harness: newHarness(t, cfg)}
+	n := &hostile{harness: newHarness(t, cfg), busy: make(map[uint64]int)}
 	if rapid.Bool().Draw(t, "attach") {
 		n.started(7)
 	}
@@ -45,6 +46,7 @@ func anyServer(t *rapid.T) {
 		"cancel":    n.anyCancel,
 		"answer":    n.anyAnswer,
 		"grant":     n.anyGrant,
+		"busy":      n.anyBusy,
 		"message":   n.anyMessage,
 		"attached":  func(*rapid.T) { n.started(7) },
 		"ended":     n.anyEnd,
@@ -60,7 +62,9 @@ func anyServer(t *rapid.T) {
 // hostile is a harness whose server sends anything.
 type hostile struct {
 	*harness
-	begun int // calls, to give them names
+	begun  int            // calls, to give them names
+	busy   map[uint64]int // how many messages had been sent when the server was last too busy for the request
+	busyAt []int          // how many had been sent whenever it was too busy
 }
 
 func anyDuration(t *rapid.T) time.Duration {
@@ -124,12 +128,7 @@ func (n *hostile) anyRelease(t *rapid.T) {
 }
 
 func (n *hostile) anyCancel(t *rapid.T) {
-	var names []string
-	for name := range n.calls {
-		names = append(names, name)
-	}
-	if len(names) > 0 {
-		slices.Sort(names)
+	if names := slices.Sorted(maps.Keys(n.calls)); len(names) > 0 {
 		n.cancel(rapid.SampledFrom(names).Draw(t, "call"))
 	}
 }
@@ -156,6 +155,9 @@ func (n *hostile) anyGrant(t *rapid.T) { n.granted(n.anyReq(t)) }
 
 func (n *hostile) anyAnswer(t *rapid.T) {
 	req, code := n.anyReq(t), anyStatus(t)
+	if code == Ydb.StatusIds_OVERLOADED {
+		n.refuses(req)
+	}
 	switch rapid.IntRange(0, 4).Draw(t, "kind") {
 	case 0:
 		n.acquired(req, code, rapid.Bool().Draw(t, "acquired"))
@@ -170,6 +172,20 @@ func (n *hostile) anyAnswer(t *rapid.T) {
 	default: // a result without a body
 		n.receive(&pb.SessionResponse{Response: &pb.SessionResponse_DescribeSemaphoreResult_{}})
 	}
+}
+
+// anyBusy makes the server too busy for a call.
+func (n *hostile) anyBusy(t *rapid.T) {
+	if names := slices.Sorted(maps.Keys(n.calls)); len(names) > 0 {
+		req := n.reqs[rapid.SampledFrom(names).Draw(t, "call")]
+		n.refuses(req)
+		n.acquired(req, Ydb.StatusIds_OVERLOADED, false)
+	}
+}
+
+func (n *hostile) refuses(req uint64) {
+	n.busy[req] = len(n.sent)
+	n.busyAt = append(n.busyAt, len(n.sent))
 }
 
 func (n *hostile) anyMessage(t *rapid.T) {
@@ -219,21 +235,53 @@ func (n *hostile) check() {
 		require.Zero(n.t, n.core.Deadline()) // C1
 		require.Empty(n.t, n.calls)
 	}
+	n.checkOrder()
+	n.lines.Reset()
+}
+
+// checkOrder checks the order of requests on each stream. Their req_ids increase (C2). Once the server was too busy for
+// a request (D6), that request may be sent again, and later changes of the same semaphore wait for it.
+func (n *hostile) checkOrder() {
 	var last uint64
-	for _, m := range n.sent { // C2: req_ids increase on each stream
+	var start int                      // the message that opened the stream
+	sent := make(map[uint64]int)       // the newest message on the stream with the req_id
+	changed := make(map[string]uint64) // the highest req_id of a change of the semaphore
+	for i, m := range n.sent {
 		if m.GetSessionStart() != nil {
-			last = 0
+			last, start = 0, i
+			clear(sent)
+			clear(changed)
 		}
-		if req := reqOf(m); req != 0 {
+		req := reqOf(m)
+		if req == 0 {
+			continue
+		}
+		if before, again := sent[req]; again {
+			require.Less(n.t, before, n.busy[req], "request %d was sent again without a refusal", req)
+		}
+		sent[req] = i
+		if !slices.ContainsFunc(n.busyAt, func(at int) bool { return start < at && at <= i }) {
 			require.Greater(n.t, req, last)
 			last = req
 		}
+		if name := changes(m); name != "" {
+			if later := changed[name]; later > req {
+				require.Less(n.t, sent[later], n.busy[req], "request %d has overtaken request %d for %q", later, req, name)
+			} else {
+				changed[name] = req
+			}
+		}
 	}
-	n.lines.Reset()
 }
 
 func reqOf(m *pb.SessionRequest) uint64 {
 	return m.GetAcquireSemaphore().GetReqId() + m.GetReleaseSemaphore().GetReqId() +
 		m.GetCreateSemaphore().GetReqId() + m.GetUpdateSemaphore().GetReqId() +
 		m.GetDeleteSemaphore().GetReqId() + m.GetDescribeSemaphore().GetReqId()
+}
+
+// changes returns the name of the semaphore that a request changes, or "".
+func changes(m *pb.SessionRequest) string {
+	return m.GetAcquireSemaphore().GetName() + m.GetReleaseSemaphore().GetName() + m.GetCreateSemaphore().GetName() +
+		m.GetUpdateSemaphore().GetName() + m.GetDeleteSemaphore().GetName()
 }

@@ -1,6 +1,6 @@
 // Command docs runs what the documents tell their readers to copy:
 //
-//	go run ./tools/docs README.md docs/install.md docs/operations.md docs/lock.md docs/workers.md
+//	go run ./tools/docs [-apart] README.md docs/install.md docs/operations.md docs/lock.md docs/workers.md
 //
 // It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if
 // each block did what its kind promises:
@@ -28,26 +28,53 @@
 // then on, /etc, /var and /usr/share are those of the tree, locks.example is this machine, and a stand-in for systemctl
 // runs the server as the package's unit says, as a user that is not root. Such a document needs root. TENURE_PACKAGES
 // names a directory that has the package; otherwise it is built.
+//
+// With -apart, the documents get a network namespace of their own, so that several runs can use the same ports at the
+// same time. It has the loopback interface only. Where the system does not allow that, the runs take turns.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gofrs/flock"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	own := flag.Bool("apart", false, "use a network namespace of its own")
+	flag.Parse()
+	if err := start(ctx, *own, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "docs:", err)
 		os.Exit(1)
 	}
+}
+
+func start(ctx context.Context, own bool, documents []string) error {
+	inside, err := entered()
+	if err != nil {
+		return err
+	}
+	if own && !inside {
+		if done, err := apart(ctx); done || err != nil {
+			return err
+		}
+		turn := flock.New(filepath.Join(os.TempDir(), "tenure-docs.lock"))
+		if err := turn.Lock(); err != nil {
+			return err
+		}
+		defer func() { _ = turn.Unlock() }()
+	}
+
+	return run(ctx, documents, os.Stdout)
 }
 
 func run(ctx context.Context, documents []string, out io.Writer) error {

@@ -69,7 +69,7 @@ func readSnapshot(number uint64, f *sharedFile) (*snapshot, error) {
 		return nil, errBroken
 	}
 	s.commits = binary.LittleEndian.Uint64(footer)
-	content, end, err := s.block(index, s.size-footerSize)
+	content, end, err := s.block(nil, index, s.size-footerSize)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +90,9 @@ func readSnapshot(number uint64, f *sharedFile) (*snapshot, error) {
 	return s, nil
 }
 
-// block returns the content of the block at the offset, and the end of the block, which must not be after limit.
-func (s *snapshot) block(at, limit int64) (content []byte, end int64, err error) {
+// block returns the content of the block at the offset, and the end of the block, which must not be after limit. It
+// uses the memory of buf if the content fits.
+func (s *snapshot) block(buf []byte, at, limit int64) (content []byte, end int64, err error) {
 	var header [blockHeader]byte
 	if limit-at < blockHeader {
 		return nil, 0, errBroken
@@ -103,7 +104,7 @@ func (s *snapshot) block(at, limit int64) (content []byte, end int64, err error)
 	if size > limit-at-blockHeader {
 		return nil, 0, errBroken
 	}
-	content = make([]byte, size)
+	content = slices.Grow(buf[:0], int(size))[:size]
 	if _, err := s.file.ReadAt(content, at+blockHeader); err != nil {
 		return nil, 0, err
 	}
@@ -131,14 +132,15 @@ func (s *snapshot) section(space store.Space) section {
 }
 
 // merged yields the records of the section with the changes applied, in order of the keys, until yield returns false.
-// The changes are in order of their keys, without duplicates.
+// The changes are in order of their keys, without duplicates. A record is valid until yield returns.
 func (s *snapshot) merged(from section, changes []node.Record, yield func(node.Record) bool) error {
+	var content []byte
 	for at := from.at; at < from.end; {
-		content, end, err := s.block(at, from.end)
+		b, end, err := s.block(content, at, from.end)
 		if err != nil {
 			return err
 		}
-		at = end
+		at, content = end, b
 		for d := (decoder{rest: content}); len(d.rest) > 0; {
 			r := node.Record{Key: d.bytes(d.number())}
 			r.Value = d.bytes(d.number())

@@ -1,0 +1,54 @@
+package server_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tenure/internal/catalog"
+	"tenure/internal/node"
+	"tenure/internal/serverconfig"
+	"tenure/internal/store"
+	"tenure/internal/store/memstore"
+)
+
+// A restored server is ready, and shows until when it grants nothing. A restart begins the wait again, until it is over.
+func TestServer_ShowsTheWaitAfterARestore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		data := &memstore.Disk{}
+		s := open(t, data)
+		restored, err := catalog.RestoreRecord(catalog.Contents{}, time.Minute)
+		require.NoError(t, err)
+		require.NoError(t, s.Commit(t.Context(), store.Batch{Changes: []node.Record{restored}}))
+		require.NoError(t, s.Close())
+
+		var admin serverconfig.Admin
+		with := func(c *serverconfig.Config) { c.Admin = &admin }
+		serve(t, withStore(open(t, data)), with).stop(t)
+		time.Sleep(time.Minute - time.Millisecond)
+		began := time.Now()
+		h := start(t, withStore(open(t, data)), with)
+		require.NoError(t, admin.Ready())
+		require.Equal(t, began.Add(time.Minute).UTC(), admin.GrantsFrom())
+		require.Equal(t, time.Minute, admin.Stats(t.Context()).GrantsIn)
+		status, err := h.server.Status(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, admin.GrantsFrom(), status.GrantsFrom)
+
+		client := h.attach(t, 0, 2*time.Minute)
+		client.requirePending("job")
+		require.True(t, client.recv().GetAcquireSemaphoreResult().GetAcquired())
+		require.Equal(t, time.Minute, time.Since(began))
+		require.Zero(t, admin.GrantsFrom())
+		require.Zero(t, admin.Stats(t.Context()).GrantsIn)
+		status, err = h.server.Status(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, status.GrantsFrom)
+		h.stop(t)
+		start(t, withStore(open(t, data)), with)
+		require.Zero(t, admin.GrantsFrom())
+	})
+}
