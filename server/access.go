@@ -179,7 +179,7 @@ func (s *Server) rights(ctx context.Context, path string) access.Rights {
 
 // denied reports that the caller of ctx lacks the rights on the path, and returns the error for the caller.
 func (s *Server) denied(ctx context.Context, path string, rights access.Rights) error {
-	s.denials.lacks(callerOf(ctx), host(ctx), path, rights.String())
+	s.denials.lacks(callerOf(ctx).name(), host(ctx), path, rights.String())
 
 	return &catalog.Error{
 		Status: node.Unauthorized,

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
-	"tenure/internal/access"
+	"tenure/internal/audit"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
 	"tenure/internal/serverstats"
@@ -22,9 +22,10 @@ import (
 
 // fill makes the functions of an Admin work on the server.
 func (s *Server) fill(a *serverconfig.Admin) {
-	a.Stats, a.Live, a.Ready, a.Drain, a.EndSession, a.Allow = s.stats, s.live, s.ready, s.drain, s.endSession, s.allow
-	a.Semaphores, a.Caller, a.Login = s.watched, s.callerOfToken, s.signIn
-	a.Backup, a.GrantsFrom = s.backup, s.grantsFrom
+	a.Stats, a.Semaphores, a.Live, a.Ready, a.Drain = s.stats, s.watched, s.live, s.ready, s.drain
+	a.Caller, a.Allow, a.Still, a.Login = s.callerOfToken, s.allow, s.still, s.signIn
+	a.Lacks, a.Foreign = s.lacks, s.foreign
+	a.EndSession, a.Backup, a.GrantsFrom = s.endSession, s.backup, s.grantsFrom
 	a.Refused = func(limit, address string) { s.refusals.add(limit, "address", address) }
 }
 
@@ -152,7 +153,9 @@ var (
 )
 
 // endSession implements serverconfig.Admin.
-func (s *Server) endSession(ctx context.Context, path string, session, token uint64) error {
+func (s *Server) endSession(
+	ctx context.Context, by serverconfig.Requester, path string, session, token uint64,
+) error {
 	found := false
 	refusal, err := s.nodes.use(path, func(o *owner) error {
 		e := expiry{
@@ -182,6 +185,11 @@ func (s *Server) endSession(ctx context.Context, path string, session, token uin
 	case !found:
 		return ErrNoSession
 	}
+	s.log.InfoContext(ctx, "session ended by hand", "node", path, "session", session, "user", by.User, "address",
+		addressText(by.Address))
+	s.nodes.env.audit.Write(audit.Event{
+		Kind: audit.SessionEnd, Node: path, Session: session, Token: token, User: by.User, Peer: hostOf(by.Address),
+	})
 
 	return nil
 }
@@ -193,29 +201,6 @@ func holds(n *node.Snapshot, session, token uint64) bool {
 			return h.Session == session && h.OrderID == token
 		})
 	})
-}
-
-// allow implements serverconfig.Admin.
-func (s *Server) allow(token string, need access.Rights) error {
-	name, rights, err := s.callerOfToken(token)
-	if err == nil && !rights.Has(need) {
-		return fmt.Errorf("user %q has no such right on %s", name, s.catalog.Database())
-	}
-
-	return err
-}
-
-// callerOfToken implements serverconfig.Admin.
-func (s *Server) callerOfToken(token string) (name string, rights access.Rights, err error) {
-	if s.access == nil {
-		return "", access.Full, nil
-	}
-	user, err := s.access.Identify(s.access.ShowToken(token), s.date())
-	if err != nil {
-		return "", 0, err
-	}
-
-	return user.Name, user.Rights(s.catalog.Database()), nil
 }
 
 // countUnary counts a unary call by its method and the status of its operation.

@@ -47,10 +47,10 @@ func (d *denials) add(e audit.Event, label string) (number uint64, due bool) {
 }
 
 // lacks reports a request whose caller lacks a right on the path.
-func (d *denials) lacks(by caller, peer, path, right string) {
-	e := audit.Event{Kind: audit.Denied, Node: path, User: by.name(), Peer: peer, Reason: "needs " + right}
+func (d *denials) lacks(user, peer, path, right string) {
+	e := audit.Event{Kind: audit.Denied, Node: path, User: user, Peer: peer, Reason: "needs " + right}
 	if number, due := d.add(e, denialRights); due {
 		d.log.InfoContext(context.Background(), "request refused: the caller lacks a right",
-			"user", by.name(), "node", path, "right", right, "address", peer, "refused", number)
+			"user", user, "node", path, "right", right, "address", peer, "refused", number)
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tenure/internal/access"
 	"tenure/internal/audit"
 	"tenure/internal/clock"
 )
@@ -27,13 +26,12 @@ func TestDenials(t *testing.T) {
 		trail, err := audit.Open(audit.Config{Writer: &lines, Clock: clock.Go()})
 		require.NoError(t, err)
 		d := newDenials(&counted, trail, slog.New(slog.NewTextHandler(&log, nil)), clock.Go())
-		ann := caller{user: &access.User{Name: "ann"}}
 		for range 5 {
-			d.lacks(ann, "10.0.0.7", "/local/a", "ydb.granular.update_row")
+			d.lacks("ann", "10.0.0.7", "/local/a", "ydb.granular.update_row")
 		}
-		d.lacks(ann, "10.0.0.7", "/local/b", "ydb.granular.update_row")
+		d.lacks("ann", "10.0.0.7", "/local/b", "ydb.granular.update_row")
 		time.Sleep(reportInterval)
-		d.lacks(ann, "10.0.0.7", "/local/a", "ydb.granular.update_row")
+		d.lacks("ann", "10.0.0.7", "/local/a", "ydb.granular.update_row")
 		require.NoError(t, trail.Close())
 
 		got := events(t, lines.String())

@@ -30,7 +30,7 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 		if s.access == nil {
 			return nil, unsupported("this server has no users: leave out user and password, or start it with --tokens FILE")
 		}
-		token, err := s.login(ctx, r.GetUser(), r.GetPassword())
+		token, err := s.login(ctx, "", r.GetUser(), r.GetPassword())
 		if err != nil {
 			return nil, s.loginRefused(ctx, err)
 		}
@@ -41,9 +41,11 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 	return &Ydb_Auth.LoginResponse{Operation: op}, nil
 }
 
-// login checks a password and returns a token. It reports success.
-func (s *Server) login(ctx context.Context, user, password string) (string, error) {
-	token, err := s.access.Login(ctx, user, password, host(ctx), s.date())
+// login checks a password and returns a token. It reports success. The service says by which protocol the caller has
+// come.
+func (s *Server) login(ctx context.Context, service, user, password string) (string, error) {
+	from := access.Origin{Service: service, Address: host(ctx)}
+	token, err := s.access.Login(ctx, user, password, from, s.date())
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +62,7 @@ func (s *Server) signIn(ctx context.Context, user, secret string, from net.Addr)
 	case s.access == nil:
 		return "", nil
 	case user != "":
-		if token, err = s.login(ctx, user, secret); err != nil {
+		if token, err = s.login(ctx, "http", user, secret); err != nil {
 			_ = s.loginRefused(ctx, err)
 		}
 
@@ -100,12 +102,18 @@ func (s *Server) loginRefused(ctx context.Context, err error) error {
 // host returns the address of the caller of ctx without the port.
 func host(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
-	if !ok || p.Addr == nil {
+	if !ok {
 		return ""
 	}
-	host, _, err := net.SplitHostPort(p.Addr.String())
+
+	return hostOf(p.Addr)
+}
+
+// hostOf returns an address without the port.
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(addressText(a))
 	if err != nil {
-		return p.Addr.String() // a Unix socket has no port
+		return addressText(a) // a Unix socket has no port
 	}
 
 	return host

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,10 +93,11 @@ func TestObserver(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, sems["/local/test"], "it was ephemeral")
 		two.requireAcquired("other")
-		require.ErrorIs(t, w.admin.EndSession(t.Context(), w.node, 77, 0), server.ErrNoSession)
-		require.ErrorIs(t, w.admin.EndSession(t.Context(), "/local/none", 77, 0), server.ErrNoNode)
-		require.ErrorIs(t, w.admin.EndSession(t.Context(), w.node, two.id, 2), server.ErrNoSession, "released since")
-		require.NoError(t, w.admin.EndSession(t.Context(), w.node, two.id, 3))
+		by := serverconfig.Requester{User: "ann", Address: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 80}}
+		require.ErrorIs(t, w.admin.EndSession(t.Context(), by, w.node, 77, 0), server.ErrNoSession)
+		require.ErrorIs(t, w.admin.EndSession(t.Context(), by, "/local/none", 77, 0), server.ErrNoNode)
+		require.ErrorIs(t, w.admin.EndSession(t.Context(), by, w.node, two.id, 2), server.ErrNoSession, "released since")
+		require.NoError(t, w.admin.EndSession(t.Context(), by, w.node, two.id, 3))
 		three := w.open(t)
 		three.start(keyedStart(w.node, 0, "", time.Minute))
 		three.requireAcquired("job")
@@ -127,11 +129,13 @@ func TestObserver(t *testing.T) {
 			"end /local/test job 2 released waited=0s held=0s",
 			"grant /local/test other 3  waited=0s held=0s",
 			"end /local/test other 3 operator waited=0s held=0s",
+			"session_end /local/test  3  waited=0s held=0s",
 			"grant /local/test job 4  waited=0s held=0s",
 			"end /local/test job 4 dropped waited=0s held=0s",
 			"node_drop /local/test  0  waited=0s held=0s",
 		}, w.lines(t))
-		require.NoError(t, w.admin.Allow("", access.Full), "the server has no users")
+		_, err = w.admin.Allow("", access.Full, by.Address)
+		require.NoError(t, err, "the server has no users")
 		require.NoError(t, w.admin.Live())
 		require.NoError(t, w.admin.Ready())
 		w.admin.Drain()

@@ -62,7 +62,7 @@ func (p *pass) refuse(req node.Request) node.Message {
 		return nil
 	}
 
-	p.denials.lacks(p.caller, p.peer, p.path, need.String())
+	p.denials.lacks(p.caller.name(), p.peer, p.path, need.String())
 
 	return refused(req, node.Unauthorized, issue)
 }
@@ -72,7 +72,7 @@ func (p *pass) enter() bool {
 	if p.current().Any() {
 		return true
 	}
-	p.denials.lacks(p.caller, p.peer, p.path, "any right")
+	p.denials.lacks(p.caller.name(), p.peer, p.path, "any right")
 
 	return false
 }

@@ -117,12 +117,18 @@ func (l *looking) serve(ctx context.Context, p *plan, f *serveFlags, srv *server
 		Server: srv, Admin: l.admin, Version: version.String(), Semaphores: f.semaphores, Users: f.tokens != "",
 		Local: isLoopback(f.http), Logger: p.log,
 	}
+	if p.certs != nil {
+		c.Trusts = p.certs.Trusts
+	}
 	if f.audit.file != "-" {
 		c.Audit = f.audit.file
 	}
 	scheme := "http"
 	if p.certs != nil && !c.Local {
 		c.TLS, scheme = p.certs.TLS(), "https"
+	}
+	if c.TLS == nil && !c.Local && !c.Users {
+		c.Names = p.names(ctx, f)
 	}
 	l.http, l.done = httpd.New(c), make(chan struct{})
 	p.log.InfoContext(ctx, "serving HTTP", "address", scheme+"://"+l.lis.Addr().String())

@@ -11,9 +11,10 @@ type rule struct {
 	first, last time.Duration // the first lock, and the longest; each failure after a lock doubles it
 }
 
-// The rules. The first one stops somebody who guesses the password of a user. It does not lock the user out elsewhere:
-// otherwise everybody could lock out everybody. The second one slows down a guess from many addresses, for so short a
-// time that the user gets through. The third one slows down a client that tries many users.
+// The rules. Each counts the failures at one service, see Origin. The first one stops somebody who guesses the password
+// of a user. It does not lock the user out elsewhere: otherwise everybody could lock out everybody. The second one
+// slows down a guess from many addresses, for so short a time that the user gets through. The third one slows down a
+// client that tries many users.
 var (
 	pairRule    = rule{5, time.Minute, time.Hour}
 	userRule    = rule{100, 10 * time.Second, time.Minute}
@@ -34,8 +35,9 @@ type failures map[subject]failure
 
 // A subject is what a rule is about.
 type subject struct {
-	rule          *rule
-	user, address string // empty for a rule about the other alone
+	rule *rule
+	user string // empty for a rule about the address alone
+	from Origin // without an address for a rule about the user alone
 }
 
 type failure struct {
@@ -46,14 +48,16 @@ type failure struct {
 }
 
 // subjects returns the subjects of a login. The pair is the first one.
-func subjects(user, address string) [3]subject {
-	return [...]subject{{&pairRule, user, address}, {&userRule, user, ""}, {&addressRule, "", address}}
+func subjects(user string, from Origin) [3]subject {
+	everywhere := Origin{Service: from.Service}
+
+	return [...]subject{{&pairRule, user, from}, {&userRule, user, everywhere}, {&addressRule, "", from}}
 }
 
 // locked reports whether logins of the user from the address are refused, and until when. A user who has logged in from
 // the address before is locked out only by failures of that pair.
-func (f failures) locked(user, address string, now time.Time) (until time.Time, locked bool) {
-	for _, s := range subjects(user, address) {
+func (f failures) locked(user string, from Origin, now time.Time) (until time.Time, locked bool) {
+	for _, s := range subjects(user, from) {
 		entry := f[s]
 		if entry.until.After(now) && entry.until.After(until) {
 			until, locked = entry.until, true
@@ -67,9 +71,9 @@ func (f failures) locked(user, address string, now time.Time) (until time.Time, 
 }
 
 // fail counts a failed login.
-func (f failures) fail(user, address string, now time.Time) {
+func (f failures) fail(user string, from Origin, now time.Time) {
 	f.forget(now)
-	for _, s := range subjects(user, address) {
+	for _, s := range subjects(user, from) {
 		entry := f[s]
 		if !now.Before(entry.forgets) {
 			entry.count = 0
@@ -85,9 +89,9 @@ func (f failures) fail(user, address string, now time.Time) {
 }
 
 // succeed forgets the failures of the user at the address.
-func (f failures) succeed(user, address string, now time.Time) {
+func (f failures) succeed(user string, from Origin, now time.Time) {
 	f.forget(now)
-	f[subjects(user, address)[0]] = failure{good: true, forgets: now.Add(rememberFor)}
+	f[subjects(user, from)[0]] = failure{good: true, forgets: now.Add(rememberFor)}
 }
 
 // forget makes room if there is none: it removes what has expired, and otherwise everything that is not locked.

@@ -63,7 +63,7 @@ type logins struct {
 	failures   failures
 	remembered map[sum]bool     // digests of passwords that are right
 	running    map[sum]*attempt // checks that run or wait, by the digest of user and password
-	waiting    map[string]int   // logins that wait, by address
+	waiting    map[Origin]int   // logins that wait
 	total      int              // the sum of waiting
 }
 
@@ -80,17 +80,24 @@ func (l *logins) init() {
 	l.failures = failures{}
 	l.remembered = map[sum]bool{}
 	l.running = map[sum]*attempt{}
-	l.waiting = map[string]int{}
+	l.waiting = map[Origin]int{}
 }
 
-// Login checks the password of a user and returns a token for it. It waits while other passwords are checked. The
-// address is that of the client, without its port. If the login is refused, the error is a *[LoginError]. It is ErrBusy
-// if too many logins wait, and that of ctx if ctx ends first.
+// An Origin is where a login comes from. Failures at one service lock nobody out of another one. So somebody who fails
+// on the page behind a proxy does not lock out the clients of gRPC behind the same proxy.
+type Origin struct {
+	Service string
+	Address string // of the client, without its port
+}
+
+// Login checks the password of a user and returns a token for it. It waits while other passwords are checked. If the
+// login is refused, the error is a *[LoginError]. It is ErrBusy if too many logins wait, and that of ctx if ctx ends
+// first.
 //
-// After some failures, logins of the user from that address are refused for a while, also with the right password. An
+// After some failures, logins of the user from that origin are refused for a while, also with the right password. An
 // unknown user takes as long as a known one. Login remembers passwords that were right, so that the logins of a fleet
 // need one check.
-func (a *Authority) Login(ctx context.Context, user, password, address string, now time.Time) (string, error) {
+func (a *Authority) Login(ctx context.Context, user, password string, from Origin, now time.Time) (string, error) {
 	for {
 		p := a.policy.Load()
 		u := p.users[user]
@@ -99,7 +106,7 @@ func (a *Authority) Login(ctx context.Context, user, password, address string, n
 		if known {
 			gen = u.gen
 		}
-		ok, err := a.logins.verify(ctx, query{user, password, address, gen}, now, func() bool {
+		ok, err := a.logins.verify(ctx, query{user, password, from, gen}, now, func() bool {
 			return a.logins.compare(p, u, known, password)
 		})
 		switch {
@@ -119,7 +126,11 @@ func (a *Authority) Login(ctx context.Context, user, password, address string, n
 var errAgain = errors.New("the check was given up")
 
 // A query is a login. The generation is that of the user's password, and empty if there is no such user.
-type query struct{ user, password, address, gen string }
+type query struct {
+	user, password string
+	from           Origin
+	gen            string
+}
 
 // digest identifies the user, the password in the query and the one in the policy.
 func (l *logins) digest(q query) (digest sum) {
@@ -136,13 +147,13 @@ func (l *logins) digest(q query) (digest sum) {
 func (l *logins) verify(ctx context.Context, q query, now time.Time, check func() bool) (bool, error) {
 	digest := l.digest(q)
 	l.mu.Lock()
-	if until, locked := l.failures.locked(q.user, q.address, now); locked {
+	if until, locked := l.failures.locked(q.user, q.from, now); locked {
 		l.mu.Unlock()
 
 		return false, &LoginError{LockedOut, q.user, until}
 	}
 	if q.gen != "" && l.remembered[digest] {
-		l.failures.succeed(q.user, q.address, now)
+		l.failures.succeed(q.user, q.from, now)
 		l.mu.Unlock()
 
 		return true, nil
@@ -157,7 +168,7 @@ func (l *logins) verify(ctx context.Context, q query, now time.Time, check func(
 			return false, ctx.Err()
 		}
 	}
-	if l.total >= waiting || l.waiting[q.address] >= waitingOfOne {
+	if l.total >= waiting || l.waiting[q.from] >= waitingOfOne {
 		l.mu.Unlock()
 
 		return false, ErrBusy
@@ -165,7 +176,7 @@ func (l *logins) verify(ctx context.Context, q query, now time.Time, check func(
 	run = &attempt{done: make(chan struct{})}
 	l.running[digest] = run
 	l.total++
-	l.waiting[q.address]++
+	l.waiting[q.from]++
 	l.mu.Unlock()
 
 	err := l.wait(ctx, q, now)
@@ -187,7 +198,7 @@ func (l *logins) wait(ctx context.Context, q query, now time.Time) error {
 	}
 	l.mu.Lock() // others may have failed meanwhile
 	defer l.mu.Unlock()
-	if until, locked := l.failures.locked(q.user, q.address, now); locked {
+	if until, locked := l.failures.locked(q.user, q.from, now); locked {
 		<-l.slots
 
 		return &LoginError{LockedOut, q.user, until}
@@ -202,8 +213,8 @@ func (l *logins) finish(q query, digest sum, run *attempt, now time.Time, err er
 	defer l.mu.Unlock()
 	delete(l.running, digest)
 	l.total--
-	if l.waiting[q.address]--; l.waiting[q.address] == 0 {
-		delete(l.waiting, q.address)
+	if l.waiting[q.from]--; l.waiting[q.from] == 0 {
+		delete(l.waiting, q.from)
 	}
 	switch {
 	case err != nil && !errors.As(err, new(*LoginError)):
@@ -211,13 +222,13 @@ func (l *logins) finish(q query, digest sum, run *attempt, now time.Time, err er
 	case err != nil:
 		run.err = err
 	case run.ok:
-		l.failures.succeed(q.user, q.address, now)
+		l.failures.succeed(q.user, q.from, now)
 		if len(l.remembered) >= maxRemembered {
 			clear(l.remembered)
 		}
 		l.remembered[digest] = true
 	default:
-		l.failures.fail(q.user, q.address, now)
+		l.failures.fail(q.user, q.from, now)
 	}
 	close(run.done)
 }

@@ -45,7 +45,7 @@ func isRight(_, password []byte) error {
 func try(t *testing.T, a *Authority, user, password, address string, now time.Time) (string, error) {
 	t.Helper()
 
-	return a.Login(t.Context(), user, password, address, now)
+	return a.Login(t.Context(), user, password, Origin{Address: address}, now)
 }
 
 func TestLogin_WithBcrypt(t *testing.T) {
@@ -251,7 +251,7 @@ func TestLogin_ChecksTwoAtATime(t *testing.T) {
 		results := make(chan error, 100)
 		start := func(ctx context.Context, user, password, address string) {
 			go func() {
-				_, err := a.Login(ctx, user, password, address, noon)
+				_, err := a.Login(ctx, user, password, Origin{Address: address}, noon)
 				results <- err
 			}()
 		}
@@ -301,9 +301,31 @@ func TestFailures_AreBounded(t *testing.T) {
 	t.Parallel()
 	f := failures{}
 	for i := range 2 * maxFailures {
-		f.fail(fmt.Sprint(i), "10.0.0.1", noon)
+		f.fail(fmt.Sprint(i), Origin{Address: "10.0.0.1"}, noon)
 		require.LessOrEqual(t, len(f), maxFailures+2)
 	}
-	_, locked := f.locked("x", "10.0.0.1", noon.Add(time.Second))
+	_, locked := f.locked("x", Origin{Address: "10.0.0.1"}, noon.Add(time.Second))
 	require.True(t, locked)
+}
+
+// Failures at one service lock out nobody at another one, by no rule.
+func TestFailures_OfOneService(t *testing.T) {
+	t.Parallel()
+	f := failures{}
+	page, grpc := Origin{Service: "http", Address: "10.0.0.1"}, Origin{Address: "10.0.0.1"}
+	for i := range 200 {
+		f.fail("ann", page, noon)
+		f.fail("ann", Origin{Service: "http", Address: fmt.Sprint(i)}, noon)
+		f.fail(fmt.Sprint(i), page, noon)
+	}
+	for _, user := range []string{"ann", "bob"} {
+		_, locked := f.locked(user, page, noon)
+		require.True(t, locked)
+		_, locked = f.locked(user, grpc, noon)
+		require.False(t, locked)
+	}
+	_, locked := f.locked("ann", Origin{Service: "http", Address: "another"}, noon)
+	require.True(t, locked)
+	_, locked = f.locked("ann", Origin{Address: "another"}, noon)
+	require.False(t, locked)
 }

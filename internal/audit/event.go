@@ -24,6 +24,8 @@ const (
 	Login      Kind = "login"       // a user logged in or did not: user, peer, Reason is empty for success
 	NodeCreate Kind = "node_create" // a coordination node was created: node, user, peer
 	NodeDrop   Kind = "node_drop"   // a coordination node was dropped with everything in it: node, user, peer
+	SessionEnd Kind = "session_end" // an operator ended a session: node, session, token if only for this one, user, peer
+	Backup     Kind = "backup"      // somebody began to copy all records: user, peer
 	Start      Kind = "start"       // the server started: grants of an earlier one that it reloads continue
 )
 
@@ -99,7 +101,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		l.Semaphore, l.Waited = &e.Semaphore, ms(e.Waited)
 	case Wait, Shrink, Deleted:
 		l.Semaphore = &e.Semaphore
-	case Denied, Login, NodeCreate, NodeDrop, Start:
+	case Denied, Login, NodeCreate, NodeDrop, SessionEnd, Backup, Start:
 	}
 
 	return json.Marshal(l)

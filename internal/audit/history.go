@@ -147,7 +147,7 @@ func (r *reader) event(e Event) {
 				r.open[e.Node] = append(open[:at:at], open[at+1:]...)
 			}
 		}
-	case Wait, GiveUp, Deleted, Denied, Login, NodeCreate, NodeDrop, Start:
+	case Wait, GiveUp, Deleted, Denied, Login, NodeCreate, NodeDrop, SessionEnd, Backup, Start:
 	}
 }
 

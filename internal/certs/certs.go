@@ -1,7 +1,7 @@
 // Package certs reads the certificates of a server, and reads them again when they are replaced.
 //
-// Connections keep the certificate with which they began. New connections use the new one. [Server.Trusts] tells whether
-// the certificate of a client would still be accepted.
+// Connections keep the certificate with which they began. New connections use the new one. [Server.Trusts] tells
+// whether the certificate of a client would still be accepted.
 package certs
 
 import (

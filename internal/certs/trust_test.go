@@ -23,7 +23,9 @@ type late struct {
 	ahead atomic.Int64
 }
 
-func (l *late) Time(i clock.Instant) time.Time { return l.Clock.Time(i).Add(time.Duration(l.ahead.Load())) }
+func (l *late) Time(i clock.Instant) time.Time {
+	return l.Clock.Time(i).Add(time.Duration(l.ahead.Load()))
+}
 
 // accepted connects a client with a certificate, and returns what the server knows of it.
 func accepted(t *testing.T, s *certs.Server, ca *certtest.Authority, pair certtest.Pair) tls.ConnectionState {

@@ -13,6 +13,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/paced"
+	"tenure/internal/serverconfig"
 )
 
 // backupPath is the path of requests for a backup. A host of an earlier version answers them with its report.
@@ -40,7 +41,7 @@ func Backup(ctx context.Context, c Config, w io.Writer) error {
 
 func (l *Local) backup(ctx context.Context, w io.Writer) error {
 	if here := l.here(); here != nil {
-		return here.admin.Backup(ctx, w)
+		return here.admin.Backup(ctx, serverconfig.Requester{}, w)
 	}
 	resp, err := l.ask(ctx, http.MethodGet, backupPath, nil)
 	if err != nil {
@@ -66,7 +67,7 @@ func (l *Local) backup(ctx context.Context, w io.Writer) error {
 // closes its connection.
 func (h *host) serveBackup(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", backupType)
-	if err := h.admin.Backup(r.Context(), paced.New(w, clock.Go())); err != nil {
+	if err := h.admin.Backup(r.Context(), serverconfig.Requester{}, paced.New(w, clock.Go())); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -33,10 +33,10 @@ func TestBackup(t *testing.T) {
 	}
 	asked := 0
 	backsUp := host.here().admin.Backup
-	host.here().admin.Backup = func(ctx context.Context, w io.Writer) error {
+	host.here().admin.Backup = func(ctx context.Context, by serverconfig.Requester, w io.Writer) error {
 		asked++
 
-		return backsUp(ctx, w)
+		return backsUp(ctx, by, w)
 	}
 	check()
 	require.Equal(t, 1, asked)
@@ -66,7 +66,7 @@ func (c slowClient) Write(b []byte) (int, error) {
 func TestHost_BackupOfASlowClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{admin: &serverconfig.Admin{Backup: func(_ context.Context, w io.Writer) error {
+		h := &host{admin: &serverconfig.Admin{Backup: func(_ context.Context, _ serverconfig.Requester, w io.Writer) error {
 			_, err := w.Write(make([]byte, 100<<20))
 
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"tenure/internal/serverconfig"
 	"tenure/server"
 )
 
@@ -66,7 +67,7 @@ func (l *Local) endSession(ctx context.Context, e end) error {
 
 // endSession ends the session in this process.
 func (h *host) endSession(ctx context.Context, e end) error {
-	err := h.admin.EndSession(ctx, e.Node, e.Session, e.Token)
+	err := h.admin.EndSession(ctx, serverconfig.Requester{}, e.Node, e.Session, e.Token)
 	if errors.Is(err, server.ErrNoNode) || errors.Is(err, server.ErrNoSession) {
 		return ErrNoSession
 	}

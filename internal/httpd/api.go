@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/paced"
+	"tenure/internal/printable"
 	"tenure/server"
 )
 
@@ -84,9 +85,9 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 
 		return
 	}
-	switch err := s.c.Admin.EndSession(r.Context(), e.Node, e.Session, e.Token); {
+	switch err := s.c.Admin.EndSession(r.Context(), requester(r), e.Node, e.Session, e.Token); {
 	case errors.Is(err, server.ErrNoNode), errors.Is(err, server.ErrNoSession):
-		http.Error(w, fmt.Sprintf("session %d of node %q: %v", e.Session, e.Node, err), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("session %d of node %q: %v", e.Session, printable.Short(e.Node), err), http.StatusNotFound)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:

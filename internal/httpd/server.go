@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,11 +38,13 @@ type Config struct {
 	Server     *server.Server
 	Admin      *serverconfig.Admin
 	Version    string
-	Semaphores string      // pattern of semaphores that get metrics of their own; empty: none
-	TLS        *tls.Config // nil: clear text
-	Users      bool        // the server has users; otherwise nobody gets a backup
-	Local      bool        // the address is a loopback one: health and metrics need no token
-	Audit      string      // file of the audit log, for the page; empty: there is none that can be read
+	Semaphores string              // pattern of semaphores that get metrics of their own; empty: none
+	TLS        *tls.Config         // nil: clear text
+	Users      bool                // the server has users; otherwise nobody gets a backup
+	Local      bool                // the address is a loopback one: health and metrics need no token
+	Names      []string            // host names of the server, in addition to localhost and to all IP addresses
+	Trusts     serverconfig.Trusts // nil: a client's certificate is good as long as its connection
+	Audit      string              // file of the audit log, for the page; empty: there is none that can be read
 	Logger     *slog.Logger
 }
 
@@ -108,92 +109,6 @@ func (s *Server) Close(ctx context.Context) {
 	if s.http.Shutdown(ctx) != nil {
 		_ = s.http.Close()
 	}
-}
-
-// guard limits requests, and refuses those that a web page of somebody else has made a browser send. A loopback address
-// is reachable for every page that a browser shows on this machine. Such a page can name it by a host name of its own
-// (DNS rebinding), so the name must be one of this machine's. Requests that change something must come from no page, or
-// from one of this server.
-func (s *Server) guard(next http.Handler) http.Handler {
-	protection := http.NewCrossOriginProtection()
-
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, bodyBytes)
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
-		if s.c.Local && !localName(r.Host) {
-			http.Error(w, "this address is for localhost: use http://localhost in the URL", http.StatusMisdirectedRequest)
-
-			return
-		}
-		if fromElsewhere(r) {
-			http.Error(w, "this request comes from another web page", http.StatusForbidden)
-
-			return
-		}
-		if err := protection.Check(r); err != nil {
-			http.Error(w, err.Error(), http.StatusForbidden)
-
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// fromElsewhere reports whether a page of another site has made a browser send a request for what is not a page. No
-// page gets a backup.
-func fromElsewhere(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
-	switch {
-	case site == "", r.URL.Path != "/metrics" && !strings.HasPrefix(r.URL.Path, "/api/"):
-		return false
-	case strings.HasPrefix(r.URL.Path, "/api/v1/backup"):
-		return true
-	}
-
-	return site != "none" && site != "same-origin"
-}
-
-// localName reports whether the Host of a request is a name of this machine's loopback interface.
-func localName(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.Trim(hostport, "[]")
-	}
-	ip := net.ParseIP(host)
-
-	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// need lets callers pass that have the rights on the database. On a loopback address, what is open needs no rights.
-func (s *Server) need(rights access.Rights, open bool, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if open && s.c.Local {
-			next.ServeHTTP(w, r)
-
-			return
-		}
-		kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(kind, "Bearer") {
-			token = ""
-		}
-		err := s.c.Admin.Allow(strings.TrimSpace(token), rights)
-		if denied, ok := errors.AsType[*access.DeniedError](err); ok {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, denied.Text(), http.StatusUnauthorized)
-
-			return
-		}
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusForbidden)
-
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func nothing() string { return "" }

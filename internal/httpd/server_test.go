@@ -24,6 +24,15 @@ import (
 // server believes that other machines can reach it.
 func serve(t *testing.T, local bool, opts ...server.Option) (*serverconfig.Admin, string) {
 	t.Helper()
+
+	return serveLogged(t, local, slog.New(slog.DiscardHandler), opts...)
+}
+
+// serveLogged is like serve, with a log.
+func serveLogged(
+	t *testing.T, local bool, log *slog.Logger, opts ...server.Option,
+) (*serverconfig.Admin, string) {
+	t.Helper()
 	admin := &serverconfig.Admin{Count: true}
 	srv, err := server.New(append(opts, func(c *serverconfig.Config) { c.Admin = admin })...)
 	require.NoError(t, err)
@@ -32,7 +41,7 @@ func serve(t *testing.T, local bool, opts ...server.Option) (*serverconfig.Admin
 	require.NoError(t, err)
 	h := httpd.New(httpd.Config{
 		Server: srv, Admin: admin, Version: "v1", Users: len(opts) > 0, Local: local, Semaphores: "*",
-		Logger: slog.New(slog.DiscardHandler),
+		Names: []string{"own.example"}, Logger: log,
 	})
 	done := make(chan error, 1)
 	go func() { done <- h.Serve(lis) }()

@@ -84,7 +84,8 @@ func TestBackup_Stalled(t *testing.T) {
 		srv, err := server.New(func(c *serverconfig.Config) { c.Admin, c.Store, c.Clock = admin, records, clock.Go() })
 		require.NoError(t, err)
 		require.NoError(t, records.Commit(t.Context(), store.Batch{Space: 1, Changes: changes}))
-		admin.Allow = func(string, access.Rights) error { return nil }
+		admin.Allow = func(string, access.Rights, net.Addr) (string, error) { return "", nil }
+		admin.Still = func(string, access.Rights) bool { return true }
 		s := New(Config{Server: srv, Admin: admin, Users: true, Local: true, Logger: slog.New(slog.DiscardHandler)})
 		lis := newPipes()
 		done := make(chan error, 1)

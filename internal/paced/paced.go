@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"tenure/internal/clock"
@@ -33,6 +34,9 @@ type Writer struct {
 	control *http.ResponseController
 	clock   clock.Clock
 	began   clock.Instant
+
+	mu    sync.Mutex // guards ended, and makes sure that no time limit is set after it
+	ended error
 }
 
 // New also lifts the time limit of the request, which would end the context of a long answer.
@@ -51,7 +55,7 @@ func (p *Writer) Write(b []byte) (int, error) {
 		if took := now.Sub(p.began); took > slowGrace && float64(p.Written) < slowRate*took.Seconds() {
 			return total, ErrSlow
 		}
-		if err := p.control.SetWriteDeadline(p.clock.Time(now).Add(stallLimit)); err != nil {
+		if err := p.allow(p.clock.Time(now).Add(stallLimit)); err != nil {
 			return total, err
 		}
 		n, err := p.ResponseWriter.Write(part)
@@ -63,4 +67,23 @@ func (p *Writer) Write(b []byte) (int, error) {
 	}
 
 	return total, nil
+}
+
+// allow sets the time limit of the next write. It returns the error that End was called with.
+func (p *Writer) allow(until time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended != nil {
+		return p.ended
+	}
+
+	return p.control.SetWriteDeadline(until)
+}
+
+// End makes the write that is in progress fail, and all later ones. It may be called while Write runs.
+func (p *Writer) End(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = err
+	_ = p.control.SetWriteDeadline(time.Unix(1, 0)) // it has passed
 }

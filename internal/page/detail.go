@@ -216,7 +216,8 @@ func describe(e audit.Event) event {
 		out.What, out.Bad = "deleted with force", true
 	case audit.Denied:
 		out.What, out.Detail, out.Bad = "refused", shown(e.Reason), true
-	case audit.Login, audit.NodeCreate, audit.NodeDrop, audit.Start: // not about a semaphore
+	case audit.Login, audit.NodeCreate, audit.NodeDrop, audit.SessionEnd, audit.Backup,
+		audit.Start: // not about a semaphore
 	}
 	if out.Who == "" && e.Session != 0 {
 		out.Who = "session " + strconv.FormatUint(e.Session, 10)

@@ -53,15 +53,13 @@ func (p *Page) end(w http.ResponseWriter, r *http.Request, who caller) {
 
 		return
 	}
-	switch err := p.c.EndSession(r.Context(), node, session, 0); {
+	switch err := p.c.EndSession(r, who.name, node, session); {
 	case errors.Is(err, server.ErrNoNode), errors.Is(err, server.ErrNoSession):
 		p.message(w, who, http.StatusNotFound, "Nothing was ended",
 			fmt.Sprintf("Session %d of node %s does not exist. It may have ended by itself.", session, shown(node)))
 	case err != nil:
 		p.message(w, who, http.StatusServiceUnavailable, "Nothing was ended", shown(err.Error()))
 	default:
-		p.c.Logger.InfoContext(r.Context(), "session ended by hand", "node", node, "session", session, "user", who.name,
-			"address", r.RemoteAddr)
 		p.watcher.invalidate()
 		v := url.Values{"node": {node}, "session": {strconv.FormatUint(session, 10)}}
 		http.Redirect(w, r, sessionView+"?"+v.Encode(), http.StatusSeeOther)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -45,6 +44,7 @@ func (p *Page) need(
 		case err != nil:
 			p.message(w, caller{}, http.StatusServiceUnavailable, "Not available", err.Error())
 		case !who.rights.Has(rights):
+			p.c.Lacks(r, who.name, rights)
 			text := mayNotSee
 			if rights != access.View {
 				text = "You may not end sessions: your user needs the right “full” on the database."
@@ -63,7 +63,7 @@ func (p *Page) caller(r *http.Request) (caller, error) {
 	if cookie, err := r.Cookie(p.cookieName(r)); err == nil {
 		token = p.logins.token(cookie.Value)
 	}
-	name, rights, err := p.c.Caller(token)
+	name, rights, err := p.c.Caller(r, token)
 
 	return caller{name, rights, rights.Has(access.Full)}, err
 }
@@ -107,7 +107,7 @@ type loginModel struct{ Next, User, Error string }
 
 func (p *Page) loginForm(w http.ResponseWriter, r *http.Request) {
 	next := local(r.URL.Query().Get("next"))
-	if _, _, err := p.c.Caller(""); err == nil { // there are no users
+	if _, _, err := p.c.Caller(r, ""); err == nil { // there are no users
 		http.Redirect(w, r, next, http.StatusSeeOther)
 
 		return
@@ -124,12 +124,13 @@ func (p *Page) login(w http.ResponseWriter, r *http.Request) {
 	}
 	form := loginModel{Next: local(r.PostForm.Get("next")), User: r.PostForm.Get("user")}
 	status := http.StatusForbidden
-	token, err := p.c.Login(r.Context(), form.User, r.PostForm.Get("secret"), address(r))
+	token, err := p.c.Login(r, form.User, r.PostForm.Get("secret"))
 	switch {
 	case err == nil:
-		name, rights, err := p.c.Caller(token)
+		name, rights, err := p.c.Caller(r, token)
 		if err != nil || !rights.Has(access.View) {
 			form.Error = mayNotSee
+			p.c.Lacks(r, name, access.View)
 
 			break
 		}
@@ -163,16 +164,6 @@ func (p *Page) forget(r *http.Request) {
 	if cookie, err := r.Cookie(p.cookieName(r)); err == nil {
 		p.logins.remove(cookie.Value)
 	}
-}
-
-// address returns the address of the client.
-func address(r *http.Request) net.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return nil
-	}
-
-	return net.TCPAddrFromAddrPort(a)
 }
 
 // logins are the log-ins of browsers. They are in memory only. A browser knows a random number, and not the token.

@@ -3,7 +3,6 @@ package page
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -19,9 +18,11 @@ type Config struct {
 	Stats      func(ctx context.Context) *serverstats.Server
 	Live       func() error
 	Ready      func() error
-	EndSession func(ctx context.Context, node string, session, token uint64) error
-	Caller     func(token string) (name string, rights access.Rights, err error)
-	Login      func(ctx context.Context, user, secret string, from net.Addr) (token string, err error)
+	EndSession func(r *http.Request, user, node string, session uint64) error
+	Caller     func(r *http.Request, token string) (name string, rights access.Rights, err error)
+	Login      func(r *http.Request, user, secret string) (token string, err error)
+	Lacks      func(r *http.Request, user string, need access.Rights) // reports that a user was refused
+	Foreign    func(r *http.Request)                                  // reports a request of another page
 
 	Version string
 	Audit   string // file of the audit log; empty: there is none that can be read
@@ -80,6 +81,7 @@ func (p *Page) headers(next http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Cache-Control", "no-store")
 		if text := foreign(r); text != "" {
+			p.c.Foreign(r)
 			http.Error(w, text, http.StatusForbidden)
 
 			return

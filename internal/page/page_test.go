@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"tenure/internal/access"
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/printable"
 	"tenure/internal/serverstats"
 	"tenure/server"
 )
@@ -38,17 +38,19 @@ func (f *fake) page() *Page {
 		Stats:  func(context.Context) *serverstats.Server { return &f.stats },
 		Live:   func() error { return nil },
 		Ready:  func() error { return f.ready },
-		EndSession: func(context.Context, string, uint64, uint64) error {
+		EndSession: func(*http.Request, string, string, uint64) error {
 			return server.ErrNoSession
 		},
-		Caller: func(token string) (string, access.Rights, error) {
+		Caller: func(_ *http.Request, token string) (string, access.Rights, error) {
 			if f.caller != nil {
 				return f.caller(token)
 			}
 
 			return "", access.Full, nil
 		},
-		Login:   func(context.Context, string, string, net.Addr) (string, error) { return "", nil },
+		Login:   func(*http.Request, string, string) (string, error) { return "", nil },
+		Lacks:   func(*http.Request, string, access.Rights) {},
+		Foreign: func(*http.Request) {},
 		Version: "v1", Audit: f.audit, Clock: clock.Go(), Logger: slog.New(slog.DiscardHandler),
 	})
 }
@@ -109,7 +111,7 @@ func TestPage_HostileText(t *testing.T) {
 		status.Nodes = append(status.Nodes, server.NodeStatus{Path: "/local/" + text})
 		file := filepath.Join(t.TempDir(), "audit")
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
-		p := (&fake{status: still(status), ready: errors.New(clip(text, 200)), audit: file}).page()
+		p := (&fake{status: still(status), ready: errors.New(printable.Clip(text, 200)), audit: file}).page()
 		defer p.Close()
 		for _, url := range []string{
 			"/", query{view: listView, search: text}.url(), query{view: semaphoreView, node: "/local/x", name: text}.url(),

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"tenure/internal/printable"
 )
 
 // Paths of the views.
@@ -50,7 +52,7 @@ func parseQuery(r *http.Request) (q query, err error) {
 			return q, errors.New("it needs the number of a session")
 		}
 	default:
-		q.view, q.search = listView, clip(v.Get("q"), maxSearch)
+		q.view, q.search = listView, printable.Clip(v.Get("q"), maxSearch)
 		q.page, _ = strconv.Atoi(v.Get("page")) // 0 if it is none
 		q.page = min(max(q.page-1, 0), maxPage)
 

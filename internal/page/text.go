@@ -5,25 +5,17 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tenure/internal/identity"
 	"tenure/internal/printable"
 	"tenure/server"
 )
 
-// shownBytes is how much of a name or of data is shown.
-const shownBytes = 200
+// problemBytes is how much of an error is shown.
+const problemBytes = 1000
 
 // shown returns text of users: its beginning, with visible control characters.
-func shown(text string) string {
-	cut := clip(text, shownBytes)
-	if len(cut) < len(text) {
-		return printable.Text(cut) + "…"
-	}
-
-	return printable.Text(cut)
-}
+func shown(text string) string { return printable.Text(printable.Short(text)) }
 
 // nameOf is shown for names, which must not be invisible.
 func nameOf(name string) string {
@@ -35,19 +27,7 @@ func nameOf(name string) string {
 }
 
 // problem returns an error as text. It is long enough for what an operator needs.
-func problem(err error) string { return printable.Text(clip(err.Error(), 5*shownBytes)) }
-
-// clip returns at most the first n bytes, and no part of a character.
-func clip(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-
-	return text[:n]
-}
+func problem(err error) string { return printable.Text(printable.Clip(err.Error(), problemBytes)) }
 
 // who returns how a holder describes itself. What the commands add to that, such as since when, is shown elsewhere.
 func who(h *server.HolderStatus) string {

@@ -1,6 +1,7 @@
 package printable_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,5 +57,16 @@ func TestStyle(t *testing.T) {
 	} {
 		lookup := func(name string) (string, bool) { v, ok := test.vars[name]; return v, ok }
 		require.Equal(t, test.want, printable.NewStyle(test.terminal, lookup).Good("free"), "%+v", test)
+	}
+}
+
+func TestShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 199)
+	for text, want := range map[string]string{
+		"": "", "a\x1b": "a\x1b", long + "y": long + "y", long + "yz": long + "y…", long + "日本": long + "…",
+		strings.Repeat("\x80", 300): "…",
+	} {
+		require.Equal(t, want, printable.Short(text))
 	}
 }

@@ -59,19 +59,31 @@ type Admin struct {
 	// grants. It may return a time that has just passed.
 	GrantsFrom func() time.Time
 
-	// EndSession ends a session as if its timeout had passed. If the token is not 0, it does so only if the session holds
-	// a semaphore with this token.
-	EndSession func(ctx context.Context, path string, session, token uint64) error
+	// EndSession ends a session as if its timeout had passed, and reports that. If the token is not 0, it does so only if
+	// the session holds a semaphore with this token.
+	EndSession func(ctx context.Context, by Requester, path string, session, token uint64) error
 
-	// Backup writes a backup of all records as they are at one instant. It must not be called after the server has
-	// stopped. What was written is complete only if it returns nil.
-	Backup func(ctx context.Context, w io.Writer) error
+	// Backup writes a backup of all records as they are at one instant, and reports that it has begun. It must not be
+	// called after the server has stopped. What was written is complete only if it returns nil.
+	Backup func(ctx context.Context, by Requester, w io.Writer) error
 
 	// Refused counts and reports that a client was refused because of a limit of the caller.
 	Refused func(limit, address string)
 
-	// Allow returns nil if the token's user has the rights on the database, or if the server knows no users.
-	Allow func(token string, need access.Rights) error
+	// Allow returns the name of the token's user, who must have the rights on the database. If the server knows no users,
+	// the name is empty. Allow counts and reports refusals. The address is that of the client.
+	Allow func(token string, need access.Rights, from net.Addr) (user string, err error)
+
+	// Still reports whether the user of a token that Allow has accepted has the rights now. A token that a log-in has
+	// issued may have expired meanwhile.
+	Still func(token string, need access.Rights) bool
+
+	// Lacks counts and reports that somebody was refused who lacks the rights on the database.
+	Lacks func(by Requester, need access.Rights)
+
+	// Foreign counts and reports that a request was refused which a web page of somebody else may have made a browser
+	// send. There are few reasons.
+	Foreign func(reason, shown string, from net.Addr)
 
 	// Caller returns the name of the token's user and the rights on the database. If the server knows no users, the name
 	// is empty, and the rights are all. If the token identifies nobody, the error is a *access.DeniedError.
@@ -81,6 +93,12 @@ type Admin struct {
 	// without blanks and the like. The address is that of the client. Login counts and reports refusals. Its errors are
 	// those of access.Authority.
 	Login func(ctx context.Context, user, secret string, from net.Addr) (token string, err error)
+}
+
+// A Requester is somebody who uses an Admin.
+type Requester struct {
+	User    string   // empty: the server knows no users
+	Address net.Addr // nil: a process on this machine, over a Unix socket
 }
 
 // Trusts reports whether the certificate of a client, which was checked when its connection began, would be accepted
