@@ -14,7 +14,8 @@ import (
 	"tenure/internal/store/memstore"
 )
 
-// A restored server is ready, and shows until when it grants nothing. A restart begins the wait again, until it is over.
+// A restored server is ready, and shows until when it grants nothing. A restart begins the wait again, until it is
+// over.
 func TestServer_ShowsTheWaitAfterARestore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

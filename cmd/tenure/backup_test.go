@@ -94,7 +94,7 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 	const another = "copy the file again, or use another backup"
 	for line, want := range map[string]string{
 		"restore":                           "FILE is missing: write e.g. tenure restore tenure.backup",
-		"restore DIR/good DIR/good":         "unexpected argument",
+		"restore DIR/good DIR/cut":          "unexpected argument",
 		"restore DIR/good":                  "--to is missing: name the data directory to make, e.g. --to /var/lib/tenure",
 		"restore --to=DIR/new":              "FILE is missing: write e.g. tenure restore tenure.backup",
 		"restore --to= DIR/good":            "--to is empty: write --to /var/lib/tenure, or leave the flag out",

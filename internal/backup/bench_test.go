@@ -21,7 +21,8 @@ import (
 )
 
 // BenchmarkWrite backs up a store with 1,000,000 records, to a writer that costs nothing, while another goroutine
-// commits. One op is one backup. It reports how long commits take alone and beside a backup, and how much the heap grows.
+// commits. One op is one backup. It reports how long commits take alone and beside a backup, and by how much the heap
+// grows.
 func BenchmarkWrite(b *testing.B) {
 	const records, spaces = 1_000_000, 10
 	each := func(add func(store.Record) error) {
@@ -82,7 +83,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-// commits commits until ctx ends, and returns how long each commit took. It calls look from time to time.
+// commits makes commits until ctx ends, and returns how long each took. It calls look from time to time.
 func commits(ctx context.Context, b *testing.B, s store.Store, look func()) (took []time.Duration) {
 	b.Helper()
 	for i := 0; ctx.Err() == nil; i++ {

@@ -14,8 +14,8 @@ import (
 // AdminVariable is the variable with the admin address of the server.
 const AdminVariable = "TENURE_ADMIN"
 
-// AdminClient returns a client of the admin address, with the credentials and the certificate authorities that the flags
-// and the variables of the command name.
+// AdminClient returns a client of the admin address, with the credentials and the certificate authorities that the
+// flags and the variables of the command name.
 func AdminClient(env *Env, cmd *cobra.Command, address string) (*admin.Client, error) {
 	c := credentials{env, cmd}
 	token, err := c.accessToken()

@@ -68,8 +68,8 @@ func TestMeter_SeveralNames(t *testing.T) {
 	m.acquired(time.Second)
 	m.lost(tenure.ErrSessionExpired)
 	text := string(m.exposition())
-	require.Contains(t, text, "gauge\ntenure_lock_held{semaphore=\"build\"} 0\ntenure_lock_held{semaphore=\"deploy\"} 0\n#"+
-		" HELP tenure_lock_losses")
+	require.Contains(t, text, "gauge\ntenure_lock_held{semaphore=\"build\"} 0\n"+
+		"tenure_lock_held{semaphore=\"deploy\"} 0\n# HELP tenure_lock_losses")
 	require.Equal(t, 4, strings.Count(text, "# TYPE"))
 	for _, sample := range []string{"acquire_seconds_count{", "losses_total{cause=\"expired\",", "deadline_seconds{"} {
 		for _, name := range []string{"build", "deploy"} {

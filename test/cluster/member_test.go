@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	if err == nil && etcdProgram == "" {
 		etcdProgram = filepath.Join(dir, "etcd")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", etcdProgram, "go.etcd.io/etcd/server/v3").CombinedOutput(); err != nil {
+		build := exec.Command("go", "build", "-o", etcdProgram, "go.etcd.io/etcd/server/v3")
+		if out, err = build.CombinedOutput(); err != nil {
 			err = fmt.Errorf("build etcd: %w: %s", err, out)
 		}
 	}

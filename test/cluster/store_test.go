@@ -45,8 +45,14 @@ func TestStore_PassesTheSuite(t *testing.T) {
 		}
 	}
 	traits := storetest.Traits{Shared: true, NoReuse: true}
-	t.Run("suite", func(t *testing.T) { storetest.RunTraits(t, disk, traits) })
-	t.Run("model", func(t *testing.T) { storetest.RunModelTraits(t, disk, traits) })
+	t.Run("suite", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunTraits(t, disk, traits)
+	})
+	t.Run("model", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunModelTraits(t, disk, traits)
+	})
 }
 
 func TestStore_IsFenced(t *testing.T) {
@@ -137,8 +143,8 @@ func TestStore_WaitsForSpace(t *testing.T) {
 		n := 0
 		defer func() { done <- n }()
 		for ; n < 100; n++ {
-			b := store.Batch{Space: 1, Changes: []node.Record{{Key: fmt.Append(nil, n), Value: bytes.Repeat([]byte("x"), 1<<19)}}}
-			if s.Commit(t.Context(), b) != nil {
+			r := node.Record{Key: fmt.Append(nil, n), Value: bytes.Repeat([]byte("x"), 1<<19)}
+			if s.Commit(t.Context(), store.Batch{Space: 1, Changes: []node.Record{r}}) != nil {
 				return
 			}
 		}
