@@ -92,63 +92,116 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 	places := strings.NewReplacer("DIR", dir, "RUNNING", running, "ADMIN", admin.URL)
 	const written = `: pass a file that "tenure backup" has written`
 	const another = "copy the file again, or use another backup"
-	for line, want := range map[string]string{
-		"restore":                           "FILE is missing: write e.g. tenure restore tenure.backup",
-		"restore DIR/good DIR/cut":          "unexpected argument",
-		"restore DIR/good":                  "--to is missing: name the data directory to make, e.g. --to /var/lib/tenure",
-		"restore --to=DIR/new":              "FILE is missing: write e.g. tenure restore tenure.backup",
-		"restore --to= DIR/good":            "--to is empty: write --to /var/lib/tenure, or leave the flag out",
-		"restore --to=DIR/new DIR/missing":  `FILE="DIR/missing": no such file or directory` + written,
-		"restore --to=DIR/new DIR/good/x":   `FILE="DIR/good/x": not a directory` + written,
-		"restore --to=DIR/new DIR/used":     `FILE="DIR/used": is a directory` + written,
-		"restore --to=DIR/new DIR/dangling": `FILE="DIR/dangling": no such file or directory` + written,
-		"restore --to=DIR/new DIR/empty":    "this is not a backup of tenure: the file is empty" + written,
-		"restore --to=DIR/new DIR/foreign":  "this is not a backup of tenure" + written,
-		"restore --to=DIR/new DIR/header":   another,
-		"restore --to=DIR/new DIR/cut":      "the backup is incomplete: it ends after 9 records: " + another,
-		"restore --to=DIR/new DIR/longer":   "the backup is damaged: something after the end of the backup at byte 370: " + another,
-		"restore --to=DIR/new DIR/flipped":  "the backup is damaged: a wrong checksum at byte ",
-		"restore --to=DIR/new DIR/newer":    "the backup is damaged: a wrong checksum of the header at byte 0: " + another,
-		"restore --to=DIR/used DIR/good":    `--to: "DIR/used": the directory is not empty: it has "file": choose an empty directory`,
-		"restore --to=DIR/good DIR/good":    `--to: open store "DIR/good": mkdir "DIR/good": not a directory: part of the path is a file`,
-		"restore --to=DIR/good/x DIR/good":  "part of the path is a file: choose another directory",
-		"restore --to=DIR/dangling DIR/good": `--to: open store "DIR/dangling": mkdir "DIR/dangling": file exists: check ` +
-			`"DIR/dangling"`,
-		"restore --to=RUNNING DIR/good":                 "store is in use by process",
-		"restore --check --to=DIR/new DIR/good":         "--check writes nothing, but --to is given: leave one of them out",
-		"restore --check DIR/cut":                       "the backup is incomplete",
-		"restore --wait=-1s --to=DIR/new DIR/good":      "--wait=-1s is out of range: must be between 0s and 24h0m0s",
-		"restore --wait=25h --to=DIR/new DIR/good":      "--wait=25h0m0s is out of range: must be between 0s and 24h0m0s",
-		"restore --wait=soon --to=DIR/new DIR/good":     `--wait="soon" is not a duration: write e.g. 10s, 500ms or 1m30s`,
-		"restore --keep-sessions --wait=1s --to=x y":    "--wait would end the leases that --keep-sessions restores",
-		"restore --to=DIR/new --force DIR/good":         "unknown flag --force",
-		"backup":                                        "FILE is missing: write e.g. tenure backup --admin",
-		"backup a b":                                    `unexpected argument "b"`,
-		"backup --data=RUNNING DIR/new":                 "store is in use by process",
-		"backup --data= DIR/new":                        "--data is empty: write --data /var/lib/tenure, or leave the flag out",
-		"backup --data=DIR/missing DIR/new":             `--data="DIR/missing" is not the data directory of a server: LOCK: no such file`,
-		"backup --data=DIR/nothing DIR/new":             `pass that of "tenure serve --data"`,
-		"backup --data=DIR/good DIR/new":                `--data="DIR/good" is not the data directory of a server: LOCK: not a directory`,
-		"backup --data=x --admin=http://h:1 y":          "--data is for a server that is stopped, and --admin for one that runs",
-		"backup --dir=DIR/missing DIR/new":              `state directory "DIR/missing" does not exist, so there is nothing to back up`,
-		"backup --ydb=grpc://h:1/local DIR/new":         "needs the admin address of the server",
-		"backup --admin=ADMIN DIR/missing/x":            "cannot create it: no such file or directory: name a file in another directory",
-		"backup --admin=ADMIN DIR/good":                 `FILE="DIR/good" exists: name another file, or pass --force to replace it`,
-		"backup --admin=ADMIN --force DIR/used":         `FILE="DIR/used" is not a regular file: name another file, or - for`,
-		"backup --admin=ADMIN --force DIR/dangling":     `FILE="DIR/dangling" is not a regular file: name another file, or - for`,
-		"backup --admin=ADMIN DIR/good/x":               `FILE="DIR/good/x": not a directory: name another file`,
-		"backup --admin=ADMIN DIR/" + long(256):         "file name too long: name another file",
-		"backup --admin=ADMIN#page --force DIR/good":    `the answer is not a backup (its type is "text/html"): check that`,
-		"backup --admin=ADMIN#cut --force DIR/good":     "copy the backup from ADMIN: unexpected EOF: look at the log of the server",
-		"backup --admin=ADMIN#shorter --force DIR/good": "check the backup: the backup is incomplete",
-		"backup --admin=ADMIN#flipped --force DIR/good": "check the backup: the backup is damaged",
-		"backup --admin=ADMIN#busy DIR/new":             "another backup is in progress: try again later",
-		"backup --admin=ADMIN#cut -":                    "copy the backup from ADMIN: unexpected EOF",
-		"backup --admin=http://127.0.0.1:1 DIR/new":     `connection refused: check that "tenure serve --http" listens there`,
-		"backup --admin=localhost DIR/new":              `--admin="localhost" is not an address: write e.g. http://localhost:2137`,
+	for _, c := range []struct{ line, want string }{
+		{"restore", "FILE is missing: write e.g. tenure restore tenure.backup"},
+		{"restore DIR/good DIR/cut", "unexpected argument"},
+		{"restore DIR/good", "--to is missing: name the data directory to make, e.g. --to /var/lib/tenure"},
+		{"restore --to=DIR/new", "FILE is missing: write e.g. tenure restore tenure.backup"},
+		{"restore --to= DIR/good", "--to is empty: write --to /var/lib/tenure, or leave the flag out"},
+		{"restore --to=DIR/new DIR/missing", `FILE="DIR/missing": no such file or directory` + written},
+		{"restore --to=DIR/new DIR/good/x", `FILE="DIR/good/x": not a directory` + written},
+		{"restore --to=DIR/new DIR/used", `FILE="DIR/used": is a directory` + written},
+		{"restore --to=DIR/new DIR/dangling", `FILE="DIR/dangling": no such file or directory` + written},
+		{"restore --to=DIR/new DIR/empty", "this is not a backup of tenure: the file is empty" + written},
+		{"restore --to=DIR/new DIR/foreign", "this is not a backup of tenure" + written},
+		{"restore --to=DIR/new DIR/header", another},
+		{"restore --to=DIR/new DIR/cut", "the backup is incomplete: it ends after 9 records: " + another},
+		{
+			"restore --to=DIR/new DIR/longer",
+			"the backup is damaged: something after the end of the backup at byte 370: " + another,
+		},
+		{"restore --to=DIR/new DIR/flipped", "the backup is damaged: a wrong checksum at byte "},
+		{
+			"restore --to=DIR/new DIR/newer",
+			"the backup is damaged: a wrong checksum of the header at byte 0: " + another,
+		},
+		{
+			"restore --to=DIR/used DIR/good",
+			`--to: "DIR/used": the directory is not empty: it has "file": choose an empty directory`,
+		},
+		{
+			"restore --to=DIR/good DIR/good",
+			`--to: open store "DIR/good": mkdir "DIR/good": not a directory: part of the path is a file`,
+		},
+		{"restore --to=DIR/good/x DIR/good", "part of the path is a file: choose another directory"},
+		{
+			"restore --to=DIR/dangling DIR/good",
+			`--to: open store "DIR/dangling": mkdir "DIR/dangling": file exists: check "DIR/dangling"`,
+		},
+		{"restore --to=RUNNING DIR/good", "store is in use by process"},
+		{"restore --check --to=DIR/new DIR/good", "--check writes nothing, but --to is given: leave one of them out"},
+		{"restore --check DIR/cut", "the backup is incomplete"},
+		{"restore --wait=-1s --to=DIR/new DIR/good", "--wait=-1s is out of range: must be between 0s and 24h0m0s"},
+		{
+			"restore --wait=25h --to=DIR/new DIR/good",
+			"--wait=25h0m0s is out of range: must be between 0s and 24h0m0s",
+		},
+		{
+			"restore --wait=soon --to=DIR/new DIR/good",
+			`--wait="soon" is not a duration: write e.g. 10s, 500ms or 1m30s`,
+		},
+		{"restore --keep-sessions --wait=1s --to=x y", "--wait would end the leases that --keep-sessions restores"},
+		{"restore --to=DIR/new --force DIR/good", "unknown flag --force"},
+		{"backup", "FILE is missing: write e.g. tenure backup --admin"},
+		{"backup a b", `unexpected argument "b"`},
+		{"backup --data=RUNNING DIR/new", "store is in use by process"},
+		{"backup --data= DIR/new", "--data is empty: write --data /var/lib/tenure, or leave the flag out"},
+		{
+			"backup --data=DIR/missing DIR/new",
+			`--data="DIR/missing" is not the data directory of a server: LOCK: no such file`,
+		},
+		{"backup --data=DIR/nothing DIR/new", `pass that of "tenure serve --data"`},
+		{
+			"backup --data=DIR/good DIR/new",
+			`--data="DIR/good" is not the data directory of a server: LOCK: not a directory`,
+		},
+		{
+			"backup --data=x --admin=http://h:1 y",
+			"--data is for a server that is stopped, and --admin for one that runs",
+		},
+		{
+			"backup --dir=DIR/missing DIR/new",
+			`state directory "DIR/missing" does not exist, so there is nothing to back up`,
+		},
+		{"backup --ydb=grpc://h:1/local DIR/new", "needs the admin address of the server"},
+		{
+			"backup --admin=ADMIN DIR/missing/x",
+			"cannot create it: no such file or directory: name a file in another directory",
+		},
+		{"backup --admin=ADMIN DIR/good", `FILE="DIR/good" exists: name another file, or pass --force to replace it`},
+		{
+			"backup --admin=ADMIN --force DIR/used",
+			`FILE="DIR/used" is not a regular file: name another file, or - for`,
+		},
+		{
+			"backup --admin=ADMIN --force DIR/dangling",
+			`FILE="DIR/dangling" is not a regular file: name another file, or - for`,
+		},
+		{"backup --admin=ADMIN DIR/good/x", `FILE="DIR/good/x": not a directory: name another file`},
+		{"backup --admin=ADMIN DIR/" + long(256), "file name too long: name another file"},
+		{
+			"backup --admin=ADMIN#page --force DIR/good",
+			`the answer is not a backup (its type is "text/html"): check that`,
+		},
+		{
+			"backup --admin=ADMIN#cut --force DIR/good",
+			"copy the backup from ADMIN: unexpected EOF: look at the log of the server",
+		},
+		{"backup --admin=ADMIN#shorter --force DIR/good", "check the backup: the backup is incomplete"},
+		{"backup --admin=ADMIN#flipped --force DIR/good", "check the backup: the backup is damaged"},
+		{"backup --admin=ADMIN#busy DIR/new", "another backup is in progress: try again later"},
+		{"backup --admin=ADMIN#cut -", "copy the backup from ADMIN: unexpected EOF"},
+		{
+			"backup --admin=http://127.0.0.1:1 DIR/new",
+			`connection refused: check that "tenure serve --http" listens there`,
+		},
+		{
+			"backup --admin=localhost DIR/new",
+			`--admin="localhost" is not an address: write e.g. http://localhost:2137`,
+		},
 	} { // "ADMIN#x" is an admin address that gives the answer x
 		before := files(t, dir)
-		args := places.Replace(line)
+		args := places.Replace(c.line)
 		for kind, of := range answers {
 			if strings.Contains(args, "#"+kind+" ") {
 				answer = of
@@ -156,10 +209,10 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 			args = strings.ReplaceAll(args, "#"+kind+" ", " ")
 		}
 		code, _, stderr := tenureRun(t, map[string]string{"HOME": dir}, strings.Split(args, " ")...)
-		require.Equal(t, cli.ExitFailure, code, "%s: %s", line, stderr)
-		require.Contains(t, stderr, places.Replace(want), line)
-		require.Equal(t, 1, strings.Count(stderr, "\n"), "%s: %s", line, stderr)
-		require.Equal(t, before, files(t, dir), line)
+		require.Equal(t, cli.ExitFailure, code, "%s: %s", c.line, stderr)
+		require.Contains(t, stderr, places.Replace(c.want), c.line)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), "%s: %s", c.line, stderr)
+		require.Equal(t, before, files(t, dir), c.line)
 	}
 }
 
