@@ -62,7 +62,17 @@ func (ns *nodes) unload(o *owner) {
 	defer ns.mu.Unlock()
 	if have := ns.owned[o.space]; have != nil && have.owner == o && !have.dropping {
 		delete(ns.owned, o.space)
+		ns.idle[o.space] = true
 	}
+}
+
+// unloaded reports whether the node at the path was unloaded because nobody used it. So it has no sessions.
+func (ns *nodes) unloaded(path string) bool {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	entry, _, ok := ns.find(path)
+
+	return ok && ns.idle[entry.Space]
 }
 
 // use calls f with the owner of the node at the path. If that has just ended because the node was not in use, use calls

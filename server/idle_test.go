@@ -68,6 +68,43 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// A status of what is in memory keeps no node there. It loads a node only if sessions may be left from before.
+func TestIdle_StatusInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &loads{Store: unclosed{memstore.New()}}
+		h := serve(t, withStore(st))
+		first := h.attach(t, 0, time.Minute)
+		first.create("kept", "data")
+		first.cancel()
+		h.stop(t)
+
+		h = start(t, withStore(st))
+		before := st.n.Load()
+		status := func() server.NodeStatus {
+			status, err := h.server.StatusInMemory(t.Context())
+			require.NoError(t, err)
+			require.Len(t, status.Nodes, 1)
+
+			return status.Nodes[0]
+		}
+		require.Equal(t, 1, status().Sessions, "the session of before the restart")
+		require.Equal(t, before+1, st.n.Load())
+		time.Sleep(time.Second / 2) // so that no status is taken at the instant at which the node is unloaded
+		for range 20 * 60 {
+			time.Sleep(time.Second)
+			_ = status()
+		}
+		require.Equal(t, server.NodeStatus{Path: h.node, Idle: true, Semaphores: []server.SemaphoreStatus{}}, status())
+		require.Equal(t, before+1, st.n.Load())
+
+		all, err := h.server.Status(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "kept", all.Nodes[0].Semaphores[0].Name)
+		require.False(t, all.Nodes[0].Idle)
+		require.Equal(t, all.Nodes[0], status(), "it is in memory again")
+	})
+}
+
 // Streams, looks and drops that arrive while nodes are unloaded all see one owner that has everything.
 func TestIdle_Race(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,9 +34,10 @@ type nodes struct {
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup // of owners
 
-	mu     sync.Mutex // guards owned and frozen, and makes a lookup atomic with the change that follows from it
+	mu     sync.Mutex // guards owned, idle and frozen, and makes a lookup atomic with the change that follows from it
 	owned  map[store.Space]*owned
-	frozen bool // nodes grant nothing, see thaw
+	idle   map[store.Space]bool // nodes that were unloaded, because nobody used them
+	frozen bool                 // nodes grant nothing, see thaw
 }
 
 // owned is a node that has been used since the server started. An owner that has failed is replaced.
@@ -53,7 +54,7 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 	return &nodes{
 		catalog: c, env: env, started: started, thaws: started.Add(c.Wait()), fatal: fatal,
 		ctx: ctx, cancel: cancel,
-		owned: make(map[store.Space]*owned), frozen: c.Wait() > 0,
+		owned: make(map[store.Space]*owned), idle: make(map[store.Space]bool), frozen: c.Wait() > 0,
 	}
 }
 
@@ -113,6 +114,7 @@ func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 	cfg.Above, cfg.Frozen = ns.catalog.Above(), ns.frozen
 	ctx, cancel := context.WithCancelCause(ns.ctx)
 	ns.owned[e.Space] = &owned{owner: o, cancel: cancel}
+	delete(ns.idle, e.Space)
 	ns.running.Go(func() {
 		err := o.run(ctx, lost, cfg)
 		ns.report(o.path, err)
@@ -187,6 +189,7 @@ func (ns *nodes) drop(ctx context.Context, path string) error {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	delete(ns.owned, space)
+	delete(ns.idle, space)
 
 	return err
 }

@@ -18,11 +18,14 @@ const blockBytes = 128 << 10
 // Tail returns the last events about a semaphore, the newest first, at most n. It reads the end of the log only, up to
 // 4 MiB of its current file and the one before, so it takes milliseconds. The log must be a regular file.
 func Tail(path, node, semaphore string, n int) ([]Event, error) {
-	name, err := json.Marshal(semaphore)
-	if err != nil {
-		return nil, err
+	t := &tail{node: node, semaphore: semaphore, n: n, room: tailBytes}
+	for i, field := range []struct{ key, value string }{{`"sem":`, semaphore}, {`"node":`, node}} {
+		value, err := json.Marshal(field.value)
+		if err != nil {
+			return nil, err
+		}
+		t.want[i] = slices.Concat([]byte(field.key), value)
 	}
-	t := &tail{node: node, semaphore: semaphore, n: n, room: tailBytes, want: slices.Concat([]byte(`"sem":`), name)}
 	for i := range 2 {
 		err := t.file(Rotated(path, i))
 		if err != nil && (i == 0 || !errors.Is(err, fs.ErrNotExist)) {
@@ -35,7 +38,7 @@ func Tail(path, node, semaphore string, n int) ([]Event, error) {
 
 type tail struct {
 	node, semaphore string
-	want            []byte // part of each line that may be about the semaphore
+	want            [2][]byte // parts of each line that may be about the semaphore
 	n               int
 	room            int64 // bytes that may still be read
 	found           []Event
@@ -90,8 +93,11 @@ func (t *tail) lines(text []byte) []byte {
 }
 
 func (t *tail) line(line []byte) {
+	if len(t.found) == t.n || !bytes.Contains(line, t.want[0]) || !bytes.Contains(line, t.want[1]) {
+		return
+	}
 	var e Event
-	if len(t.found) == t.n || !bytes.Contains(line, t.want) || json.Unmarshal(line, &e) != nil {
+	if json.Unmarshal(line, &e) != nil {
 		return
 	}
 	if e.Node == t.node && e.Semaphore == t.semaphore {

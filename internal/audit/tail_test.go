@@ -53,3 +53,16 @@ func TestTail_Large(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 }
+
+// Tail decodes only lines of the node, however many others have the name of the semaphore.
+func TestTail_OtherNodes(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of other goroutines too
+	path := filepath.Join(t.TempDir(), "audit.log")
+	other := strings.ReplaceAll(line("09", "grant", `"token":9`), "/local/x", "/local/y")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat(other, 5000)), 0o600))
+	allocs := testing.AllocsPerRun(1, func() {
+		got, err := audit.Tail(path, "/local/x", "deploy", 5)
+		require.NoError(t, err)
+		require.Empty(t, got)
+	})
+	require.Less(t, allocs, 500.0)
+}

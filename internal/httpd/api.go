@@ -41,8 +41,20 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// allNodes returns the state of all nodes.
+func (s *Server) allNodes(ctx context.Context) (server.Status, error) {
+	return s.takeStatus(ctx, s.c.Server.Status)
+}
+
+// inMemory returns the state of the nodes that are in use, so that a page that is open keeps no others in memory.
+func (s *Server) inMemory(ctx context.Context) (server.Status, error) {
+	return s.takeStatus(ctx, s.c.Server.StatusInMemory)
+}
+
 // takeStatus waits until no other status is being made.
-func (s *Server) takeStatus(ctx context.Context) (server.Status, error) {
+func (s *Server) takeStatus(
+	ctx context.Context, take func(context.Context) (server.Status, error),
+) (server.Status, error) {
 	select {
 	case s.busy <- struct{}{}:
 		defer func() { <-s.busy }()
@@ -50,11 +62,11 @@ func (s *Server) takeStatus(ctx context.Context) (server.Status, error) {
 		return server.Status{}, context.Cause(ctx)
 	}
 
-	return s.c.Server.Status(ctx)
+	return take(ctx)
 }
 
 func (s *Server) statusText(ctx context.Context) ([]byte, error) {
-	status, err := s.takeStatus(ctx)
+	status, err := s.allNodes(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ var errDistrusted = errors.New("the server no longer trusts the authority that s
 func (s *Server) addPage(mux *http.ServeMux) (closePage func()) {
 	a := s.c.Admin
 	p := page.New(page.Config{
-		Status: s.takeStatus,
+		Status: s.inMemory,
 		Stats:  a.Stats, Live: a.Live, Ready: a.Ready,
 		Caller: func(r *http.Request, token string) (string, access.Rights, error) {
 			if !s.trusted(r) { // since the guard has let the request pass

@@ -19,6 +19,7 @@ type semaphoreModel struct {
 
 	Name, Node string
 	Exists     bool
+	Idle       bool // the node is not in memory, so nobody holds the semaphore if it exists
 	Taken      string
 	Data       string
 	Owners     []person
@@ -68,6 +69,7 @@ func (b builder) semaphore(q query, h history) semaphoreModel {
 		if n.Path != q.node {
 			continue
 		}
+		m.Idle = n.Idle
 		for i := range n.Semaphores {
 			s := &n.Semaphores[i]
 			if s.Name != q.name {

@@ -86,6 +86,7 @@ type listModel struct {
 	First, Last  string // of the rows, from 1
 	Prev, Next   string // URLs
 	Several, Any bool
+	Idle         string // how many nodes are not in memory; empty: none
 }
 
 // base is part of all models.
@@ -192,6 +193,15 @@ func (b builder) list(q query, version string, started time.Time) listModel {
 		if m.Found++; m.Found > from && m.Found <= from+perPage {
 			m.Rows = append(m.Rows, b.row(e, m.Several))
 		}
+	}
+	idle := 0
+	for _, n := range b.s.status.Nodes {
+		if n.Idle {
+			idle++
+		}
+	}
+	if idle > 0 {
+		m.Idle = plural(idle, "node without sessions is", "nodes without sessions are")
 	}
 	m.First, m.Last = number(from+1), number(from+len(m.Rows))
 	if q.page > 0 {

@@ -90,6 +90,21 @@ func oneNode(all ...server.SemaphoreStatus) server.Status {
 	return server.Status{Nodes: []server.NodeStatus{{Path: "/local/x", Sessions: 3, Semaphores: all}}}
 }
 
+// The page says how many nodes it does not show, and that nobody holds a semaphore of such a node.
+func TestPage_IdleNodes(t *testing.T) {
+	t.Parallel()
+	status := oneNode(lock("deploy", []server.HolderStatus{holder(1, "ann")}, nil))
+	status.Nodes = append(status.Nodes, server.NodeStatus{Path: "/local/y", Idle: true})
+	p := (&fake{status: still(status)}).page()
+	defer p.Close()
+	_, body := get(t, p, "/")
+	require.Contains(t, body, ">1 node without sessions is not in memory, ")
+	_, body = get(t, p, query{view: semaphoreView, node: "/local/y", name: "build"}.url())
+	require.Contains(t, body, "Nobody holds it.")
+	_, body = get(t, p, query{view: semaphoreView, node: "/local/x", name: "build"}.url())
+	require.Contains(t, body, "It does not exist now.")
+}
+
 // Text of users appears as text, whatever it is and wherever it is shown.
 func TestPage_HostileText(t *testing.T) {
 	t.Parallel()
