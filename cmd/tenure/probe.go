@@ -13,7 +13,7 @@ import (
 	"tenure/internal/ydberr"
 )
 
-// exitNotReady is the exit code of status --check if the server is not ready.
+// exitNotReady is the exit code of status --check if the server is not ready, and of status --live if it is not alive.
 const exitNotReady = 1
 
 // probe says in one line whether the server is ready.
@@ -35,6 +35,29 @@ func (l *looker) probe(ctx context.Context) error {
 
 		return "ready: " + printable.Text(where+note) + "\n"
 	})
+}
+
+// probeLive says in one line whether the server is alive. If it is not, only a restart helps.
+func (l *looker) probeLive(ctx context.Context) error {
+	if l.admin == "" {
+		return errors.New("--live needs the admin address of the server: pass that of \"tenure serve --http\" with " +
+			"--admin or TENURE_ADMIN")
+	}
+	client, err := l.adminClient()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := l.limited(ctx)
+	defer cancel()
+	if err := client.Live(ctx); err != nil {
+		return &cli.ExitError{Code: exitNotReady, Err: fmt.Errorf("not alive: %w", err)}
+	}
+	alive := struct {
+		Alive  bool   `json:"alive"`
+		Server string `json:"server"`
+	}{true, l.admin}
+
+	return l.print(alive, func() string { return "alive: " + printable.Text(l.admin) + "\n" })
 }
 
 // ready returns the name of the server if clients should use it now, and what is still unusual. The admin address comes

@@ -40,6 +40,39 @@ func TestStatus_Check(t *testing.T) {
 	}
 }
 
+// status --live says in one line whether a server is alive, which it may be without being ready.
+func TestStatus_Live(t *testing.T) {
+	t.Parallel()
+	healthy := http.StatusOK
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" && healthy == http.StatusOK {
+			return
+		}
+		http.Error(w, "node /local/x has made no progress", http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(srv.Close)
+	code, stdout, stderr := tenureRun(t, nil, "status", "--live", "--admin", srv.URL)
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Equal(t, "alive: "+srv.URL+"\n", stdout)
+
+	healthy = http.StatusServiceUnavailable
+	code, stdout, stderr = tenureRun(t, nil, "status", "--live", "--admin", srv.URL)
+	require.Equal(t, exitNotReady, code)
+	require.Empty(t, stdout)
+	require.Equal(t, "tenure: not alive: ask "+srv.URL+": 503 Service Unavailable: node /local/x has made no progress\n",
+		stderr)
+
+	for flags, want := range map[string]string{
+		"--live --check --admin " + srv.URL: "tenure: --check and --live ask different questions: leave one of them out\n",
+		"--live":                            "tenure: --live needs the admin address of the server",
+	} {
+		code, _, stderr = tenureRun(t, nil, append([]string{"status"}, strings.Fields(flags)...)...)
+		require.Equal(t, cli.ExitFailure, code)
+		require.Contains(t, stderr, want)
+		require.Equal(t, 1, strings.Count(stderr, "\n"))
+	}
+}
+
 // A server that drains is not ready, although it answers.
 func TestStatus_CheckDraining(t *testing.T) {
 	t.Parallel()

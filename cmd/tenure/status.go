@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -26,22 +27,31 @@ for it. With --admin, it shows the same of another server. Without, it shows onl
 because the protocol has no request that lists semaphores.
 
 With --check, it is a probe for images without a shell: it asks /readyz at the admin address, or otherwise the server.
+With --live, it asks /healthz there, which does not depend on the disk. If that fails, restart the server.
 
 ` + cli.DirHelp + `
 
 Exit code:
   0, even if no process uses the server; 125 if the status is unavailable, or the process that runs the server does not
-  answer. With --check: 0 ready; 1 not ready, or no answer.`,
+  answer. With --check: 0 ready; 1 not ready, or no answer. With --live: 0 alive; 1 not alive, or no answer.`,
 	}
 	l := newLooker(env, cmd, noArguments, "path")
-	var check bool
+	var check, live bool
 	cli.AddFlags(cmd, cli.Flag{
 		Name: "check", Env: "TENURE_STATUS_CHECK", Value: &check, Group: cli.GroupLooking,
 		Usage: "only say in one line whether the server is ready, and exit 0 or 1",
+	}, cli.Flag{
+		Name: "live", Env: "TENURE_STATUS_LIVE", Value: &live, Group: cli.GroupLooking,
+		Usage: "only say in one line whether the server is alive, and exit 0 or 1",
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if check {
+		switch {
+		case check && live:
+			return errors.New("--check and --live ask different questions: leave one of them out")
+		case check:
 			return l.probe(cmd.Context())
+		case live:
+			return l.probeLive(cmd.Context())
 		}
 		source, err := l.checkStatus()
 		if err != nil {

@@ -98,6 +98,17 @@ func (c *Client) Ready(ctx context.Context) (note string, err error) {
 	return note, nil
 }
 
+// Live returns no error if the server is alive, whether or not clients should use it now. Otherwise the error has the
+// reason that the server gives, or says why the server does not answer.
+func (c *Client) Live(ctx context.Context) error {
+	resp, err := c.do(ctx, http.MethodGet, "/healthz", nil)
+	if err != nil {
+		return err
+	}
+
+	return resp.Body.Close()
+}
+
 // maxMetrics is how much of the metrics is read, in bytes. The one with the version is among the first.
 const maxMetrics = 16 << 20
 

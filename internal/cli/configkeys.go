@@ -43,6 +43,7 @@ var configKeys = []string{
 	"key-file",
 	"limit",
 	"listen",
+	"live",
 	"log-format",
 	"log-level",
 	"max-attach-rate",

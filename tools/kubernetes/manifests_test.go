@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,8 +83,11 @@ func TestServer(t *testing.T) {
 	}
 	c := pod.Spec.Containers[0]
 	port := c.Ports[0].Name
-	if service.Spec.Ports[0].TargetPort.StrVal != port || c.LivenessProbe.TCPSocket.Port.StrVal != port {
+	if service.Spec.Ports[0].TargetPort.StrVal != port {
 		t.Error("a port has another name")
+	}
+	if probe := c.LivenessProbe.Exec; probe == nil || !slices.Contains(probe.Command, "--live") {
+		t.Error("the liveness probe does not ask whether the server is alive")
 	}
 	if set.Spec.VolumeClaimTemplates[0].Name != c.VolumeMounts[0].Name {
 		t.Error("the claim is not mounted")
