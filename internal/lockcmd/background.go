@@ -77,7 +77,10 @@ func (l *locker) holdFor(ctx context.Context, descriptor string) error {
 	syscall.CloseOnExec(fd)
 	answer := os.NewFile(uintptr(fd), "grant")
 	defer answer.Close()
+	ctx, stopWatching := l.whileNeeded(ctx)
+	defer stopWatching()
 	l.onGrant = func() {
+		stopWatching()
 		_, _ = io.WriteString(answer, granted)
 		_ = answer.Close()
 	}
@@ -94,8 +97,36 @@ func (l *locker) holdFor(ctx context.Context, descriptor string) error {
 		return err
 	}
 	defer unregister()
+	err = l.run(ctx)
+	if ended, ok := errors.AsType[*endedError](context.Cause(ctx)); ok && err != nil {
+		return ended
+	}
 
-	return l.run(ctx)
+	return err
+}
+
+// An endedError reports that the process of --pid has ended while lock was waiting for it.
+type endedError struct{ pid int }
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("process %d has ended, so it does not need the lock any more", e.pid)
+}
+
+// whileNeeded returns a context that ends with an [endedError] when the process of --pid ends, until stop is called.
+// When lock has the lock, the process is in the place of COMMAND, and its end is no fault.
+func (l *locker) whileNeeded(ctx context.Context) (needed context.Context, stop func()) {
+	needed, cancel := context.WithCancelCause(ctx)
+	unwatched, unwatch := context.WithCancel(ctx)
+	ended := guard.EndOf(l.pid) // nil blocks for ever
+	go func() {
+		select {
+		case <-ended:
+			cancel(&endedError{l.pid})
+		case <-unwatched.Done():
+		}
+	}()
+
+	return needed, unwatch
 }
 
 var errNoHolder = errors.New("no lock --pid of this user holds it on this machine")

@@ -48,6 +48,20 @@ func TestBackground_HolderIsKilled(t *testing.T) {
 	require.Equal(t, "signal: killed", script.cmd.ProcessState.String())
 }
 
+// If the process ends while a lock is waiting for it in the background, that lock leaves the queue.
+func TestBackground_EndsWhileWaiting(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	srv := newServer(s)
+	holder := srv.under("holder", "sleep 1000")
+	srv.awaitQueue("lock", 1, 0)
+	script := srv.script("script", "LOCK", "--timeout", "1m")
+	srv.awaitQueue("lock", 1, 1)
+	script.kill()
+	srv.awaitQueue("lock", 1, 0)
+	holder.kill()
+}
+
 // If the lock is about to be lost, the process gets SIGTERM, and KILL if it does not end.
 func TestBackground_LockIsLost(t *testing.T) {
 	t.Parallel()
