@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 
 	"tenure/internal/node"
 	"tenure/internal/store"
@@ -23,10 +22,11 @@ func (b *batch) full() bool {
 	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes || b.fx.Copied() >= maxBatchCopied
 }
 
-// commit makes the batch durable.
-func (o *owner) commit() error {
+// commit makes the batch durable. If there is nothing to make durable, it confirms that the node is still this server's
+// to serve, unless nobody gets an answer.
+func (o *owner) commit(ctx context.Context) error {
 	if len(o.next.fx.Changes) == 0 {
-		return nil
+		return o.confirm(ctx)
 	}
 	began := o.env.clock.Now()
 	o.pulse.commit.Store(int64(began))
@@ -38,7 +38,7 @@ func (o *owner) commit() error {
 		o.observer.committed(o.env.clock.Now().Sub(began), len(o.next.fx.Replies))
 	}
 	if err != nil {
-		return &storeError{fmt.Errorf("commit to node %q: %w", o.path, err)}
+		return o.storeFault("commit to", err)
 	}
 
 	return nil

@@ -133,8 +133,9 @@ func (ns *nodes) report(path string, err error) {
 	p, panicked := errors.AsType[*panicError](err)
 	_, lostStore := errors.AsType[*storeError](err)
 	_, tooLarge := errors.AsType[*tooLargeError](err)
+	_, elsewhere := errors.AsType[*claimError](err)
 	switch {
-	case errors.Is(err, errStopping), errors.Is(err, errDropped):
+	case errors.Is(err, errStopping), errors.Is(err, errDropped), elsewhere:
 	case errors.Is(err, errIdle):
 		log.DebugContext(ns.ctx, "node unloaded: nobody uses it")
 	case lostStore:
@@ -163,6 +164,9 @@ func (o *owner) failure() node.Failure {
 func (o *owner) reason() string {
 	if errors.Is(o.err, errStopping) || errors.Is(o.err, errDropped) {
 		return o.err.Error()
+	}
+	if _, elsewhere := errors.AsType[*claimError](o.err); elsewhere {
+		return "another server serves the coordination node"
 	}
 
 	return "the coordination node failed and is being loaded again"

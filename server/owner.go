@@ -129,7 +129,7 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 			reaping.Go(func() { o.reaper.run(ctx) })
 		}
 
-		if err := o.commit(); err != nil {
+		if err := o.commit(ctx); err != nil {
 			return err
 		}
 		o.release()
@@ -146,6 +146,9 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 // load loads the node. Before the node is served, load applies what has become due since the node was lost, and ends
 // the sessions whose processes are gone.
 func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (err error) {
+	if lost, err = o.claim(ctx, lost); err != nil {
+		return err
+	}
 	o.lost = lost
 	began := o.env.clock.Now()
 	o.node, err = node.Load(lost, cfg, o.limited(ctx))
@@ -194,7 +197,7 @@ func (o *owner) serve(ctx context.Context) error {
 		}
 		o.gather()
 		o.pulse.idle()
-		if err := o.commit(); err != nil {
+		if err := o.commit(ctx); err != nil {
 			return err
 		}
 		o.release()

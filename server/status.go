@@ -28,8 +28,8 @@ type Status struct {
 type NodeStatus struct {
 	Path       string            `json:"path"`
 	Idle       bool              `json:"idle,omitzero"` // see StatusInMemory
-	Sessions   int               `json:"sessions"`   // attached and detached
-	Semaphores []SemaphoreStatus `json:"semaphores"` // by name
+	Sessions   int               `json:"sessions"`      // attached and detached
+	Semaphores []SemaphoreStatus `json:"semaphores"`    // by name
 }
 
 // SemaphoreStatus shows a semaphore. Data, here and in HolderStatus, is text: each run of invalid UTF-8 bytes is

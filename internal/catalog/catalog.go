@@ -62,6 +62,9 @@ func Open(ctx context.Context, st store.Store, database string) (*Catalog, error
 		turn:     make(chan struct{}, 1),
 		tree:     map[string]*item{"": {kind: Directory}},
 	}
+	if err := st.Claim(ctx, store.Catalog); err != nil {
+		return nil, fmt.Errorf("claim the catalog: %w", err)
+	}
 	if err := c.load(st.Load(ctx, store.Catalog)); err != nil {
 		return nil, fmt.Errorf("load the catalog: %w", err)
 	}

@@ -29,6 +29,7 @@ func (rs records) Load(context.Context, store.Space) iter.Seq2[node.Record, erro
 
 func (records) Snapshot(context.Context) iter.Seq2[store.Record, error] { return nil }
 
+func (records) Shared() bool                               { return false }
 func (records) Claim(context.Context, store.Space) error   { return nil }
 func (records) Confirm(context.Context, store.Space) error { return nil }
 func (records) Commit(context.Context, store.Batch) error  { return errors.New("read only") }

@@ -60,7 +60,9 @@ func (s *mapStore) Load(_ context.Context, space store.Space) iter.Seq2[node.Rec
 
 func (s *mapStore) Snapshot(context.Context) iter.Seq2[store.Record, error] { return nil } // the catalog needs none
 
-func (s *mapStore) Claim(context.Context, store.Space) error   { return nil } // it has only one user
+func (s *mapStore) Claim(context.Context, store.Space) error { return nil } // it has only one user
+func (s *mapStore) Shared() bool                             { return false }
+
 func (s *mapStore) Confirm(context.Context, store.Space) error { return nil }
 
 func (s *mapStore) Commit(ctx context.Context, b store.Batch) error {

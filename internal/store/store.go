@@ -47,6 +47,14 @@ type OwnedError struct{ Server string }
 
 func (e *OwnedError) Error() string { return fmt.Sprintf("server %q owns the space", e.Server) }
 
+// ClaimOver reports whether the error of Claim, Confirm or Commit means that this server may not serve the space, or no
+// longer. Other spaces are not affected.
+func ClaimOver(err error) bool {
+	_, owned := errors.AsType[*OwnedError](err)
+
+	return owned || errors.Is(err, ErrFenced) || errors.Is(err, ErrDropped)
+}
+
 // ErrClosed is the error of calls made after Close.
 var ErrClosed = errors.New("store is closed")
 
@@ -66,6 +74,9 @@ type Record struct {
 // Store keeps the records of all spaces. Its methods are safe for concurrent use, except that callers must serialize
 // their calls for the same space.
 type Store interface {
+	// Shared reports whether other servers may use the same records. Otherwise Claim and Confirm do nothing.
+	Shared() bool
+
 	// Claim makes this store the only one that can commit to the space. Call it before Load if the records are to be
 	// changed, and before the first Commit. In a store that servers share, a claim ends when another server claims the
 	// space: then Commit and Confirm return ErrFenced or ErrDropped, and the caller must drop what it has loaded. A new

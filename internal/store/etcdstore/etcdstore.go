@@ -93,6 +93,9 @@ func (s *Store) begin(ctx context.Context) (end func(), err error) {
 	return s.calls.Done, nil
 }
 
+// Shared implements store.Store.
+func (*Store) Shared() bool { return true }
+
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, space store.Space) error {
 	if err := space.Check(); err != nil {

@@ -80,6 +80,9 @@ func Wrap(s store.Store, faults ...*Fault) *Store {
 	return &Store{store: s, faults: faults, calls: make(map[Op]int)}
 }
 
+// Shared implements store.Store.
+func (s *Store) Shared() bool { return s.store.Shared() }
+
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, space store.Space) error {
 	return s.strike(ctx, Call{Op: Claim, Space: space}).run(func() error { return s.store.Claim(ctx, space) })

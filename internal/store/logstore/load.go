@@ -14,6 +14,9 @@ import (
 	"tenure/internal/store"
 )
 
+// Shared implements store.Store.
+func (s *Store) Shared() bool { return false }
+
 // Claim implements store.Store. Only this process can use the directory, so nobody else can claim anything.
 func (s *Store) Claim(ctx context.Context, space store.Space) error {
 	return cmp.Or(ctx.Err(), space.Check())

@@ -43,6 +43,9 @@ type Store struct {
 	closed bool // guarded by disk.mu
 }
 
+// Shared implements store.Store.
+func (s *Store) Shared() bool { return false }
+
 // Claim implements store.Store. Only one store on the disk is open, so nobody else can claim anything.
 func (s *Store) Claim(ctx context.Context, space store.Space) error {
 	return cmp.Or(ctx.Err(), space.Check())
