@@ -18,7 +18,8 @@ import (
 
 const (
 	endAttempt = 5 * time.Second        // limits one attempt to end a session
-	endPause   = 100 * time.Millisecond // between attempts
+	firstPause = 100 * time.Millisecond // between attempts; it doubles each time
+	maxPause   = 5 * time.Second        // but is at most this, and at most a twentieth of the session timeout
 
 	// lastAttach is the seq_no of the guard's attach. It is above all those of the holder, so that a holder that wakes up
 	// cannot attach again (A6).
@@ -32,7 +33,9 @@ func endSession(l Lease) {
 	clk := clock.Go()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*l.Timeout)
 	defer cancel()
-	for !tryEnd(ctx, l) && clock.Pause(ctx, clk, endPause) {
+	pause := firstPause
+	for !tryEnd(ctx, l) && clock.Pause(ctx, clk, pause) {
+		pause = max(firstPause, min(2*pause, maxPause, l.Timeout/20))
 	}
 }
 
@@ -48,6 +51,7 @@ func tryEnd(ctx context.Context, l Lease) bool {
 	if err != nil {
 		return false
 	}
+	defer func() { _ = db.Close(ctx) }()
 	stream, err := Ydb_Coordination_V1.NewCoordinationServiceClient(ydb.GRPCConn(db)).Session(ctx)
 	if err != nil {
 		return false
