@@ -44,7 +44,7 @@ type Config struct {
 	Local      bool                // the address is a loopback one: health and metrics need no token
 	Names      []string            // host names of the server, in addition to localhost and to all IP addresses
 	Trusts     serverconfig.Trusts // nil: a client's certificate is good as long as its connection
-	Audit      string              // file of the audit log, for the page; empty: there is none that can be read
+	Audit      string              // file of the audit log, for the page; empty: no file that can be read
 	Logger     *slog.Logger
 }
 

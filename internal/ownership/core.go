@@ -130,13 +130,13 @@ func (c *Core) Unknown(id RequestID, fx *Effects) {
 		return
 	}
 	if slot == &c.prover.request {
-		c.prover.covers = c.prover.asked // the read begins anew
+		c.prover.covers = c.prover.asked // the read begins again
 	}
 	c.transmit(slot, fx)
 }
 
 // Refused reports that etcd does not accept the transaction, so that it is of no use to send it again. That ends the
-// claim, except that the claim begins anew after ErrCompacted. An error that may pass is not for Refused, but Unknown.
+// claim, except that the claim begins again after ErrCompacted. An error that may pass is not for Refused, but Unknown.
 func (c *Core) Refused(id RequestID, cause error, fx *Effects) {
 	switch {
 	case c.slot(id) == nil:

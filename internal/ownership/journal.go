@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	journalPage = 64    // parts that are read at once
-	recordPage  = 1_000 // records that are read at once
+	journalPage = 64    // parts in one read
+	recordPage  = 1_000 // records in one read
 )
 
 // journal reads the entries of a space above the mark, at one revision. Entries that are not complete are of owners

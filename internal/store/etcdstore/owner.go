@@ -141,7 +141,7 @@ func (o *owner) write(ctx context.Context, b store.Batch) error {
 	return o.wait(ctx, done)
 }
 
-// confirm returns when there is a proof. If the context ends first, the claim goes on.
+// confirm returns when there is a proof. If the context ends first, the claim continues.
 func (o *owner) confirm(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
