@@ -11,7 +11,7 @@ import (
 // The keys of etcd, below the prefix of the cluster. Spaces and numbers have 16 hexadecimal digits, so that their order
 // is that of the keys.
 //
-//	srv/SERVER             a living server; attached to its etcd lease, and written by others than this package
+//	srv/SERVER             a living server, as JSON (store.Member); attached to its etcd lease, and written by others than this package
 //	own/SPACE              the owner of a space, as JSON (Owner); attached to no lease
 //	j/SPACE/NUMBER/PART    a part of a journal entry
 //	f/SPACE                the mark: the number of the last entry whose changes are all in r/
@@ -19,7 +19,10 @@ import (
 //	d/SPACE                a dropped space whose other keys have not been deleted yet
 
 // ServerKey returns the key that exists while the server is registered.
-func ServerKey(server string) string { return "srv/" + server }
+func ServerKey(server string) string { return ServerKeys + server }
+
+// ServerKeys is the prefix of the keys of all servers.
+const ServerKeys = "srv/"
 
 // OwnerKeys is the prefix of the owner's keys of all spaces.
 const OwnerKeys = "own/"

@@ -2,8 +2,10 @@ package cluster_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -159,4 +161,47 @@ func TestStore_WaitsForSpace(t *testing.T) {
 	require.NoError(t, s.Close())
 	n := <-done
 	require.Less(t, n, 100)
+}
+
+func TestStore_Members(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	c, prefix := m.client(), m.prefix()
+	start := func(address string) *etcdstore.Store {
+		s, err := etcdstore.Open(t.Context(), etcdstore.Options{
+			Client: c, Prefix: prefix, Member: store.Member{Address: address}, Database: "/local",
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+
+		return s
+	}
+	a, b := start("grpc://a:1"), start("grpc://b:1")
+	require.NotEqual(t, a.Self().ID, b.Self().ID)
+	require.Equal(t, "grpc://a:1", a.Self().Address)
+	require.NotEmpty(t, a.Secret())
+	require.Equal(t, a.Secret(), b.Secret())
+	requireLiving := func(want ...store.Member) {
+		slices.SortFunc(want, func(a, b store.Member) int { return cmp.Compare(a.ID, b.ID) })
+		require.Eventually(t, func() bool {
+			have, err := a.Living(t.Context())
+			require.NoError(t, err)
+
+			return slices.Equal(want, have)
+		}, time.Minute, time.Millisecond)
+	}
+	requireLiving(a.Self(), b.Self())
+	have, alive, err := a.Member(t.Context(), b.Self().ID)
+	require.NoError(t, err)
+	require.True(t, alive)
+	require.Equal(t, b.Self(), have)
+
+	require.NoError(t, b.Close())
+	requireLiving(a.Self())
+	_, alive, err = a.Member(t.Context(), b.Self().ID)
+	require.NoError(t, err)
+	require.False(t, alive)
+
+	_, err = etcdstore.Open(t.Context(), etcdstore.Options{Client: c, Prefix: prefix, Database: "/other"})
+	require.ErrorContains(t, err, `the prefix belongs to servers of the database "/local", and this one has "/other"`)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -51,15 +52,18 @@ func (e *etcd) do(ctx context.Context, t ownership.Txn) (ownership.Result, error
 		}
 		kvs := make([]ownership.KV, len(get.Kvs))
 		for i, kv := range get.Kvs {
-			kvs[i] = ownership.KV{
-				Key: strings.TrimPrefix(string(kv.Key), e.prefix), Value: kv.Value,
-				Create: kv.CreateRevision, Mod: kv.ModRevision,
-			}
+			kvs[i] = e.kv(kv)
 		}
 		r.Gets = append(r.Gets, kvs)
 	}
 
 	return r, nil
+}
+
+func (e *etcd) kv(kv *mvccpb.KeyValue) ownership.KV {
+	return ownership.KV{
+		Key: strings.TrimPrefix(string(kv.Key), e.prefix), Value: kv.Value, Create: kv.CreateRevision, Mod: kv.ModRevision,
+	}
 }
 
 func (e *etcd) ops(ops []ownership.Op) []clientv3.Op {

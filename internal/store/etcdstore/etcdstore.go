@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -21,8 +22,11 @@ import (
 type Options struct {
 	Client *clientv3.Client // its owner closes it, after the store
 	Prefix string           // of all keys; may be empty
-	Value  string           // of the key that says that this server is alive
+	Member store.Member     // what others learn of this server; Open chooses the ID
 	Clock  clock.Clock      // nil: that of package time
+
+	// Database is the name of the database whose servers share the prefix. Those of another one cannot open it.
+	Database string
 
 	// TTL is how long the server seems to be alive after it has died, in whole seconds; default 3 s. etcd grants at least
 	// the time of an election, 2 s by default.
@@ -37,8 +41,10 @@ const closeGrace = 5 * time.Second
 // Store is a store.Store in etcd.
 type Store struct {
 	etcd         *etcd
-	server       string
+	self         store.Member
+	secret       []byte
 	registration *registration
+	members      *members
 
 	ctx     context.Context // ends when the store is closed
 	cancel  context.CancelCauseFunc
@@ -61,18 +67,26 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	o.TTL = cmp.Or(o.TTL, 3*time.Second)
 	o.Settle = cmp.Or(o.Settle, o.TTL)
 	e := &etcd{client: o.Client, prefix: o.Prefix, clock: o.Clock}
-	if err := e.checkFormat(ctx); err != nil {
+	err := e.checkFormat(ctx, o.Database)
+	if err != nil {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
 	}
-	s := &Store{
-		etcd: e, server: rand.Text(), owners: make(map[store.Space]*owner),
+	o.Member.ID = rand.Text()
+	s := &Store{etcd: e, self: o.Member, owners: make(map[store.Space]*owner), members: newMembers(e)}
+	if s.secret, err = e.readSecret(ctx); err != nil {
+		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
+	}
+	value, err := json.Marshal(o.Member)
+	if err != nil {
+		return nil, err
 	}
 	s.registration = &registration{
-		etcd: e, server: s.server, value: o.Value, ttl: o.TTL, settle: o.Settle,
+		etcd: e, server: s.self.ID, value: string(value), ttl: o.TTL, settle: o.Settle,
 		now: make(chan registered), bad: make(chan registered),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.running.Go(func() { s.registration.run(s.ctx) })
+	s.running.Go(func() { s.members.follower.run(s.ctx) })
 	s.running.Go(func() { s.cleanAll(s.ctx) })
 
 	return s, nil
@@ -140,7 +154,7 @@ func (s *Store) claim(ctx context.Context, space store.Space, r registered) erro
 		old.stop(errReplaced)
 	}
 	o := newOwner(s.ctx, s.etcd, ownership.Config{
-		Server: s.server, Registration: r.revision, Settled: s.etcd.clock.Now() >= r.settled, Space: space,
+		Server: s.self.ID, Registration: r.revision, Settled: s.etcd.clock.Now() >= r.settled, Space: space,
 	})
 	s.mu.Lock()
 	s.owners[space] = o

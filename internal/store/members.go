@@ -1,0 +1,28 @@
+package store
+
+import "context"
+
+// Member is a server that shares a store with others and seems to be alive.
+type Member struct {
+	ID      string `json:"-"`                 // of the process: a server that starts again has another one
+	Address string `json:"address,omitempty"` // what it tells clients, such as "grpcs://a.example:2136"; may be empty
+	Version string `json:"version,omitempty"`
+}
+
+// Members is implemented by a Store that servers share. Its methods are safe for concurrent use. What they say of other
+// servers may be some time old, so it is good for finding a server, and for nothing on which safety depends.
+type Members interface {
+	// Self returns this server. Another server sees it as soon as it has been registered.
+	Self() Member
+
+	// Living returns the servers that seem to be alive, in the order of their ids. It waits for the first answer of the
+	// common store, or until ctx ends.
+	Living(ctx context.Context) ([]Member, error)
+
+	// Member returns the server with the id, which is that of an OwnedError, or false if that server does not seem to be
+	// alive. It waits as Living does.
+	Member(ctx context.Context, id string) (Member, bool, error)
+
+	// Secret returns a random key that only those know who can read the common store. All servers have the same one.
+	Secret() []byte
+}
