@@ -31,17 +31,20 @@ func (o *owner) commit(ctx context.Context) error {
 	began := o.env.clock.Now()
 	o.pulse.commit.Store(int64(began))
 	err := guard(func() error {
-		return o.env.store.Commit(context.Background(), store.Batch{Space: o.space, Changes: o.next.fx.Changes})
+		return o.env.store.Commit(o.env.commits, store.Batch{Space: o.space, Changes: o.next.fx.Changes})
 	})
 	o.pulse.commit.Store(0)
 	if o.observer != nil {
 		o.observer.committed(o.env.clock.Now().Sub(began), len(o.next.fx.Replies))
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case o.env.commits.Err() != nil: // nobody learns of the batch; the next owner finds out whether it is durable
+		return context.Cause(o.env.commits)
+	default:
 		return o.storeFault("commit to", err)
 	}
-
-	return nil
 }
 
 // release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"tenure/internal/clock"
 	"tenure/internal/store"
@@ -12,6 +13,27 @@ import (
 type claimError struct{ error }
 
 func (e *claimError) Unwrap() error { return e.error }
+
+// commitGrace is how long commits may take after the server has begun to stop, if servers share the store.
+const commitGrace = 500 * time.Millisecond
+
+// limitCommits decides how long commits may take. On one machine they always end. A store that servers share waits while
+// it cannot be reached, and a server that stops must not wait for that.
+func (ns *nodes) limitCommits() {
+	ns.env.commits, ns.ended = context.Background(), func() {}
+	if !ns.env.store.Shared() {
+		return
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop := context.AfterFunc(ns.ctx, func() {
+		clock.Pause(ctx, ns.env.clock, commitGrace)
+		cancel(errStopping)
+	})
+	ns.env.commits, ns.ended = ctx, func() {
+		stop()
+		cancel(errStopping)
+	}
+}
 
 // claim makes this server the only one that can change the node. It returns since when the node's sessions have been
 // detached. If servers share the store, another one may have served the node until now.

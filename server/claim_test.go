@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,7 @@ type shared struct {
 	claims int
 	claim  error // what Claim returns for nodes
 	commit error
+	away   bool // commits wait
 }
 
 func (*shared) Shared() bool { return true }
@@ -55,8 +57,13 @@ func (s *shared) Confirm(ctx context.Context, _ store.Space) error {
 
 func (s *shared) Commit(ctx context.Context, b store.Batch) error {
 	s.mu.Lock()
-	err := s.commit
+	err, away := s.commit, s.away
 	s.mu.Unlock()
+	if away {
+		<-ctx.Done()
+
+		return fmt.Errorf("commit: %w", context.Cause(ctx))
+	}
 	if err != nil && b.Space != store.Catalog {
 		return err
 	}
@@ -175,6 +182,24 @@ func TestClaim_StopEndsAProof(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.NoError(t, h.server.Stop(ctx))
+	})
+}
+
+// The end of the server ends a commit that waits, after a moment. Nobody gets an answer.
+func TestClaim_StopEndsACommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &shared{Store: memstore.New()}
+		h := serve(t, withStore(st))
+		s := h.attach(t, 0, time.Minute)
+		st.set(func() { st.away = true })
+		s.send(acquireMessage(1, "a", 0))
+		synctest.Wait()
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.NoError(t, h.server.Stop(ctx))
+		require.Equal(t, 500*time.Millisecond, time.Since(began))
+		s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the server is stopping")
 	})
 }
 

@@ -33,6 +33,7 @@ type nodes struct {
 	ctx     context.Context // of all owners; ends with errStopping
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup // of owners
+	ended   func()         // called when nothing is committed any more
 
 	mu     sync.Mutex // guards owned, idle and frozen, and makes a lookup atomic with the change that follows from it
 	owned  map[store.Space]*owned
@@ -51,11 +52,14 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	started := env.clock.Now()
 
-	return &nodes{
+	ns := &nodes{
 		catalog: c, env: env, started: started, thaws: started.Add(c.Wait()), fatal: fatal,
 		ctx: ctx, cancel: cancel,
 		owned: make(map[store.Space]*owned), idle: make(map[store.Space]bool), frozen: c.Wait() > 0,
 	}
+	ns.limitCommits()
+
+	return ns
 }
 
 // notFound is the Failure for an attach to a node that does not exist (A3).
@@ -185,7 +189,7 @@ func (ns *nodes) drop(ctx context.Context, path string) error {
 	}
 	// From here on, the end of ctx does not matter. If the drop could be cancelled now, the node would have to be loaded
 	// with sessions that were attached until now, while a second drop may be in progress.
-	err = ns.catalog.DropNode(context.WithoutCancel(ctx), path, space)
+	err = ns.catalog.DropNode(ns.env.commits, path, space)
 	if err == nil {
 		ns.dropped(ctx, path, have.owner)
 	}

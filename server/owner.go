@@ -74,6 +74,7 @@ type owner struct {
 // ownerEnv holds the parts of the server that owners use.
 type ownerEnv struct {
 	store     store.Store
+	commits   context.Context //nolint:containedctx // of all commits: see nodes.limitCommits
 	clock     clock.Clock
 	log       *slog.Logger
 	lifelines serverconfig.Lifelines // nil: none

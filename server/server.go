@@ -223,6 +223,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		}()
 		s.nodes.stop()
 		<-drained
+		s.nodes.ended()
 		cut()
 		s.streams.Wait()
 		s.err = s.store.Close()

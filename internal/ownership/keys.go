@@ -11,7 +11,7 @@ import (
 // The keys of etcd, below the prefix of the cluster. Spaces and numbers have 16 hexadecimal digits, so that their order
 // is that of the keys.
 //
-//	srv/SERVER             a living server, as JSON (store.Member); attached to its etcd lease, and written by others than this package
+//	srv/SERVER             a living server, as JSON (store.Member); attached to its lease; written by others
 //	own/SPACE              the owner of a space, as JSON (Owner); attached to no lease
 //	j/SPACE/NUMBER/PART    a part of a journal entry
 //	f/SPACE                the mark: the number of the last entry whose changes are all in r/

@@ -112,8 +112,10 @@ func TestStore_Drop(t *testing.T) {
 func TestStore_WaitsForEtcd(t *testing.T) {
 	t.Parallel()
 	m := startMember(t)
-	s := open(t, m.client(), m.prefix())
+	prefix := m.prefix()
+	s, other := open(t, m.client(), prefix), open(t, m.client(), prefix)
 	require.NoError(t, s.Claim(t.Context(), 1))
+	require.NoError(t, other.Claim(t.Context(), 2))
 	commit(t, s, "k", "1")
 
 	m.signal(syscall.SIGSTOP)
@@ -126,6 +128,9 @@ func TestStore_WaitsForEtcd(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, s.Confirm(ctx, 1), context.DeadlineExceeded)
 	require.Empty(t, errs)
+	began := time.Now()
+	require.NoError(t, other.Close())
+	require.Less(t, time.Since(began), 2*time.Second, "a server that stops does not wait for etcd")
 	m.signal(syscall.SIGCONT)
 	require.NoError(t, <-errs)
 	require.NoError(t, <-errs)

@@ -35,8 +35,8 @@ type Options struct {
 	Settle time.Duration
 }
 
-// closeGrace is how long Close waits for calls that cannot proceed, and for the hand-over.
-const closeGrace = 5 * time.Second
+// closeGrace is how long Close waits for calls that cannot proceed, and for the hand-over of one space.
+const closeGrace = 500 * time.Millisecond
 
 // Store is a store.Store in etcd.
 type Store struct {
@@ -218,25 +218,26 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	return nil
 }
 
-// Close implements store.Store. It hands the spaces over to any server that claims them. If etcd cannot be reached,
-// Close gives up calls in progress after some seconds, and other servers have to wait until the registration expires.
+// Close implements store.Store. It hands the spaces over to any server that claims them. If etcd does not answer, Close
+// gives up calls in progress, and other servers have to wait until the registration expires.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
-		defer cancel()
 		waited := make(chan struct{})
 		go func() {
 			defer close(waited)
 			s.calls.Wait()
 		}()
+		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+		defer cancel()
 		select {
 		case <-waited:
-			s.release(ctx)
+			s.registration.silent.Store(!s.release())
 			s.cancel(store.ErrClosed)
 		case <-ctx.Done():
+			s.registration.silent.Store(true)
 			s.cancel(store.ErrClosed)
 			<-waited
 		}
@@ -249,17 +250,20 @@ func (s *Store) Close() error {
 	return nil
 }
 
-func (s *Store) release(ctx context.Context) {
-	var group errgroup.Group
+// release hands all spaces over. It returns false if etcd does not answer.
+func (s *Store) release() bool {
+	group, ctx := errgroup.WithContext(context.Background())
 	group.SetLimit(16)
 	for _, o := range s.owners {
 		group.Go(func() error {
-			o.release(ctx)
+			ctx, cancel := context.WithTimeout(ctx, closeGrace)
+			defer cancel()
 
-			return nil
+			return o.release(ctx)
 		})
 	}
-	_ = group.Wait()
+
+	return group.Wait() == nil
 }
 
 var _ store.Store = (*Store)(nil)

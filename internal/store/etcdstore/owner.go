@@ -167,10 +167,13 @@ func (o *owner) confirm(ctx context.Context) error {
 	return o.err
 }
 
-// release hands the space over to any server.
-func (o *owner) release(ctx context.Context) {
+// release hands the space over to any server. It returns an error if the context ends first. Then another server waits
+// until the registration has expired.
+func (o *owner) release(ctx context.Context) error {
 	o.mu.Lock()
 	o.call(func(fx *ownership.Effects) { o.core.Release("", fx) })
 	o.mu.Unlock()
-	_ = o.wait(ctx, nil) // if it fails, another server waits until the registration has expired
+	_ = o.wait(ctx, nil)
+
+	return ctx.Err()
 }

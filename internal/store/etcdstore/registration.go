@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -18,6 +19,8 @@ type registration struct {
 	value  string
 	ttl    time.Duration
 	settle time.Duration
+
+	silent atomic.Bool // etcd does not answer: do not tell it that the registration has ended
 
 	now chan registered // offers the current registration to those who ask; never closed
 	bad chan registered // takes registrations that have turned out to be gone; never closed
@@ -81,7 +84,10 @@ func (r *registration) once(ctx context.Context) bool {
 }
 
 func (r *registration) revoke(ctx context.Context, id clientv3.LeaseID) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	if r.silent.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
 	_, _ = r.etcd.client.Revoke(ctx, id) // otherwise it expires
 }
