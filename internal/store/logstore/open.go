@@ -263,9 +263,10 @@ func (s *Store) unreadable(name string, err error) error {
 // and the ones after it, where the remains of commits end that the death of a process or of the machine has
 // interrupted.
 func (s *Store) replay(acked uint64) (dirty []int64, err error) {
+	buf := make([]byte, scanSize)
 	newest := 0
 	for i, seg := range s.segments {
-		last, err := seg.replay(s.commits)
+		last, err := seg.replay(s.commits, buf)
 		if err != nil {
 			return nil, s.unreadable(seg.file.name, err)
 		}
@@ -274,7 +275,7 @@ func (s *Store) replay(acked uint64) (dirty []int64, err error) {
 		}
 	}
 	for _, seg := range s.segments[newest:] {
-		end, durable, err := seg.rest(s.commits + 1)
+		end, durable, err := seg.rest(s.commits+1, buf)
 		switch {
 		case err != nil:
 			return nil, s.unreadable(seg.file.name, err)

@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"math"
@@ -51,9 +52,9 @@ func (s *segment) add(at int64, space store.Space, drop []store.Space) {
 }
 
 // replay records all frames from s.end on, whose numbers follow last. It returns the number of the last one. It stops
-// at the first frame that is broken or missing.
-func (s *segment) replay(last uint64) (uint64, error) {
-	r := frameReader{file: s.file, size: s.size}
+// at the first frame that is broken or missing. It uses buf, which must have scanSize bytes.
+func (s *segment) replay(last uint64, buf []byte) (uint64, error) {
+	r := frameReader{file: s.file, size: s.size, scan: buf}
 	for {
 		f, size, ok, err := r.frame(s.end)
 		if err != nil || !ok || f.number != last+1 {
@@ -73,9 +74,9 @@ func (s *segment) replay(last uint64) (uint64, error) {
 }
 
 // rest looks at what follows the last frame. It returns the end of the last byte there that is not zero, or 0 if there
-// is none, and reports whether there is a frame according to which the commit with the number was durable.
-func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
-	buf := make([]byte, max(min(restSize, s.size-s.end), 0))
+// is none, and reports whether there is a frame according to which the commit with the number was durable. It uses buf,
+// which must have scanSize bytes.
+func (s *segment) rest(number uint64, buf []byte) (dirty int64, durable bool, err error) {
 	for at := s.end; at < s.size; {
 		n, err := s.file.ReadAt(buf[:min(int64(len(buf)), s.size-at)], at)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -89,7 +90,7 @@ func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
 		}
 		at += int64(n)
 	}
-	r := frameReader{file: s.file, size: s.size}
+	r := frameReader{file: s.file, size: s.size, scan: buf}
 	for at := s.end; at < dirty && !durable; at += frameAlign {
 		f, _, ok, err := r.frame(at)
 		if err != nil {
@@ -101,9 +102,9 @@ func (s *segment) rest(number uint64) (dirty int64, durable bool, err error) {
 	return dirty, durable, nil
 }
 
-// restSize is the size of the pieces in which rest reads a segment. One buffer serves for all of them, because the
-// first use of a page of memory takes longer than reading it.
-const restSize = 64 << 10
+// scanSize is the size of the pieces in which replay and rest read a segment. Open uses one buffer for all of them,
+// because the first use of a page of memory takes longer than reading it.
+const scanSize = 64 << 10
 
 // zero reports whether b has only zero bytes.
 func zero(b []byte) bool { return b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1]) }
@@ -136,10 +137,12 @@ func (s *segment) rewrite() error {
 	return err
 }
 
-// frameReader reads frames of a segment, preferably in ascending order. The slices that it returns stay valid.
+// frameReader reads frames of a segment, preferably in ascending order. The slices that it returns stay valid, unless it
+// has a buffer for scans: then they are valid until the next call.
 type frameReader struct {
 	file io.ReaderAt
-	size int64 // of the file
+	size int64  // of the file
+	scan []byte // nil: the reader allocates a buffer for each part of the file
 
 	buf []byte // a part of the file
 	at  int64  // where buf begins
@@ -152,7 +155,13 @@ func (r *frameReader) window(at int64, n int) ([]byte, error) {
 	if skip := at - r.at; skip >= 0 && skip+int64(n) <= int64(len(r.buf)) {
 		return r.buf[skip:], nil
 	}
-	b := make([]byte, max(min(r.size-at, max(int64(n), windowSize)), 0))
+	size := cmp.Or(int64(len(r.scan)), windowSize)
+	size = max(min(r.size-at, max(int64(n), size)), 0)
+	b := r.scan
+	if int64(len(b)) < size {
+		b = make([]byte, size)
+	}
+	b = b[:size]
 	read, err := r.file.ReadAt(b, at)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
