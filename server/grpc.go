@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/wire"
@@ -34,7 +33,7 @@ const (
 	never = time.Duration(math.MaxInt64)
 )
 
-func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
+func (s *Server) newGRPC(creds credentials.TransportCredentials, services func(*grpc.Server)) *grpc.Server {
 	g := grpc.NewServer(
 		grpc.Creds(s.conns.Credentials(creds)),
 		grpc.InTapHandle(s.admit),
@@ -60,7 +59,9 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 	Ydb_Discovery_V1.RegisterDiscoveryServiceServer(g, &discoveryService{server: s})
 	Ydb_Auth_V1.RegisterAuthServiceServer(g, &authService{server: s})
 	grpc_health_v1.RegisterHealthServer(g, s.health)
-	reflection.Register(g)
+	if services != nil {
+		services(g)
+	}
 
 	return g
 }

@@ -4,13 +4,17 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+
+	"tenure/internal/serverconfig"
 )
 
 // Tools can query the server's health and its services.
 func TestServer_HealthAndReflection(t *testing.T) {
-	h := serve(t)
+	h := serve(t, func(c *serverconfig.Config) { c.Services = func(g *grpc.Server) { reflection.Register(g) } })
 	r, err := grpc_health_v1.NewHealthClient(h.conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	require.NoError(t, err)
 	require.Equal(t, grpc_health_v1.HealthCheckResponse_SERVING, r.GetStatus())

@@ -129,7 +129,7 @@ func New(opts ...Option) (*Server, error) {
 	if wait := tree.Wait(); wait > 0 {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
 	}
-	s.grpc = s.newGRPC(peercred.New(c.TLS))
+	s.grpc = s.newGRPC(peercred.New(c.TLS), c.Services)
 	if s.access != nil || s.trusts != nil {
 		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })
 	}

@@ -11,5 +11,5 @@ func unknownService(_ any, g grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(g)
 
 	return status.Errorf(codes.Unimplemented, "%.300s is not served: this is a tenure server, which serves only "+
-		"Ydb.Auth.V1, Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1, health and reflection", method)
+		"Ydb.Auth.V1, Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1 and health", method)
 }

@@ -24,6 +24,8 @@ func TestImports(t *testing.T) {
 		"go.etcd.io/",
 		"go.opentelemetry.io/",
 		"go.yaml.in/",
+		"google.golang.org/grpc/reflection",
+		"google.golang.org/protobuf/reflect/protodesc",
 		"testing",
 	} {
 		for _, path := range imported {

@@ -155,7 +155,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 		return errors.Join(err, closeAll(listeners))
 	}
 	defer p.audit.Close()
-	srv, err := server.New(p.opts...)
+	srv, err := server.New(append(p.opts, withReflection)...)
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}

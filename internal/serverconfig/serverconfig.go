@@ -9,6 +9,8 @@ import (
 	"net"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"tenure/internal/access"
 	"tenure/internal/audit"
 	"tenure/internal/clock"
@@ -36,6 +38,10 @@ type Config struct {
 	Limits        Limits        // bound what clients can use
 	Audit         *audit.Log    // nil: none. The server does not close it
 	Admin         *Admin        // New fills it in; nil: nobody looks into the server
+
+	// Services adds services that not every server needs, such as reflection. The packages of reflection take part in the
+	// start of each process that contains them, and the embedded server has no use for them.
+	Services func(*grpc.Server) // nil: none
 }
 
 // Admin lets the HTTP server of tenure serve look into a server and act on it. The functions are safe for concurrent
