@@ -215,6 +215,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 		s.health.Shutdown()
 		s.waiting.stop()
+		s.conns.Hurry()
 		cut := context.AfterFunc(ctx, s.cut)
 		drained := make(chan struct{})
 		go func() { // before streams end, so that they cannot come back over the same connection

@@ -58,6 +58,12 @@ func (c *Conn) Close() error {
 	c.set.mu.Lock()
 	c.set.leave(c)
 	c.set.mu.Unlock()
+
+	return c.end()
+}
+
+// end closes the connection after it has left the set.
+func (c *Conn) end() error {
 	if m := c.meter.Load(); m != nil {
 		m.finish()
 	}

@@ -42,6 +42,7 @@ const (
 type Set struct {
 	limits     *Limits // nil: none
 	unfinished atomic.Int64
+	hurried    atomic.Bool
 
 	mu   sync.Mutex // guards the rest
 	open map[*Conn]struct{}
@@ -67,7 +68,22 @@ func (s *Set) Cut() {
 	defer s.mu.Unlock()
 	for c := range s.open {
 		s.leave(c)
-		c.Conn.Close()
+		_ = c.end()
+	}
+}
+
+// Hurry makes connections that have to wait before they are read go on, and no connection waits from now on. A server
+// that stops calls it, because it waits for its clients.
+func (s *Set) Hurry() {
+	s.hurried.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open {
+		if m := c.meter.Load(); m != nil {
+			m.mu.Lock()
+			m.wake()
+			m.mu.Unlock()
+		}
 	}
 }
 
@@ -91,7 +107,7 @@ func (s *Set) add(inner net.Conn) *Conn {
 	}
 	victim, limit := s.enter(c)
 	if victim != nil {
-		victim.Conn.Close() // its goroutines notice that
+		_ = victim.end() // its goroutines notice that
 	}
 	if limit == "" {
 		return c

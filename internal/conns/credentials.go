@@ -74,6 +74,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 
 		return 0, errCut
 	}
+	c.meter.pause()
 
 	return n, err
 }

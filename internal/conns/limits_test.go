@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,10 +175,14 @@ func (w *world) metered() (frames *http2.Framer, flush func(), read func() error
 	_, err = io.ReadFull(conn, preface)
 	require.NoError(w.t, err)
 	require.Equal(w.t, http2.ClientPreface, string(preface))
-	var failed error
+	var failed atomic.Pointer[error]
 	go func() {
-		for failed == nil {
-			_, failed = conn.Read(make([]byte, 1<<10))
+		for {
+			if _, err := conn.Read(make([]byte, 1<<10)); err != nil {
+				failed.Store(&err)
+
+				return
+			}
 		}
 	}()
 	flush = func() {
@@ -186,7 +191,15 @@ func (w *world) metered() (frames *http2.Framer, flush func(), read func() error
 		synctest.Wait()
 	}
 
-	return http2.NewFramer(&out, nil), flush, func() error { return failed }, client
+	read = func() error {
+		if err := failed.Load(); err != nil {
+			return *err
+		}
+
+		return nil
+	}
+
+	return http2.NewFramer(&out, nil), flush, read, client
 }
 
 // A connection that exceeds a limit is cut.
@@ -311,28 +324,96 @@ func TestConn_Begin(t *testing.T) {
 	})
 }
 
-// After a flood, a new connection from the same address may do little at the same time.
+// After a flood, a new connection from the same address may do as much as any other, but not at the same time: an
+// honest client that has this address too is not cut. Then it has to wait, and what it sends arrives later.
 func TestLimits_Suspects(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		fr, flush, failed, _ := w.metered()
-		repeat(11, func(int) { _ = fr.WritePing(false, [8]byte{}) })
-		flush()
-		require.Error(t, failed())
+		w.flood()
 
-		fr, flush, failed, _ = w.metered()
-		rapid(21)(fr, flush)
+		fr, flush, failed, client := w.metered()
+		began := time.Now()
+		rapid(30)(fr, flush) // 20 at the same time, and 30 in a second
 		flush()
-		require.Error(t, failed(), "it is suspect")
-		require.Equal(t, []string{"frame_rate", "reset_rate"}, w.refused.all())
+		_ = fr.WritePing(false, [8]byte{})
+		flush() // is read when the wait is over
+		require.NoError(t, failed())
+		require.Equal(t, 333*time.Millisecond, time.Since(began).Round(time.Millisecond))
+		_ = fr.WritePing(false, [8]byte{})
+		flush()
+		require.Equal(t, 333*time.Millisecond, time.Since(began).Round(time.Millisecond))
+		require.Equal(t, []string{"frame_rate"}, w.refused.all())
+		client.Close()
 
 		time.Sleep(2 * time.Minute) // the flood is forgotten
-		fr, flush, failed, client := w.metered()
+		fr, flush, failed, client = w.metered()
+		began = time.Now()
 		rapid(30)(fr, flush)
 		flush()
+		_ = fr.WritePing(false, [8]byte{})
+		flush()
 		require.NoError(t, failed())
+		require.Zero(t, time.Since(began))
 		client.Close()
 		w.set.Shut()
 	})
+}
+
+// A suspect connection that goes on is cut when it has done what others may do at the same time.
+func TestLimits_SuspectIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.flood()
+		fr, flush, failed, _ := w.metered()
+		began := time.Now()
+		rapid(30)(fr, flush)
+		flush()
+		_ = fr.WriteRSTStream(59, http2.ErrCodeCancel)
+		flush()
+		require.Error(t, failed())
+		require.Equal(t, []string{"frame_rate", "reset_rate"}, w.refused.all())
+		require.Equal(t, 333*time.Millisecond, time.Since(began).Round(time.Millisecond))
+		w.set.Shut()
+	})
+}
+
+// A connection that waits is closed immediately, and a server that stops does not wait for it.
+func TestLimits_WakeSuspect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.flood()
+		fr, flush, failed, _ := w.metered()
+		rapid(30)(fr, flush)
+		flush()
+		require.NoError(t, failed())
+		began := time.Now()
+		w.set.Cut()
+		synctest.Wait()
+		require.Error(t, failed())
+
+		fr, flush, failed, client := w.metered()
+		rapid(25)(fr, flush)
+		flush()
+		w.set.Hurry()
+		rapid(5)(fr, flush)
+		flush()
+		_ = fr.WritePing(false, [8]byte{})
+		flush()
+		require.NoError(t, failed())
+		require.Zero(t, time.Since(began))
+		client.Close()
+		w.set.Shut()
+	})
+}
+
+// flood sends more frames than a connection may.
+func (w *world) flood() {
+	w.t.Helper()
+	fr, flush, failed, _ := w.metered()
+	repeat(11, func(int) { _ = fr.WritePing(false, [8]byte{}) })
+	flush()
+	require.Error(w.t, failed())
 }

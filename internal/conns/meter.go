@@ -14,15 +14,18 @@ import (
 // takes little work, and the client tries again later: a program that opens all its sessions at the same time repeats
 // its attempts a few times. Only a connection that goes far beyond that is cut.
 //
-// If a connection from the same address was cut because of a rate in the last minute, a new one may do much less at
-// once: otherwise a client that connects again each time could do as much as it likes. The rates are the same, so
-// that other clients of that address hardly notice.
+// If a connection from the same address was cut because of a rate in the last minute, a new one may do the same as any
+// other, but much less of it at the same time: otherwise a client that connects again each time could do as much as it
+// likes. The server reads from such a connection no faster than the rates allow. It does not cut the connection,
+// because the connection may be that of an honest client which has the same address, as behind a proxy, and which
+// attaches to thousands of sessions again. The pongs of that client wait too, but only for a few seconds: then the
+// connection has used up what other connections may do at the same time, and is cut like these.
 const (
 	refusals      = 2 // calls are answered with a refusal up to this multiple of the rate; then the connection is cut
 	burst         = 2 // seconds
 	attempts      = 2 // for each call that a connection may have open, before the connection is cut because of the rate
 	suspicion     = time.Minute
-	suspectCalls  = 500
+	suspectCalls  = 500 // at the same time
 	suspectResets = 20
 	suspectFrames = 200
 	maxSuspects   = 10_000 // addresses
@@ -63,6 +66,7 @@ type meter struct {
 	unfinished map[uint32]*message
 	alarm      clock.Timer // rings when a message should have arrived
 	ended      bool
+	woken      chan struct{} // ends a pause; nil: there is none
 }
 
 // message is a message of which a part has arrived.
@@ -87,10 +91,9 @@ func newMeter(c *Conn) *meter {
 		marked: now,
 	}
 	if c.set.suspects(c.from, now) {
-		m.begins.Cap(suspectCalls)
-		m.calls.Cap(refusals * suspectCalls)
-		m.resets.Cap(suspectResets)
-		m.frames.Cap(suspectFrames)
+		m.calls.Spread(suspectCalls)
+		m.resets.Spread(suspectResets)
+		m.frames.Spread(suspectFrames)
 	}
 
 	return m
@@ -322,10 +325,46 @@ func (m *meter) ring() {
 	}
 }
 
-// finish forgets all messages when the connection is closed. Calling it again is a no-op.
+// pause waits until the connection may do what it has sent, or is closed.
+func (m *meter) pause() {
+	debt := max(m.calls.Debt(m.now), m.resets.Debt(m.now), m.frames.Debt(m.now))
+	if debt == 0 {
+		return
+	}
+	m.mu.Lock()
+	if m.ended || m.conn.set.hurried.Load() {
+		m.mu.Unlock()
+
+		return
+	}
+	woken := make(chan struct{})
+	m.woken = woken
+	m.mu.Unlock()
+	timer := m.limits.Clock.NewTimer()
+	defer timer.Stop()
+	for until := m.now.Add(debt); m.now < until; m.now = m.limits.Clock.Now() {
+		timer.Set(m.now, until)
+		select {
+		case <-timer.C():
+		case <-woken:
+			return
+		}
+	}
+}
+
+// wake ends a pause. It is called with mu held.
+func (m *meter) wake() {
+	if m.woken != nil {
+		close(m.woken)
+		m.woken = nil
+	}
+}
+
+// finish forgets all messages and ends a pause when the connection is closed. Calling it again is a no-op.
 func (m *meter) finish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.wake()
 	m.ended = true
 	for stream := range m.unfinished {
 		m.drop(stream)

@@ -1,6 +1,8 @@
 package quota
 
 import (
+	"time"
+
 	"tenure/internal/clock"
 )
 
@@ -9,6 +11,7 @@ type Bucket struct {
 	rate  float64 // in a second; 0: no limit
 	most  float64
 	level float64 // negative: owed
+	loan  float64 // units that Take may still give when there are none
 	at    clock.Instant
 }
 
@@ -21,7 +24,10 @@ func NewBucket(rate float64, burst int, now clock.Instant) Bucket {
 func (b *Bucket) Take(now clock.Instant) bool {
 	b.fill(now)
 	if b.rate > 0 && b.level < 1 {
-		return false
+		if b.loan < 1 {
+			return false
+		}
+		b.loan--
 	}
 	b.level--
 
@@ -34,8 +40,22 @@ func (b *Bucket) Owe(now clock.Instant) {
 	b.level = max(b.level-1, -b.most)
 }
 
-// Cap lowers what the bucket contains, once.
-func (b *Bucket) Cap(level float64) { b.level = min(b.level, level) }
+// Spread makes what the bucket contains, beyond a level, a loan: Take gives it, but the caller has to wait for it, as
+// long as Debt says. It is called once.
+func (b *Bucket) Spread(level float64) {
+	b.loan = max(b.level-level, 0)
+	b.level -= b.loan
+}
+
+// Debt returns the time after which nothing is owed any more.
+func (b *Bucket) Debt(now clock.Instant) time.Duration {
+	b.fill(now)
+	if b.level >= 0 || b.rate == 0 {
+		return 0
+	}
+
+	return time.Duration(-b.level / b.rate * float64(time.Second))
+}
 
 // Set changes the rate and the burst. What was used before counts.
 func (b *Bucket) Set(rate float64, burst int, now clock.Instant) {

@@ -60,6 +60,14 @@ func (r *Relay) Silence() {
 	r.ToClient.Hole.Store(true)
 }
 
+// Break breaks all connections. Clients can connect again.
+func (r *Relay) Break() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.breakAll()
+}
+
 // Cut breaks all connections and refuses new ones.
 func (r *Relay) Cut() {
 	r.mu.Lock()
@@ -67,9 +75,15 @@ func (r *Relay) Cut() {
 
 	r.ended = true
 	r.lis.Close()
+	r.breakAll()
+}
+
+// breakAll is called with mu held.
+func (r *Relay) breakAll() {
 	for _, c := range r.conns {
 		c.Close()
 	}
+	r.conns = nil
 }
 
 func (r *Relay) accept() {
