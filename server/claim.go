@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,8 +18,8 @@ func (e *claimError) Unwrap() error { return e.error }
 // commitGrace is how long commits may take after the server has begun to stop, if servers share the store.
 const commitGrace = 500 * time.Millisecond
 
-// limitCommits decides how long commits may take. On one machine they always end. A store that servers share waits while
-// it cannot be reached, and a server that stops must not wait for that.
+// limitCommits decides how long commits may take. On one machine they always end. A store that servers share waits
+// while it cannot be reached, and a server that stops must not wait for that.
 func (ns *nodes) limitCommits() {
 	ns.env.commits, ns.ended = context.Background(), func() {}
 	if !ns.env.store.Shared() {
@@ -46,6 +47,8 @@ func (o *owner) claim(ctx context.Context, lost clock.Instant) (clock.Instant, e
 		return lost, nil
 	case ctx.Err() != nil:
 		return 0, context.Cause(ctx)
+	case errors.Is(err, store.ErrDropped):
+		return 0, errDropped
 	case store.ClaimOver(err):
 		return 0, &claimError{err}
 	}
@@ -71,6 +74,9 @@ func (o *owner) confirm(ctx context.Context) error {
 
 // storeFault returns the error with which the owner ends after an error of the store.
 func (o *owner) storeFault(doing string, err error) error {
+	if errors.Is(err, store.ErrDropped) { // by another server
+		return errDropped
+	}
 	err = fmt.Errorf("%s node %q: %w", doing, o.path, err)
 	if store.ClaimOver(err) {
 		return &claimError{err}

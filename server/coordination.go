@@ -24,7 +24,7 @@ type coordinationService struct {
 func (c *coordinationService) CreateNode(
 	ctx context.Context, r *Ydb_Coordination.CreateNodeRequest,
 ) (*Ydb_Coordination.CreateNodeResponse, error) {
-	op := c.server.answer(ctx, func() (proto.Message, error) {
+	op := c.server.answerAbout(ctx, func() (proto.Message, error) {
 		if err := c.server.needToCreate(ctx, r.GetPath(), access.CreateNode); err != nil {
 			return nil, err
 		}
@@ -86,7 +86,7 @@ func (c *coordinationService) DropNode(
 func (c *coordinationService) DescribeNode(
 	ctx context.Context, r *Ydb_Coordination.DescribeNodeRequest,
 ) (*Ydb_Coordination.DescribeNodeResponse, error) {
-	op := c.server.answer(ctx, func() (proto.Message, error) {
+	op := c.server.answerAbout(ctx, func() (proto.Message, error) {
 		if err := c.server.need(ctx, r.GetPath(), access.List); err != nil {
 			return nil, err
 		}

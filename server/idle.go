@@ -78,8 +78,13 @@ func (ns *nodes) unloaded(path string) bool {
 // use calls f with the owner of the node at the path. If that has just ended because the node was not in use, use calls
 // f again with the next owner. It returns the Failure that answers an attach if there is no owner.
 func (ns *nodes) use(path string, f func(*owner) error) (node.Failure, error) {
-	for {
+	for synced := false; ; {
 		o, refusal := ns.owner(path)
+		if o == nil && !synced && ns.maybeNew(refusal) {
+			if refusal, synced = ns.sync(ns.ctx); synced {
+				continue
+			}
+		}
 		if o == nil {
 			return refusal, nil
 		}

@@ -58,6 +58,7 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 		owned: make(map[store.Space]*owned), idle: make(map[store.Space]bool), frozen: c.Wait() > 0,
 	}
 	ns.limitCommits()
+	c.OnDrop(ns.gone)
 
 	return ns
 }
@@ -94,6 +95,8 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 	switch {
 	case have == nil:
 		return ns.start(entry, ns.started), node.Failure{}
+	case have.dropping && ns.catalog.Common(): // the drop may fail
+		return nil, node.Failure{Status: node.Unavailable, Issue: errDropped.Error()}
 	case have.dropping:
 		return nil, notFound
 	}
@@ -179,6 +182,9 @@ func (o *owner) reason() string {
 // drop drops the node at the path with everything in it (N3). The node's owner ends first, and none is started in the
 // meantime, so that nothing is written to the space while it is dropped.
 func (ns *nodes) drop(ctx context.Context, path string) error {
+	if err := ns.catalog.Sync(ctx); err != nil {
+		return err
+	}
 	space, have, err := ns.dropping(path)
 	if err != nil {
 		return err

@@ -15,6 +15,17 @@ import (
 	"tenure/internal/wire"
 )
 
+// answerAbout is answer for a call that reads the tree. The tree has all changes that any server has acknowledged.
+func (s *Server) answerAbout(ctx context.Context, call func() (proto.Message, error)) *Ydb_Operations.Operation {
+	return s.answer(ctx, func() (proto.Message, error) {
+		if err := s.catalog.Sync(ctx); err != nil {
+			return nil, err
+		}
+
+		return call()
+	})
+}
+
 // answer checks the database that the request names, makes a unary call, and returns its result or its error. The call
 // checks the caller's rights. If the client has given the call up, answer does nothing: a client that makes many
 // expensive calls and goes away must not keep the server busy, least of all when it stops.
@@ -30,7 +41,9 @@ func (s *Server) answer(ctx context.Context, call func() (proto.Message, error))
 	}
 	result, err := call()
 	if refused, ok := errors.AsType[*catalog.Error](err); ok && refused.Status == node.Undetermined {
-		s.fail(err)
+		if !s.catalog.Common() {
+			s.fail(err)
+		}
 	}
 
 	return operation(result, err)

@@ -24,7 +24,7 @@ type schemeService struct {
 func (s *schemeService) MakeDirectory(
 	ctx context.Context, r *Ydb_Scheme.MakeDirectoryRequest,
 ) (*Ydb_Scheme.MakeDirectoryResponse, error) {
-	op := s.server.answer(ctx, func() (proto.Message, error) {
+	op := s.server.answerAbout(ctx, func() (proto.Message, error) {
 		if err := s.server.needToCreate(ctx, r.GetPath(), access.CreateDirectory); err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ const entrySize = 1 << 10
 func (s *schemeService) ListDirectory(
 	ctx context.Context, r *Ydb_Scheme.ListDirectoryRequest,
 ) (*Ydb_Scheme.ListDirectoryResponse, error) {
-	op := s.server.answer(ctx, func() (proto.Message, error) {
+	op := s.server.answerAbout(ctx, func() (proto.Message, error) {
 		if err := s.server.need(ctx, r.GetPath(), access.List); err != nil {
 			return nil, err
 		}
@@ -81,7 +81,7 @@ func (s *schemeService) ListDirectory(
 func (s *schemeService) DescribePath(
 	ctx context.Context, r *Ydb_Scheme.DescribePathRequest,
 ) (*Ydb_Scheme.DescribePathResponse, error) {
-	op := s.server.answer(ctx, func() (proto.Message, error) {
+	op := s.server.answerAbout(ctx, func() (proto.Message, error) {
 		if err := s.server.need(ctx, r.GetPath(), access.List); err != nil {
 			return nil, err
 		}

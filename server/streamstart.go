@@ -32,7 +32,7 @@ func serveSession(
 	if start == nil {
 		return status.Error(codes.InvalidArgument, "First message must be a SessionStart") // A1
 	}
-	entry, refusal, ok := nodes.find(start.GetPath())
+	entry, refusal, ok := nodes.verified(g.Context(), start.GetPath())
 	if !ok {
 		return g.Send(wire.Response(refusal)) // A2, A3
 	}

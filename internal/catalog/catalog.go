@@ -23,20 +23,28 @@ import (
 // After a failed commit, memory and store may differ. The catalog then refuses every call, including reads, because
 // no stream may attach to a node that has possibly been dropped. The owner of the catalog must open the store and the
 // catalog again.
+//
+// If servers share the store, each of them has the whole tree and follows the changes of the others. What a read returns
+// may have changed a moment ago, unless Sync was called before. A failed commit has no consequences for other calls.
 type Catalog struct {
 	database string   // cleaned
 	root     []string // the components of database
 	store    store.Store
+	common   store.Common // nil: servers do not share the store
 
 	limits Limits
 
 	turn chan struct{} // held by the current change, from reading the tree until the tree is updated
 
-	mu       sync.RWMutex     // protects the fields below; only the holder of turn writes them, and it reads without mu
+	// mu protects the fields below. Only the holder of turn writes them, and it reads without mu. If servers share the
+	// store, only take writes them.
+	mu       sync.RWMutex
 	tree     map[string]*item // by path below the database; the database itself is ""
 	last     store.Space      // the latest space assigned to a node; spaces are never reused
 	restored storedRestore
 	failed   *Error // the reason why every call is refused, or nil
+	version  uint64 // of the store that tree shows; used only if servers share it
+	dropped  func(store.Space)
 }
 
 // item is an entry of the tree.
@@ -61,6 +69,11 @@ func Open(ctx context.Context, st store.Store, database string) (*Catalog, error
 		store:    st,
 		turn:     make(chan struct{}, 1),
 		tree:     map[string]*item{"": {kind: Directory}},
+	}
+	if common, ok := st.(store.Common); ok {
+		c.common = common
+
+		return c.follow(ctx)
 	}
 	if err := st.Claim(ctx, store.Catalog); err != nil {
 		return nil, fmt.Errorf("claim the catalog: %w", err)

@@ -49,8 +49,8 @@ func (c *Catalog) AlterNode(ctx context.Context, path string, changes Config) er
 }
 
 // DropNode removes a node and all its records (N3). The space is the one that Lookup returned for the node, and the
-// caller must have stopped all writes to it. If the path now belongs to a different node, the intended node is already
-// gone, and DropNode fails as if the path did not exist.
+// caller must have stopped all writes to it, unless servers share the store. If the path now belongs to a different
+// node, the intended node is already gone, and DropNode fails as if the path did not exist.
 func (c *Catalog) DropNode(ctx context.Context, path string, space store.Space) error {
 	rel, err := c.relative(path)
 	if err != nil {
@@ -149,6 +149,9 @@ func (c *Catalog) change(ctx context.Context, draw func() (plan, error)) error {
 		defer func() { <-c.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	if c.common != nil {
+		return c.changeCommon(ctx, draw)
 	}
 	if c.failed != nil {
 		return c.failed

@@ -108,15 +108,32 @@ func (c *Catalog) load(records iter.Seq2[node.Record, error]) error {
 }
 
 func (c *Catalog) loadItem(r node.Record, spaces map[store.Space]string) error {
-	var s storedItem
-	if err := decode(r, &s); err != nil {
+	rel, i, err := c.decodeItem(r)
+	if err != nil {
 		return err
 	}
-	damaged := func(what string) error {
-		return fmt.Errorf("%w: record %.300q: %s", store.ErrDamaged, r.Key, what)
+	if i.kind == Node {
+		if other, taken := spaces[i.space]; taken {
+			return fmt.Errorf("%w: record %.300q: space %d belongs to %q", store.ErrDamaged, r.Key, i.space, other)
+		}
+		spaces[i.space] = rel
+	}
+	c.put(rel, i)
+
+	return nil
+}
+
+// decodeItem decodes the record of an entry whose parent is in the tree.
+func (c *Catalog) decodeItem(r node.Record) (rel string, i item, err error) {
+	var s storedItem
+	if err := decode(r, &s); err != nil {
+		return "", i, err
+	}
+	damaged := func(what string) (string, item, error) {
+		return "", item{}, fmt.Errorf("%w: record %.300q: %s", store.ErrDamaged, r.Key, what)
 	}
 
-	rel := string(r.Key[1:])
+	rel = string(r.Key[1:])
 	parts, err := split("/" + rel)
 	if err != nil || len(parts) == 0 || strings.Join(parts, "/") != rel {
 		return damaged("key is not a valid path")
@@ -126,7 +143,7 @@ func (c *Catalog) loadItem(r node.Record, spaces map[store.Space]string) error {
 		return damaged("parent is not a directory")
 	}
 
-	i := item{kind: s.Kind, space: s.Space, config: Config{
+	i = item{kind: s.Kind, space: s.Space, config: Config{
 		SelfCheckPeriodMillis:    s.SelfCheck,
 		SessionGracePeriodMillis: s.Grace,
 		ReadConsistency:          s.ReadConsistency,
@@ -142,14 +159,12 @@ func (c *Catalog) loadItem(r node.Record, spaces map[store.Space]string) error {
 		if err := i.config.check(); err != nil {
 			return damaged(err.Error())
 		}
-		if other, taken := spaces[s.Space]; taken || s.Space == store.Catalog {
-			return damaged(fmt.Sprintf("space %d belongs to %q", s.Space, other))
+		if s.Space == store.Catalog {
+			return damaged(fmt.Sprintf("space %d belongs to the catalog", s.Space))
 		}
-		spaces[s.Space] = rel
 	default:
 		return damaged("unknown kind")
 	}
-	c.put(rel, i)
 
-	return nil
+	return rel, i, nil
 }

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"slices"
 
 	"tenure/internal/store"
 )
@@ -20,6 +21,9 @@ func Check(b store.Batch) error {
 	if len(b.Drop) > MaxDrops {
 		return fmt.Errorf("commit to space %d: the batch drops %d spaces: at most %d can be dropped at once",
 			b.Space, len(b.Drop), MaxDrops)
+	}
+	if slices.Contains(b.Drop, store.Catalog) {
+		return fmt.Errorf("commit to space %d: the batch drops the catalog, which servers share", b.Space)
 	}
 	for _, r := range b.Changes {
 		if n := len(r.Key) + len(r.Value); n > MaxRecord {
@@ -53,17 +57,24 @@ func (c *Core) writePart(fx *Effects) {
 		Else: []Op{get(c.ownerKey())},
 	}
 	if end == len(m.content) {
-		dropped := make(map[store.Space]bool)
-		for _, s := range m.drop {
-			if !dropped[s] {
-				txn.Then = append(txn.Then, put(OwnerKey(s), Owner{Dropped: true}.encode()), put(DroppedKey(s), nil))
-				dropped[s] = true
-			}
-		}
+		txn.Then = append(txn.Then, drops(m.drop)...)
 	}
 	m.sent = end
 	m.written += len(value)
 	c.send(&c.main, txn, fx)
+}
+
+// drops returns the operations that drop the spaces.
+func drops(spaces []store.Space) (ops []Op) {
+	dropped := make(map[store.Space]bool)
+	for _, s := range spaces {
+		if !dropped[s] {
+			ops = append(ops, put(OwnerKey(s), Owner{Dropped: true}.encode()), put(DroppedKey(s), nil))
+			dropped[s] = true
+		}
+	}
+
+	return ops
 }
 
 // written takes the result of a part. An earlier attempt may have been carried out too, which makes no difference: the

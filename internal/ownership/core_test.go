@@ -3,6 +3,7 @@ package ownership_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -445,9 +446,10 @@ func TestLoading_Damage(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	big := node.Record{Key: []byte("k"), Value: make([]byte, ownership.MaxRecord-1)}
-	drop := make([]store.Space, ownership.MaxDrops)
+	drop := slices.Repeat([]store.Space{1}, ownership.MaxDrops)
 	require.NoError(t, ownership.Check(store.Batch{Changes: []node.Record{big}, Drop: drop}))
-	require.Error(t, ownership.Check(store.Batch{Drop: make([]store.Space, ownership.MaxDrops+1)}))
+	require.Error(t, ownership.Check(store.Batch{Drop: append(drop, 2)}))
+	require.Error(t, ownership.Check(store.Batch{Space: 1, Drop: []store.Space{store.Catalog}}))
 	big.Value = append(big.Value, 0)
 	require.Error(t, ownership.Check(store.Batch{Changes: []node.Record{big}}))
 }

@@ -21,4 +21,6 @@
 //	O5 A proof is a read of the owner's key that began after the requests which it covers. No reply may be sent, not
 //	   even to a read, before the commit of its batch or a proof that began after the last request of its batch.
 //	O6 The owner's key of a dropped space stays, and says that the space is dropped. So no claim of it can succeed.
+//	O7 The catalog has no owner. A change compares the version for which it was planned, and raises it. The version names
+//	   the latest changes, so the Else branch distinguishes an earlier attempt from the change of another server.
 package ownership

@@ -16,6 +16,8 @@ import (
 //	j/SPACE/NUMBER/PART    a part of a journal entry
 //	f/SPACE                the mark: the number of the last entry whose changes are all in r/
 //	r/SPACE/KEY            a record; KEY is raw
+//	c/v                    the version of the catalog, as JSON (CatalogVersion)
+//	c/r/KEY                a record of the catalog; KEY is raw
 //	d/SPACE                a dropped space whose other keys have not been deleted yet
 
 // ServerKey returns the key that exists while the server is registered.

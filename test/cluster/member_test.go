@@ -56,7 +56,7 @@ func startMember(t *testing.T, flags ...string) *member {
 	args := append([]string{
 		"--data-dir", m.dir, "--listen-client-urls", m.url, "--advertise-client-urls", m.url,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
-		"--log-level", "error", "--unsafe-no-fsync",
+		"--log-level", "fatal", "--unsafe-no-fsync",
 	}, flags...)
 	m.process = exec.Command(etcdProgram, args...)
 	m.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -51,6 +51,22 @@ func TestStore_PassesTheSuite(t *testing.T) {
 		t.Parallel()
 		storetest.RunTraits(t, disk, traits)
 	})
+	t.Run("common", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunCommon(t, func(t *testing.T) func() (store.Common, error) {
+			t.Helper()
+			open := disk(t)
+
+			return func() (store.Common, error) {
+				s, err := open()
+				if err != nil {
+					return nil, err
+				}
+
+				return s.(store.Common), nil
+			}
+		})
+	})
 	t.Run("model", func(t *testing.T) {
 		t.Parallel()
 		storetest.RunModelTraits(t, disk, traits)

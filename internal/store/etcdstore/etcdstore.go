@@ -45,6 +45,7 @@ type Store struct {
 	secret       []byte
 	registration *registration
 	members      *members
+	catalog      *catalog
 
 	ctx     context.Context // ends when the store is closed
 	cancel  context.CancelCauseFunc
@@ -72,7 +73,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
 	}
 	o.Member.ID = rand.Text()
-	s := &Store{etcd: e, self: o.Member, owners: make(map[store.Space]*owner), members: newMembers(e)}
+	s := &Store{etcd: e, self: o.Member, owners: make(map[store.Space]*owner), members: newMembers(e), catalog: &catalog{}}
+	s.catalog.follower = newFollower(e, ownership.CatalogKeys, ownership.CatalogEnd(), s.catalog.taken)
 	if s.secret, err = e.readSecret(ctx); err != nil {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
 	}
@@ -110,7 +112,7 @@ func (s *Store) begin(ctx context.Context) (end func(), err error) {
 // Shared implements store.Store.
 func (*Store) Shared() bool { return true }
 
-// Claim implements store.Store.
+// Claim implements store.Store. The catalog is not claimed: see store.Common.
 func (s *Store) Claim(ctx context.Context, space store.Space) error {
 	if err := space.Check(); err != nil {
 		return fmt.Errorf("claim: %w", err)
@@ -120,6 +122,9 @@ func (s *Store) Claim(ctx context.Context, space store.Space) error {
 		return err
 	}
 	defer end()
+	if space == store.Catalog {
+		return nil
+	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	for {
@@ -179,6 +184,9 @@ func (s *Store) Confirm(ctx context.Context, space store.Space) error {
 		return err
 	}
 	defer end()
+	if space == store.Catalog {
+		return nil
+	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	err = errNotClaimed
@@ -192,16 +200,19 @@ func (s *Store) Confirm(ctx context.Context, space store.Space) error {
 	return nil
 }
 
-// Commit implements store.Store.
+// Commit implements store.Store. A batch of the catalog overwrites what other servers have written.
 func (s *Store) Commit(ctx context.Context, b store.Batch) error {
+	if err := cmp.Or(b.Check(), ownership.Check(b)); err != nil {
+		return err
+	}
+	if b.Space == store.Catalog {
+		return s.overwrite(ctx, b)
+	}
 	end, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if err := cmp.Or(b.Check(), ownership.Check(b)); err != nil {
-		return err
-	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	err = errNotClaimed

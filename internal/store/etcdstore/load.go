@@ -20,7 +20,7 @@ func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 				return err
 			}
 
-			return s.load(ctx, ownership.NewLoading(space, 0), func(r node.Record) bool { return yield(r, nil) })
+			return s.loadAt(ctx, space, 0, func(r node.Record) bool { return yield(r, nil) })
 		})
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(node.Record{}, fmt.Errorf("load space %d: %w", space, err))
@@ -44,7 +44,12 @@ func (s *Store) reading(ctx context.Context, read func(context.Context) error) e
 	return read(ctx)
 }
 
-func (s *Store) load(ctx context.Context, l *ownership.Loading, yield func(node.Record) bool) error {
+// loadAt yields the records of a space at the revision or, if that is 0, now.
+func (s *Store) loadAt(ctx context.Context, space store.Space, revision int64, yield func(node.Record) bool) error {
+	if space == store.Catalog {
+		return s.loadCatalog(ctx, revision, yield)
+	}
+	l := ownership.NewLoading(space, revision)
 	for t, more := l.Next(); more; t, more = l.Next() {
 		result, err := s.etcd.read(ctx, t)
 		if err != nil {
@@ -72,13 +77,13 @@ func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		err := s.reading(ctx, func(ctx context.Context) error {
 			spaces, revision, err := s.spaces(ctx)
-			for _, space := range spaces {
-				err = s.load(ctx, ownership.NewLoading(space, revision), func(r node.Record) bool {
-					return yield(store.Record{Space: space, Record: r}, nil)
-				})
+			for _, space := range append([]store.Space{store.Catalog}, spaces...) {
 				if err != nil {
 					return err
 				}
+				err = s.loadAt(ctx, space, revision, func(r node.Record) bool {
+					return yield(store.Record{Space: space, Record: r}, nil)
+				})
 			}
 
 			return err

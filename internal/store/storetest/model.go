@@ -78,7 +78,7 @@ var (
 )
 
 // drawBatch draws a batch for one of the spaces, of which it drops some.
-func drawBatch(t *rapid.T, spaces []store.Space) store.Batch {
+func drawBatch(t *rapid.T, spaces []store.Space, traits Traits) store.Batch {
 	b := store.Batch{Space: rapid.SampledFrom(spaces).Draw(t, "space")}
 	for range rapid.IntRange(0, 5).Draw(t, "changes") {
 		key := rapid.SampledFrom(modelKeys).Draw(t, "key")
@@ -89,6 +89,9 @@ func drawBatch(t *rapid.T, spaces []store.Space) store.Batch {
 		}
 	}
 	for _, space := range spaces {
+		if traits.Shared && space == store.Catalog { // it cannot be dropped
+			continue
+		}
 		if space != b.Space && rapid.IntRange(0, 9).Draw(t, "drop") == 0 {
 			b.Drop = append(b.Drop, space)
 		}
@@ -117,7 +120,7 @@ func RunModelTraits(t *testing.T, disk Disk, traits Traits) {
 		model := NewModel()
 		rt.Repeat(map[string]func(*rapid.T){
 			"commit": func(rt *rapid.T) {
-				b := drawBatch(rt, spaces)
+				b := drawBatch(rt, spaces, traits)
 				require.NoError(rt, s.Commit(t.Context(), b))
 				model.Apply(b)
 				if traits.NoReuse {
@@ -125,7 +128,7 @@ func RunModelTraits(t *testing.T, disk Disk, traits Traits) {
 				}
 			},
 			"refused": func(rt *rapid.T) {
-				b := drawBatch(rt, spaces)
+				b := drawBatch(rt, spaces, traits)
 				b.Changes = append(b.Changes, Put("refused", "v"))
 				b.Drop = append(b.Drop, b.Space)
 				require.Error(rt, s.Commit(t.Context(), b))
