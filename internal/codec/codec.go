@@ -14,7 +14,7 @@ import (
 // Codec encodes and decodes messages of any type for gRPC, with the options [grpc.ForceCodecV2] and
 // [grpc.ForceServerCodecV2]. It is fast for SessionRequest and SessionResponse.
 //
-// RecvMsg also accepts a [*Request] or a [*Response], which it reuses.
+// RecvMsg also accepts a [*Request] or a [*Response], which it reuses, and a [*Raw].
 type Codec struct{ slow encoding.CodecV2 }
 
 var _ encoding.CodecV2 = Codec{}
@@ -30,6 +30,10 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 	buf := Buffer()
 	var fast bool
 	switch m := v.(type) {
+	case *Raw:
+		Recycle(buf)
+
+		return m.Data, nil
 	case *pb.SessionRequest:
 		*buf, fast = AppendRequest(*buf, m)
 	case *pb.SessionResponse:
@@ -44,8 +48,11 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 	return Slice(buf), nil
 }
 
-// Unmarshal decodes a message. It keeps no reference to data.
+// Unmarshal decodes a message. Only a Raw keeps a reference to data.
 func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if raw, ok := v.(*Raw); ok {
+		return raw.take(data)
+	}
 	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer whole.Free()
 	b := whole.ReadOnlyData()
