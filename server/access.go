@@ -35,6 +35,11 @@ func (s *Server) openAccess(c *serverconfig.Config) error {
 	if uid := os.Getuid(); uid >= 0 { // negative on systems without user ids
 		config.OwnUIDs = []uint32{uint32(uid)}
 	}
+	if s.front != nil { // a client may log in to one server and show the token to another one
+		if config.Key, err = s.front.key.Derive("logins", access.KeySize); err != nil {
+			return err
+		}
+	}
 	if c.DataDir != nil { // logins outlive a restart
 		if config.Key, err = access.LoadKey(filepath.Join(*c.DataDir, "login.key")); err != nil {
 			return err
@@ -100,6 +105,9 @@ func (s *Server) revoke() {
 	}
 	for stream := range s.nodes.streams() {
 		stream.checkAccess()
+	}
+	if s.front != nil {
+		s.front.revoke()
 	}
 }
 

@@ -85,6 +85,9 @@ func (i *identified) Context() context.Context { return i.ctx }
 
 // identify returns a context from which callerOf returns the caller.
 func (s *Server) identify(ctx context.Context, method string) (context.Context, error) {
+	if s.front != nil && fromServer(ctx) {
+		return s.identifyForwarded(ctx, method)
+	}
 	if s.access == nil && s.trusts == nil || public(method) {
 		return ctx, nil
 	}

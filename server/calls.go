@@ -137,7 +137,11 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	}
 	now, user, fresh := s.clock.Now(), callerOf(ctx).name(), start.GetSessionId() == 0
 	use := s.quota.User(now, user)
-	if limit := use.Enter(now, fresh); limit != "" {
+	enter, leave := use.Enter, use.Leave
+	if fromServer(ctx) { // which has counted the stream
+		enter, leave = use.Accept, func() {}
+	}
+	if limit := enter(now, fresh); limit != "" {
 		s.pings.Add(-rate)
 
 		return nil, &node.Failure{Status: node.Overloaded, Issue: s.exceeded(limit, user, address(ctx))}
@@ -149,7 +153,7 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	e := &entrance{reserved: fresh, allowance: allowance{server: s, use: use, user: user, existing: !fresh}}
 	e.allowance.assure(now, time.Duration(min(start.GetTimeoutMillis(), math.MaxInt32))*time.Millisecond)
 	e.leave = func() {
-		use.Leave()
+		leave()
 		s.pings.Add(-rate)
 		if c != nil && c.conn != nil {
 			c.conn.Let()
@@ -157,4 +161,24 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	}
 
 	return e, nil
+}
+
+// enterForwarded is like enter for a stream that another server serves. That server counts the session and the requests.
+func (s *Server) enterForwarded(ctx context.Context, start *sessionStart) (leave func(), refusal *node.Failure) {
+	user := callerOf(ctx).name()
+	use := s.quota.User(s.clock.Now(), user)
+	if limit := use.Pass(start.GetSessionId() == 0); limit != "" {
+		return nil, &node.Failure{Status: node.Overloaded, Issue: s.exceeded(limit, user, address(ctx))}
+	}
+	c := callOf(ctx)
+	if c != nil && c.conn != nil {
+		c.conn.Hold()
+	}
+
+	return func() {
+		use.Leave()
+		if c != nil && c.conn != nil {
+			c.conn.Let()
+		}
+	}, nil
 }

@@ -34,6 +34,9 @@ const (
 )
 
 func (s *Server) newGRPC(creds credentials.TransportCredentials, services func(*grpc.Server)) *grpc.Server {
+	if s.front != nil {
+		creds = s.front.key.Server(creds)
+	}
 	g := grpc.NewServer(
 		grpc.Creds(s.conns.Credentials(creds)),
 		grpc.InTapHandle(s.admit),

@@ -42,6 +42,8 @@ type owner struct {
 	shown atomic.Pointer[serverstats.Node] // the last answer
 	pulse pulse
 
+	claimed chan struct{} // closed when this server serves the node
+
 	// done is closed when the owner has ended. err and ended are set before.
 	done  chan struct{}
 	err   error
@@ -105,6 +107,7 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 		looks:    make(chan look),
 		asked:    make(chan chan<- *serverstats.Node),
 		observer: newObserver(path, env),
+		claimed:  make(chan struct{}),
 		done:     make(chan struct{}),
 		timer:    env.clock.NewTimer(),
 		streams:  make(map[node.StreamID]*stream),
@@ -150,6 +153,7 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 	if lost, err = o.claim(ctx, lost); err != nil {
 		return err
 	}
+	close(o.claimed)
 	o.lost = lost
 	began := o.env.clock.Now()
 	o.node, err = node.Load(lost, cfg, o.limited(ctx))

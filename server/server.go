@@ -12,6 +12,7 @@ import (
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 
 	"tenure/internal/access"
@@ -22,6 +23,7 @@ import (
 	"tenure/internal/conns"
 	"tenure/internal/node"
 	"tenure/internal/peercred"
+	"tenure/internal/peerkey"
 	"tenure/internal/quota"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
@@ -38,6 +40,7 @@ type Server struct {
 	clock   clock.Clock
 	catalog *catalog.Catalog
 	nodes   *nodes
+	front   *front // nil: no other server uses the store
 	grpc    *grpc.Server
 	conns   conns.Set // gRPC does not track a connection before its first frame, and would wait two minutes for it in Stop
 	health  *health.Server
@@ -117,6 +120,9 @@ func New(opts ...Option) (*Server, error) {
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.denials = newDenials(&s.counts.denials, c.Audit, log, clk)
 	s.limitConnections()
+	if s.front, err = newFront(records, limits, clk); err != nil {
+		return nil, errors.Join(err, records.Close())
+	}
 	if err := s.openAccess(&c); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
@@ -126,6 +132,10 @@ func New(opts ...Option) (*Server, error) {
 		Entries: limits.Nodes, Full: env.diskFull, Refused: func(limit string) { s.refusals.add(limit) },
 	})
 	s.nodes = newNodes(tree, env, s.fail)
+	if s.front != nil {
+		s.front.nodes = s.nodes
+		s.nodes.running.Go(func() { s.front.watchMembers(s.nodes.ctx) })
+	}
 	if wait := tree.Wait(); wait > 0 {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
 	}
@@ -154,6 +164,7 @@ func (s *Server) limitConnections() {
 		Calls: limits.StreamsPerConnection, CallRate: limits.CallRate, FrameRate: limits.FrameRate,
 		Unfinished: limits.UnfinishedBytes, Patience: limits.StartTimeout,
 		Clock: s.clock, Refused: func(limit, address string) { s.refusals.add(limit, "address", address) },
+		Trusted: func(i credentials.AuthInfo) bool { _, ok := i.(peerkey.Info); return ok },
 	})
 }
 
@@ -227,6 +238,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.nodes.ended()
 		cut()
 		s.streams.Wait()
+		if s.front != nil {
+			s.front.pool.Close()
+		}
 		s.err = s.store.Close()
 		if failure := s.storeFailure(); failure != nil {
 			s.err = failure
@@ -260,6 +274,10 @@ func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_
 	c.server.open.Add(1)
 	defer c.server.open.Add(-1)
 	enter := func(start *sessionStart) (*entrance, *node.Failure) { return c.server.enter(g.Context(), start) }
+	var forward forwarder
+	if c.server.front != nil {
+		forward = c.server.forward
+	}
 
-	return serveSession(g, c.server.nodes, id, &c.server.streams, by, enter)
+	return serveSession(g, c.server.nodes, id, &c.server.streams, by, enter, forward)
 }

@@ -103,6 +103,9 @@ func (s *Server) slot(ctx context.Context, method string) (release func(), full 
 
 		return func() { s.watches.giveBack(conn) }, ""
 	}
+	if s.front != nil && fromServer(ctx) { // which has counted the stream
+		return func() {}, ""
+	}
 	release = func() { s.inProgress.Add(-1) }
 	if s.inProgress.Add(1) > int64(s.limits.Streams) {
 		release()

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/catalog"
 	"tenure/internal/limit"
 	"tenure/internal/node"
 	"tenure/internal/wire"
@@ -18,11 +19,17 @@ import (
 
 type sessionStart = Ydb_Coordination.SessionRequest_SessionStart
 
+// forwarder serves a stream whose node another server serves. It returns false if this server is to serve it.
+type forwarder func(
+	g Ydb_Coordination_V1.CoordinationService_SessionServer, first *Ydb_Coordination.SessionRequest, e catalog.Entry,
+	p *pass,
+) (done bool, err error)
+
 // serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns.
 // They are counted by running.
 func serveSession(
 	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
-	by func(path string) *pass, enter func(*sessionStart) (*entrance, *node.Failure),
+	by func(path string) *pass, enter func(*sessionStart) (*entrance, *node.Failure), forward forwarder,
 ) error {
 	first, err := g.Recv()
 	if err != nil {
@@ -42,6 +49,11 @@ func serveSession(
 	pass := by(entry.Path)
 	if !pass.enter() { // before the node is loaded
 		return g.Send(wire.Response(noAccess))
+	}
+	if forward != nil {
+		if done, err := forward(g, first, entry, pass); done {
+			return err
+		}
 	}
 	entered, overloaded := enter(start)
 	if overloaded != nil {

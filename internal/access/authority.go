@@ -99,7 +99,7 @@ func NewAuthority(p *Policy, config AuthorityConfig) *Authority {
 		config.Lifetime = DefaultLifetime
 	}
 	if config.Key == nil {
-		config.Key = make([]byte, keySize)
+		config.Key = make([]byte, KeySize)
 		_, _ = rand.Read(config.Key) // never fails
 	}
 	a := &Authority{config: config, own: &User{Name: OwnName, grants: grants{"/": Full}}}

@@ -11,8 +11,8 @@ import (
 	"tenure/internal/secretfile"
 )
 
-// keySize is the length of the key that signs tokens, in bytes.
-const keySize = 32
+// KeySize is the length of the key that signs tokens, in bytes.
+const KeySize = 32
 
 // LoadKey returns the key in a file, with which an [Authority] signs the tokens that it issues. It creates a random key
 // if the file does not exist. Several processes may do so at the same time: all get the same key.
@@ -26,9 +26,9 @@ func LoadKey(file string) ([]byte, error) {
 			}
 		case err != nil:
 			return nil, fmt.Errorf("login key: %w", err)
-		case len(key) != keySize:
+		case len(key) != KeySize:
 			return nil, fmt.Errorf("login key: %s has %d bytes, but a key has %d: "+
-				"remove the file, and users have to log in again", file, len(key), keySize)
+				"remove the file, and users have to log in again", file, len(key), KeySize)
 		default:
 			return key, nil
 		}
@@ -46,7 +46,7 @@ func createKey(file string) (err error) {
 	if err != nil {
 		return err
 	}
-	key := make([]byte, keySize)
+	key := make([]byte, KeySize)
 	_, _ = rand.Read(key) // never fails
 	_, err = f.Write(key)
 	err = errors.Join(err, f.Sync(), f.Close())

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+
 	"tenure/internal/clock"
 )
 
@@ -23,7 +25,8 @@ type Limits struct {
 	Unfinished int           // bytes of messages of which only a part has arrived; one connection may have a quarter
 	Patience   time.Duration // for a message to arrive completely
 	Clock      clock.Clock
-	Refused    func(limit, address string) // reports that a connection was closed or refused because of a limit
+	Trusted    func(credentials.AuthInfo) bool // connections without limits on what they send; nil: none
+	Refused    func(limit, address string)     // reports that a connection was closed or refused because of a limit
 }
 
 // The limits as Limits.Refused names them.

@@ -91,7 +91,9 @@ func info() Info {
 	return Info{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}
 }
 
-type client struct{ credentials.TransportCredentials }
+type client struct {
+	credentials.TransportCredentials
+}
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (c *client) ClientHandshake(
@@ -106,7 +108,9 @@ func (c *client) ClientHandshake(
 }
 
 // Clone implements credentials.TransportCredentials.
-func (c *client) Clone() credentials.TransportCredentials { return &client{c.TransportCredentials.Clone()} }
+func (c *client) Clone() credentials.TransportCredentials {
+	return &client{c.TransportCredentials.Clone()}
+}
 
 type server struct {
 	credentials.TransportCredentials

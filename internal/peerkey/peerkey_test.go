@@ -80,7 +80,9 @@ func TestServer(t *testing.T) {
 	secure := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t).TLS(t)}})
 	trusting := credentials.NewTLS(&tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"})
 	key := newKey(t, "the secret")
-	for name, tc := range map[string]struct{ server, client credentials.TransportCredentials }{
+	for name, tc := range map[string]struct {
+		server, client credentials.TransportCredentials
+	}{
 		"clear text": {insecure.NewCredentials(), insecure.NewCredentials()},
 		"TLS":        {secure, trusting},
 	} {
@@ -120,7 +122,9 @@ func TestServer_AnotherKey(t *testing.T) {
 }
 
 // liar says that it is a server.
-type liar struct{ credentials.TransportCredentials }
+type liar struct {
+	credentials.TransportCredentials
+}
 
 func (l *liar) ClientHandshake(
 	ctx context.Context, authority string, conn net.Conn,

@@ -104,11 +104,7 @@ const returning = 2
 func (u *Use) Enter(now clock.Instant, session bool) Limit {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	most := u.limits.Streams
-	if !session {
-		most *= returning
-	}
-	if u.all != nil && most > 0 && u.streams >= most {
+	if u.full(session) {
 		return UserStreams
 	}
 	if session {
@@ -119,6 +115,39 @@ func (u *Use) Enter(now clock.Instant, session bool) Limit {
 	u.streams++
 
 	return ""
+}
+
+// full reports whether the user may not have one more stream. It is called with mu held.
+func (u *Use) full(session bool) bool {
+	most := u.limits.Streams
+	if !session {
+		most *= returning
+	}
+
+	return u.all != nil && most > 0 && u.streams >= most
+}
+
+// Pass is like Enter for a stream that is passed on to another server, which counts its session.
+func (u *Use) Pass(session bool) Limit {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.full(session) {
+		return UserStreams
+	}
+	u.streams++
+
+	return ""
+}
+
+// Accept is like Enter for a stream that another server has passed on and counted. Leave must not be called for it.
+func (u *Use) Accept(now clock.Instant, session bool) Limit {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !session {
+		return ""
+	}
+
+	return u.reserve(now)
 }
 
 // reserve reserves a session. It is called with mu held.

@@ -39,7 +39,7 @@ func (c Codec) marshalAnswer(a *Answer) (mem.BufferSlice, error) {
 	buf := make([]byte, 0, a.Size+a.Size/8)
 	buf = appendDescribed(buf, a.Described)
 
-	return received(buf, a.Receipt), nil
+	return Received(buf, a.Receipt), nil
 }
 
 func (c Codec) marshalLarge(m Large) (mem.BufferSlice, error) {
@@ -48,11 +48,11 @@ func (c Codec) marshalLarge(m Large) (mem.BufferSlice, error) {
 		return nil, err
 	}
 
-	return received(buf, m.Receipt), nil
+	return Received(buf, m.Receipt), nil
 }
 
-// received returns the contents of a buffer for gRPC, with a receipt.
-func received(buf []byte, r Receipt) mem.BufferSlice {
+// Received returns the contents of a buffer for gRPC, with a receipt.
+func Received(buf []byte, r Receipt) mem.BufferSlice {
 	if mem.IsBelowBufferPoolingThreshold(cap(buf)) { // gRPC gives back only larger buffers
 		r.Sent()
 

@@ -21,6 +21,8 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 		return c.marshalAnswer(m)
 	case Large:
 		return c.marshalLarge(m)
+	case *codec.Raw:
+		return m.Data, nil
 	}
 	buf := codec.Buffer()
 	switch m := v.(type) {

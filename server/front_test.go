@@ -1,0 +1,187 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"tenure/internal/store"
+	"tenure/internal/store/sharedtest"
+	"tenure/server"
+)
+
+// space is that of the first node.
+const space store.Space = 1
+
+// member is one of several servers that share a store.
+type member struct {
+	*harness
+
+	store   *sharedtest.Store
+	address string
+}
+
+// cluster starts servers that share a store. The first one has created the node and owns it.
+func cluster(t *testing.T, n int, opts ...server.Option) (*sharedtest.Cluster, []*member) {
+	t.Helper()
+	c := sharedtest.New()
+	all := []*member{join(t, c, opts...)}
+	all[0].createNode(t)
+	all[0].attach(t, 0, time.Minute).cancel()
+	require.Equal(t, all[0].store.Self().ID, c.Owner(space))
+	for len(all) < n {
+		all = append(all, join(t, c, opts...))
+	}
+
+	return c, all
+}
+
+// join starts one more server, on a real socket.
+func join(t *testing.T, c *sharedtest.Cluster, opts ...server.Option) *member {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	st := c.Join("grpc://" + lis.Addr().String())
+	srv, err := server.New(append([]server.Option{withStore(st)}, opts...)...)
+	require.NoError(t, err)
+	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+	require.NoError(t, err)
+	m := &member{store: st, address: lis.Addr().String(), harness: &harness{
+		node: "/local/test", server: srv, conn: conn, served: make(chan error, 1),
+		client: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
+	}}
+	go func() { m.served <- srv.Serve(lis) }()
+	t.Cleanup(func() { m.stop(t) })
+
+	return m
+}
+
+// stopIn stops the server, which must not take longer than the given time.
+func (m *member) stopIn(t *testing.T, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	require.NoError(t, m.server.Stop(ctx))
+	require.NoError(t, ctx.Err())
+}
+
+// A client that is connected to any server uses a node that another one serves, with clients of all servers.
+func TestFront_Forwards(t *testing.T) {
+	t.Parallel()
+	c, all := cluster(t, 3)
+	direct, first := all[0].attach(t, 0, time.Minute), all[1].attach(t, 0, time.Minute)
+	second := all[2].attach(t, 0, time.Minute)
+	require.Equal(t, all[0].store.Self().ID, c.Owner(space))
+	first.requireAcquired("a")
+	direct.requirePending("a")
+	second.requirePending("a")
+	first.requireReleased("a")
+	require.True(t, direct.recv().GetAcquireSemaphoreResult().GetAcquired())
+	direct.requireReleased("a")
+	require.True(t, second.recv().GetAcquireSemaphoreResult().GetAcquired())
+
+	back, err := all[1].attach(t, second.id, time.Minute), error(nil) // A8: through another server
+	require.Equal(t, second.id, back.id)
+	second.requireFailure(Ydb.StatusIds_BAD_SESSION, "Session stolen by another local client")
+	require.NoError(t, back.grpc.CloseSend())
+	for err == nil {
+		_, err = back.grpc.Recv()
+	}
+	require.ErrorIs(t, err, io.EOF)
+}
+
+// While a stream is forwarded, the end of each server ends the stream in a way that lets the client attach again
+// immediately. The session and what it holds stay.
+func TestFront_Ends(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		end    func(t *testing.T, owner, front *member)
+		status Ydb.StatusIds_StatusCode
+		text   string
+		back   int // the server to which the client attaches again
+	}{
+		"the front stops": {
+			end:  func(t *testing.T, _, front *member) { t.Helper(); front.stopIn(t, time.Second) },
+			text: "the server is stopping", back: 2,
+		},
+		"the owner stops": {
+			end:  func(t *testing.T, owner, _ *member) { t.Helper(); owner.stopIn(t, time.Second) },
+			text: "the server is stopping", back: 1,
+		},
+		"the owner dies": {
+			end: func(t *testing.T, owner, _ *member) {
+				t.Helper()
+				owner.store.Vanish()
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				_ = owner.server.Stop(ctx)
+			},
+			back: 1,
+		},
+		"the owner's machine dies": {
+			end:  func(_ *testing.T, owner, _ *member) { owner.store.Vanish() },
+			text: "the connection to the server of the coordination node has failed", back: 1,
+		},
+		"another server takes over": {
+			end: func(t *testing.T, owner, front *member) {
+				t.Helper()
+				front.store.Seize(space)
+				s := owner.open(t)
+				s.send(startMessage(owner.node, 0, time.Minute)) // its commit fails
+				s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "another server serves the coordination node")
+			},
+			text: "another server serves the coordination node", back: 2,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, all := cluster(t, 3)
+			s := all[1].attach(t, 0, time.Minute)
+			s.requireAcquired("a")
+			tc.end(t, all[0], all[1])
+			for {
+				m, err := s.grpc.Recv()
+				require.NoError(t, err)
+				if f := m.GetFailure(); f != nil {
+					require.Equal(t, Ydb.StatusIds_UNAVAILABLE, f.GetStatus())
+					if tc.text != "" {
+						require.Equal(t, tc.text, f.GetIssues()[0].GetMessage())
+					}
+					s.requireEnd()
+
+					break
+				}
+			}
+			back := all[tc.back].attach(t, s.id, time.Minute)
+			require.Equal(t, s.id, back.id)
+			back.requireReleased("a")
+		})
+	}
+}
+
+// A client that goes away, or closes its half of the stream, ends the forwarded half too.
+func TestFront_ClientEnds(t *testing.T) {
+	t.Parallel()
+	_, all := cluster(t, 2)
+	s := all[1].attach(t, 0, 500*time.Millisecond)
+	s.requireAcquired("a")
+	waiter := all[0].attach(t, 0, time.Minute)
+	waiter.requirePending("a")
+	s.cancel() // its timeout begins
+	require.True(t, waiter.recv().GetAcquireSemaphoreResult().GetAcquired())
+
+	last := all[1].attach(t, 0, time.Minute)
+	last.send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}})
+	require.NotZero(t, last.recv().GetSessionStopped().GetSessionId())
+	last.requireEnd()
+}
