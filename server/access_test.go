@@ -458,13 +458,15 @@ func TestAccess_FollowsFile(t *testing.T) {
 	})
 }
 
+// horse is the hash of the password "correct horse".
+const horse = "$2a$10$EGylFlC5kS5pdgxFmQamX.6wIz9H07wtq41vbFGcbCJMvnBxBP5Lu"
+
 // A user logs in with a password and shows the token that the server returns.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
 	h := serveUsers(t, u)
-	const password = "$2a$10$EGylFlC5kS5pdgxFmQamX.6wIz9H07wtq41vbFGcbCJMvnBxBP5Lu" // "correct horse"
-	ann := "user ann password=" + password
+	ann := "user ann password=" + horse
 	u.write(u.line("root"), "grant root / full", ann, "grant ann /local use")
 	require.NoError(t, h.server.Reload())
 	auth := Ydb_Auth_V1.NewAuthServiceClient(h.conn)

@@ -10,3 +10,6 @@ func (s *Server) Limits() map[string]uint64 {
 
 // AnswerBytes returns the bytes of the large answers in memory, after adding to them.
 func (s *Server) AnswerBytes(add int64) int64 { return s.nodes.env.answers.bytes.Add(add) }
+
+// TransitBytes returns the bytes of the large messages that the server passes on to others, after adding to them.
+func (s *Server) TransitBytes(add int64) int64 { return s.front.transit.bytes.Add(add) }

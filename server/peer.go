@@ -86,11 +86,10 @@ func (s *Server) identifyForwarded(ctx context.Context, method string) (context.
 		return ctx, nil
 	}
 	var c caller
-	if err := c.shown.UnmarshalBinary(passed.Shown); err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
-	}
 	if passed.Own {
 		c.shown = access.ShowUID(uint32(os.Getuid())) //nolint:gosec // negative only where there are no uids
+	} else if err := c.shown.UnmarshalBinary(passed.Shown); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	var err error
 	if c.user, err = s.access.Identify(c.shown, s.date()); err != nil {
