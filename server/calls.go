@@ -17,6 +17,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/conns"
 	"tenure/internal/node"
+	"tenure/internal/quota"
 )
 
 // call is a call from the moment when its headers have arrived.
@@ -137,11 +138,11 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	}
 	now, user, fresh := s.clock.Now(), callerOf(ctx).name(), start.GetSessionId() == 0
 	use := s.quota.User(now, user)
-	enter, leave := use.Enter, use.Leave
-	if fromServer(ctx) { // which has counted the stream
-		enter, leave = use.Accept, func() {}
+	enter, forwarded := (*quota.Use).Enter, s.front != nil && fromServer(ctx)
+	if forwarded { // by a server that has counted the stream
+		enter = (*quota.Use).Accept
 	}
-	if limit := enter(now, fresh); limit != "" {
+	if limit := enter(use, now, fresh); limit != "" {
 		s.pings.Add(-rate)
 
 		return nil, &node.Failure{Status: node.Overloaded, Issue: s.exceeded(limit, user, address(ctx))}
@@ -153,7 +154,9 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	e := &entrance{reserved: fresh, allowance: allowance{server: s, use: use, user: user, existing: !fresh}}
 	e.allowance.assure(now, time.Duration(min(start.GetTimeoutMillis(), math.MaxInt32))*time.Millisecond)
 	e.leave = func() {
-		leave()
+		if !forwarded {
+			use.Leave()
+		}
 		s.pings.Add(-rate)
 		if c != nil && c.conn != nil {
 			c.conn.Let()
@@ -163,7 +166,8 @@ func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *no
 	return e, nil
 }
 
-// enterForwarded is like enter for a stream that another server serves. That server counts the session and the requests.
+// enterForwarded is like enter for a stream that another server serves. That server counts the session and the
+// requests.
 func (s *Server) enterForwarded(ctx context.Context, start *sessionStart) (leave func(), refusal *node.Failure) {
 	user := callerOf(ctx).name()
 	use := s.quota.User(s.clock.Now(), user)

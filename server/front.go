@@ -114,8 +114,8 @@ func (f *front) forget(space store.Space, id string) {
 }
 
 // search calls f with the address of the server that serves the node, until f returns true. It returns true if this
-// server serves the node, or nobody can. Otherwise it returns errNoOwner when it has waited for long, or the cause of the
-// end of ctx.
+// server serves the node, or nobody can. Otherwise it returns errNoOwner when it has waited for long, or the cause of
+// the end of ctx.
 func (f *front) search(ctx context.Context, e catalog.Entry, call func(address string) bool) (here bool, err error) {
 	began := f.clock.Now()
 	for pause := firstSearchPause; ; pause = min(2*pause, longestSearchPause) {

@@ -163,7 +163,8 @@ func TestFront_ForgedCaller(t *testing.T) {
 func TestFront_ForgedHop(t *testing.T) {
 	t.Parallel()
 	_, all := cluster(t, 2)
-	r, err := forwardedStream(t, dialAs(t, all[1], insecure.NewCredentials()), all[1], map[string]any{"address": "x"}).Recv()
+	conn := dialAs(t, all[1], insecure.NewCredentials())
+	r, err := forwardedStream(t, conn, all[1], map[string]any{"address": "x"}).Recv()
 	require.NoError(t, err)
 	require.NotZero(t, r.GetSessionStarted().GetSessionId())
 }

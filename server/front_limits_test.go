@@ -23,7 +23,8 @@ func TestFront_SlowReader(t *testing.T) {
 		s.send(describeMessage(i, "big"))
 	}
 	refused := func() uint64 { return owner.Limits()["answers"] }
-	require.Eventually(t, func() bool { return refused() > 0 && front.TransitBytes(0) > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return refused() > 0 && front.TransitBytes(0) > 0 }, 10*time.Second,
+		time.Millisecond)
 	require.LessOrEqual(t, front.TransitBytes(0), int64(size+1<<10))
 	require.LessOrEqual(t, owner.AnswerBytes(0), int64(5<<20))
 

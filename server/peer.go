@@ -16,8 +16,8 @@ import (
 	"tenure/internal/peerkey"
 )
 
-// callerHeaderKey is the key of the header that tells another server who makes a call that is forwarded. Servers believe it
-// only if it comes over a connection that begins with the key of their cluster.
+// callerHeaderKey is the key of the header that tells another server who makes a call that is forwarded. Servers
+// believe it only if it comes over a connection that begins with the key of their cluster.
 const callerHeaderKey = "tenure-caller-bin"
 
 // passedCaller is the value of the header, as JSON.

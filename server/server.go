@@ -132,29 +132,34 @@ func New(opts ...Option) (*Server, error) {
 		Entries: limits.Nodes, Full: env.diskFull, Refused: func(limit string) { s.refusals.add(limit) },
 	})
 	s.nodes = newNodes(tree, env, s.fail)
+	s.grpc = s.newGRPC(peercred.New(c.TLS), c.Services)
+	s.showHealth()
+	s.begin(&c)
+
+	return s, nil
+}
+
+// begin starts what the server does by itself, and lets others look into it.
+func (s *Server) begin(c *serverconfig.Config) {
 	if s.front != nil {
 		s.front.nodes = s.nodes
 		s.nodes.running.Go(func() { s.front.watchMembers(s.nodes.ctx) })
 	}
-	if wait := tree.Wait(); wait > 0 {
+	if wait := s.catalog.Wait(); wait > 0 {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
 	}
-	s.grpc = s.newGRPC(peercred.New(c.TLS), c.Services)
 	if s.access != nil || s.trusts != nil {
 		s.nodes.running.Go(func() { s.watchAccess(s.nodes.ctx) })
 	}
-	s.showHealth()
 	if c.Admin != nil {
 		s.fill(c.Admin)
 		s.nodes.running.Go(func() { s.watchHealth(s.nodes.ctx) })
 	}
-	env.audit.Write(audit.Event{Kind: audit.Start})
+	s.nodes.env.audit.Write(audit.Event{Kind: audit.Start})
 	s.guardPlace(c.InPlace)
 	if c.Control != nil {
 		c.Control.Expire = s.expire
 	}
-
-	return s, nil
 }
 
 func (s *Server) limitConnections() {

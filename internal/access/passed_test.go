@@ -15,7 +15,8 @@ func TestShown_Passed(t *testing.T) {
 	login, err := try(t, a, "ann", right, "1.2.3.4", noon)
 	require.NoError(t, err)
 	for _, shown := range []Shown{
-		{}, a.ShowToken("the-token"), a.ShowToken(login), a.ShowToken(login + "x"), ShowUID(7),
+		{},
+		a.ShowToken("the-token"), a.ShowToken(login), a.ShowToken(login + "x"), ShowUID(7),
 		ShowCertificate(&x509.Certificate{Subject: pkix.Name{CommonName: "a"}, DNSNames: []string{"b.example"}}),
 	} {
 		data, err := shown.MarshalBinary()

@@ -17,11 +17,12 @@ func TestRaw(t *testing.T) {
 	for i := range sent {
 		sent[i] = byte(i)
 	}
-	arrived := mem.BufferSlice{mem.Copy(sent[:2<<10], mem.DefaultBufferPool()), mem.Copy(sent[2<<10:], mem.DefaultBufferPool())}
+	pool := mem.DefaultBufferPool()
+	arrived := mem.BufferSlice{mem.Copy(sent[:2<<10], pool), mem.Copy(sent[2<<10:], pool)}
 	var raw codec.Raw
 	require.NoError(t, c.Unmarshal(arrived, &raw))
 	arrived.Free()
-	other := mem.Copy(make([]byte, 2<<10), mem.DefaultBufferPool())
+	other := mem.Copy(make([]byte, 2<<10), pool)
 	out, err := c.Marshal(&raw)
 	require.NoError(t, err)
 	require.Equal(t, sent, out.Materialize())

@@ -1,6 +1,6 @@
-// Package peerkey lets servers that share a secret key recognize each other. A connection between two of them begins
-// with a few bytes that no client sends. TLS follows, in which each side proves that it has the key. Servers accept such
-// connections on the same port as those of clients, with and without TLS.
+// Package peerkey lets servers that share a secret key recognise each other. A connection between two of them begins
+// with a few bytes that no client sends. TLS follows, in which each side proves that it has the key. Servers accept
+// such connections on the same port as those of clients, with and without TLS.
 package peerkey
 
 import (
@@ -81,8 +81,8 @@ func (k *Key) Derive(purpose string, length int) ([]byte, error) {
 // Client returns the credentials with which a server connects to another one.
 func (k *Key) Client() credentials.TransportCredentials { return &client{credentials.NewTLS(k.config)} }
 
-// Server returns credentials that accept connections from other servers, whose AuthInfo is an Info, and leave all others
-// to inner.
+// Server returns credentials that accept connections from other servers, whose AuthInfo is an Info, and leave all
+// others to inner.
 func (k *Key) Server(inner credentials.TransportCredentials) credentials.TransportCredentials {
 	return &server{inner, credentials.NewTLS(k.config)}
 }

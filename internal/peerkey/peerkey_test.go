@@ -72,7 +72,7 @@ func handshake(
 	return r.info, ofServer, errors.Join(err, r.err)
 }
 
-// Servers with the same secret recognize each other, whether or not the port uses TLS for clients. Clients find what
+// Servers with the same secret recognise each other, whether or not the port uses TLS for clients. Clients find what
 // they find without this package.
 func TestServer(t *testing.T) {
 	t.Parallel()
@@ -146,7 +146,8 @@ func TestKey_Derive(t *testing.T) {
 
 		return string(b)
 	}
-	require.Equal(t, derive("secret", "a"), derive("secret", "a"))
+	same := derive("secret", "a")
+	require.Equal(t, same, derive("secret", "a"))
 	require.NotEqual(t, derive("secret", "a"), derive("secret", "b"))
 	require.NotEqual(t, derive("secret", "a"), derive("other", "a"))
 }

@@ -21,8 +21,8 @@ import (
 // same direction is read until it has been sent.
 const Large = 64 << 10
 
-// Stall is how long a client may not read what it is sent, though something waits for it. A client that the other server
-// still serves has answered a ping in less.
+// Stall is how long a client may not read what it is sent, though something waits for it. A client that the other
+// server still serves has answered a ping in less.
 const Stall = 11 * time.Second
 
 // lastWord is how long a client may take to be sent what is in front of its last message.
@@ -54,10 +54,10 @@ type Call struct {
 	Hold func(bytes int) wire.Receipt
 }
 
-// Forward passes the stream on to the server at the address, until one side ends it, or ctx ends, which must be a context
-// of the client's stream. It returns how the other server has ended the stream: nil, or an error with a status. Otherwise
-// it returns ErrUnreachable, one of the errors above, or the cause of the end of ctx. Unless it returns ErrStalled, the
-// caller may send a last message. The trailer is that of the other server.
+// Forward passes the stream on to the server at the address, until one side ends it, or ctx ends, which must be a
+// context of the client's stream. It returns how the other server has ended the stream: nil, or an error with a status.
+// Otherwise it returns ErrUnreachable, one of the errors above, or the cause of the end of ctx. Unless it returns
+// ErrStalled, the caller may send a last message. The trailer is that of the other server.
 func (p *Pool) Forward(ctx context.Context, address string, c Call) (trailer metadata.MD, err error) {
 	l, err := p.take(address)
 	if err != nil {
