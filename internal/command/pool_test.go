@@ -291,15 +291,61 @@ func TestGuard_Late(t *testing.T) {
 	g, err := guard.Start("test")
 	require.NoError(t, err)
 	defer g.Close()
+	_, err = startTrue(t, g, clock.System().Now(), func() <-chan struct{} { return nil })
+	require.ErrorIs(t, err, guard.ErrLate)
+}
+
+// A guard that gets to its work late starts COMMAND if the lease was renewed meanwhile.
+func TestGuard_Renewed(t *testing.T) {
+	t.Parallel()
+	g, err := guard.Start("test")
+	require.NoError(t, err)
+	defer g.Close()
+	require.NoError(t, syscall.Kill(g.PID(), syscall.SIGSTOP))
+	deadline := clock.System().Now().Add(500 * time.Millisecond) // the newer one is sent until then
+	_, err = startTrue(t, g, deadline, func() <-chan struct{} {
+		g.Extend(deadline.Add(time.Hour))
+		time.AfterFunc(deadline.Sub(clock.System().Now()), g.Continue)
+
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// While it waits for the guard, Run looks for renewals.
+func TestGuard_Renews(t *testing.T) {
+	t.Parallel()
+	g, err := guard.Start("test")
+	require.NoError(t, err)
+	defer g.Close()
+	require.NoError(t, syscall.Kill(g.PID(), syscall.SIGSTOP))
+	renewed := make(chan struct{})
+	close(renewed)
+	calls := 0
+	_, err = startTrue(t, g, 0, func() <-chan struct{} {
+		if calls++; calls < 3 {
+			return renewed
+		}
+		g.Continue()
+
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 3, calls)
+}
+
+// startTrue lets a guard start a COMMAND under a lease.
+func startTrue(t *testing.T, g *guard.Guard, deadline clock.Instant, renew func() <-chan struct{}) (int, error) {
+	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer null.Close()
 	path, err := command.Look("true")
 	require.NoError(t, err)
-	_, err = g.Run(guard.Program{Path: path, Argv: []string{"true"}},
+
+	return g.Run(guard.Program{Path: path, Argv: []string{"true"}},
 		guard.Files{Stdin: null, Stdout: null, Stderr: null},
-		&guard.Lease{Deadline: clock.System().Now(), Timeout: time.Second})
-	require.ErrorIs(t, err, guard.ErrLate)
+		&guard.Lease{Deadline: deadline, Timeout: time.Second}, renew)
 }
 
 // Lifelines stay open in COMMAND.

@@ -101,6 +101,7 @@ type run struct {
 	signals    chan os.Signal        // other signals
 
 	guard    *guard.Guard
+	guarding bool           // the guard was asked to start COMMAND
 	barrier  *guard.Barrier // of a pooled COMMAND; may be nil
 	pid      int            // of COMMAND and its group
 	stands   *guard.Watched // nil: COMMAND stands for no process
@@ -137,10 +138,7 @@ type run struct {
 func (r *run) watch() error {
 	events, canceled, over, kill := r.guard.Events(), r.ctx.Done(), r.lease.Context().Done(), r.Kill
 	for {
-		var renewed <-chan struct{}
-		if l, ok := r.lease.(interface{ Renewed() <-chan struct{} }); ok && !r.lost {
-			renewed = l.Renewed() // before the deadline is read, so that no renewal is missed
-		}
+		renewed := r.renewed() // before the deadline is read, so that no renewal is missed
 		r.checkLease()
 		r.checkStop()
 		if r.over() {

@@ -69,7 +69,7 @@ func (r *run) start() (err error) {
 	r.pid, err = r.guard.Run(program, guard.Files{
 		Stdin: r.stdio.in, Stdout: r.stdio.out, Stderr: r.stdio.err, Pipe: r.deadline.reader, State: r.states.theirs,
 		Barrier: r.barrier, Lifelines: append(lifelines.ExtraFiles, r.Lifelines...),
-	}, guarded)
+	}, guarded, r.renew)
 	r.stdio.started()
 	r.states.started()
 	r.deadline.started()
@@ -124,6 +124,25 @@ func (r *run) guarded() *guard.Lease {
 	return l
 }
 
+// renew tells COMMAND and the guard the deadline of the lease, and returns a channel that is closed when it has a newer
+// one. It is called from the moment when the guard has got the request to start COMMAND.
+func (r *run) renew() <-chan struct{} {
+	r.guarding = true
+	renewed := r.renewed() // before the deadline is read, so that no renewal is missed
+	r.announce()
+
+	return renewed
+}
+
+// renewed returns a channel that is closed when the lease is renewed, or nil if the lease does not say that.
+func (r *run) renewed() <-chan struct{} {
+	if l, ok := r.lease.(interface{ Renewed() <-chan struct{} }); ok && r.lease.Context().Err() == nil {
+		return l.Renewed()
+	}
+
+	return nil
+}
+
 const embedded = "embedded" // the DSN of the embedded server
 
 // system converts an instant of the lease's clock to one of the system's clock, or to an earlier one.
@@ -146,7 +165,7 @@ func (r *run) announce() {
 		return
 	}
 	r.told = deadline
-	if r.pid != 0 {
+	if r.guarding {
 		r.guard.Extend(r.system(deadline))
 	}
 	r.deadline.say(r.clock.Time(deadline).UTC().Format("2006-01-02T15:04:05.000Z07:00"))

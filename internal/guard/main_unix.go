@@ -59,6 +59,7 @@ type watchman struct {
 	lease  Lease
 	killAt clock.Instant // 0: never
 
+	starting  *start   // the request that is to be performed; nil: none
 	command   int      // process id; 0: not started
 	stands    *Watched // the process that COMMAND stands for; nil: none
 	ended     bool

@@ -53,9 +53,13 @@ func (w *watchman) receive() {
 			w.alone = true // it is not a holder
 		}
 		if w.in = rest; !ok {
-			return
+			break
 		}
 		w.perform(r)
+	}
+	if s := w.starting; s != nil { // I1: a newer deadline may have arrived after the request
+		w.starting = nil
+		w.start(s)
 	}
 }
 
@@ -85,7 +89,7 @@ func (w *watchman) perform(r request) {
 	case r.Extend != 0:
 		w.extend(r.Extend)
 	case r.Start != nil:
-		w.start(r.Start)
+		w.starting = r.Start
 	case r.Reap:
 		w.reap = true
 	case r.Rest:

@@ -161,7 +161,10 @@ func (f Files) descriptors() (fds []int, sent func(), err error) {
 // Run starts COMMAND and returns its process id, which is also the id of its process group. The error is a
 // syscall.Errno if the system refuses to start COMMAND, and ErrLate if the lease has ended. The guard kills COMMAND
 // when the lease, which may be nil, reaches its deadline.
-func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
+//
+// A guard may need long to start COMMAND on a busy machine. Run calls renew while it waits, first immediately, and then
+// each time the channel that renew has returned is closed. It must call Extend if the lease has a new deadline.
+func (g *Guard) Run(p Program, files Files, lease *Lease, renew func() <-chan struct{}) (pid int, err error) {
 	first := request{Lease: lease}
 	if lease == nil {
 		first.Lease = &Lease{}
@@ -186,17 +189,23 @@ func (g *Guard) Run(p Program, files Files, lease *Lease) (pid int, err error) {
 	if _, err = g.conn.Write(b); err != nil {
 		return 0, g.lost()
 	}
-	e, ok := <-g.events
-	switch {
-	case !ok:
-		return 0, g.lost()
-	case e.Late:
-		return 0, ErrLate
-	case e.Errno != 0:
-		return 0, e.Errno
-	}
+	for {
+		renewed := renew()
+		select {
+		case <-renewed:
+		case e, ok := <-g.events:
+			switch {
+			case !ok:
+				return 0, g.lost()
+			case e.Late:
+				return 0, ErrLate
+			case e.Errno != 0:
+				return 0, e.Errno
+			}
 
-	return e.PID, nil
+			return e.PID, nil
+		}
+	}
 }
 
 func (g *Guard) lost() error { return fmt.Errorf("the guard, pid %d, has ended: try again", g.pid) }
