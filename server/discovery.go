@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"strconv"
 
@@ -18,7 +19,7 @@ import (
 	"tenure/internal/serverconfig"
 )
 
-// location is the location of the only endpoint and of every client. SDKs prefer endpoints in their own location.
+// location is the location of all endpoints and of every client. SDKs prefer endpoints in their own location.
 const location = "local"
 
 // discoveryService serves Ydb.Discovery.V1.DiscoveryService, without which SDKs do not start (D1).
@@ -39,7 +40,7 @@ func (d *discoveryService) ListEndpoints(
 		}
 
 		return &Ydb_Discovery.ListEndpointsResult{
-			Endpoints:    []*Ydb_Discovery.EndpointInfo{endpoint(ctx, d.server.advertise)},
+			Endpoints:    d.server.endpoints(ctx),
 			SelfLocation: location,
 		}, nil
 	})
@@ -57,21 +58,66 @@ func (d *discoveryService) WhoAmI(
 	return &Ydb_Discovery.WhoAmIResponse{Operation: op}, nil
 }
 
+// endpoints returns this server, and those that share its store. A client on a Unix socket is told of this server only.
+func (s *Server) endpoints(ctx context.Context) []*Ydb_Discovery.EndpointInfo {
+	self := endpoint(ctx, s.advertise)
+	all := []*Ydb_Discovery.EndpointInfo{self}
+	if s.front == nil || onUnixSocket(ctx) {
+		return all
+	}
+	self.NodeId = nodeID(s.front.members.Self().ID)
+	living, err := s.front.members.Living(ctx)
+	if err != nil {
+		return all
+	}
+	known := map[string]bool{net.JoinHostPort(self.GetAddress(), strconv.Itoa(int(self.GetPort()))): true}
+	for _, m := range living {
+		at, err := advertise.Parse(m.Address)
+		if err != nil || m.ID == s.front.members.Self().ID || known[dialable(m)] { // one load balancer is enough
+			continue
+		}
+		known[dialable(m)] = true
+		e := newEndpoint(nodeID(m.ID))
+		e.Address, e.Port, e.Ssl = at.Host, uint32(at.Port), at.TLS
+		all = append(all, e)
+	}
+
+	return all
+}
+
+// nodeID returns the number of a server that SDKs use to tell servers apart.
+func nodeID(server string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(server)) // never fails
+
+	return max(1, h.Sum32())
+}
+
+func onUnixSocket(ctx context.Context) bool {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return false
+	}
+	_, local := p.AuthInfo.(peercred.Info)
+
+	return local
+}
+
+func newEndpoint(id uint32) *Ydb_Discovery.EndpointInfo {
+	return &Ydb_Discovery.EndpointInfo{
+		Service: []string{"coordination", "discovery", "scheme"}, Location: location, NodeId: id,
+	}
+}
+
 // endpoint returns the address by which the client of a call reaches the server: the advertised one, unless that is nil
 // or the client is on a Unix socket, or otherwise the address that the client has used.
 func endpoint(ctx context.Context, advertised *advertise.Endpoint) *Ydb_Discovery.EndpointInfo {
-	e := &Ydb_Discovery.EndpointInfo{
-		Service:  []string{"coordination", "discovery", "scheme"},
-		Location: location,
-		NodeId:   1,
-	}
+	e := newEndpoint(1)
 	p, ok := peer.FromContext(ctx)
-	local := false
 	if ok {
 		_, e.Ssl = p.AuthInfo.(credentials.TLSInfo)
-		_, local = p.AuthInfo.(peercred.Info)
 	}
-	if advertised != nil && !local {
+	if advertised != nil && !onUnixSocket(ctx) {
 		e.Address, e.Port, e.Ssl = advertised.Host, uint32(advertised.Port), advertised.TLS
 
 		return e

@@ -94,14 +94,24 @@ func (f *front) owner(ctx context.Context, e catalog.Entry) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	if owned, ok := errors.AsType[*store.OwnedError](o.err); ok {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.owners[e.Space] = owned.Server
+		f.remember(e.Space, owned.Server)
 
 		return owned.Server, nil
 	}
 
 	return "", nil
+}
+
+// maxOwners bounds the memory for servers of nodes, some of which may have been dropped.
+const maxOwners = 10_000
+
+func (f *front) remember(space store.Space, id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.owners) >= maxOwners {
+		clear(f.owners)
+	}
+	f.owners[space] = id
 }
 
 // forget forgets that a server serves a node. It has not answered, or has said that it does not serve it.

@@ -20,14 +20,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/peerkey"
-	"tenure/internal/store/sharedtest"
+	"tenure/internal/store/storetest"
 	"tenure/server"
 )
 
 // clusterOf is like cluster, with users.
 func clusterOf(t *testing.T, u *users, n int) []*member {
 	t.Helper()
-	c := sharedtest.New()
+	c := storetest.NewCluster()
 	var all []*member
 	for len(all) < n {
 		m := join(t, c, server.WithTokensFile(u.file))

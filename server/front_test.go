@@ -4,18 +4,21 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Discovery_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Discovery"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"tenure/internal/store"
-	"tenure/internal/store/sharedtest"
+	"tenure/internal/store/storetest"
 	"tenure/server"
 )
 
@@ -26,14 +29,14 @@ const space store.Space = 1
 type member struct {
 	*harness
 
-	store   *sharedtest.Store
+	store   *storetest.Member
 	address string
 }
 
 // cluster starts servers that share a store. The first one has created the node and owns it.
-func cluster(t *testing.T, n int, opts ...server.Option) (*sharedtest.Cluster, []*member) {
+func cluster(t *testing.T, n int, opts ...server.Option) (*storetest.Cluster, []*member) {
 	t.Helper()
-	c := sharedtest.New()
+	c := storetest.NewCluster()
 	all := []*member{join(t, c, opts...)}
 	all[0].createNode(t)
 	all[0].attach(t, 0, time.Minute).cancel()
@@ -46,11 +49,11 @@ func cluster(t *testing.T, n int, opts ...server.Option) (*sharedtest.Cluster, [
 }
 
 // join starts one more server, on a real socket.
-func join(t *testing.T, c *sharedtest.Cluster, opts ...server.Option) *member {
+func join(t *testing.T, c *storetest.Cluster, opts ...server.Option) *member {
 	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	st := c.Join("grpc://" + lis.Addr().String())
+	st := c.Join("server at "+lis.Addr().String(), "grpc://"+lis.Addr().String())
 	srv, err := server.New(append([]server.Option{withStore(st)}, opts...)...)
 	require.NoError(t, err)
 	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -184,4 +187,48 @@ func TestFront_ClientEnds(t *testing.T) {
 	last.send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}})
 	require.NotZero(t, last.recv().GetSessionStopped().GetSessionId())
 	last.requireEnd()
+}
+
+// Every server lists all that live, each once.
+func TestFront_Endpoints(t *testing.T) {
+	t.Parallel()
+	_, all := cluster(t, 3)
+	listed := func(m *member) (addresses []string, ids map[uint32]bool) {
+		t.Helper()
+		var result Ydb_Discovery.ListEndpointsResult
+		r, err := Ydb_Discovery_V1.NewDiscoveryServiceClient(m.conn).ListEndpoints(t.Context(),
+			&Ydb_Discovery.ListEndpointsRequest{Database: "/local"})
+		requireSuccess(t, r, err, &result)
+		ids = make(map[uint32]bool)
+		for _, e := range result.GetEndpoints() {
+			addresses = append(addresses, net.JoinHostPort(e.GetAddress(), strconv.Itoa(int(e.GetPort()))))
+			ids[e.GetNodeId()] = true
+		}
+
+		return addresses, ids
+	}
+	for _, m := range all {
+		addresses, ids := listed(m)
+		require.ElementsMatch(t, []string{all[0].address, all[1].address, all[2].address}, addresses)
+		require.Equal(t, m.address, addresses[0])
+		require.Len(t, ids, 3)
+	}
+	all[1].stopIn(t, time.Second)
+	addresses, _ := listed(all[0])
+	require.ElementsMatch(t, []string{all[0].address, all[2].address}, addresses)
+}
+
+// A node that is dropped through any server ends its streams, also those that are forwarded.
+func TestFront_Drop(t *testing.T) {
+	t.Parallel()
+	_, all := cluster(t, 3)
+	direct, through := all[0].attach(t, 0, time.Minute), all[1].attach(t, 0, time.Minute)
+	r, err := all[2].client.DropNode(t.Context(), &pb.DropNodeRequest{Path: all[2].node})
+	requireSuccess(t, r, err, nil)
+	for _, s := range []*session{direct, through} {
+		s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the coordination node was dropped")
+	}
+	late := all[1].open(t)
+	late.send(startMessage(all[1].node, 0, time.Minute))
+	late.requireFailure(Ydb.StatusIds_NOT_FOUND, "Kesus not found")
 }

@@ -17,6 +17,7 @@ type Cluster struct {
 	owners  map[store.Space]*Server
 	dropped map[store.Space]bool
 	servers []*Server
+	members []*Member
 }
 
 // NewCluster returns an empty cluster.
@@ -35,6 +36,8 @@ type Server struct {
 	closed  chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
+
+	vanished bool // guarded by the mutex of the cluster
 
 	mu      sync.Mutex // guards the following fields
 	held    bool       // updates wait
@@ -82,7 +85,7 @@ func (s *Server) Claim(ctx context.Context, space store.Space) error {
 		return space.Check()
 	case s.cluster.dropped[space]:
 		return store.ErrDropped
-	case owner != nil && owner != s:
+	case owner != nil && owner != s && !owner.vanished:
 		return &store.OwnedError{Server: owner.name}
 	}
 	s.cluster.owners[space] = s
@@ -257,6 +260,7 @@ func (s *Server) Close() error {
 		s.running.Wait()
 		s.cluster.mu.Lock()
 		defer s.cluster.mu.Unlock()
+		s.vanished = true
 		for space, owner := range s.cluster.owners {
 			if owner == s {
 				delete(s.cluster.owners, space)
