@@ -49,6 +49,9 @@ type Event struct {
 	AtLeast   bool   // Held is at least this, because the server has restarted since the grant
 }
 
+// refusal reports whether a caller was refused.
+func (e *Event) refusal() bool { return e.Kind == Denied || e.Kind == Login && e.Reason != "" }
+
 // whoLimit is the limit of Event.Who in bytes.
 const whoLimit = 120
 
