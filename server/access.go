@@ -187,7 +187,11 @@ func (s *Server) rights(ctx context.Context, path string) access.Rights {
 
 // denied reports that the caller of ctx lacks the rights on the path, and returns the error for the caller.
 func (s *Server) denied(ctx context.Context, path string, rights access.Rights) error {
-	s.denials.lacks(callerOf(ctx).name(), host(ctx), path, rights.String())
+	if s.denials.lacks(callerOf(ctx).name(), host(ctx), path, rights.String()) {
+		if err := s.nodes.recorded(ctx); err != nil {
+			return err
+		}
+	}
 
 	return &catalog.Error{
 		Status: node.Unauthorized,

@@ -191,7 +191,7 @@ func (s *Server) endSession(
 		Kind: audit.SessionEnd, Node: path, Session: session, Token: token, User: by.User, Peer: hostOf(by.Address),
 	})
 
-	return nil
+	return s.nodes.recorded(ctx)
 }
 
 // holds reports whether the session is an owner with the token.

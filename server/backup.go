@@ -14,6 +14,9 @@ import (
 func (s *Server) backup(ctx context.Context, by serverconfig.Requester, w io.Writer) error {
 	// A part of a backup has secrets too, so this does not wait for its end.
 	s.nodes.env.audit.Write(audit.Event{Kind: audit.Backup, User: by.User, Peer: hostOf(by.Address)})
+	if err := s.nodes.recorded(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	from, to := io.Pipe()

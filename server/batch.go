@@ -8,8 +8,9 @@ import (
 )
 
 type batch struct {
-	fx    node.Effects
-	looks []seen
+	fx      node.Effects
+	looks   []seen
+	refused bool // a reply tells a caller about a refusal that the audit log reports
 }
 
 // seen is a snapshot and the look that it answers.
@@ -20,6 +21,19 @@ type seen struct {
 
 func (b *batch) full() bool {
 	return len(b.fx.Replies) >= maxBatchReplies || b.fx.Size() >= maxBatchBytes || b.fx.Copied() >= maxBatchCopied
+}
+
+// finish makes the batch durable and releases its replies.
+func (o *owner) finish(ctx context.Context) error {
+	if err := o.commit(ctx); err != nil {
+		return err
+	}
+	if err := o.record(ctx); err != nil {
+		return err
+	}
+	o.release()
+
+	return nil
 }
 
 // commit makes the batch durable. If there is nothing to make durable, it confirms that the node is still this server's
@@ -47,10 +61,9 @@ func (o *owner) commit(ctx context.Context) error {
 	}
 }
 
-// release sends the replies and snapshots of the batch, which is durable, and empties it. It never blocks: a full
+// release sends the replies and snapshots of the batch, which is durable and recorded, and empties it. It never blocks: a full
 // stream is cut.
 func (o *owner) release() {
-	o.observer.durable(&o.next.fx)
 	o.countSessions()
 	for _, s := range o.next.looks {
 		s.by <- s.snapshot
@@ -86,5 +99,5 @@ func (b *batch) reset() {
 	}
 	clear(b.fx.Events)
 	b.fx = node.Effects{Changes: b.fx.Changes[:0], Replies: b.fx.Replies[:0], Events: events}
-	b.looks = b.looks[:0]
+	b.looks, b.refused = b.looks[:0], false
 }

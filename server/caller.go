@@ -100,7 +100,14 @@ func (s *Server) identify(ctx context.Context, method string) (context.Context, 
 		c.user, err = s.access.Identify(c.shown, s.date())
 	}
 	if err != nil {
-		return nil, s.unidentified(ctx, err)
+		refusal, reported := s.unidentified(ctx, err)
+		if reported {
+			if err := s.nodes.recorded(ctx); err != nil {
+				return nil, unrecorded(err)
+			}
+		}
+
+		return nil, refusal
 	}
 
 	return context.WithValue(ctx, callerKey{}, c), nil
@@ -120,20 +127,22 @@ func public(method string) bool {
 		strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/")
 }
 
-// unidentified counts and reports a caller that is refused, and returns the error for it.
-func (s *Server) unidentified(ctx context.Context, err error) error {
+// unidentified counts and reports a caller that is refused. It returns the error for it, and whether the audit log has
+// a line about it.
+func (s *Server) unidentified(ctx context.Context, err error) (refused error, reported bool) {
 	refusal, ok := errors.AsType[*access.DeniedError](err)
 	if !ok {
-		return err
+		return err, false
 	}
 	shown := audit.Who([]byte(refusal.Shown.String()))
 	e := audit.Event{Kind: audit.Denied, Peer: host(ctx), Who: shown, Reason: string(refusal.Reason)}
-	if number, due := s.denials.add(e, e.Reason); due {
+	number, due := s.denials.add(e, e.Reason)
+	if due {
 		s.log.InfoContext(ctx, "caller refused",
 			"reason", refusal.Reason, "shown", shown, "address", address(ctx), "refused", number)
 	}
 
-	return status.Error(codes.Unauthenticated, refusal.Text())
+	return status.Error(codes.Unauthenticated, refusal.Text()), due
 }
 
 // show returns the caller of ctx with what it has shown. A token takes precedence, so that a caller whose token is

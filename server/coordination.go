@@ -28,6 +28,9 @@ func (c *coordinationService) CreateNode(
 		if err := c.server.needToCreate(ctx, r.GetPath(), access.CreateNode); err != nil {
 			return nil, err
 		}
+		if err := c.server.nodes.recordable(); err != nil {
+			return nil, err
+		}
 		cfg, err := nodeConfig(r.GetConfig())
 		if err != nil {
 			return nil, err
@@ -39,6 +42,7 @@ func (c *coordinationService) CreateNode(
 			c.server.nodes.env.audit.Write(audit.Event{
 				Kind: audit.NodeCreate, Node: r.GetPath(), User: callerOf(ctx).name(), Peer: host(ctx),
 			})
+			err = c.server.nodes.recorded(ctx)
 		}
 
 		return nil, err
@@ -76,8 +80,14 @@ func (c *coordinationService) DropNode(
 		if err := c.server.need(ctx, r.GetPath(), access.Remove); err != nil {
 			return nil, err
 		}
+		if err := c.server.nodes.recordable(); err != nil {
+			return nil, err
+		}
+		if err := c.server.nodes.drop(ctx, r.GetPath()); err != nil {
+			return nil, err
+		}
 
-		return nil, c.server.nodes.drop(ctx, r.GetPath())
+		return nil, c.server.nodes.recorded(ctx)
 	})
 
 	return &Ydb_Coordination.DropNodeResponse{Operation: op}, nil

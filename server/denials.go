@@ -6,6 +6,7 @@ import (
 
 	"tenure/internal/audit"
 	"tenure/internal/clock"
+	"tenure/internal/node"
 )
 
 // The labels under which denials are counted that are not due to what a caller has shown.
@@ -46,11 +47,32 @@ func (d *denials) add(e audit.Event, label string) (number uint64, due bool) {
 	return number, due
 }
 
-// lacks reports a request whose caller lacks a right on the path.
-func (d *denials) lacks(user, peer, path, right string) {
+// lacks reports a request whose caller lacks a right on the path. It returns true if the audit log has a line about it.
+func (d *denials) lacks(user, peer, path, right string) (reported bool) {
 	e := audit.Event{Kind: audit.Denied, Node: path, User: user, Peer: peer, Reason: "needs " + right}
-	if number, due := d.add(e, denialRights); due {
+	number, due := d.add(e, denialRights)
+	if due {
 		d.log.InfoContext(context.Background(), "request refused: the caller lacks a right",
 			"user", user, "node", path, "right", right, "address", peer, "refused", number)
+	}
+
+	return due
+}
+
+// checkKey reports an attach that was refused because of a wrong protection key: somebody tries to take over a session
+// of somebody else. It is called when the request has been applied, before its answer is released, because the answer
+// may have to wait for the audit log.
+func (o *owner) checkKey(in input) {
+	if _, ok := in.req.(node.Attach); !ok {
+		return
+	}
+	answer, s := o.next.fx.Replies[len(o.next.fx.Replies)-1], in.stream
+	if f, ok := answer.Message.(node.Failure); !ok || f.Issue != node.WrongKey {
+		return
+	}
+	e := audit.Event{Kind: audit.Denied, Node: o.path, User: s.pass.caller.name(), Peer: s.peer, Reason: denialKey}
+	if number, due := o.env.denials.add(e, denialKey); due {
+		s.log.WarnContext(context.Background(), "attach with a wrong protection key", "address", s.peer, "refused", number)
+		o.next.refused = true
 	}
 }

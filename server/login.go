@@ -32,7 +32,14 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 		}
 		token, err := s.login(ctx, "", r.GetUser(), r.GetPassword())
 		if err != nil {
-			return nil, s.loginRefused(ctx, err)
+			refusal, reported := s.loginRefused(ctx, err)
+			if reported {
+				if err := s.nodes.recorded(ctx); err != nil {
+					return nil, err
+				}
+			}
+
+			return nil, refusal
 		}
 
 		return &Ydb_Auth.LoginResult{Token: token}, nil
@@ -44,6 +51,9 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 // login checks a password and returns a token. It reports success. The service says by which protocol the caller has
 // come.
 func (s *Server) login(ctx context.Context, service, user, password string) (string, error) {
+	if err := s.nodes.recordable(); err != nil {
+		return "", err
+	}
 	from := access.Origin{Service: service, Address: host(ctx)}
 	token, err := s.access.Login(ctx, user, password, from, s.date())
 	if err != nil {
@@ -51,6 +61,9 @@ func (s *Server) login(ctx context.Context, service, user, password string) (str
 	}
 	s.nodes.env.audit.Write(audit.Event{Kind: audit.Login, User: user, Peer: host(ctx)})
 	s.log.InfoContext(ctx, "login", "user", user, "address", address(ctx))
+	if err := s.nodes.recorded(ctx); err != nil {
+		return "", err
+	}
 
 	return token, nil
 }
@@ -63,14 +76,14 @@ func (s *Server) signIn(ctx context.Context, user, secret string, from net.Addr)
 		return "", nil
 	case user != "":
 		if token, err = s.login(ctx, "http", user, secret); err != nil {
-			_ = s.loginRefused(ctx, err)
+			_, _ = s.loginRefused(ctx, err)
 		}
 
 		return token, err
 	}
 	token = access.Bare(secret)
 	if _, err = s.access.Identify(s.access.ShowToken(token), s.date()); err != nil {
-		_ = s.unidentified(ctx, err)
+		_, _ = s.unidentified(ctx, err)
 
 		return "", err
 	}
@@ -78,25 +91,27 @@ func (s *Server) signIn(ctx context.Context, user, secret string, from net.Addr)
 	return token, nil
 }
 
-// loginRefused counts and reports a login that failed, and returns the error for the caller.
-func (s *Server) loginRefused(ctx context.Context, err error) error {
+// loginRefused counts and reports a login that failed. It returns the error for the caller, and whether the audit log
+// has a line about it.
+func (s *Server) loginRefused(ctx context.Context, err error) (refused error, reported bool) {
 	if errors.Is(err, access.ErrBusy) {
 		s.counts.limits.add("logins")
 
-		return &catalog.Error{Status: node.Overloaded, Issue: err.Error()}
+		return &catalog.Error{Status: node.Overloaded, Issue: err.Error()}, false
 	}
 	refusal, ok := errors.AsType[*access.LoginError](err)
 	if !ok {
-		return err // the context has ended
+		return err, false // the context has ended, or too many lines wait for the audit log
 	}
 	user := audit.Who([]byte(refusal.User)) // anybody can send any name
 	e := audit.Event{Kind: audit.Login, User: user, Peer: host(ctx), Reason: string(refusal.Reason)}
-	if number, due := s.denials.add(e, e.Reason); due {
+	number, due := s.denials.add(e, e.Reason)
+	if due {
 		s.log.InfoContext(ctx, "login refused",
 			"user", user, "reason", refusal.Reason, "address", address(ctx), "refused", number)
 	}
 
-	return &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}
+	return &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}, due
 }
 
 // host returns the address of the caller of ctx without the port.

@@ -20,6 +20,7 @@ type observer struct {
 	audit   *audit.Log        // nil: there is none
 	clients map[uint64]client // by session, of those that have attached since the node was loaded; nil without audit
 	load    time.Duration
+	wrote   bool // a line of the audit log about the current batch
 	serverstats.Counters
 }
 
@@ -39,17 +40,19 @@ func newObserver(path string, env *ownerEnv) *observer {
 	return ob
 }
 
-// durable takes the events of a batch that has become durable, before any reply of the batch is sent.
-func (ob *observer) durable(fx *node.Effects) {
+// durable takes the events of a batch that has become durable, before any reply of the batch is sent. It reports
+// whether it wrote lines to the audit log.
+func (ob *observer) durable(fx *node.Effects) (wrote bool) {
 	if ob == nil {
-		return
+		return false
 	}
 	for i := range fx.Replies {
 		ob.Answer(fx.Replies[i].Message)
 	}
 	if len(fx.Events) == 0 {
-		return
+		return false
 	}
+	ob.wrote = false
 	var now clock.Instant
 	var date time.Time
 	if ob.audit != nil {
@@ -67,6 +70,8 @@ func (ob *observer) durable(fx *node.Effects) {
 			ob.record(e, date.Add(e.At.Sub(now)))
 		}
 	}
+
+	return ob.wrote
 }
 
 // committed notes how long a commit took, and how many replies waited for it.
@@ -110,6 +115,7 @@ func (ob *observer) record(e *node.Event, at time.Time) {
 	case node.Shrunk, node.Waiting, node.SessionEnded, node.Destroyed:
 	}
 	ob.audit.Write(line)
+	ob.wrote = true
 }
 
 // unlimited is the limit of an ephemeral semaphore.

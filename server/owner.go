@@ -133,10 +133,9 @@ func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) er
 			reaping.Go(func() { o.reaper.run(ctx) })
 		}
 
-		if err := o.commit(ctx); err != nil {
+		if err := o.finish(ctx); err != nil {
 			return err
 		}
-		o.release()
 
 		return o.serve(ctx)
 	})
@@ -202,10 +201,9 @@ func (o *owner) serve(ctx context.Context) error {
 		}
 		o.gather()
 		o.pulse.idle()
-		if err := o.commit(ctx); err != nil {
+		if err := o.finish(ctx); err != nil {
 			return err
 		}
-		o.release()
 		if o.idleAt != 0 && o.unused() {
 			return errIdle
 		}
@@ -278,8 +276,11 @@ func (o *owner) apply(chunk ...input) {
 			continue
 		}
 		o.node.Apply(now, in.req, &o.next.fx)
-		if session != 0 && o.reaper != nil {
-			o.reaper.notice(o.node, session)
+		if session != 0 {
+			o.checkKey(in)
+			if o.reaper != nil {
+				o.reaper.notice(o.node, session)
+			}
 		}
 	}
 	clear(chunk) // release the requests' memory

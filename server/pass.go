@@ -55,26 +55,26 @@ func (p *pass) current() access.Rights {
 // noAccess is the Failure for an attach of a caller without rights on the node (Z1).
 var noAccess = node.Failure{Status: node.Unauthorized, Issue: "User has no access to the coordination node"}
 
-// refuse returns the result of a request for which the caller lacks the right, or nil if the caller has it (Z2).
-func (p *pass) refuse(req node.Request) node.Message {
+// refuse returns the result of a request for which the caller lacks the right, or nil if the caller has it (Z2), and
+// whether the audit log has a line about that.
+func (p *pass) refuse(req node.Request) (result node.Message, reported bool) {
 	need, issue := needed(req)
 	if p.current().Has(need) {
-		return nil
+		return nil, false
 	}
+	reported = p.denials.lacks(p.caller.name(), p.peer, p.path, need.String())
 
-	p.denials.lacks(p.caller.name(), p.peer, p.path, need.String())
-
-	return refused(req, node.Unauthorized, issue)
+	return refused(req, node.Unauthorized, issue), reported
 }
 
-// enter reports whether the caller may attach to the node, for which any right is enough (Z1).
-func (p *pass) enter() bool {
+// enter reports whether the caller may attach to the node, for which any right is enough (Z1), and if not, whether the
+// audit log has a line about that.
+func (p *pass) enter() (allowed, reported bool) {
 	if p.current().Any() {
-		return true
+		return true, false
 	}
-	p.denials.lacks(p.caller.name(), p.peer, p.path, "any right")
 
-	return false
+	return false, p.denials.lacks(p.caller.name(), p.peer, p.path, "any right")
 }
 
 // needed returns the right that a request needs, and the text for callers without it.

@@ -79,7 +79,7 @@ func (s *Server) ready() error {
 		return errSlowCommit
 	}
 
-	return nil
+	return s.nodes.env.audit.Failing()
 }
 
 // drain makes the server not ready, so that load balancers send nobody any more.

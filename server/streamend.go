@@ -1,11 +1,6 @@
 package server
 
-import (
-	"context"
-
-	"tenure/internal/audit"
-	"tenure/internal/node"
-)
+import "tenure/internal/node"
 
 // Reasons for which streams end, as in the metric.
 var (
@@ -40,16 +35,5 @@ func (o *owner) failed(s *stream, f node.Failure) {
 		if s.allowance.existing && !s.started {
 			s.allowance.use.Miss(o.env.clock.Now())
 		}
-	}
-	if f.Issue == node.WrongKey {
-		o.wrongKey(s)
-	}
-}
-
-// wrongKey reports an attach with a wrong protection key: somebody tries to take over a session of somebody else.
-func (o *owner) wrongKey(s *stream) {
-	e := audit.Event{Kind: audit.Denied, Node: o.path, User: s.pass.caller.name(), Peer: s.peer, Reason: denialKey}
-	if number, due := o.env.denials.add(e, denialKey); due {
-		s.log.WarnContext(context.Background(), "attach with a wrong protection key", "address", s.peer, "refused", number)
 	}
 }

@@ -71,8 +71,8 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 
 		return false
 	}
-	if denied := s.pass.refuse(req); denied != nil {
-		s.send(denied)
+	if denied, reported := s.pass.refuse(req); denied != nil {
+		s.deny(denied, reported)
 
 		return true
 	}

@@ -47,7 +47,13 @@ func serveSession(
 		return status.FromContextError(err).Err() // the client has given the stream up, and does not come back to it
 	}
 	pass := by(entry.Path)
-	if !pass.enter() { // before the node is loaded
+	if allowed, reported := pass.enter(); !allowed { // before the node is loaded
+		if reported {
+			if err := nodes.recorded(g.Context()); err != nil {
+				return unrecorded(err)
+			}
+		}
+
 		return g.Send(wire.Response(noAccess))
 	}
 	if forward != nil {
