@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,7 +17,10 @@ import (
 )
 
 // auditFlags are the values of the flags about the audit log.
-type auditFlags struct{ file, maxSize, only string }
+type auditFlags struct {
+	file, maxSize, only string
+	required            bool
+}
 
 func addAudit(cmd *cobra.Command, f *serveFlags) {
 	cli.AddFlags(cmd,
@@ -31,6 +38,11 @@ func addAudit(cmd *cobra.Command, f *serveFlags) {
 			Usage: "semaphores in the audit log (default: all)",
 			Check: func() error { return checkPattern(f.audit.only) },
 		},
+		cli.Flag{
+			Name: "audit-required", Group: groupWatching, Value: &f.audit.required,
+			Usage: "answer only when the lines are in the audit log: while it cannot be written, nothing is granted, and " +
+				"locks may be lost",
+		},
 	)
 }
 
@@ -41,8 +53,46 @@ func (f *serveFlags) checkAudit(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s is for an audit log: pass --audit, or leave --%s out", flag, flag)
 		}
 	}
+	if f.audit.file == "" && f.audit.required {
+		name := cli.Setting(cmd, "audit-required")
+
+		return fmt.Errorf("%s is for an audit log: pass --audit, or leave %s out", name, name)
+	}
+	if f.audit.file == "" || f.audit.file == "-" {
+		return nil
+	}
+
+	return auditError(cmd, f, checkLog(f.audit.file))
+}
+
+// checkLog checks that the file can be written or created.
+func checkLog(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = file.Close()
+		}
+
+		return err
+	}
+	if !creatable(filepath.Dir(path)) {
+		return fmt.Errorf("no file can be created in %s: create the directory, or change its owner or mode",
+			filepath.Dir(path))
+	}
 
 	return nil
+}
+
+// auditError says that an error is about the file of the audit log.
+func auditError(cmd *cobra.Command, f *serveFlags, err error) error {
+	if err == nil {
+		return nil
+	}
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		err = failed.Err
+	}
+
+	return fmt.Errorf("%s=%q: cannot write the audit log: %w", cli.Setting(cmd, "audit"), f.audit.file, err)
 }
 
 // openAudit opens the audit log, if there is to be one, and adds it to the options. The caller must close it.
@@ -54,13 +104,13 @@ func (p *plan) openAudit(env *cli.Env, cmd *cobra.Command, f *serveFlags) error 
 	if err != nil {
 		return err
 	}
-	c := audit.Config{Path: f.audit.file, MaxSize: size, Only: f.audit.only, Logger: p.log}
+	c := audit.Config{Path: f.audit.file, MaxSize: size, Only: f.audit.only, Required: f.audit.required, Logger: p.log}
 	if f.audit.file == "-" {
 		c.Writer = env.Stdout
 	}
 	log, err := audit.Open(c)
 	if err != nil {
-		return fmt.Errorf("%s=%q: cannot write the audit log: %w", cli.Setting(cmd, "audit"), f.audit.file, err)
+		return auditError(cmd, f, err)
 	}
 	p.audit = log
 	p.opts = append(p.opts, func(c *serverconfig.Config) { c.Audit = log })

@@ -52,7 +52,7 @@ func (p *plan) reload(ctx context.Context, srv *server.Server) {
 		_ = p.certs.Reload()
 	}
 	if err := p.audit.Reopen(); err != nil {
-		p.log.ErrorContext(ctx, "cannot open the audit log again: events will be missing", "error", err)
+		p.log.ErrorContext(ctx, "cannot open the audit log again", "error", err)
 	}
 	if err := srv.Reload(); err != nil {
 		p.log.ErrorContext(ctx, "cannot use the tokens file: keeping the users and rights in use", "error", err)

@@ -18,8 +18,11 @@ func bind(path string) (*net.UnixListener, error) {
 	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 }
 
-// usable reports whether this process can create files in the directory.
+// usable reports whether this process can list the directory and create files in it.
 func usable(dir string) bool { return unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK) == nil }
+
+// creatable reports whether this process can create files in the directory.
+func creatable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
 
 // hasTerminal reports whether the process has a controlling terminal that has not hung up.
 func hasTerminal() bool {

@@ -17,6 +17,7 @@ var configKeys = []string{
 	"audit",
 	"audit-max-size",
 	"audit-only",
+	"audit-required",
 	"auth-token-file",
 	"backoff",
 	"ca-file",
