@@ -61,8 +61,8 @@ func (o *owner) commit(ctx context.Context) error {
 	}
 }
 
-// release sends the replies and snapshots of the batch, which is durable and recorded, and empties it. It never blocks: a full
-// stream is cut.
+// release sends the replies and snapshots of the batch, which is durable and recorded, and empties it. It never blocks:
+// a full stream is cut.
 func (o *owner) release() {
 	o.countSessions()
 	for _, s := range o.next.looks {

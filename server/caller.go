@@ -100,14 +100,7 @@ func (s *Server) identify(ctx context.Context, method string) (context.Context, 
 		c.user, err = s.access.Identify(c.shown, s.date())
 	}
 	if err != nil {
-		refusal, reported := s.unidentified(ctx, err)
-		if reported {
-			if err := s.nodes.recorded(ctx); err != nil {
-				return nil, unrecorded(err)
-			}
-		}
-
-		return nil, refusal
+		return nil, s.unidentified(ctx, err)
 	}
 
 	return context.WithValue(ctx, callerKey{}, c), nil
@@ -127,12 +120,25 @@ func public(method string) bool {
 		strings.HasPrefix(method, "/"+grpc_health_v1.Health_ServiceDesc.ServiceName+"/")
 }
 
-// unidentified counts and reports a caller that is refused. It returns the error for it, and whether the audit log has
-// a line about it.
-func (s *Server) unidentified(ctx context.Context, err error) (refused error, reported bool) {
+// unidentified counts and reports the caller of a call that is refused, and returns the error for it. If the audit log
+// is required, it waits for the line about the caller.
+func (s *Server) unidentified(ctx context.Context, err error) error {
+	reported, refusal := s.reportCaller(ctx, err)
+	if reported {
+		if err := s.nodes.recorded(ctx); err != nil {
+			return unrecorded(err)
+		}
+	}
+
+	return refusal
+}
+
+// reportCaller counts and reports a caller that is refused. It returns whether the audit log has a line about
+// that, and the error for the caller.
+func (s *Server) reportCaller(ctx context.Context, err error) (reported bool, refused error) {
 	refusal, ok := errors.AsType[*access.DeniedError](err)
 	if !ok {
-		return err, false
+		return false, err
 	}
 	shown := audit.Who([]byte(refusal.Shown.String()))
 	e := audit.Event{Kind: audit.Denied, Peer: host(ctx), Who: shown, Reason: string(refusal.Reason)}
@@ -142,7 +148,7 @@ func (s *Server) unidentified(ctx context.Context, err error) (refused error, re
 			"reason", refusal.Reason, "shown", shown, "address", address(ctx), "refused", number)
 	}
 
-	return status.Error(codes.Unauthenticated, refusal.Text()), due
+	return due, status.Error(codes.Unauthenticated, refusal.Text())
 }
 
 // show returns the caller of ctx with what it has shown. A token takes precedence, so that a caller whose token is

@@ -32,7 +32,7 @@ func (a *authService) Login(ctx context.Context, r *Ydb_Auth.LoginRequest) (*Ydb
 		}
 		token, err := s.login(ctx, "", r.GetUser(), r.GetPassword())
 		if err != nil {
-			refusal, reported := s.loginRefused(ctx, err)
+			reported, refusal := s.loginRefused(ctx, err)
 			if reported {
 				if err := s.nodes.recorded(ctx); err != nil {
 					return nil, err
@@ -83,7 +83,7 @@ func (s *Server) signIn(ctx context.Context, user, secret string, from net.Addr)
 	}
 	token = access.Bare(secret)
 	if _, err = s.access.Identify(s.access.ShowToken(token), s.date()); err != nil {
-		_, _ = s.unidentified(ctx, err)
+		_, _ = s.reportCaller(ctx, err)
 
 		return "", err
 	}
@@ -91,17 +91,17 @@ func (s *Server) signIn(ctx context.Context, user, secret string, from net.Addr)
 	return token, nil
 }
 
-// loginRefused counts and reports a login that failed. It returns the error for the caller, and whether the audit log
-// has a line about it.
-func (s *Server) loginRefused(ctx context.Context, err error) (refused error, reported bool) {
+// loginRefused counts and reports a login that failed. It returns whether the audit log has a line about that, and
+// the error for the caller.
+func (s *Server) loginRefused(ctx context.Context, err error) (reported bool, refused error) {
 	if errors.Is(err, access.ErrBusy) {
 		s.counts.limits.add("logins")
 
-		return &catalog.Error{Status: node.Overloaded, Issue: err.Error()}, false
+		return false, &catalog.Error{Status: node.Overloaded, Issue: err.Error()}
 	}
 	refusal, ok := errors.AsType[*access.LoginError](err)
 	if !ok {
-		return err, false // the context has ended, or too many lines wait for the audit log
+		return false, err // the context has ended, or too many lines wait for the audit log
 	}
 	user := audit.Who([]byte(refusal.User)) // anybody can send any name
 	e := audit.Event{Kind: audit.Login, User: user, Peer: host(ctx), Reason: string(refusal.Reason)}
@@ -111,7 +111,7 @@ func (s *Server) loginRefused(ctx context.Context, err error) (refused error, re
 			"user", user, "reason", refusal.Reason, "address", address(ctx), "refused", number)
 	}
 
-	return &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}, due
+	return due, &catalog.Error{Status: node.Unauthorized, Issue: access.TextLogin}
 }
 
 // host returns the address of the caller of ctx without the port.

@@ -25,7 +25,6 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
-	"tenure/server"
 )
 
 // paper is what an audit log is written on. It may be full.
@@ -75,13 +74,19 @@ type recording struct {
 	admin serverconfig.Admin
 }
 
-func record(t *testing.T, begin func(*testing.T, ...server.Option) *harness) *recording {
+// record starts a server with a node, and with users unless they are nil.
+func record(t *testing.T, u *users) *recording {
 	t.Helper()
 	r := &recording{admin: serverconfig.Admin{Count: true}}
 	log, err := audit.Open(audit.Config{Writer: &r.paper, Required: true, Clock: clock.Go()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
-	r.harness = begin(t, func(c *serverconfig.Config) { c.Audit, c.Admin = log, &r.admin })
+	options := func(c *serverconfig.Config) { c.Audit, c.Admin = log, &r.admin }
+	if u == nil {
+		r.harness = serve(t, options)
+	} else {
+		r.harness = serveUsers(t, u, options)
+	}
 
 	return r
 }
@@ -102,7 +107,7 @@ func later[T any](f func() T) <-chan T {
 func TestServer_AnswersWhenTheAuditLogHasTheLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := record(t, serve)
+		r := record(t, nil)
 		_, err := r.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: "/local/quiet"})
 		require.NoError(t, err)
 		s := r.attach(t, 0, time.Minute)
@@ -136,7 +141,7 @@ func TestServer_AnswersWhenTheAuditLogHasTheLine(t *testing.T) {
 func TestServer_StopsWhileItWaitsForTheAuditLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := record(t, serve)
+		r := record(t, nil)
 		s := r.attach(t, 0, time.Minute)
 		r.paper.fill(true)
 		s.send(acquireMessage(1, "job", forever))
@@ -161,7 +166,7 @@ func TestServer_StopsWhileItWaitsForTheAuditLog(t *testing.T) {
 func TestServer_DropWhileItWaitsForTheAuditLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := record(t, serve)
+		r := record(t, nil)
 		s := r.attach(t, 0, time.Minute)
 		r.paper.kinds(t)
 		r.paper.fill(true)
@@ -189,7 +194,7 @@ func TestServer_CallsWaitForTheAuditLog(t *testing.T) {
 	u.write(u.line("root"), "grant root / full", u.line("ann"), "grant ann /local read", u.line("bob"),
 		"grant bob /local list", "user eve password="+password)
 	synctest.Test(t, func(t *testing.T) {
-		r := record(t, func(t *testing.T, opts ...server.Option) *harness { return serveUsers(t, u, opts...) })
+		r := record(t, u)
 		paths := Ydb_Scheme_V1.NewSchemeServiceClient(r.as("nobody"))
 		login := func(password string) func() any {
 			return func() any {
@@ -256,7 +261,7 @@ func TestServer_CallsWaitForTheAuditLog(t *testing.T) {
 			r.paper.kinds(t)
 			r.paper.fill(true)
 			answer := later(test.call)
-			time.Sleep(9 * time.Second) // a call without a first message ends after 10 s
+			time.Sleep(4500 * time.Millisecond) // the log tries each second; a call without a message ends after 10 s
 			require.Empty(t, answer, "%s: %v", test.kind, test.want)
 			require.Empty(t, r.paper.kinds(t))
 			r.paper.fill(false)

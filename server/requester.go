@@ -31,7 +31,7 @@ func (s *Server) allow(token string, need access.Rights, from net.Addr) (user st
 	name, rights, err := s.callerOfToken(token)
 	switch {
 	case err != nil:
-		_, _ = s.unidentified(requestFrom(from), err)
+		_, _ = s.reportCaller(requestFrom(from), err)
 	case !rights.Has(need):
 		s.lacks(serverconfig.Requester{User: name, Address: from}, need)
 		err = fmt.Errorf("user %q has no such right on %s", name, s.catalog.Database())
