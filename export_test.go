@@ -1,6 +1,9 @@
 package tenure
 
 import (
+	"context"
+
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
@@ -22,4 +25,11 @@ func NewClient(nodes coordination.Client, conn grpc.ClientConnInterface, clk clo
 // NewStatusError returns the error for a refusal by the server.
 func NewStatusError(op, object string, code Ydb.StatusIds_StatusCode, issues []*Ydb_Issue.IssueMessage) error {
 	return newStatusError(op, object, &session.StatusError{Status: code, Issues: issues})
+}
+
+// CreateNodeThrough creates a node through the stub of a connection that no driver of the SDK manages.
+func CreateNodeThrough(
+	ctx context.Context, stub Ydb_Coordination_V1.CoordinationServiceClient, path string,
+) error {
+	return directNodes{stub}.CreateNode(ctx, path, coordination.NodeConfig{})
 }

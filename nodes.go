@@ -82,8 +82,10 @@ func unary(ctx context.Context, result proto.Message, call func(context.Context)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return ctx.Err()
-		case ydberr.Unreachable(err):
+		case ydberr.Unreachable(err), ydberr.Interrupted(err):
 			return retry.RetryableError(err, retry.WithBackoff(retry.TypeFastBackoff))
+		case ydberr.Busy(err):
+			return retry.RetryableError(err, retry.WithBackoff(retry.TypeSlowBackoff))
 		case err != nil:
 			return err
 		}

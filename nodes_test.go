@@ -6,8 +6,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Operations"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"tenure"
 	"tenure/tenuretest"
@@ -70,4 +77,40 @@ func TestEmbedded_NodesLikeAnyServer(t *testing.T) {
 
 	require.Equal(t, outcomes(newClient(t, tenuretest.NewServer(t).DSN())),
 		outcomes(newClient(t, tenure.Embedded, tenure.WithDir(stateDir(t)))))
+}
+
+// A call that the server did not carry out is made again, as the SDK's driver does.
+func TestEmbedded_NodesAgain(t *testing.T) {
+	t.Parallel()
+	for _, code := range []codes.Code{codes.Unavailable, codes.Canceled, codes.ResourceExhausted} {
+		t.Run(code.String(), func(t *testing.T) {
+			t.Parallel()
+			stub := &refusing{err: status.Error(code, "not now")}
+			require.NoError(t, tenure.CreateNodeThrough(t.Context(), stub, "/local/node"))
+			require.Equal(t, 2, stub.calls)
+		})
+	}
+	stub := &refusing{err: status.Error(codes.Internal, "internal error")}
+	require.ErrorContains(t, tenure.CreateNodeThrough(t.Context(), stub, "/local/node"), "internal error")
+	require.Equal(t, 1, stub.calls)
+}
+
+// refusing refuses its first call.
+type refusing struct {
+	Ydb_Coordination_V1.CoordinationServiceClient
+
+	err   error
+	calls int
+}
+
+func (r *refusing) CreateNode(
+	context.Context, *pb.CreateNodeRequest, ...grpc.CallOption,
+) (*pb.CreateNodeResponse, error) {
+	if r.calls++; r.calls == 1 {
+		return nil, r.err
+	}
+
+	return &pb.CreateNodeResponse{
+		Operation: &Ydb_Operations.Operation{Ready: true, Status: Ydb.StatusIds_SUCCESS},
+	}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -25,9 +24,8 @@ type call struct {
 	conn   *conns.Conn // nil: the connection has no limits
 	cancel context.CancelFunc
 
-	waiting   *waiting      // contains the call until its first message has arrived
-	place     *list.Element // guarded by waiting; nil: not there
-	displaced atomic.Bool   // the call has given its place to another one
+	waiting *waiting      // contains the call until its first message has arrived
+	place   *list.Element // guarded by waiting; nil: not there
 
 	mu    sync.Mutex  // guards alarm
 	alarm clock.Timer // rings when the first message should have arrived; nil: it has
@@ -71,7 +69,6 @@ func (s *Server) admit(ctx context.Context, _ *tap.Info) (context.Context, error
 	}
 	if victim != nil {
 		s.refusals.add("waiting_calls", "address", address(ctx))
-		victim.displaced.Store(true)
 		victim.cancel()
 	}
 

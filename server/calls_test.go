@@ -1,11 +1,16 @@
 package server_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -96,5 +101,39 @@ func TestLimits_PingRate(t *testing.T) {
 		short.cancel()
 		synctest.Wait()
 		h.attach(t, 0, time.Second)
+	})
+}
+
+// A server that stops still answers a call whose request is about to arrive, but does not wait long for requests.
+func TestStop_LateRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t)
+		begin := func() grpc.ClientStream {
+			call, err := h.conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true},
+				Ydb_Coordination_V1.CoordinationService_CreateNode_FullMethodName)
+			require.NoError(t, err)
+
+			return call
+		}
+		late, silent, stream := begin(), begin(), h.open(t)
+		synctest.Wait() // the server has the headers of the calls
+		began := time.Now()
+		stopped := make(chan error, 1)
+		go func() { stopped <- h.server.Stop(context.WithoutCancel(t.Context())) }()
+		synctest.Wait()
+
+		require.NoError(t, late.SendMsg(&pb.CreateNodeRequest{Path: "/local/late"}))
+		require.NoError(t, late.CloseSend())
+		var r pb.CreateNodeResponse
+		require.NoError(t, late.RecvMsg(&r))
+		require.Equal(t, Ydb.StatusIds_SUCCESS, r.GetOperation().GetStatus())
+		require.Zero(t, time.Since(began))
+
+		require.Equal(t, codes.Canceled, status.Code(silent.RecvMsg(&r)))
+		_, err := stream.grpc.Recv()
+		require.Equal(t, codes.Canceled, status.Code(err), err)
+		require.NoError(t, <-stopped)
+		require.Equal(t, 100*time.Millisecond, time.Since(began))
 	})
 }

@@ -58,19 +58,11 @@ var errNoSlot = errors.New("no slot")
 // RecvMsg implements grpc.ServerStream.
 func (l *limitedStream) RecvMsg(m any) error {
 	err := l.ServerStream.RecvMsg(m)
-	if l.started {
-		return err
-	}
-	c := callOf(l.Context())
-	if err != nil {
-		if c != nil && c.displaced.Load() {
-			return errDisplaced
-		}
-
+	if l.started || err != nil {
 		return err
 	}
 	l.started = true
-	if c != nil {
+	if c := callOf(l.Context()); c != nil {
 		c.begin()
 	}
 	if l.release, l.full = l.server.slot(l.Context(), l.method); l.full != "" {

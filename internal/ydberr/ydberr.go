@@ -80,6 +80,12 @@ func Denied(err error) bool {
 // Unreachable reports whether err means that there is no connection to the server.
 func Unreachable(err error) bool { return isTransport(err, codes.Unavailable) && !Silent(err) }
 
+// Interrupted reports whether the server ended the call before it read the request. A server that stops does that.
+func Interrupted(err error) bool { return isTransport(err, codes.Canceled) }
+
+// Busy reports whether the server refused a call because there are too many at the moment.
+func Busy(err error) bool { return isTransport(err, codes.ResourceExhausted) }
+
 // Unimplemented reports whether the server does not know the request.
 func Unimplemented(err error) bool {
 	return isTransport(err, codes.Unimplemented) || Is(err, Ydb.StatusIds_UNSUPPORTED)
