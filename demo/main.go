@@ -10,12 +10,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/programs"
 )
 
 // limit bounds the whole demo, which takes less than a minute.
@@ -39,10 +39,8 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	fmt.Fprintln(out, "building tenure, lock and workers ...")
-	build := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "tenure/cmd/...")
-	build.Stdout, build.Stderr = out, os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build the commands: %w", err)
+	if err := programs.Build(ctx, dir, false, programs.Lock, programs.Tenure, programs.Workers); err != nil {
+		return err
 	}
 
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not over after %v", limit))

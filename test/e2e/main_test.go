@@ -3,16 +3,12 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"sync"
 	"testing"
+
+	"tenure/internal/programs"
 )
 
 // scratch is the directory for the commands and the files of the tests. Its path is short enough for sockets in it.
@@ -35,28 +31,5 @@ func run(m *testing.M) int {
 
 // build builds the commands once. It uses the race detector if this test binary was built with it.
 var build = sync.OnceValue(func() error {
-	args := []string{"build", "-o", scratch + "/"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-			args = append(args, "-race")
-		}
-	}
-	out, err := exec.Command("go", append(args, "tenure/cmd/...")...).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("build the commands: %w: %s", err, out)
-	}
-
-	return errors.Join(err, readSources())
+	return programs.ForTest(scratch, programs.Lock, programs.Tenure, programs.Workers)
 })
-
-// readSources reads the directories of the module so that the go command sees which files this test depends on. The
-// test does not import the commands, so without this its cached result would stay valid when they change.
-func readSources() error {
-	return filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == ".git" {
-			return filepath.SkipDir
-		}
-
-		return err
-	})
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
+	"tenure/internal/programs"
 )
 
 var (
@@ -54,7 +55,7 @@ func newChaos(t *testing.T, model Contender) *chaos {
 		switch {
 		case testing.Short():
 			kills = 20
-		case raced(): // each process then takes several times as much processor time
+		case programs.Raced(): // each process then takes several times as much processor time
 			kills = 40
 		}
 	}

@@ -3,15 +3,11 @@
 package embedded
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/clock"
+	"tenure/internal/programs"
 )
 
 // stopProcess suspends a process with SIGSTOP.
@@ -54,34 +51,15 @@ func buildLock(t *testing.T) (lock string) {
 	return filepath.Join(commands, "lock")
 }
 
-// raced reports whether this test binary was built with the race detector.
-func raced() bool {
-	info, ok := debug.ReadBuildInfo()
-
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 var buildOnce = sync.OnceValue(func() (err error) {
 	if commands, err = os.MkdirTemp("", "commands-"); err != nil {
 		return err
 	}
-	args := []string{"build", "-o", commands + string(os.PathSeparator)}
-	if raced() {
-		args = append(args, "-race")
-	}
-	out, err := exec.Command("go", append(args, "tenure/cmd/lock")...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("build lock: %w: %s", err, out)
-	}
-	read := filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == ".git" {
-			return filepath.SkipDir
-		}
-
+	if err := programs.ForTest(commands, programs.Lock); err != nil {
 		return err
-	})
+	}
 
-	return errors.Join(read, os.Chmod(commands, 0o755))
+	return os.Chmod(commands, 0o755)
 })
 
 // A suspended host blocks all other processes. They print which process they wait for and what to do about it, and none

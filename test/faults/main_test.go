@@ -9,18 +9,14 @@
 package faults
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
+
+	"tenure/internal/programs"
 )
 
 // scratch is the directory for the commands and the files of the tests. Its path is short enough for sockets in it.
@@ -55,27 +51,5 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build builds the commands once. It uses the race detector if this test binary was built with it. It also reads the
-// directories of the module, so that the go command sees which files this test depends on and does not use a cached
-// result when they change.
-var build = sync.OnceValue(func() error {
-	args := []string{"build", "-o", scratch + "/"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-			args = append(args, "-race")
-		}
-	}
-	out, err := exec.Command("go", append(args, "tenure/cmd/lock", "tenure/cmd/tenure")...).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("build the commands: %w: %s", err, out)
-	}
-	read := filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == ".git" {
-			return filepath.SkipDir
-		}
-
-		return err
-	})
-
-	return errors.Join(err, read)
-})
+// build builds the commands once. It uses the race detector if this test binary was built with it.
+var build = sync.OnceValue(func() error { return programs.ForTest(scratch, programs.Lock, programs.Tenure) })

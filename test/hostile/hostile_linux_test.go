@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/programs"
 	"tenure/test/hostile"
 )
 
@@ -46,10 +48,9 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(scratch)
 	// Without the race detector, because the limits are those of the server that users run.
-	out, err := exec.Command("go", "build", "-o", scratch+"/", "tenure/cmd/tenure", "tenure/test/hostile/attacker").
-		CombinedOutput()
+	err = programs.Build(context.Background(), scratch, false, programs.Tenure, "tenure/test/hostile/attacker")
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "hostile: build the programs: %v: %s", err, out)
+		fmt.Fprintln(os.Stderr, "hostile:", err)
 
 		return 1
 	}

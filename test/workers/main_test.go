@@ -3,17 +3,16 @@
 package workers
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"tenure/internal/programs"
 )
 
 var (
@@ -53,19 +52,9 @@ func run(m *testing.M) int {
 // directories of the module, so that the go command sees which files this test depends on and does not use a cached
 // result when they change.
 var build = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-o", scratch+"/", "tenure/cmd/tenure", "tenure/test/workers/job")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("build the commands: %w: %s", err, out)
-	}
-	link := os.Symlink("tenure", filepath.Join(scratch, "workers"))
-	read := filepath.WalkDir(filepath.Join("..", ".."), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == ".git" {
-			return filepath.SkipDir
-		}
-
+	if err := programs.ForTest(scratch, programs.Tenure, "tenure/test/workers/job"); err != nil {
 		return err
-	})
+	}
 
-	return errors.Join(err, link, read)
+	return os.Symlink("tenure", filepath.Join(scratch, "workers"))
 })

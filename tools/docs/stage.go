@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/programs"
 )
 
 const (
@@ -62,9 +63,8 @@ func newStage(ctx context.Context, root, scratch string, out io.Writer) (*stage,
 			return nil, err
 		}
 	}
-	build := s.command(ctx, root, "go", "build", "-o", s.bin+"/", "./cmd/...")
 
-	return s, build.Run()
+	return s, programs.Build(ctx, s.bin, false, programs.Lock, programs.Tenure, programs.Workers)
 }
 
 // environment is that of a reader who has installed Go and the commands. What Go has downloaded and built is kept.
@@ -81,7 +81,7 @@ func (s *stage) environment(ctx context.Context) ([]string, error) {
 		env = append(env, name+"="+strings.TrimSpace(string(value)))
 	}
 	for _, name := range []string{
-		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "TMPDIR",
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "TMPDIR", "TENURE_PROGRAMS",
 	} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"tenure/internal/programs"
 )
 
 // limit bounds a recording, which takes less than ten seconds, without the build.
@@ -27,10 +29,12 @@ func record(ctx context.Context) (text []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "bin")+"/", "./cmd/...")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("build the commands: %w", err)
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		return nil, err
+	}
+	if err := programs.Build(ctx, bin, false, programs.Lock, programs.Tenure, programs.Workers); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not over after %v", limit))
 	defer cancel()
@@ -39,7 +43,7 @@ func record(ctx context.Context) (text []byte, err error) {
 		return nil, err
 	}
 	r := &recorder{dir: dir, env: []string{
-		"HOME=" + home, "USER=alice", "LANG=C.UTF-8", "PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"),
+		"HOME=" + home, "USER=alice", "LANG=C.UTF-8", "PATH=" + bin + ":" + os.Getenv("PATH"),
 	}}
 	defer r.end()
 	if err := r.play(ctx); err != nil {

@@ -1,0 +1,139 @@
+// Package programs builds the programs of this module, for tests and tools that start them as processes.
+package programs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+
+	"github.com/gofrs/flock"
+)
+
+// The packages of the commands.
+const (
+	Lock    = "tenure/cmd/lock"
+	Tenure  = "tenure/cmd/tenure"
+	Workers = "tenure/cmd/workers"
+)
+
+// keepEnv names a directory in which built programs are kept for other processes. Linking the commands takes several
+// seconds of processor time, and the gate does so for a dozen tests and documents. The directory must belong to one
+// state of the sources.
+const keepEnv = "TENURE_PROGRAMS"
+
+// Raced reports whether the running program was built with the race detector.
+func Raced() bool {
+	info, ok := debug.ReadBuildInfo()
+
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// ForTest is like Build, and builds with the race detector if the test was built with it. It also reads the directories
+// of the module, so that the go command does not use a cached result of the test when a file in them changes.
+func ForTest(dir string, packages ...string) error {
+	return errors.Join(Build(context.Background(), dir, Raced(), packages...), readSources())
+}
+
+// Build builds the packages, with the race detector if raced is true. It puts the programs into dir, which must exist.
+// Each program is named after the last element of its package's path. The working directory must be in the module.
+func Build(ctx context.Context, dir string, raced bool, packages ...string) error {
+	keep := os.Getenv(keepEnv)
+	if keep == "" {
+		return build(ctx, dir, raced, packages)
+	}
+	kind := "plain"
+	if raced {
+		kind = "race"
+	}
+	keep = filepath.Join(keep, kind)
+	if err := os.MkdirAll(keep, 0o755); err != nil {
+		return err
+	}
+	lock := flock.New(keep + ".lock")
+	if err := lock.Lock(); err != nil {
+		return err
+	}
+	defer lock.Close()
+	missing := slices.DeleteFunc(slices.Clone(packages), func(p string) bool {
+		_, err := os.Stat(filepath.Join(keep, path.Base(p)))
+
+		return err == nil
+	})
+	if len(missing) > 0 {
+		if err := build(ctx, keep, raced, missing); err != nil {
+			return err
+		}
+	}
+	for _, p := range packages {
+		if err := place(filepath.Join(keep, path.Base(p)), filepath.Join(dir, path.Base(p))); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+func build(ctx context.Context, dir string, raced bool, packages []string) error {
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if raced {
+		args = append(args, "-race")
+	}
+	out, err := exec.CommandContext(ctx, "go", append(args, packages...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build %v: %w: %s", packages, err, out)
+	}
+
+	return nil
+}
+
+// place makes the kept program appear at the path to. It is a link if both are on the same file system.
+func place(kept, to string) error {
+	if os.Link(kept, to) == nil {
+		return nil
+	}
+	from, err := os.Open(kept)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	file, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, from)
+
+	return errors.Join(err, file.Close())
+}
+
+// readSources reads the directories of the module.
+func readSources() error {
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if root == filepath.Dir(root) {
+			return errors.New("the working directory is in no module")
+		}
+		root = filepath.Dir(root)
+	}
+
+	return filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" {
+			return filepath.SkipDir
+		}
+
+		return err
+	})
+}
