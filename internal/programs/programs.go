@@ -82,11 +82,15 @@ func Build(ctx context.Context, dir string, raced bool, packages ...string) erro
 }
 
 func build(ctx context.Context, dir string, raced bool, packages []string) error {
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	args, env := []string{"build", "-o", dir + string(filepath.Separator)}, os.Environ()
 	if raced {
 		args = append(args, "-race")
+	} else {
+		env = append(env, "CGO_ENABLED=0") // as in the packages
 	}
-	out, err := exec.CommandContext(ctx, "go", append(args, packages...)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build %v: %w: %s", packages, err, out)
 	}

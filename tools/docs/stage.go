@@ -73,7 +73,9 @@ func (s *stage) environment(ctx context.Context) ([]string, error) {
 		"HOME=" + s.home, "USER=reader", "LANG=C.UTF-8", "GOBIN=" + s.bin, "STAGE_MACHINE=" + s.machine.root,
 		"PATH=" + s.bin + ":" + os.Getenv("PATH"),
 	}
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOFLAGS", "GOTOOLCHAIN"} {
+	for _, name := range []string{
+		"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOFLAGS", "GOTOOLCHAIN", "CGO_ENABLED",
+	} {
 		value, err := exec.CommandContext(ctx, "go", "env", name).Output()
 		if err != nil {
 			return nil, fmt.Errorf("go env %s: %w", name, err)
