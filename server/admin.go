@@ -156,6 +156,27 @@ var (
 func (s *Server) endSession(
 	ctx context.Context, by serverconfig.Requester, path string, session, token uint64,
 ) error {
+	if e, _, ok := s.nodes.verified(ctx, path); ok && s.front != nil {
+		q := question{Ask: askEnd, Path: path, Session: session, Token: token, User: by.User}
+		if by.Address != nil {
+			q.Network, q.Address = by.Address.Network(), by.Address.String()
+		}
+		a, here, err := s.ask(ctx, e, q)
+		if err != nil {
+			return fmt.Errorf("end session %d of node %q: %w", session, path, err)
+		}
+		if !here {
+			return a.err()
+		}
+	}
+
+	return s.endSessionHere(ctx, by, path, session, token)
+}
+
+// endSessionHere is like endSession for a node that this server serves.
+func (s *Server) endSessionHere(
+	ctx context.Context, by serverconfig.Requester, path string, session, token uint64,
+) error {
 	found := false
 	refusal, err := s.nodes.use(path, func(o *owner) error {
 		e := expiry{

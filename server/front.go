@@ -32,6 +32,15 @@ type front struct {
 	streams map[*forwarded]struct{} // that another server serves
 }
 
+// self returns the address of this server, or "" if f is nil.
+func (f *front) self() string {
+	if f == nil {
+		return ""
+	}
+
+	return f.members.Self().Address
+}
+
 // maxConnCalls is how many calls a connection to another server carries at most.
 const maxConnCalls = 1_000
 

@@ -62,6 +62,9 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials, services func(*
 	Ydb_Discovery_V1.RegisterDiscoveryServiceServer(g, &discoveryService{server: s})
 	Ydb_Auth_V1.RegisterAuthServiceServer(g, &authService{server: s})
 	grpc_health_v1.RegisterHealthServer(g, s.health)
+	if s.front != nil {
+		s.registerPeerService(g)
+	}
 	if services != nil {
 		services(g)
 	}

@@ -71,6 +71,9 @@ var _ net.Addr = passedAddr{}
 
 // identifyForwarded is like identify for a call that another server has forwarded. That server knows the caller.
 func (s *Server) identifyForwarded(ctx context.Context, method string) (context.Context, error) {
+	if method == askMethod {
+		return ctx, nil
+	}
 	if method != Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
 		return nil, status.Error(codes.Unimplemented, "servers do not forward this call")
 	}

@@ -27,9 +27,10 @@ type Status struct {
 // NodeStatus is a coordination node at one moment.
 type NodeStatus struct {
 	Path       string            `json:"path"`
-	Idle       bool              `json:"idle,omitzero"` // see StatusInMemory
-	Sessions   int               `json:"sessions"`      // attached and detached
-	Semaphores []SemaphoreStatus `json:"semaphores"`    // by name
+	Server     string            `json:"server,omitzero"` // the address of the one that serves it, if several share a store
+	Idle       bool              `json:"idle,omitzero"`   // see StatusInMemory
+	Sessions   int               `json:"sessions"`        // attached and detached
+	Semaphores []SemaphoreStatus `json:"semaphores"`      // by name
 }
 
 // SemaphoreStatus shows a semaphore. Data, here and in HolderStatus, is text: each run of invalid UTF-8 bytes is
@@ -82,24 +83,65 @@ func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 		return Status{}, fmt.Errorf("status: %w", err)
 	}
 	for _, path := range paths {
-		if inMemory && s.nodes.unloaded(path) {
-			status.Nodes = append(status.Nodes, NodeStatus{Path: path, Idle: true, Semaphores: []SemaphoreStatus{}})
-
-			continue
-		}
-		snapshot, err := s.nodes.snapshot(ctx, path)
-		if failure := s.storeFailure(); failure != nil { // an owner that was started after the failure does not know of it
-			err = failure
-		}
+		n, err := s.nodeStatusAnywhere(ctx, path, inMemory)
 		if err != nil {
 			return Status{}, fmt.Errorf("status of node %q: %w", path, err)
 		}
-		if snapshot != nil {
-			status.Nodes = append(status.Nodes, nodeStatus(path, snapshot, s.clock))
+		if n != nil {
+			status.Nodes = append(status.Nodes, *n)
 		}
 	}
 
 	return status, nil
+}
+
+// nodeStatusAnywhere returns the state of the node at the path, which another server may serve, or nil if the node no
+// longer exists.
+func (s *Server) nodeStatusAnywhere(ctx context.Context, path string, inMemory bool) (*NodeStatus, error) {
+	if n := s.idleNode(path, inMemory); n != nil {
+		return n, nil
+	}
+	if e, _, ok := s.nodes.find(path); ok && s.front != nil {
+		a, here, err := s.ask(ctx, e, question{Ask: askStatus, Path: path, InMemory: inMemory})
+		if err == nil {
+			err = a.err()
+		}
+		switch {
+		case here:
+		case errors.Is(err, ErrNoNode):
+			return nil, nil
+		default:
+			return a.Node, err
+		}
+	}
+
+	return s.nodeStatusHere(ctx, path)
+}
+
+// idleNode returns the state of a node that is not to be loaded again, or nil. It stays with the server that has
+// unloaded it.
+func (s *Server) idleNode(path string, inMemory bool) *NodeStatus {
+	if !inMemory || !s.nodes.unloaded(path) {
+		return nil
+	}
+
+	return &NodeStatus{Path: path, Server: s.front.self(), Idle: true, Semaphores: []SemaphoreStatus{}}
+}
+
+// nodeStatusHere is like nodeStatusAnywhere for a node that this server serves.
+func (s *Server) nodeStatusHere(ctx context.Context, path string) (*NodeStatus, error) {
+	snapshot, err := s.nodes.snapshot(ctx, path)
+	if failure := s.storeFailure(); failure != nil { // an owner that was started after the failure does not know of it
+		err = failure
+	}
+	if err != nil || snapshot == nil {
+		return nil, err
+	}
+
+	n := nodeStatus(path, snapshot, s.clock)
+	n.Server = s.front.self()
+
+	return &n, nil
 }
 
 // nodePaths returns the paths of all nodes, sorted.

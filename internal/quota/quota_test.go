@@ -18,6 +18,8 @@ import (
 //	gone          a stream ends, and its session stays
 //	end           a session ends
 //	req, release  a request
+//	pass          a stream asks for a new session that another server serves
+//	accept        a stream asks for a new session that another server has passed on
 //	+1s           time passes
 //
 // An event with *n takes place n times.
@@ -52,6 +54,12 @@ func TestUse(t *testing.T) {
 		"releases are paid for": {
 			user: quota.Limits{Rate: 1, RateBurst: 1}, events: "release*3 +1s req +1s req", refused: "user_rate",
 		},
+		"a stream counts where it is passed on": {
+			user: quota.Limits{Streams: 1, Sessions: 1}, events: "pass pass gone pass", refused: "user_streams",
+		},
+		"and its session where it is served": {
+			user: quota.Limits{Streams: 1, Sessions: 2}, events: "new accept accept", refused: "user_sessions",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,6 +76,14 @@ func TestUse(t *testing.T) {
 						s.User(now, "").Keep(1)
 						u.Begun()
 					}
+				case "accept":
+					if limit = u.Accept(now, true); limit == "" {
+						u.Keep(1)
+						s.User(now, "").Keep(1)
+						u.Begun()
+					}
+				case "pass":
+					limit = u.Pass(true)
 				case "back":
 					limit = u.Enter(now, false)
 				case "gone":
