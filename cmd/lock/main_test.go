@@ -13,11 +13,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	switch {
-	case guard.Selected():
+	if guard.Selected() {
 		os.Exit(guard.Main())
-	case guard.WatcherSelected():
-		os.Exit(guard.WatcherMain())
 	}
 	testscript.Main(m, map[string]func(){"lock": func() { os.Exit(cli.Main(lockcmd.Command)) }})
 }

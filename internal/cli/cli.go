@@ -101,11 +101,8 @@ func (e *ExitError) Unwrap() error { return e.Err }
 // The process ignores SIGPIPE: a write to a pipe without a reader fails. Programs that it starts do not inherit that.
 func Main(build func(*Env) *cobra.Command) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // signal.Ignore would be inherited
-	switch {
-	case guard.Selected():
+	if guard.Selected() {
 		return guard.Main()
-	case guard.WatcherSelected():
-		return guard.WatcherMain()
 	}
 	ctx := interruptible(context.Background())
 	guard.Own(ctx)

@@ -1,9 +1,9 @@
 package clock
 
 import (
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
+	"unsafe"
 )
 
 // System returns the machine's lease clock, CLOCK_BOOTTIME. It keeps running while the machine sleeps, and neither an
@@ -31,10 +31,14 @@ func read(origin time.Time) func() reading {
 	}
 }
 
+// boottime does not use package unix, because package watchman must not import it.
+// boottime does not use package unix, because package watchman must not import it.
 func boottime() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("clock: CLOCK_BOOTTIME: " + err.Error()) // every Linux since 2.6.39 has it
+	const id = 7 // CLOCK_BOOTTIME
+	var ts syscall.Timespec
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&ts)), 0)
+	if errno != 0 {
+		panic("clock: CLOCK_BOOTTIME: " + errno.Error()) // every Linux since 2.6.39 has it
 	}
 
 	return ts.Nano()

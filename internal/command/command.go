@@ -120,7 +120,7 @@ type Command struct {
 	Stdin          io.Reader // COMMAND inherits a file directly; nil: the null device
 	Stdout, Stderr io.Writer
 
-	// Stands is the id of a process that COMMAND stands for (guard.Watcher), and that is killed with COMMAND; 0: none.
+	// Stands is the id of a process that COMMAND stands for (watchman.Watcher), and that is killed with COMMAND; 0: none.
 	Stands int
 
 	Signal      syscall.Signal // asks COMMAND to stop

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"tenure/internal/guard"
+	"tenure/internal/watchman"
 )
 
 // checkLease compares the deadline of the lease with the clock.
@@ -34,7 +34,7 @@ func (r *run) checkLease() {
 	}
 	left := deadline.Sub(r.clock.Now())
 	switch {
-	case r.clock.Now() >= guard.KillAt(deadline, r.session.Timeout()):
+	case r.clock.Now() >= watchman.KillAt(deadline, r.session.Timeout()):
 		cause := errors.New("the lease ends")
 		if r.asked != 0 {
 			cause = fmt.Errorf("it did not end within %v of %s", r.Grace, SignalName(r.asked))

@@ -16,6 +16,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/disposition"
 	"tenure/internal/guard"
+	"tenure/internal/watchman"
 )
 
 const (
@@ -101,10 +102,10 @@ type run struct {
 	signals    chan os.Signal        // other signals
 
 	guard    *guard.Guard
-	guarding bool           // the guard was asked to start COMMAND
-	barrier  *guard.Barrier // of a pooled COMMAND; may be nil
-	pid      int            // of COMMAND and its group
-	stands   *guard.Watched // nil: COMMAND stands for no process
+	guarding bool              // the guard was asked to start COMMAND
+	barrier  *guard.Barrier    // of a pooled COMMAND; may be nil
+	pid      int               // of COMMAND and its group
+	stands   *watchman.Watched // nil: COMMAND stands for no process
 	terminal terminal
 	job      job
 	stdio    stdio
@@ -253,7 +254,7 @@ func (r *run) setTimer() {
 	}
 	if r.session != nil && !r.lost && !r.all {
 		if deadline := r.session.Deadline(); deadline != 0 {
-			sooner(guard.KillAt(deadline, r.session.Timeout()))
+			sooner(watchman.KillAt(deadline, r.session.Timeout()))
 			if !r.danger {
 				sooner(deadline.Add(-r.Grace))
 			}

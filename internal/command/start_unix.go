@@ -15,6 +15,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/disposition"
 	"tenure/internal/guard"
+	"tenure/internal/watchman"
 )
 
 // start starts COMMAND. The error is a *cli.ExitError.
@@ -57,7 +58,7 @@ func (r *run) start() (err error) {
 		Stands: r.Stands, Foreground: r.terminal.lent, NoTerminal: r.Pooled, Task: r.Task,
 	}
 	if r.Stands != 0 {
-		if r.stands, err = guard.Watch(r.Stands); err != nil {
+		if r.stands, err = watchman.Watch(r.Stands); err != nil {
 			return fail(fmt.Errorf("process %d: %w", r.Stands, err))
 		}
 	}
@@ -86,7 +87,7 @@ func (r *run) start() (err error) {
 
 		return unusable(r.Path, err)
 	}
-	r.exited = guard.EndOf(r.pid)
+	r.exited = watchman.EndOf(r.pid)
 	r.observe(Started{r.pid})
 
 	return nil

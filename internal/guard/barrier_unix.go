@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"tenure/internal/watchman"
 )
 
 // A Barrier connects the guards of one session. A guard may end the session on the server only when no COMMAND of the
@@ -121,7 +123,7 @@ func (b *Barrier) enter() (reader, writer int, sent func(), err error) {
 // Forgive takes the byte of a guard that was killed (I2). The caller has killed all descendants of its COMMAND.
 func (b *Barrier) Forgive() {
 	if b != nil {
-		takeByte(b.reader)
+		watchman.TakeByte(b.reader)
 	}
 }
 
@@ -143,55 +145,4 @@ func (b *Barrier) close() {
 	if b.writer >= 0 {
 		unix.Close(b.writer)
 	}
-}
-
-func takeByte(reader int) { _, _ = unix.Read(reader, make([]byte, 1)) }
-
-// A member is the part of a guard in a Barrier. The zero member belongs to none.
-type member struct {
-	joined         bool
-	left           bool
-	reader, writer int
-}
-
-// leave reports that no descendant of COMMAND is left, or that the holder does not need the guard any more.
-func (m *member) leave() {
-	if m.joined && !m.left {
-		m.left = true
-		takeByte(m.reader)
-		unix.Close(m.writer)
-	}
-}
-
-// events returns what poll has to wait for.
-func (m *member) events() unix.PollFd {
-	if !m.left {
-		return unix.PollFd{Fd: -1}
-	}
-
-	return unix.PollFd{Fd: int32(m.reader)} // poll always reports the end of the file
-}
-
-// passed reports whether no COMMAND of the session runs.
-func (m *member) passed() bool {
-	if !m.joined {
-		return true
-	}
-	events := []unix.PollFd{m.events()}
-	_, _ = unix.Poll(events, 0)
-
-	return m.left && events[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
-}
-
-// endsSession reports whether this guard is the one that ends the session (I2, I3).
-func (m *member) endsSession() bool {
-	if !m.joined {
-		return true
-	}
-	if !m.passed() {
-		return false
-	}
-	n, _ := unix.Read(m.reader, make([]byte, 64<<10)) // all that a pipe can hold
-
-	return n == 1
 }

@@ -1,14 +1,9 @@
 package guard
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"os/signal"
-	"strconv"
-	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -17,6 +12,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/tty"
+	"tenure/internal/watchman"
 )
 
 const executablePath = "/proc/self/exe" // also if the file was replaced or removed
@@ -77,7 +73,7 @@ func LeaveAlone() {
 	defer children.mu.Unlock()
 	if children.owned {
 		clear(children.alone)
-		for _, pid := range childrenOf(os.Getpid()) {
+		for _, pid := range watchman.Children(os.Getpid()) {
 			if _, guard := children.guards[pid]; !guard {
 				children.alone[pid] = struct{}{}
 			}
@@ -100,7 +96,7 @@ func (r *registry) kill() (found bool) {
 	if !r.owned {
 		return false
 	}
-	for _, pid := range childrenOf(os.Getpid()) {
+	for _, pid := range watchman.Children(os.Getpid()) {
 		_, guard := r.guards[pid]
 		if _, alone := r.alone[pid]; guard || alone {
 			continue
@@ -121,11 +117,10 @@ func (r *registry) reap() {
 		return
 	}
 	for {
-		var info unix.Siginfo
-		if unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) != nil || info.Signo == 0 {
+		pid := watchman.AnyEnded()
+		if pid == 0 {
 			return
 		}
-		pid, _ := fields(&info)
 		if _, guard := r.guards[pid]; guard {
 			return
 		}
@@ -134,62 +129,12 @@ func (r *registry) reap() {
 	}
 }
 
-// procIsOurs reports whether /proc shows the process ids that this process sees. It may be that of another namespace.
-var procIsOurs = sync.OnceValue(func() bool {
-	self, err := os.Readlink("/proc/self")
-
-	return err == nil && self == strconv.Itoa(os.Getpid())
-})
-
-// childrenOf returns the children of a process. It returns none if /proc is not available.
-func childrenOf(pid int) []int {
-	if !procIsOurs() {
-		return nil
-	}
-	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
-	tasks, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	var found []int
-	for _, task := range tasks {
-		text, err := os.ReadFile(dir + task.Name() + "/children")
-		if errors.Is(err, fs.ErrNotExist) && task.Name() == strconv.Itoa(pid) {
-			return scan(pid) // the kernel was built without this file
-		}
-		for field := range bytes.FieldsSeq(text) {
-			if child, err := strconv.Atoi(string(field)); err == nil {
-				found = append(found, child)
-			}
-		}
-	}
-
-	return found
-}
-
-// scan finds the children of a process among all processes.
-func scan(parent int) []int {
-	all, _ := os.ReadDir("/proc")
-	var found []int
-	for _, entry := range all {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		if _, ppid := tty.Stat(pid); ppid == parent {
-			found = append(found, pid)
-		}
-	}
-
-	return found
-}
-
 // KillChildren kills the children of the guard, which include the orphans among the descendants of COMMAND. It reports
 // whether none was alive. The guard does not need to do anything for that: it may be frozen. A frozen guard does not
 // collect its children, so their process ids cannot be reused.
 func (g *Guard) KillChildren() (none bool) {
 	none = true
-	for _, pid := range childrenOf(g.pid) {
+	for _, pid := range watchman.Children(g.pid) {
 		if state, parent := tty.Stat(pid); parent == g.pid && state != 'Z' && state != 'X' {
 			none = false
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -197,46 +142,4 @@ func (g *Guard) KillChildren() (none bool) {
 	}
 
 	return none
-}
-
-// hasEnded reports whether a child has ended. It does not collect it.
-func hasEnded(pid int) bool {
-	var info unix.Siginfo
-	err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-
-	return err == nil && info.Signo != 0 || errors.Is(err, unix.ECHILD)
-}
-
-// hasStopped reports that a child was stopped or continued since the previous call.
-func hasStopped(pid int) (e Event, ok bool) {
-	var info unix.Siginfo
-	err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WCONTINUED|unix.WNOHANG, nil)
-	if err != nil || info.Signo == 0 {
-		return Event{}, false
-	}
-	if info.Code == cldContinued {
-		return Event{Kind: Continued}, true
-	}
-
-	_, sig := fields(&info)
-
-	return Event{Kind: Stopped, Signal: syscall.Signal(sig)}, true
-}
-
-const cldContinued = 6 // CLD_CONTINUED
-
-// fields returns the si_pid and the si_status of a SIGCHLD.
-func fields(info *unix.Siginfo) (pid int, status int32) {
-	const header, word = 12, unsafe.Sizeof(uintptr(0))
-	const union = (header + word - 1) / word * word // si_pid, si_uid, si_status
-	at := unsafe.Add(unsafe.Pointer(info), union)
-
-	return int(*(*int32)(at)), *(*int32)(unsafe.Add(at, 8))
-}
-
-// collectCommand collects a child that has ended.
-func collectCommand(pid int) (status syscall.WaitStatus) {
-	_, _ = syscall.Wait4(pid, &status, 0, nil)
-
-	return status
 }

@@ -39,6 +39,4 @@ func KillAdopted(context.Context) {}
 // KillChildren does nothing: this system does not list the children of a process.
 func (g *Guard) KillChildren() (none bool) { return true }
 
-func childrenOf(int) []int { return nil }
-
 func (*registry) reap() {}

@@ -21,5 +21,5 @@
 //     them runs, the guard does not end the session, which then ends at its timeout.
 //
 // The two processes are connected by a pair of sockets. Secrets such as the key of the session travel over it, and
-// never appear in arguments or the environment.
+// never appear in arguments or the environment. Package watchman has the code of the guard's process.
 package guard

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"runtime"
 	"time"
@@ -11,9 +12,11 @@ import (
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
+	"tenure/internal/clientauth"
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
 	"tenure/internal/roots"
+	"tenure/internal/watchman"
 )
 
 const (
@@ -27,27 +30,29 @@ const (
 )
 
 // endSession ends the session of the lease on the server. It tries until the session must have expired there.
-func endSession(l Lease) {
+func endSession(l watchman.Lease) {
+	var auth clientauth.Settings
+	_ = json.Unmarshal(l.Auth, &auth) // Lease.message has encoded it
 	roots.Skip(l.DSN)
 	runtime.GOMAXPROCS(runtime.NumCPU())
 	clk := clock.Go()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*l.Timeout)
 	defer cancel()
 	pause := firstPause
-	for !tryEnd(ctx, l) && clock.Pause(ctx, clk, pause) {
+	for !tryEnd(ctx, l, auth) && clock.Pause(ctx, clk, pause) {
 		pause = max(firstPause, min(2*pause, maxPause, l.Timeout/20))
 	}
 }
 
 // tryEnd reports whether the session has ended, or will not end because of another attempt.
-func tryEnd(ctx context.Context, l Lease) bool {
+func tryEnd(ctx context.Context, l watchman.Lease, auth clientauth.Settings) bool {
 	ctx, cancel := context.WithTimeout(ctx, endAttempt)
 	defer cancel()
 	address, err := dsn.Parse("the address", l.DSN)
 	if err != nil {
 		return true
 	}
-	db, err := address.Open(ctx, -1, l.Auth.Options(address.Endpoint(), os.LookupEnv)...)
+	db, err := address.Open(ctx, -1, auth.Options(address.Endpoint(), os.LookupEnv)...)
 	if err != nil {
 		return false
 	}

@@ -12,9 +12,3 @@ func Main() int { return 1 }
 
 // Own does nothing: this system has no guards.
 func Own(context.Context) {}
-
-// WatcherSelected returns false: there are no watchers on this system.
-func WatcherSelected() bool { return false }
-
-// WatcherMain is never called.
-func WatcherMain() int { return 1 }

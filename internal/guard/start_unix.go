@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tenure/internal/clock"
+	"tenure/internal/watchman"
 )
 
 // endLimit is the time that a guard has to exit after Close. It then has nothing to do but exit.
@@ -30,8 +31,8 @@ type Guard struct {
 	conn   *net.UnixConn
 	events chan Event // closed when the guard has ended
 
-	mu      sync.Mutex // guards the rest
-	pending []request  // not sent yet
+	mu      sync.Mutex          // guards the rest
+	pending []*watchman.Request // not sent yet
 	wake    chan struct{}
 	closed  chan struct{}
 	close   func()
@@ -66,7 +67,7 @@ func Start(name string) (*Guard, error) {
 	if err == nil {
 		var pid int
 		pid, err = children.start(func() (int, error) {
-			return syscall.ForkExec(exe, append([]string{argv0}, strings.Fields(name)...), &syscall.ProcAttr{
+			return syscall.ForkExec(exe, append([]string{watchman.Argv0}, strings.Fields(name)...), &syscall.ProcAttr{
 				Env:   environment(theirs),
 				Files: inherited(int(null.Fd()), theirs),
 				Sys:   &syscall.SysProcAttr{Setpgid: true},
@@ -111,10 +112,10 @@ func environment(socket int) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 
-		return name == "GOMAXPROCS" || name == "GOGC" || name == socketVariable
+		return name == "GOMAXPROCS" || name == "GOGC" || name == watchman.SocketVariable
 	})
 
-	return append(env, "GOMAXPROCS=1", socketVariable+"="+strconv.Itoa(socket))
+	return append(env, "GOMAXPROCS=1", watchman.SocketVariable+"="+strconv.Itoa(socket))
 }
 
 // PID returns the process id of the guard.
@@ -165,26 +166,27 @@ func (f Files) descriptors() (fds []int, sent func(), err error) {
 // A guard may need long to start COMMAND on a busy machine. Run calls renew while it waits, first immediately, and then
 // each time the channel that renew has returned is closed. It must call Extend if the lease has a new deadline.
 func (g *Guard) Run(p Program, files Files, lease *Lease, renew func() <-chan struct{}) (pid int, err error) {
-	first := request{Lease: lease}
-	if lease == nil {
-		first.Lease = &Lease{}
+	m, err := lease.message()
+	if err != nil {
+		return 0, err
 	}
+	first := watchman.Encode(nil, &watchman.Request{Lease: m})
 	fds, sent, err := files.descriptors()
 	if err != nil {
 		return 0, err
 	}
-	_, _, err = g.conn.WriteMsgUnix(encode(nil, first)[:1], unix.UnixRights(fds...), nil)
+	_, _, err = g.conn.WriteMsgUnix(first[:1], unix.UnixRights(fds...), nil)
 	sent()
 	if err != nil {
 		files.Barrier.Forgive()
 
 		return 0, g.lost()
 	}
-	b := encode(encode(nil, first)[1:], request{Start: &start{
-		Path: []byte(p.Path), Dir: []byte(p.Dir), Argv: texts(p.Argv), Env: texts(p.Env),
+	b := watchman.Encode(first[1:], &watchman.Request{Start: &watchman.Start{
+		Path: p.Path, Dir: p.Dir, Argv: p.Argv, Env: p.Env,
 		Ignored: p.Ignored, Stands: p.Stands, Foreground: p.Foreground, NoTerminal: p.NoTerminal,
 		Pipe: files.Pipe != nil, State: files.State != nil, Barrier: files.Barrier != nil,
-		Lifelines: len(files.Lifelines), Holder: g.name, Task: []byte(p.Task),
+		Lifelines: len(files.Lifelines), Holder: g.name, Task: p.Task,
 	}})
 	if _, err = g.conn.Write(b); err != nil {
 		return 0, g.lost()
@@ -212,27 +214,27 @@ func (g *Guard) lost() error { return fmt.Errorf("the guard, pid %d, has ended: 
 
 // Extend tells the guard the newest deadline of the lease. The guard kills COMMAND so that it has ended by then. The
 // deadline is an instant of clock.System. It is 0 if the lease has no deadline.
-func (g *Guard) Extend(deadline clock.Instant) { g.queue(request{Extend: deadline}) }
+func (g *Guard) Extend(deadline clock.Instant) { g.queue(&watchman.Request{Extend: deadline}) }
 
 // Reap tells the guard that the holder no longer sends signals to the group of COMMAND, after Ended. The guard answers
 // Reaped, and then Empty when no process is left in the group.
-func (g *Guard) Reap() { g.queue(request{Reap: true}) }
+func (g *Guard) Reap() { g.queue(&watchman.Request{Reap: true}) }
 
 // Rest tells the guard, after Reap, that nothing must keep running. The guard answers Gone when no descendant of
 // COMMAND is left. It does not kill them.
-func (g *Guard) Rest() { g.queue(request{Rest: true}) }
+func (g *Guard) Rest() { g.queue(&watchman.Request{Rest: true}) }
 
 // Signal sends a signal to the group of COMMAND, after the previous calls of Reap, Resume and Signal.
-func (g *Guard) Signal(sig syscall.Signal) { g.queue(request{Signal: int(sig)}) }
+func (g *Guard) Signal(sig syscall.Signal) { g.queue(&watchman.Request{Signal: int(sig)}) }
 
 // Resume continues the group of COMMAND if a signal has stopped it. The guard answers Resumed.
-func (g *Guard) Resume() { g.queue(request{Resume: true}) }
+func (g *Guard) Resume() { g.queue(&watchman.Request{Resume: true}) }
 
 // Kill kills all descendants of COMMAND. The guard answers Gone when none is left.
-func (g *Guard) Kill() { g.queue(request{Kill: true}) }
+func (g *Guard) Kill() { g.queue(&watchman.Request{Kill: true}) }
 
 // queue queues a message to the guard. It does not block. Only the newest deadline stays queued.
-func (g *Guard) queue(r request) {
+func (g *Guard) queue(r *watchman.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if last := len(g.pending) - 1; r.Extend != 0 && last >= 0 && g.pending[last].Extend != 0 {
@@ -257,7 +259,7 @@ func (g *Guard) send() {
 		g.mu.Lock()
 		var b []byte
 		for _, r := range g.pending {
-			b = encode(b, r)
+			b = watchman.Encode(b, r)
 		}
 		g.pending = nil
 		g.mu.Unlock()
@@ -280,7 +282,7 @@ func (g *Guard) receive() {
 		have = append(have, buffer[:n]...)
 		for {
 			var e Event
-			rest, ok, err := decode(have, &e)
+			rest, ok, err := watchman.Decode(have, &e)
 			if err != nil {
 				return
 			}
@@ -300,7 +302,7 @@ func (g *Guard) receive() {
 // Close ends the guard and returns when it has ended. Processes that COMMAND has left behind keep running. It kills the
 // guard if it does not end. Calling Close again is a no-op.
 func (g *Guard) Close() {
-	g.queue(request{Done: true})
+	g.queue(&watchman.Request{Done: true})
 	clk := clock.Go()
 	timer := clk.NewTimer()
 	defer timer.Stop()

@@ -15,6 +15,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/command"
 	"tenure/internal/guard"
+	"tenure/internal/watchman"
 )
 
 // holderVariable tells a background holder the number of the descriptor on which the process that started it waits for
@@ -66,7 +67,7 @@ func (l *locker) background(ctx context.Context) error {
 const answerFile = 3
 
 // releaseSignal asks a background holder to release the lock before its process has ended.
-const releaseSignal = guard.Release
+const releaseSignal = watchman.Release
 
 // holdFor is the background holder. A process that stands for the one of --pid is in the place of COMMAND.
 func (l *locker) holdFor(ctx context.Context, descriptor string) error {
@@ -91,7 +92,7 @@ func (l *locker) holdFor(ctx context.Context, descriptor string) error {
 	if err != nil {
 		return err
 	}
-	l.command.Path, l.command.Argv, l.command.Stands = self, guard.Watcher(l.pid), l.pid
+	l.command.Path, l.command.Argv, l.command.Stands = self, watchman.Watcher(l.pid), l.pid
 	unregister, err := l.register()
 	if err != nil {
 		return err
@@ -117,7 +118,7 @@ func (e *endedError) Error() string {
 func (l *locker) whileNeeded(ctx context.Context) (needed context.Context, stop func()) {
 	needed, cancel := context.WithCancelCause(ctx)
 	unwatched, unwatch := context.WithCancel(ctx)
-	ended := guard.EndOf(l.pid) // nil blocks for ever
+	ended := watchman.EndOf(l.pid) // nil blocks for ever
 	go func() {
 		select {
 		case <-ended:

@@ -8,11 +8,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	switch {
-	case guard.Selected():
+	if guard.Selected() {
 		os.Exit(guard.Main())
-	case guard.WatcherSelected():
-		os.Exit(guard.WatcherMain())
 	}
 	os.Exit(m.Run())
 }

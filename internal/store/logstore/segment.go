@@ -137,8 +137,8 @@ func (s *segment) rewrite() error {
 	return err
 }
 
-// frameReader reads frames of a segment, preferably in ascending order. The slices that it returns stay valid, unless it
-// has a buffer for scans: then they are valid until the next call.
+// frameReader reads frames of a segment, preferably in ascending order. The slices that it returns stay valid, unless
+// it has a buffer for scans: then they are valid until the next call.
 type frameReader struct {
 	file io.ReaderAt
 	size int64  // of the file

@@ -1,6 +1,6 @@
 //go:build unix
 
-package guard
+package watchman
 
 import (
 	"os"
@@ -65,7 +65,7 @@ func (w *watchman) collect() (alive bool) {
 		_ = w.stands.Signal(syscall.SIGKILL)
 	}
 	self := os.Getpid()
-	for _, pid := range childrenOf(self) {
+	for _, pid := range Children(self) {
 		if pid == w.command && !w.collected {
 			continue
 		}

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package guard
+package watchman
 
 import "syscall"
 
@@ -30,3 +30,5 @@ func hasStopped(pid int) (e Event, ok bool) {
 }
 
 func collectCommand(pid int) syscall.WaitStatus { return ended[pid] }
+
+func Children(int) []int { return nil }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package guard
+package watchman
 
 // possibleDescriptors returns the numbers that the descriptors of a process usually have, in ascending order.
 func possibleDescriptors() []int {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package guard
+package watchman
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"tenure/internal/clock"
 )
@@ -40,7 +38,7 @@ func Watch(pid int) (*Watched, error) {
 // Close frees the resources of w.
 func (w *Watched) Close() {
 	if w.fd >= 0 {
-		_ = unix.Close(w.fd)
+		_ = syscall.Close(w.fd)
 	}
 }
 
@@ -88,11 +86,11 @@ const Release = syscall.SIGUSR1
 // and passes signals on to it, except [Release].
 func Watcher(pid int) []string { return []string{watchArgv0, strconv.Itoa(pid)} }
 
-// WatcherSelected reports whether this process was started as a Watcher. Its main function must then call WatcherMain.
-func WatcherSelected() bool { return len(os.Args) == 2 && os.Args[0] == watchArgv0 } //nolint:mnd // as Watcher has it
+// watcherSelected reports whether this process was started as a Watcher.
+func watcherSelected() bool { return len(os.Args) == 2 && os.Args[0] == watchArgv0 } //nolint:mnd // as Watcher has it
 
-// WatcherMain is the main function of a Watcher. It returns the exit code.
-func WatcherMain() int {
+// watcherMain is the main function of a Watcher. It returns the exit code.
+func watcherMain() int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals)
 	pid, err := strconv.Atoi(os.Args[1])

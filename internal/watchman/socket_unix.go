@@ -1,11 +1,9 @@
 //go:build unix
 
-package guard
+package watchman
 
 import (
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"tenure/internal/clock"
 )
@@ -13,7 +11,7 @@ import (
 const (
 	maxControl  = 256      // holds the descriptors of a start message
 	smallBuffer = 1 << 10  // for the messages while COMMAND runs
-	largeBuffer = 64 << 10 // for those before
+	largeBuffer = 16 << 10 // for those before
 )
 
 // receive reads and performs all messages that have arrived.
@@ -30,11 +28,11 @@ func (w *watchman) receive() {
 	}
 	var control [maxControl]byte
 	for !w.alone {
-		n, oobn, _, _, err := unix.Recvmsg(w.socket, w.buffer, control[:], cloexec)
-		if err == unix.EAGAIN {
+		n, oobn, _, _, err := syscall.Recvmsg(w.socket, w.buffer, control[:], cloexec)
+		if err == syscall.EAGAIN {
 			break
 		}
-		if err == unix.EINTR {
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {
@@ -47,15 +45,15 @@ func (w *watchman) receive() {
 		w.in = append(w.in, w.buffer[:max(n, 0)]...)
 	}
 	for {
-		var r request
-		rest, ok, err := decode(w.in, &r)
+		var r Request
+		rest, ok, err := Decode(w.in, &r)
 		if err != nil {
 			w.alone = true // it is not a holder
 		}
 		if w.in = rest; !ok {
 			break
 		}
-		w.perform(r)
+		w.perform(&r)
 	}
 	if s := w.starting; s != nil { // I1: a newer deadline may have arrived after the request
 		w.starting = nil
@@ -64,23 +62,23 @@ func (w *watchman) receive() {
 }
 
 func (w *watchman) takeFiles(control []byte) {
-	messages, err := unix.ParseSocketControlMessage(control)
+	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
 		return
 	}
 	for _, m := range messages {
-		fds, err := unix.ParseUnixRights(&m)
+		fds, err := syscall.ParseUnixRights(&m)
 		if err != nil {
 			continue
 		}
 		for _, fd := range fds {
-			unix.CloseOnExec(fd)
+			syscall.CloseOnExec(fd)
 		}
 		w.files = append(w.files, fds...)
 	}
 }
 
-func (w *watchman) perform(r request) {
+func (w *watchman) perform(r *Request) {
 	w.changed = w.changed || r.Extend == 0
 	switch {
 	case r.Lease != nil:
@@ -118,14 +116,14 @@ func (w *watchman) say(e Event) {
 	if w.alone || len(w.out) > plenty && (e.Kind == Stopped || e.Kind == Continued) {
 		return
 	}
-	w.out = encode(w.out, e)
+	w.out = Encode(w.out, &e)
 }
 
 // flush sends what the socket takes.
 func (w *watchman) flush() {
 	for len(w.out) > 0 && !w.alone {
-		n, err := unix.Write(w.socket, w.out)
-		if err == unix.EINTR {
+		n, err := syscall.Write(w.socket, w.out)
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package guard
+package watchman
 
 // openDescriptors returns the open descriptors of this process in ascending order, and many that are not open.
 func openDescriptors() []int { return possibleDescriptors() }

@@ -1,27 +1,20 @@
 //go:build unix
 
-package guard
+package watchman
 
 import (
 	"errors"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
-	"tenure/internal/tty"
+	"tenure/internal/clock"
 )
 
-// gcPercent keeps the heap of a guard small while it has almost nothing to do. It is not set earlier, because it would
-// make the garbage collector run twice before COMMAND starts.
-const gcPercent = 25
-
 // start starts COMMAND, unless the deadline has passed.
-func (w *watchman) start(s *start) {
-	w.holder, w.task = s.Holder, string(s.Task)
+func (w *watchman) start(s *Start) {
+	w.holder, w.task = s.Holder, s.Task
 	if s.Stands != 0 {
 		w.stands, _ = Watch(s.Stands) // it may have ended
 	}
@@ -40,7 +33,11 @@ func (w *watchman) start(s *start) {
 	}
 	w.command = e.PID
 	w.say(e)
-	debug.SetGCPercent(gcPercent)
+	if e.PID != 0 && w.lease.DSN != "" {
+		clk := clock.Go()
+		now := clk.Now()
+		clk.NewAlarm(w.program.initialise).Set(now, now.Add(initialiseAfter))
+	}
 }
 
 // sorted are the received files by purpose.
@@ -48,11 +45,14 @@ type sorted struct {
 	stdio, pipe, state, lifelines []int
 }
 
+// terminal is the controlling terminal.
+const terminal = "/dev/tty"
+
 // stdio is the number of descriptors that every COMMAND has.
 const stdio = 3
 
 // sort finds the purpose of the received files, and joins the barrier.
-func (w *watchman) sort(s *start) (f sorted, err error) {
+func (w *watchman) sort(s *Start) (f sorted, err error) {
 	rest := w.files
 	take := func(n int, wanted bool) (fds []int) {
 		switch {
@@ -74,8 +74,8 @@ func (w *watchman) sort(s *start) (f sorted, err error) {
 	return f, err
 }
 
-func (w *watchman) fork(s *start, received sorted) (pid int, err error) {
-	env := stringsOf(s.Env)
+func (w *watchman) fork(s *Start, received sorted) (pid int, err error) {
+	env := slices.Clone(s.Env)
 	files := slices.Clone(received.stdio)
 	for _, fd := range w.shell {
 		for len(files) < fd {
@@ -102,7 +102,7 @@ func (w *watchman) fork(s *start, received sorted) (pid int, err error) {
 	}
 	// A lifeline stays open here, and in COMMAND under a number that scripts do not use.
 	for i, fd := range received.lifelines {
-		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(len(files), 10+i))
+		high, err := fcntl(fd, dupCloexec, max(len(files), 10+i))
 		if err != nil {
 			return 0, err
 		}
@@ -111,7 +111,7 @@ func (w *watchman) fork(s *start, received sorted) (pid int, err error) {
 		}
 		files = append(files, high)
 	}
-	attr := &syscall.ProcAttr{Dir: string(s.Dir), Env: env, Sys: &syscall.SysProcAttr{
+	attr := &syscall.ProcAttr{Dir: s.Dir, Env: env, Sys: &syscall.SysProcAttr{
 		Setpgid: !s.NoTerminal, Setsid: s.NoTerminal, // a session is a process group too
 	}}
 	for _, fd := range files {
@@ -119,8 +119,8 @@ func (w *watchman) fork(s *start, received sorted) (pid int, err error) {
 	}
 	dieWithThread(attr.Sys)
 	if s.Foreground {
-		if fd, err := unix.Open(tty.Path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err == nil {
-			defer unix.Close(fd)
+		if fd, err := syscall.Open(terminal, syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NOCTTY, 0); err == nil {
+			defer syscall.Close(fd)
 			attr.Sys.Foreground, attr.Sys.Ctty = true, fd
 		}
 	}
@@ -129,11 +129,11 @@ func (w *watchman) fork(s *start, received sorted) (pid int, err error) {
 			signal.Ignore(sig)
 		}
 	}
-	pid, err = syscall.ForkExec(string(s.Path), stringsOf(s.Argv), attr)
+	pid, err = syscall.ForkExec(s.Path, s.Argv, attr)
 
 	// A pipeline must not wait for the guard.
 	for _, fd := range slices.Concat(w.shell, received.stdio, received.pipe, received.state) {
-		_ = unix.Close(fd)
+		_ = syscall.Close(fd)
 	}
 
 	return pid, err

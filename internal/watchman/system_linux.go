@@ -1,26 +1,31 @@
-package guard
+package watchman
 
 import (
 	"syscall"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"tenure/internal/clock"
 )
 
 const (
-	cloexec    = unix.MSG_CMSG_CLOEXEC
+	cloexec    = syscall.MSG_CMSG_CLOEXEC
 	lastSignal = 64
+
+	clockBoottime = 7
+	timerAbsolute = 1 // TFD_TIMER_ABSTIME
 )
+
+// adopt makes this process the parent of its orphaned descendants. Otherwise the first process of the system becomes
+// their parent.
+func adopt() { _ = prctl(setChildSubreaper, 1) } // supported since Linux 3.4
+
+const setChildSubreaper = 36 // PR_SET_CHILD_SUBREAPER
 
 // dieWithThread makes the system kill the process when the thread that starts it ends, or when this process ends.
 func dieWithThread(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
 // nameThread sets the name of the first thread, which ps shows for the process.
 func nameThread(name string) {
-	text := append([]byte(name), 0)
-	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&text[0])), 0, 0, 0)
+	setName(&append([]byte(name), 0)[0])
 }
 
 // An alarm wakes the watchman at an instant of CLOCK_BOOTTIME, immediately after a suspension of the machine.
@@ -30,7 +35,7 @@ type alarm struct {
 }
 
 func newAlarm() (*alarm, error) {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_BOOTTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	fd, err := timerfdCreate(clockBoottime, syscall.O_CLOEXEC|syscall.O_NONBLOCK)
 
 	return &alarm{timer: fd}, err
 }
@@ -41,8 +46,7 @@ func (a *alarm) fd() int32 { return int32(a.timer) }
 func (a *alarm) set(_ clock.Clock, at clock.Instant) int {
 	if a.at != at {
 		a.at = at
-		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(at))}
-		_ = unix.TimerfdSettime(a.timer, unix.TFD_TIMER_ABSTIME, &spec, nil)
+		_ = timerfdSet(a.timer, int64(at))
 	}
 
 	return -1
@@ -50,5 +54,5 @@ func (a *alarm) set(_ clock.Clock, at clock.Instant) int {
 
 func (a *alarm) drain() {
 	var count [8]byte
-	_, _ = unix.Read(a.timer, count[:])
+	_, _ = syscall.Read(a.timer, count[:])
 }

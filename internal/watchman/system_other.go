@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package guard
+package watchman
 
 import (
 	"syscall"
@@ -18,6 +18,9 @@ const (
 func dieWithThread(*syscall.SysProcAttr) {}
 
 func nameThread(string) {}
+
+// adopt does nothing: the first process of the system adopts orphans.
+func adopt() {}
 
 // An alarm computes the limit of a poll. It may be late by the time for which the machine was suspended.
 type alarm struct{}
