@@ -11,6 +11,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
 )
@@ -90,4 +91,24 @@ func TestCommon_UnknownOutcome(t *testing.T) {
 	r, err := h.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: h.node})
 	requireRefused(t, r, err, Ydb.StatusIds_UNDETERMINED, "the change may or may not be stored: no answer")
 	require.NotZero(t, h.attach(t, 0, time.Minute).id)
+}
+
+// sick is a store that may be out of reach.
+type sick struct {
+	*storetest.Server
+
+	err error
+}
+
+func (s *sick) Ready() error { return s.err }
+
+// A server whose store cannot be used is not ready, and says why.
+func TestCommon_NotReadyWithoutTheStore(t *testing.T) {
+	t.Parallel()
+	st := &sick{Server: storetest.NewCluster().Open("server")}
+	var admin serverconfig.Admin
+	start(t, withStore(st), func(c *serverconfig.Config) { c.Admin = &admin })
+	require.NoError(t, admin.Ready())
+	st.err = errors.New("no quorum")
+	require.EqualError(t, admin.Ready(), "no quorum")
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"tenure/internal/clock"
+	"tenure/internal/store"
 )
 
 const (
@@ -73,6 +74,11 @@ func (s *Server) ready() error {
 	}
 	if err := s.storeFailure(); err != nil {
 		return err
+	}
+	if h, ok := s.store.(store.Health); ok {
+		if err := h.Ready(); err != nil {
+			return err
+		}
 	}
 	since, _ := s.nodes.longest(func(p *pulse) *atomic.Int64 { return &p.commit })
 	if since != 0 && s.clock.Now().Sub(since) > commitLimit {

@@ -35,13 +35,14 @@ type serveFlags struct {
 	socketFlags
 	httpFlags
 	audit auditFlags
+	etcd  etcdFlags
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {
 	f := &serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
 		limits: defaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
-		audit: auditFlags{maxSize: "100M"},
+		audit: auditFlags{maxSize: "100M"}, etcd: etcdFlags{prefix: "/tenure/"},
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",
@@ -85,7 +86,7 @@ Data directory:
 			Name: "data", Group: groupServing, Arg: "DIR", Example: "/path/to/directory", Value: &f.data,
 			Usage: "data directory (default: see above)",
 			Default: func() (value, source string, err error) {
-				if f.memory {
+				if f.memory || f.etcd.urls != "" {
 					return "", "not used", nil
 				}
 				choice, err := defaultData(env)
@@ -112,8 +113,9 @@ Data directory:
 	addAccess(cmd, f)
 	addHTTP(cmd, f)
 	addAudit(cmd, f)
+	addEtcd(cmd, f)
 	addLimits(cmd, &f.limits)
-	cli.Groups(cmd, groupServing, groupAccess, groupWatching, groupLimits, cli.GroupLooking)
+	cli.Groups(cmd, groupServing, groupAccess, groupCluster, groupWatching, groupLimits, cli.GroupLooking)
 
 	return cmd
 }
@@ -155,7 +157,8 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 		return errors.Join(err, closeAll(listeners))
 	}
 	defer p.audit.Close()
-	srv, err := server.New(append(p.opts, withReflection)...)
+	address := p.address(ctx, listeners[0].Addr())
+	srv, err := p.newServer(ctx, f, address)
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
@@ -167,7 +170,7 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	}
 	look.serve(ctx, p, f, srv)
 	stopReloading := p.reloadWhileRunning(ctx, srv)
-	where := p.address(ctx, listeners[0].Addr()) + f.database
+	where := address + f.database
 	p.announce(ctx, env, where)
 	p.manager.serving(ctx, p, look.admin.Live, where)
 	running := len(listeners)
@@ -195,6 +198,15 @@ func serve(ctx context.Context, env *cli.Env, cmd *cobra.Command, f *serveFlags)
 	}
 
 	return cmp.Or(err, stopErr)
+}
+
+// newServer returns a server that others reach at the address.
+func (p *plan) newServer(ctx context.Context, f *serveFlags, address string) (*server.Server, error) {
+	if err := p.openEtcd(ctx, f, address); err != nil {
+		return nil, err
+	}
+
+	return server.New(append(p.opts, withReflection)...)
 }
 
 // announce prints that the server is ready.

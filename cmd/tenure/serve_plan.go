@@ -19,6 +19,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
 	"tenure/internal/serverconfig"
+	"tenure/internal/store/etcdstore"
 	"tenure/server"
 )
 
@@ -33,6 +34,7 @@ type plan struct {
 	hungUp    chan struct{} // receives a value when the terminal of the server is gone
 	manager   *manager      // nil: nothing supervises the server
 	memory    memory
+	cluster   *etcdstore.Cluster // nil: the server is alone
 }
 
 // prepare checks the configuration without opening the store or a listener, and returns all that is wrong with it.
@@ -47,6 +49,7 @@ func prepare(env *cli.Env, cmd *cobra.Command, f *serveFlags) (*plan, []error) {
 	p.opts = []server.Option{server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits)}
 	errs := f.takePassed(cmd)
 	errs = append(errs, f.checkAccess(cmd)...)
+	errs = append(errs, f.checkEtcd(cmd)...)
 	add := func(err error) {
 		if err != nil {
 			errs = append(errs, err)
@@ -82,7 +85,13 @@ func complain(env *cli.Env, errs []error) error {
 }
 
 // chooseData decides where the server keeps its data, and checks that it can.
-func (p *plan) chooseData(env *cli.Env, cmd *cobra.Command, f *serveFlags) error {
+func (p *plan) chooseData(env *cli.Env, cmd *cobra.Command, f *serveFlags) (err error) {
+	if f.etcd.urls != "" {
+		p.where = fmt.Sprintf("in etcd at %s with the prefix %s", f.etcd.urls, f.etcd.prefix)
+		p.cluster, err = f.openCluster(cmd)
+
+		return err
+	}
 	if f.memory {
 		p.where = "in memory only"
 		if cli.OnLine(cmd, "data") {
@@ -93,7 +102,6 @@ func (p *plan) chooseData(env *cli.Env, cmd *cobra.Command, f *serveFlags) error
 	}
 	choice := embedded.Choice{Dir: f.data, Source: cli.Setting(cmd, "data")}
 	if f.data == "" {
-		var err error
 		if choice, err = defaultData(env); err != nil {
 			return err
 		}

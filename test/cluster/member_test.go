@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -109,4 +110,19 @@ func (m *member) prefix() string { return fmt.Sprintf("/%d/", m.spaces.Add(1)) }
 func (m *member) signal(s os.Signal) {
 	m.Helper()
 	require.NoError(m, m.process.Process.Signal(s))
+	if s == syscall.SIGSTOP { // its threads stop one by one
+		require.Eventually(m, m.stopped, time.Minute, time.Millisecond)
+	}
+}
+
+func (m *member) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", m.process.Process.Pid))
+	require.NoError(m, err)
+	for _, file := range threads {
+		if stat, err := os.ReadFile(file); err == nil && !bytes.Contains(stat, []byte(") T ")) {
+			return false
+		}
+	}
+
+	return true
 }

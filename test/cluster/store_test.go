@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,16 @@ func open(t *testing.T, c *clientv3.Client, prefix string) *etcdstore.Store {
 func commit(t *testing.T, s store.Store, key, value string) {
 	t.Helper()
 	require.NoError(t, s.Commit(t.Context(), store.Batch{Space: 1, Changes: []node.Record{storetest.Put(key, value)}}))
+}
+
+// requireReady waits until the store is not ready for that reason, or, if it is empty, until it is ready.
+func requireReady(t *testing.T, s *etcdstore.Store, reason string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		err := s.Ready()
+
+		return reason == "" && err == nil || reason != "" && err != nil && strings.Contains(err.Error(), reason)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 func TestStore_PassesTheSuite(t *testing.T) {
@@ -147,9 +158,11 @@ func TestStore_WaitsForEtcd(t *testing.T) {
 	began := time.Now()
 	require.NoError(t, other.Close())
 	require.Less(t, time.Since(began), 2*time.Second, "a server that stops does not wait for etcd")
+	requireReady(t, s, "etcd has not answered for 5s")
 	m.signal(syscall.SIGCONT)
 	require.NoError(t, <-errs)
 	require.NoError(t, <-errs)
+	requireReady(t, s, "")
 	require.Equal(t, []string{`"k"="2"`}, storetest.Records(t, s, 1))
 }
 
@@ -178,6 +191,7 @@ func TestStore_WaitsForSpace(t *testing.T) {
 		alarmed = len(r.Alarms) > 0
 	}
 	require.NoError(t, s.Confirm(t.Context(), 1), "reads go on")
+	requireReady(t, s, "etcd is out of space and accepts nothing")
 	require.Empty(t, done, "the commits wait")
 	require.NoError(t, s.Close())
 	n := <-done

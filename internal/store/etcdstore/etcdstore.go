@@ -46,6 +46,8 @@ type Store struct {
 	registration *registration
 	members      *members
 	catalog      *catalog
+	health       *health
+	client       *clientv3.Client // closed with the store; nil: none
 
 	ctx     context.Context // ends when the store is closed
 	cancel  context.CancelCauseFunc
@@ -74,6 +76,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	o.Member.ID = rand.Text()
 	s := &Store{etcd: e, self: o.Member, owners: make(map[store.Space]*owner), members: newMembers(e), catalog: &catalog{}}
+	s.health = &health{etcd: e, answered: o.Clock.Now()}
 	s.catalog.follower = newFollower(e, ownership.CatalogKeys, ownership.CatalogEnd(), s.catalog.taken)
 	if s.secret, err = e.readSecret(ctx); err != nil {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
@@ -89,6 +92,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.running.Go(func() { s.registration.run(s.ctx) })
 	s.running.Go(func() { s.members.follower.run(s.ctx) })
+	s.running.Go(func() { s.health.run(s.ctx) })
 	s.running.Go(func() { s.cleanAll(s.ctx) })
 
 	return s, nil
@@ -232,6 +236,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 // Close implements store.Store. It hands the spaces over to any server that claims them. If etcd does not answer, Close
 // gives up calls in progress, and other servers have to wait until the registration expires.
 func (s *Store) Close() error {
+	var err error
 	s.closeOnce.Do(func() {
 		s.mu.Lock()
 		s.closed = true
@@ -256,9 +261,12 @@ func (s *Store) Close() error {
 			o.stop(store.ErrClosed)
 		}
 		s.running.Wait()
+		if s.client != nil {
+			err = s.client.Close()
+		}
 	})
 
-	return nil
+	return err
 }
 
 // release hands all spaces over. It returns false if etcd does not answer.

@@ -1,0 +1,143 @@
+package etcdstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"tenure/internal/clock"
+	"tenure/internal/ownership"
+)
+
+// Cluster says how to reach etcd.
+type Cluster struct {
+	URLs           []string    // https://host:port, or http://host:port, of its members
+	TLS            *tls.Config // nil: http
+	User, Password string      // both may be empty
+}
+
+const (
+	connectTimeout = 10 * time.Second // of Connect
+	aliveAfter     = 5 * time.Second  // without a message, a connection is tested
+	aliveTimeout   = 3 * time.Second
+)
+
+// Connect opens the store of a cluster. It sets the Client of the options, which Close closes. It fails if etcd does
+// not answer within 10 s, or if it refuses what a server needs.
+func Connect(ctx context.Context, c Cluster, o Options) (*Store, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, connectTimeout, errSilent)
+	defer cancel()
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: c.URLs, TLS: c.TLS, Username: c.User, Password: c.Password, Context: context.WithoutCancel(ctx),
+		DialTimeout: connectTimeout, DialKeepAliveTime: aliveAfter, DialKeepAliveTimeout: aliveTimeout,
+		PermitWithoutStream: true, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		return nil, c.explain(ctx, o, err)
+	}
+	o.Client = client
+	if err = probe(limited, &etcd{client: client, prefix: o.Prefix, clock: clock.Go()}); err == nil {
+		var s *Store
+		if s, err = Open(limited, o); err == nil {
+			s.client = client
+
+			return s, nil
+		}
+	}
+	err = c.explain(ctx, o, err)
+
+	return nil, errors.Join(err, client.Close())
+}
+
+// errSilent reports that etcd has not answered in time.
+var errSilent = errors.New("no answer within " + connectTimeout.String())
+
+// probe reads and deletes a key that does not exist, as often as it takes, unless this is not allowed.
+func probe(ctx context.Context, e *etcd) error {
+	for {
+		_, err := e.do(ctx, ownership.Txn{Then: []ownership.Op{
+			{Kind: ownership.Get, Key: "probe"}, {Kind: ownership.Delete, Key: "probe"},
+		}})
+		switch {
+		case err == nil, forbidden(err):
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		clock.Pause(ctx, e.clock, firstPause)
+	}
+}
+
+// forbidden reports whether etcd does not allow the transaction.
+func forbidden(err error) bool {
+	for _, e := range []error{
+		rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed, rpctypes.ErrUserNotFound,
+		rpctypes.ErrRoleNotFound, rpctypes.ErrInvalidAuthMgmt,
+	} {
+		if errors.Is(rpctypes.Error(err), e) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// explain returns the error with what to do about it.
+func (c Cluster) explain(ctx context.Context, o Options, err error) error {
+	where := strings.Join(c.URLs, ",")
+	switch rpc := rpctypes.Error(err); {
+	case errors.Is(rpc, rpctypes.ErrAuthFailed), errors.Is(rpc, rpctypes.ErrUserNotFound):
+		return fmt.Errorf("etcd at %s does not know the user %q with this password", where, c.User)
+	case errors.Is(rpc, rpctypes.ErrUserEmpty):
+		return fmt.Errorf("etcd at %s has users: name one that may read and write the keys with the prefix %s", where,
+			o.Prefix)
+	case errors.Is(rpc, rpctypes.ErrPermissionDenied):
+		return fmt.Errorf("etcd at %s does not allow this server to read and write the keys with the prefix %s: grant a "+
+			"role of its user readwrite permission for that prefix", where, o.Prefix)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !errors.Is(err, errSilent) && !errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("etcd at %s: %w", where, err)
+	}
+	err = errors.New("it accepts connections, but has not answered within " + connectTimeout.String() +
+		": has it a quorum?")
+	for _, member := range c.URLs {
+		if cause := c.dial(ctx, member); cause != nil {
+			err = fmt.Errorf("%s: %w", member, cause)
+
+			break
+		}
+	}
+
+	return fmt.Errorf("etcd at %s cannot be used: %w", where, err)
+}
+
+// dial returns why no connection to a member can be made.
+func (c Cluster) dial(ctx context.Context, member string) error {
+	u, err := url.Parse(member)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var conn net.Conn
+	if c.TLS == nil {
+		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+	} else {
+		conn, err = (&tls.Dialer{Config: c.TLS}).DialContext(ctx, "tcp", u.Host)
+	}
+	if err != nil {
+		return err
+	}
+
+	return conn.Close()
+}
