@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/printable"
 	"tenure/internal/wire"
 )
 
@@ -51,8 +52,8 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials, services func(*
 			Time:              never,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(s.countUnary, s.recoverUnary, s.limitUnary, s.identifyUnary),
-		grpc.ChainStreamInterceptor(s.recoverStream, s.limitStream, s.identifyStream),
+		grpc.ChainUnaryInterceptor(s.countUnary, limitUnaryError, s.recoverUnary, s.limitUnary, s.identifyUnary),
+		grpc.ChainStreamInterceptor(limitStreamError, s.recoverStream, s.limitStream, s.identifyStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
@@ -100,4 +101,33 @@ func (s *Server) recovered(ctx context.Context, method string, call func() error
 	}
 
 	return err
+}
+
+// limitUnaryError bounds the text of the error of a call, which may repeat what the client has sent.
+func limitUnaryError(
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (resp any, err error) {
+	resp, err = handler(ctx, req)
+
+	return resp, limitError(err)
+}
+
+// limitStreamError is limitUnaryError for streams.
+func limitStreamError(srv any, g grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	return limitError(handler(srv, g))
+}
+
+func limitError(err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	text := printable.Message(s.Message())
+	if text == s.Message() {
+		return err
+	}
+	p := s.Proto() // a copy
+	p.Message = text
+
+	return status.ErrorProto(p)
 }

@@ -25,6 +25,7 @@ import (
 	"tenure/internal/node"
 	"tenure/internal/peercred"
 	"tenure/internal/peerkey"
+	"tenure/internal/printable"
 	"tenure/internal/quota"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
@@ -87,7 +88,7 @@ func New(opts ...Option) (*Server, error) {
 	if err := checkTLS(&c); err != nil {
 		return nil, err
 	}
-	log := cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	log := slog.New(printable.Handler(cmp.Or(c.Logger, slog.New(slog.DiscardHandler)).Handler()))
 	advertised, err := parseAdvertise(&c)
 	if err != nil {
 		return nil, err

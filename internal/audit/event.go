@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"tenure/internal/printable"
 )
 
 // Kind says what happened in an event.
@@ -63,6 +65,19 @@ func Who(data []byte) string {
 	}
 
 	return strings.ToValidUTF8(string(cut), "\uFFFD")
+}
+
+// maxText is the limit of a text of an event in bytes. It is above the length of every path and name that can exist, so
+// that a reader finds these.
+const maxText = 16 << 10
+
+// limit cuts the texts that somebody else has chosen.
+func (e *Event) limit() {
+	for _, text := range []*string{&e.Node, &e.Semaphore, &e.User, &e.Peer, &e.Who, &e.Reason} {
+		if len(*text) > maxText {
+			*text = printable.Clip(*text, maxText) + "…"
+		}
+	}
 }
 
 // line is the JSON form of an Event. It is stable: fields may be added, but none changes its meaning.

@@ -126,6 +126,7 @@ func (l *Log) Write(e Event) {
 	if e.Time.IsZero() {
 		e.Time = l.clock.Time(l.clock.Now())
 	}
+	e.limit()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || len(l.queue) >= queueSize && (!l.required || e.refusal()) {

@@ -79,6 +79,21 @@ func TestLog_Nil(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// An event that contains more than names and paths is cut, and remains one line.
+func TestLog_Long(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l, err := audit.Open(audit.Config{Writer: &out})
+	require.NoError(t, err)
+	long := strings.Repeat("\n\x1b[2J", 1<<18)
+	l.Write(audit.Event{
+		Kind: audit.Deleted, Node: long, Semaphore: long, User: long, Peer: long, Who: long, Reason: long,
+	})
+	require.NoError(t, l.Close())
+	require.Less(t, out.Len(), 1<<18)
+	require.Equal(t, 1, strings.Count(out.String(), "\n"))
+}
+
 func TestLog_Only(t *testing.T) {
 	t.Parallel()
 	_, err := audit.Open(audit.Config{Writer: io.Discard, Only: "[a"})

@@ -7,6 +7,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
 
 	"tenure/internal/node"
+	"tenure/internal/printable"
 )
 
 type (
@@ -181,12 +182,13 @@ func holders(hs []node.Holder) []*Ydb_Coordination.SemaphoreSession {
 // Status converts a status to the type used on the wire.
 func Status(s node.Status) Ydb.StatusIds_StatusCode { return Ydb.StatusIds_StatusCode(s) }
 
-// Issues returns a list with text as its only issue, of severity error. It returns nil if text is empty.
+// Issues returns a list with text as its only issue, of severity error. It returns nil if text is empty. What is not
+// printable in the text is escaped, and a long text is cut, because it may repeat what a client has sent.
 func Issues(text string) []*Ydb_Issue.IssueMessage {
 	const severityError = 1
 	if text == "" {
 		return nil
 	}
 
-	return []*Ydb_Issue.IssueMessage{{Message: text, Severity: severityError}}
+	return []*Ydb_Issue.IssueMessage{{Message: printable.Message(text), Severity: severityError}}
 }
