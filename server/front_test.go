@@ -108,21 +108,20 @@ func TestFront_Forwards(t *testing.T) {
 func TestFront_Ends(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		end    func(t *testing.T, owner, front *member)
-		status Ydb.StatusIds_StatusCode
-		text   string
-		back   int // the server to which the client attaches again
+		end  func(t *testing.T, owner, front, other *member)
+		text string
+		back int // the server to which the client attaches again
 	}{
 		"the front stops": {
-			end:  func(t *testing.T, _, front *member) { t.Helper(); front.stopIn(t, time.Second) },
+			end:  func(t *testing.T, _, front, _ *member) { t.Helper(); front.stopIn(t, time.Second) },
 			text: "the server is stopping", back: 2,
 		},
 		"the owner stops": {
-			end:  func(t *testing.T, owner, _ *member) { t.Helper(); owner.stopIn(t, time.Second) },
+			end:  func(t *testing.T, owner, _, _ *member) { t.Helper(); owner.stopIn(t, time.Second) },
 			text: "the server is stopping", back: 1,
 		},
 		"the owner dies": {
-			end: func(t *testing.T, owner, _ *member) {
+			end: func(t *testing.T, owner, _, _ *member) {
 				t.Helper()
 				owner.store.Vanish()
 				ctx, cancel := context.WithCancel(t.Context())
@@ -132,18 +131,18 @@ func TestFront_Ends(t *testing.T) {
 			back: 1,
 		},
 		"the owner's machine dies": {
-			end:  func(_ *testing.T, owner, _ *member) { owner.store.Vanish() },
+			end:  func(_ *testing.T, owner, _, _ *member) { owner.store.Vanish() },
 			text: "the connection to the server of the coordination node has failed", back: 1,
 		},
-		"another server takes over": {
-			end: func(t *testing.T, owner, front *member) {
+		"another server takes over": { // and the front does not know until it asks the owner
+			end: func(t *testing.T, owner, _, other *member) {
 				t.Helper()
-				front.store.Seize(space)
+				other.store.Seize(space)
 				s := owner.open(t)
 				s.send(startMessage(owner.node, 0, time.Minute)) // its commit fails
 				s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "another server serves the coordination node")
 			},
-			text: "another server serves the coordination node", back: 2,
+			text: "another server serves the coordination node", back: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +150,7 @@ func TestFront_Ends(t *testing.T) {
 			_, all := cluster(t, 3)
 			s := all[1].attach(t, 0, time.Minute)
 			s.requireAcquired("a")
-			tc.end(t, all[0], all[1])
+			tc.end(t, all[0], all[1], all[2])
 			for {
 				m, err := s.grpc.Recv()
 				require.NoError(t, err)
@@ -231,4 +230,30 @@ func TestFront_Drop(t *testing.T) {
 	late := all[1].open(t)
 	late.send(startMessage(all[1].node, 0, time.Minute))
 	late.requireFailure(Ydb.StatusIds_NOT_FOUND, "Kesus not found")
+}
+
+// A stream waits for a server that serves its node, but not for long.
+func TestFront_NoOwner(t *testing.T) {
+	t.Parallel()
+	for _, vanishes := range []bool{false, true} {
+		t.Run(strconv.FormatBool(vanishes), func(t *testing.T) {
+			t.Parallel()
+			c := storetest.NewCluster()
+			m := join(t, c)
+			m.createNode(t)
+			ghost := c.Join("ghost", "grpc://127.0.0.1:1") // nobody listens there
+			ghost.Seize(space)
+			s := m.open(t)
+			s.send(startMessage(m.node, 0, time.Minute))
+			if !vanishes {
+				s.requireFailure(Ydb.StatusIds_UNAVAILABLE,
+					"no server of the cluster serves the coordination node at the moment")
+
+				return
+			}
+			require.Never(t, func() bool { return c.Owner(space) != "ghost" }, 50*time.Millisecond, 10*time.Millisecond)
+			ghost.Vanish()
+			require.NotZero(t, s.recv().GetSessionStarted().GetSessionId())
+		})
+	}
 }

@@ -27,7 +27,7 @@ type Status struct {
 // NodeStatus is a coordination node at one moment.
 type NodeStatus struct {
 	Path       string            `json:"path"`
-	Server     string            `json:"server,omitzero"` // the address of the one that serves it, if several share a store
+	Server     string            `json:"server,omitzero"` // the address of the one that serves it, if there are several
 	Idle       bool              `json:"idle,omitzero"`   // see StatusInMemory
 	Sessions   int               `json:"sessions"`        // attached and detached
 	Semaphores []SemaphoreStatus `json:"semaphores"`      // by name

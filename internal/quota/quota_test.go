@@ -55,10 +55,10 @@ func TestUse(t *testing.T) {
 			user: quota.Limits{Rate: 1, RateBurst: 1}, events: "release*3 +1s req +1s req", refused: "user_rate",
 		},
 		"a stream counts where it is passed on": {
-			user: quota.Limits{Streams: 1, Sessions: 1}, events: "pass pass gone pass", refused: "user_streams",
+			user: quota.Limits{Streams: 1, Sessions: 1}, events: "pass*2 gone pass", refused: "user_streams",
 		},
 		"and its session where it is served": {
-			user: quota.Limits{Streams: 1, Sessions: 2}, events: "new accept accept", refused: "user_sessions",
+			user: quota.Limits{Streams: 1, Sessions: 2}, events: "new accept*2", refused: "user_sessions",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

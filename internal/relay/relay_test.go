@@ -34,7 +34,9 @@ func other(t *testing.T, handler grpc.StreamHandler) string {
 	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	g := grpc.NewServer(grpc.UnknownServiceHandler(handler), grpc.ForceServerCodecV2(codec.New()), grpc.WaitForHandlers(true))
+	g := grpc.NewServer(
+		grpc.UnknownServiceHandler(handler), grpc.ForceServerCodecV2(codec.New()), grpc.WaitForHandlers(true),
+	)
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(lis) }()
 	t.Cleanup(func() {
@@ -213,7 +215,7 @@ func TestForward_Stalled(t *testing.T) {
 			}
 			now := clk.Now()
 			for reached := false; !reached; {
-				clk.Settle(t.Context())
+				require.NoError(t, clk.Settle(t.Context()))
 				reached = clk.Step(now.Add(2 * wait))
 			}
 			require.ErrorIs(t, <-done, relay.ErrStalled)
@@ -292,7 +294,8 @@ func TestPool(t *testing.T) {
 			done <- err
 		}()
 	}
-	require.NotEqual(t, <-addresses, <-addresses)
+	first := <-addresses
+	require.NotEqual(t, first, <-addresses)
 	pool.Keep(map[string]bool{address: true})
 	require.False(t, pool.Empty())
 	pool.Keep(nil)
