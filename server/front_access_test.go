@@ -24,12 +24,13 @@ import (
 	"tenure/server"
 )
 
-// clusterOf is like cluster, with users.
-func clusterOf(t *testing.T, u *users, n int) []*member {
+// clusterOf is like cluster, with users. The last file is that of all further servers.
+func clusterOf(t *testing.T, n int, files ...*users) []*member {
 	t.Helper()
 	c := storetest.NewCluster()
 	var all []*member
 	for len(all) < n {
+		u := files[min(len(all), len(files)-1)]
 		m := join(t, c, server.WithTokensFile(u.file))
 		m.client = Ydb_Coordination_V1.NewCoordinationServiceClient(m.as(u.tokens["root"]))
 		if len(all) == 0 {
@@ -45,30 +46,32 @@ func clusterOf(t *testing.T, u *users, n int) []*member {
 // A caller has the same rights through any server, and loses them there and where the node is served.
 func TestFront_Rights(t *testing.T) {
 	t.Parallel()
-	u := usersFile(t)
-	all := clusterOf(t, u, 2)
-	u.granted("ann", all[0].node, "read")
-	reload := func(servers ...*member) {
+	files := []*users{usersFile(t), usersFile(t)} // one for each server
+	files[1].tokens = files[0].tokens
+	files[1].write(files[1].line("root"), "grant root / full")
+	u := files[0]
+	all := clusterOf(t, 2, files...)
+	reload := func(write func(*users), servers ...int) {
 		t.Helper()
-		for _, m := range servers {
-			require.NoError(t, m.server.Reload())
+		for _, i := range servers {
+			write(files[i])
+			require.NoError(t, all[i].server.Reload())
 		}
 	}
-	reload(all...)
+	grant := func(u *users) { u.granted("ann", all[0].node, "read") }
+	reload(grant, 0, 1)
 	root := all[1].attachAs(t, u.tokens["root"])
 	root.requireAcquired("a")
 
-	for _, where := range all { // where the access is withdrawn
+	for where := range all { // where the access is withdrawn
 		ann := all[1].attachAs(t, u.tokens["ann"])
 		ann.send(acquireMessage(1, "a", 0))
 		require.Equal(t, Ydb.StatusIds_UNAUTHORIZED, ann.recv().GetAcquireSemaphoreResult().GetStatus())
 		ann.send(describeMessage(1, "a"))
 		require.Equal(t, Ydb.StatusIds_SUCCESS, ann.recv().GetDescribeSemaphoreResult().GetStatus())
-		u.write(u.line("root"), "grant root / full")
-		reload(where)
+		reload(func(u *users) { u.write(u.line("root"), "grant root / full") }, where)
 		ann.requireFailure(Ydb.StatusIds_UNAUTHORIZED, withdrawn)
-		u.granted("ann", all[0].node, "read")
-		reload(all...)
+		reload(grant, where)
 	}
 	root.requireReleased("a")
 
@@ -80,7 +83,7 @@ func TestFront_Rights(t *testing.T) {
 func TestFront_Login(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
-	all := clusterOf(t, u, 2)
+	all := clusterOf(t, 2, u)
 	u.write(u.line("root"), "grant root / full", "user ann password="+horse, "grant ann /local use")
 	for _, m := range all {
 		require.NoError(t, m.server.Reload())
@@ -132,7 +135,7 @@ func (f failedStream) Recv() (*pb.SessionResponse, error) { return nil, f.err }
 func TestFront_ForgedCaller(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
-	m := clusterOf(t, u, 1)[0]
+	m := clusterOf(t, 1, u)[0]
 	own := map[string]any{"network": "unix", "own": true}
 
 	_, err := forwardedStream(t, m.conn, m, own).Recv()

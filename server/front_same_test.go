@@ -59,10 +59,11 @@ func play(t *testing.T, m *member, script []*pb.SessionRequest) (answers []*pb.S
 	for _, message := range script {
 		_ = s.trySend(message) // the stream may have ended
 	}
+	var pongs []*pb.SessionResponse // overtake other answers
 	for {
 		r, err := s.grpc.Recv()
 		if err != nil {
-			return answers, status.Convert(err)
+			return append(answers, pongs...), status.Convert(err)
 		}
 		if started := r.GetSessionStarted(); started != nil {
 			started.SessionId = 0 // the order of the scripts is random
@@ -70,7 +71,11 @@ func play(t *testing.T, m *member, script []*pb.SessionRequest) (answers []*pb.S
 		if stopped := r.GetSessionStopped(); stopped != nil {
 			stopped.SessionId = 0
 		}
-		if r.GetPing() == nil {
+		switch {
+		case r.GetPing() != nil:
+		case r.GetPong() != nil:
+			pongs = append(pongs, r)
+		default:
 			answers = append(answers, r)
 		}
 	}

@@ -98,7 +98,9 @@ func TestFront_Forwards(t *testing.T) {
 	second.requireFailure(Ydb.StatusIds_BAD_SESSION, "Session stolen by another local client")
 	require.NoError(t, back.grpc.CloseSend())
 	for err == nil {
-		_, err = back.grpc.Recv()
+		var r *pb.SessionResponse
+		r, err = back.grpc.Recv()
+		require.Nil(t, r.GetFailure())
 	}
 	require.ErrorIs(t, err, io.EOF)
 }
