@@ -24,8 +24,9 @@ import (
 // no stream may attach to a node that has possibly been dropped. The owner of the catalog must open the store and the
 // catalog again.
 //
-// If servers share the store, each of them has the whole tree and follows the changes of the others. What a read returns
-// may have changed a moment ago, unless Sync was called before. A failed commit has no consequences for other calls.
+// If servers share the store, each of them has the whole tree and follows the changes of the others. What a read
+// returns may have changed a moment ago, unless Sync was called before. A failed commit has no consequences for other
+// calls.
 type Catalog struct {
 	database string   // cleaned
 	root     []string // the components of database
