@@ -17,21 +17,14 @@ const SocketVariable = "TENURE_GUARD_SOCKET"
 
 // A program is the rest of the program in the process of a guard. It is not initialised until the guard needs it.
 type program struct {
-	initialise func() // begins it; it can be called several times
-	helpers    func() Helpers
+	initialise func()             // begins it; it can be called several times
+	ender      func() func(Lease) // returns the function that ends the session on the server
 }
 
-// Helpers are functions for a guard that need other packages.
-type Helpers struct {
-	Explain    func(holder, task string) // tells the user that COMMAND was killed because the holder has ended
-	EndSession func(Lease)               // ends the session on the server
-}
+// enders passes this function from Main to the guard.
+var enders = make(chan func(Lease))
 
-// helpers passes the helpers from Main to the guard.
-var helpers = make(chan Helpers)
-
-// The guard begins here, and the initialisation of the program stops here until the guard needs the program. Then both
-// go on at the same time, because the guard must not stop watching.
+// The guard begins here, and the initialisation of the program stops here until the guard needs the program.
 func init() { //nolint:gochecknoinits // main would be too late: see the package comment
 	switch {
 	case watcherSelected():
@@ -54,11 +47,11 @@ func begin(initialise func()) {
 		os.Exit(1) //nolint:forbidigo // as above
 	}
 	w.program.initialise = sync.OnceFunc(initialise)
-	w.program.helpers = sync.OnceValue(func() Helpers {
+	w.program.ender = func() func(Lease) {
 		w.program.initialise()
 
-		return <-helpers
-	})
+		return <-enders
+	}
 	go func() { // ends with the process
 		runtime.LockOSThread()
 		w.run()
@@ -67,22 +60,23 @@ func begin(initialise func()) {
 	}()
 }
 
-// Main is the main function of a guard. The process ends when the guard has nothing more to do.
-func Main(h Helpers) {
-	helpers <- h
+// Main is the main function of a guard, which calls end to end the session on the server. The process ends when the
+// guard has nothing more to do.
+func Main(end func(Lease)) {
+	enders <- end
 	select {}
 }
 
 // finish is called when the guard has nothing to watch any more.
 func (w *watchman) finish() {
 	if w.alone && w.killed {
-		w.program.helpers().Explain(w.holder, w.task)
+		w.explain()
 	}
 	if w.done || w.command == 0 {
 		w.member.leave()
 	}
 	if w.mayEndSession() && w.member.endsSession() {
-		w.program.helpers().EndSession(w.lease)
+		w.program.ender()(w.lease)
 	}
 }
 

@@ -151,7 +151,7 @@ func (w *watchman) run() {
 		if late := w.late || w.overdue() && !w.kill; late || w.alone {
 			w.killed = w.killed || !w.ended && w.command != 0
 			w.kill, w.late = true, late
-			if w.killed || w.lease.DSN != "" {
+			if w.lease.DSN != "" {
 				w.program.initialise() // meanwhile the processes end
 			}
 		}
@@ -181,7 +181,7 @@ func (w *watchman) leave() {
 	w.member.leave()
 	if w.alone && w.killed {
 		w.killed = false
-		w.program.helpers().Explain(w.holder, w.task)
+		w.explain()
 	}
 }
 

@@ -76,6 +76,14 @@ func pidfdSignal(fd int, sig syscall.Signal) error {
 	return failed(errno)
 }
 
+// shield keeps SIGTTOU from stopping this process when the calling thread writes to the terminal.
+func shield() {
+	const block = 0 // SIG_BLOCK
+	set := uint64(1) << (syscall.SIGTTOU - 1)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, block, uintptr(unsafe.Pointer(&set)), 0,
+		unsafe.Sizeof(set), 0, 0)
+}
+
 func failed(errno syscall.Errno) error {
 	if errno == 0 {
 		return nil

@@ -27,3 +27,10 @@ func timerfdSet(fd int, nanoseconds int64) error {
 func pidfdOpen(pid int) (fd int, err error) { return unix.PidfdOpen(pid, 0) }
 
 func pidfdSignal(fd int, sig syscall.Signal) error { return unix.PidfdSendSignal(fd, sig, nil, 0) }
+
+// shield keeps SIGTTOU from stopping this process when the calling thread writes to the terminal.
+func shield() {
+	var set unix.Sigset_t
+	set.Val[0] = 1 << (unix.SIGTTOU - 1)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+}

@@ -3,6 +3,7 @@
 package watchman
 
 import (
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -34,3 +35,6 @@ func (*alarm) set(c clock.Clock, at clock.Instant) int {
 }
 
 func (*alarm) drain() {}
+
+// shield keeps SIGTTOU from stopping this process when it writes to the terminal.
+func shield() { signal.Ignore(syscall.SIGTTOU) }
