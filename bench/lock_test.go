@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,7 +36,8 @@ func benchmarkLock(b *testing.B, server ...string) {
 	command := []string{"/bin/sh", "-c", "echo $PPID; exec cat"}
 	argv := slices.Concat([]string{path}, server, []string{"bench", "--"}, command)
 	var began, alone []time.Duration
-	var locks, guards int64
+	var locks, guards, faults int64
+	var cpu time.Duration
 	for b.Loop() {
 		took, end := runCommand(b, command, func(string) {})
 		alone = append(alone, took)
@@ -51,20 +53,26 @@ func benchmarkLock(b *testing.B, server ...string) {
 		})
 		began = append(began, took)
 		locks, guards = locks+lock, guards+guard
-		end()
+		state := end()
+		cpu += state.UserTime() + state.SystemTime()
+		faults += state.SysUsage().(*syscall.Rusage).Minflt
 	}
 	b.ReportMetric(0, "ns/op") // includes the end of the command
 	b.ReportMetric(float64(locks)/float64(b.N), "lock-resident-B")
 	b.ReportMetric(float64(guards)/float64(b.N), "guard-resident-B")
 	b.ReportMetric(float64(size), "program-B")
+	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns") // of lock, its guard and COMMAND
+	b.ReportMetric(float64(faults)/float64(b.N), "page-faults")
 	benchtest.ReportLatency(b, began)
 	slices.Sort(alone)
 	b.ReportMetric(float64(benchtest.Quantile(alone, 50)), "alone-p50-ns")
 }
 
 // runCommand starts a command and returns the time until its first line. It passes the line to then. The command ends
-// when its input does, which the caller must cause with end.
-func runCommand(b *testing.B, argv []string, then func(line string)) (took time.Duration, end func()) {
+// when its input does, which the caller must cause with end. The result of end includes the descendants of the command.
+func runCommand(
+	b *testing.B, argv []string, then func(line string),
+) (took time.Duration, end func() *os.ProcessState) {
 	b.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stderr = os.Stderr
@@ -79,9 +87,11 @@ func runCommand(b *testing.B, argv []string, then func(line string)) (took time.
 	require.NoError(b, err)
 	then(strings.TrimSpace(line))
 
-	return took, func() {
+	return took, func() *os.ProcessState {
 		require.NoError(b, in.Close())
 		require.NoError(b, cmd.Wait())
+
+		return cmd.ProcessState
 	}
 }
 

@@ -20,6 +20,7 @@ type outcome struct {
 
 // run runs COMMAND under the lock, again and again if --restart says so, and returns its result.
 func (l *locker) run(ctx context.Context) error {
+	postponeCollection()
 	l.command.Prepare()
 	defer l.command.Close()
 	client, err := l.connect(ctx)

@@ -54,7 +54,7 @@ func createSegment(ctx context.Context, d disk, number uint64, size int64) (*seg
 	if err != nil {
 		return nil, err
 	}
-	content := make([]byte, pieceSize)
+	content := make([]byte, min(pieceSize, size))
 	copy(content, segmentKind.header(number))
 	for at := int64(0); at < size && err == nil; at += pieceSize {
 		if _, err = f.WriteAt(content[:min(pieceSize, size-at)], at); err == nil {
