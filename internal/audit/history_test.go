@@ -73,3 +73,56 @@ func TestReadHistory_TwoHolders(t *testing.T) {
 	require.Empty(t, h.TwoHolders())
 	require.Equal(t, "dropped", h.Intervals[0].Cause)
 }
+
+// A log of several nodes may have the same tokens and names in each of them. An end after a restart is one.
+func TestReadHistory_Nodes(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	elsewhere := func(line string) string { return strings.ReplaceAll(line, "/local/x", "/local/y") }
+	require.NoError(t, os.WriteFile(audit.Rotated(path, 9), []byte(line("01", "grant", `"token":1,`+whole)), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(
+		elsewhere(line("02", "grant", `"token":1,`+whole)+line("03", "end", `"token":1,"reason":"released",`+whole))+
+			elsewhere(line("04", "grant", `"token":2,"count":2,"limit":3`)+line("05", "shrink", `"token":2,"count":1`))+
+			`{"t":"2026-03-01T02:00:06Z","ev":"start"}`+"\n"+
+			elsewhere(line("07", "end", `"token":2,"reason":"expired"`))+
+			strings.ReplaceAll(line("08", "grant", `"token":3`), "deploy", strings.Repeat("x", 6000))), 0o600))
+	h, err := audit.ReadHistory(path, "", "deploy")
+	require.NoError(t, err)
+	require.Equal(t, 8, h.To.Second(), "of the last event, about whatever")
+	require.Zero(t, h.Skipped)
+	require.Len(t, h.Intervals, 3)
+	require.Empty(t, h.TwoHolders())
+	first, second, third := h.Intervals[0], h.Intervals[1], h.Intervals[2]
+	require.Equal(t, "/local/x", first.Node)
+	require.True(t, first.Until.IsZero())
+	require.True(t, first.Unfinished)
+	require.Equal(t, 3, second.Until.Second())
+	require.Empty(t, second.Overlaps)
+	require.EqualValues(t, 1, third.Count)
+	require.Equal(t, "expired", third.Cause)
+	require.False(t, third.Unfinished)
+}
+
+// Each grant that leaves no room is found, with all that were in force, also if those were too many already.
+func TestReadHistory_ThreeHolders(t *testing.T) {
+	t.Parallel()
+	h := readHistory(t, "", line("01", "grant", `"token":2,"count":2,"limit":3`)+
+		line("02", "grant", `"token":3,"count":2,"limit":3`)+line("03", "grant", `"token":4,"count":1,"limit":3`))
+	require.Len(t, h.TwoHolders(), 2)
+	require.Equal(t, []uint64{2, 3}, h.TwoHolders()[1].Overlaps)
+}
+
+// A file that cannot be read is not taken for one that is missing: it may hide a holder.
+func TestReadHistory_Unreadable(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	_, err := audit.ReadHistory(path, "", "deploy")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	h, err := audit.ReadHistory(path, "", "deploy")
+	require.NoError(t, err)
+	require.Zero(t, h.From)
+	require.NoError(t, os.Mkdir(audit.Rotated(path, 3), 0o700))
+	_, err = audit.ReadHistory(path, "", "deploy")
+	require.Error(t, err)
+}
