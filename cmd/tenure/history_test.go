@@ -98,6 +98,7 @@ func TestWho_HistoryTable(t *testing.T) {
 /local/x +2026\S+ \S+:02 +not yet +2 +bob +2
 /local/y +2026\S+ \S+:03 +not yet +2 +eve +-
 "deploy" never had `, who(text))
+	require.NotContains(t, who(text), "whose end is missing", "they have not ended")
 	lines := strings.Split(who(text, "-o", "json"), "\n")
 	require.JSONEq(t, `{"node": "/local/x", "name": "deploy", "token": 1, "session": 5, "who": "session 5",
 		"end": "2026-03-01T02:00:01Z", "cause": "expired"}`, lines[0])
