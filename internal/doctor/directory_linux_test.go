@@ -120,6 +120,9 @@ func TestDirectory_SlowDisk(t *testing.T) {
 		d.Sync = func(string) (time.Duration, error) { return took, nil }
 		require.Equal(t, want, result(t, d.Lines(), "disk sync").Result)
 	}
+	n := 0
+	d.Sync = func(string) (time.Duration, error) { n++; return time.Duration(n%2) * 15 * time.Minute, nil }
+	require.Equal(t, doctor.Bad, result(t, d.Lines(), "disk sync").Result, "some writes are slow")
 	d.Sync = func(string) (time.Duration, error) { return 0, errors.New("broken") }
 	require.Equal(t, doctor.Bad, result(t, d.Lines(), "disk sync").Result)
 }
