@@ -9,7 +9,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"google.golang.org/grpc"
@@ -234,8 +233,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.health.Shutdown()
 		s.waiting.stop()
 		s.conns.Hurry()
-		late := time.AfterFunc(lateStart, s.waiting.end)
-		defer late.Stop()
+		late, cancel := context.WithTimeout(ctx, lateStart)
+		defer cancel()
+		context.AfterFunc(late, s.waiting.end)
 		cut := context.AfterFunc(ctx, s.cut)
 		drained := make(chan struct{})
 		go func() { // before streams end, so that they cannot come back over the same connection

@@ -12,9 +12,9 @@ import (
 // leastWaiting is how many calls may wait for their first message, also if the server may serve fewer streams.
 const leastWaiting = 1_000
 
-// lateStart is how long a server that stops still waits for the first messages of calls. They are about to arrive, except
-// from clients that do not mean to send one. A call that ends before its first message gets the status CANCELLED from
-// gRPC, which looks as if the client had given it up.
+// lateStart is how long a server that stops still waits for the first messages of calls. They are about to arrive,
+// except from clients that do not mean to send one. A call that ends before its first message gets the status CANCELLED
+// from gRPC, which looks as if the client had given it up.
 const lateStart = 100 * time.Millisecond
 
 // waiting contains the calls whose first message has not arrived, longest first.

@@ -74,7 +74,8 @@ func (s *stage) launch(env []string, out, errs *os.File, name, command string, a
 func environment(home string) []string {
 	return []string{
 		"YDB_ANONYMOUS_CREDENTIALS=1", "HOME=" + home, "PATH=" + os.Getenv("PATH"),
-		"GORACE=halt_on_error=1 atexit_sleep_ms=0", "TENURE_CONNECT_TIMEOUT=1m", "TENURE_TIMEOUT=1m", // leases outlast a pause of a busy machine
+		"GORACE=halt_on_error=1 atexit_sleep_ms=0", "TENURE_CONNECT_TIMEOUT=1m",
+		"TENURE_TIMEOUT=1m", // leases outlast a pause of a busy machine
 	}
 }
 

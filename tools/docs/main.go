@@ -1,6 +1,6 @@
 // Command docs runs what the documents tell their readers to copy:
 //
-//	go run ./tools/docs [-apart] README.md docs/install.md docs/operations.md docs/cluster.md docs/lock.md docs/workers.md
+//	go run ./tools/docs [-apart] FILE.md ...
 //
 // It runs every fenced block of the documents in order, and prints what the commands print. It exits with 0 only if
 // each block did what its kind promises:
