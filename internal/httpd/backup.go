@@ -63,13 +63,14 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 	}
 	cancel(nil)
 	watching.Wait()
-	switch withdrawn := errors.Is(context.Cause(ctx), errWithdrawn); {
-	case withdrawn && err != nil:
-		log.WarnContext(r.Context(), "a backup has failed", "error", errWithdrawn)
-		panic(http.ErrAbortHandler)
+	withdrawn := errors.Is(context.Cause(ctx), errWithdrawn)
+	if withdrawn && err != nil {
+		err = errWithdrawn // the error of the copy only says that it was stopped
+	}
+	switch {
 	case err == nil:
 		log.InfoContext(r.Context(), "sent a backup", "bytes", p.Written)
-	case p.Written == 0:
+	case p.Written == 0 && !withdrawn:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	default:
 		log.WarnContext(r.Context(), "a backup has failed", "error", err)
