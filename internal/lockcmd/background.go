@@ -78,7 +78,8 @@ func (l *locker) holdFor(ctx context.Context, descriptor string) error {
 	syscall.CloseOnExec(fd)
 	answer := os.NewFile(uintptr(fd), "grant")
 	defer answer.Close()
-	ctx, stopWatching := l.whileNeeded(ctx)
+	ended := fmt.Errorf("process %d has ended, so it does not need the lock any more", l.pid)
+	ctx, stopWatching := l.whileNeeded(ctx, ended)
 	defer stopWatching()
 	l.onGrant = func() {
 		stopWatching()
@@ -99,30 +100,23 @@ func (l *locker) holdFor(ctx context.Context, descriptor string) error {
 	}
 	defer unregister()
 	err = l.run(ctx)
-	if ended, ok := errors.AsType[*endedError](context.Cause(ctx)); ok && err != nil {
+	if err != nil && errors.Is(context.Cause(ctx), ended) {
 		return ended
 	}
 
 	return err
 }
 
-// An endedError reports that the process of --pid has ended while lock was waiting for it.
-type endedError struct{ pid int }
-
-func (e *endedError) Error() string {
-	return fmt.Sprintf("process %d has ended, so it does not need the lock any more", e.pid)
-}
-
-// whileNeeded returns a context that ends with an [endedError] when the process of --pid ends, until stop is called.
-// When lock has the lock, the process is in the place of COMMAND, and its end is no fault.
-func (l *locker) whileNeeded(ctx context.Context) (needed context.Context, stop func()) {
+// whileNeeded returns a context that ends with the cause when the process of --pid ends, until stop is called. When lock
+// has the lock, the process is in the place of COMMAND, and its end is no fault.
+func (l *locker) whileNeeded(ctx context.Context, cause error) (needed context.Context, stop func()) {
 	needed, cancel := context.WithCancelCause(ctx)
 	unwatched, unwatch := context.WithCancel(ctx)
-	ended := watchman.EndOf(l.pid) // nil blocks for ever
+	end := watchman.EndOf(l.pid) // nil blocks for ever
 	go func() {
 		select {
-		case <-ended:
-			cancel(&endedError{l.pid})
+		case <-end:
+			cancel(cause)
 		case <-unwatched.Done():
 		}
 	}()
