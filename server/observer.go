@@ -17,7 +17,7 @@ type observer struct {
 	path    string
 	log     *slog.Logger
 	clock   clock.Clock
-	audit   *audit.Log        // nil: there is none
+	audit   *audit.Log        // nil: no audit log
 	clients map[uint64]client // by session, of those that have attached since the node was loaded; nil without audit
 	load    time.Duration
 	wrote   bool // a line of the audit log about the current batch

@@ -53,7 +53,7 @@ type stream struct {
 
 	mu       sync.Mutex  // guards the rest
 	alarm    clock.Timer // rings when the next ping is due
-	lastWord clock.Timer // rings when the last message should have been delivered; nil: there is none yet
+	lastWord clock.Timer // rings when the last message should have been delivered; nil: no last message was sent
 	left     bool        // the call returns; the timers are not set any more
 }
 

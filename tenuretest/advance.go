@@ -121,7 +121,7 @@ func (s *Server) reachable() (control *serverconfig.Control, sessions []clientco
 func roundTrip(ctx context.Context, session clientconfig.Session) (attached bool) {
 	for limit := firstTry; ctx.Err() == nil; limit *= 2 {
 		try, cancel := context.WithTimeout(ctx, limit)
-		_, _ = session.DescribeSemaphore(try, "tenure") // any answer will do, also that there is none of this name
+		_, _ = session.DescribeSemaphore(try, "tenure") // any answer will do, also NOT_FOUND
 		unanswered := try.Err() != nil
 		cancel()
 		switch {

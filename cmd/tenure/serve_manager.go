@@ -21,7 +21,7 @@ const stopMargin = 10 * time.Second
 type manager struct {
 	to       *sdnotify.Notifier
 	watching sync.WaitGroup
-	stop     context.CancelFunc // ends the watchdog; nil: there is none
+	stop     context.CancelFunc // ends the watchdog; nil: no watchdog
 }
 
 // newManager returns a manager if the environment names a service manager. The caller must call close.

@@ -19,7 +19,7 @@ type commit struct {
 // Check returns an error if a Core cannot commit the batch.
 func Check(b store.Batch) error {
 	if len(b.Drop) > MaxDrops {
-		return fmt.Errorf("commit to space %d: the batch drops %d spaces: at most %d can be dropped at once",
+		return fmt.Errorf("commit to space %d: the batch drops %d spaces: one batch can drop at most %d",
 			b.Space, len(b.Drop), MaxDrops)
 	}
 	if slices.Contains(b.Drop, store.Catalog) {

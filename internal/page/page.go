@@ -25,7 +25,7 @@ type Config struct {
 	Foreign    func(r *http.Request)                                  // reports a request of another page
 
 	Version string
-	Audit   string // file of the audit log; empty: there is none that can be read
+	Audit   string // file of the audit log; empty: the page cannot read an audit log
 	Secure  bool   // the page is served over TLS
 	Clock   clock.Clock
 	Logger  *slog.Logger

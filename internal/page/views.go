@@ -30,7 +30,7 @@ type shared struct {
 	of      *snapshot // the last one that was compared
 	now     time.Time
 	html    trusted
-	version uint64 // of html; 0: there is none
+	version uint64 // of html; 0: no html yet
 }
 
 func newViews(render rendering) *views {
