@@ -107,8 +107,8 @@ func (l *locker) holdFor(ctx context.Context, descriptor string) error {
 	return err
 }
 
-// whileNeeded returns a context that ends with the cause when the process of --pid ends, until stop is called. When lock
-// has the lock, the process is in the place of COMMAND, and its end is no fault.
+// whileNeeded returns a context that ends with the cause when the process of --pid ends, until stop is called. When
+// lock has the lock, the process is in the place of COMMAND, and its end is no fault.
 func (l *locker) whileNeeded(ctx context.Context, cause error) (needed context.Context, stop func()) {
 	needed, cancel := context.WithCancelCause(ctx)
 	unwatched, unwatch := context.WithCancel(ctx)
