@@ -125,5 +125,5 @@ func (e *Event) fields(c *codec) {
 	number(c, &e.Errno)
 	flags(c, &e.Late)
 	number(c, &e.Signal)
-	number(c, &e.Status)
+	waitStatus(c, &e.Status)
 }
