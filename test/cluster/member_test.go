@@ -19,7 +19,7 @@ import (
 )
 
 // etcdProgram is the path of etcd.
-var etcdProgram = os.Getenv("TENURE_ETCD")
+var etcdProgram = os.Getenv("TENURE_ETCD_PROGRAM")
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tenure-etcd")

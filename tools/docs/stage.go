@@ -84,7 +84,7 @@ func (s *stage) environment(ctx context.Context) ([]string, error) {
 	}
 	for _, name := range []string{
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "TMPDIR", "TENURE_PROGRAMS",
-		"TENURE_ETCD",
+		"TENURE_ETCD_PROGRAM",
 	} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
