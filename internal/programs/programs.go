@@ -36,10 +36,10 @@ func Raced() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// ForTest is like Build, and builds with the race detector if the test was built with it. It also reads the directories
-// of the module, so that the go command does not use a cached result of the test when a file in them changes.
-func ForTest(dir string, packages ...string) error {
-	return errors.Join(Build(context.Background(), dir, Raced(), packages...), readSources())
+// ForTest is like Build. It also reads the directories of the module, so that the go command does not use a cached
+// result of the test when a file in them changes.
+func ForTest(dir string, raced bool, packages ...string) error {
+	return errors.Join(Build(context.Background(), dir, raced, packages...), readSources())
 }
 
 // Build builds the packages, with the race detector if raced is true. It puts the programs into dir, which must exist.

@@ -31,5 +31,5 @@ func run(m *testing.M) int {
 
 // build builds the commands once. It uses the race detector if this test binary was built with it.
 var build = sync.OnceValue(func() error {
-	return programs.ForTest(scratch, programs.Lock, programs.Tenure, programs.Workers)
+	return programs.ForTest(scratch, programs.Raced(), programs.Lock, programs.Tenure, programs.Workers)
 })

@@ -55,7 +55,7 @@ var buildOnce = sync.OnceValue(func() (err error) {
 	if commands, err = os.MkdirTemp("", "commands-"); err != nil {
 		return err
 	}
-	if err := programs.ForTest(commands, programs.Lock); err != nil {
+	if err := programs.ForTest(commands, programs.Raced(), programs.Lock); err != nil {
 		return err
 	}
 

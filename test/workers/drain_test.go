@@ -14,7 +14,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, embedded)
-	args := with(Job{Stop: 3 * time.Second, SlowOne: "job-0"}, "--tasks", "4", "--timeout", long.String())
+	args := with(Job{Stop: 10 * time.Second, SlowOne: "job-0"}, "--tasks", "4", "--timeout", long.String())
 	first := s.worker("first", args...)
 	s.untilRunning(4)
 	second := s.worker("second", append([]string{"--settle", long.String(), "--verbose"}, args...)...)

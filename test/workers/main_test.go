@@ -48,11 +48,10 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build builds the commands and the job once. The program tenure is also workers under that name. It also reads the
-// directories of the module, so that the go command sees which files this test depends on and does not use a cached
-// result when they change.
+// build builds the commands and the job once, without the race detector: whole pools of processes run on a few
+// processors, and tests measure their time. The program tenure is also workers under that name.
 var build = sync.OnceValue(func() error {
-	if err := programs.ForTest(scratch, programs.Tenure, "tenure/test/workers/job"); err != nil {
+	if err := programs.ForTest(scratch, false, programs.Tenure, "tenure/test/workers/job"); err != nil {
 		return err
 	}
 
