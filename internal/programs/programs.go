@@ -2,6 +2,7 @@
 package programs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -89,10 +90,10 @@ func build(ctx context.Context, dir string, raced bool, packages []string) error
 		env = append(env, "CGO_ENABLED=0") // as in the packages
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
-	cmd.Env = env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("build %v: %w: %s", packages, err, out)
+	var printed bytes.Buffer
+	cmd.Env, cmd.Stderr = env, io.MultiWriter(os.Stderr, &printed) // a download may take long
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %v: %w: %s", packages, err, printed.Bytes())
 	}
 
 	return nil
