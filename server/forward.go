@@ -192,7 +192,8 @@ func (f *front) revoke() {
 	}
 }
 
-// room reserves memory for a large message that is being passed on. It returns nil if there is none.
+// room reserves memory for a large message that is being passed on. It returns nil if the
+// memory for such messages is used up.
 func (f *front) room(bytes int) wire.Receipt {
 	if bytes > f.transit.room(new(answers)) {
 		return nil

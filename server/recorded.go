@@ -74,7 +74,7 @@ func (ns *nodes) recordable() error {
 }
 
 // deny sends the refusal of a request. If the audit log is required and has a line about the refusal, the client gets
-// it when the line is in the file. Meanwhile the stream goes on, because it must read pongs.
+// it when the line is in the file. Meanwhile the stream continues to read, because pongs arrive on it.
 func (s *stream) deny(refusal node.Message, reported bool) {
 	written := s.owner.env.audit.Written()
 	if !reported || written == nil {

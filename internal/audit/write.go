@@ -69,8 +69,8 @@ func (l *Log) take(empty []Event) []Event {
 }
 
 // write writes whole lines. If it cannot, it drops those that are missing and returns the error, or tries again if the
-// log is required, until Close leaves it a last attempt. A line that has been written is not written again, because a
-// grant that stands in the log twice looks like two holders.
+// log is required, until Close leaves it a last attempt. It never writes a line again that it has
+// written, because two lines about one grant look like two holders.
 func (l *Log) write(lines []byte) error {
 	for last := !l.required; ; last = !clock.Pause(l.closing, l.clock, retryPause) {
 		l.begin()

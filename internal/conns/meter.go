@@ -66,7 +66,7 @@ type meter struct {
 	unfinished map[uint32]*message
 	alarm      clock.Timer // rings when a message should have arrived
 	ended      bool
-	woken      chan struct{} // ends a pause; nil: there is none
+	woken      chan struct{} // ends a pause; nil: the connection does not wait
 }
 
 // message is a message of which a part has arrived.

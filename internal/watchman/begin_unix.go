@@ -81,5 +81,5 @@ func (w *watchman) finish() {
 }
 
 // initialiseAfter is how long COMMAND of a lease on a remote server runs before the guard lets the program initialise,
-// so that it can end the session without a delay. Most COMMANDs that end earlier end in order.
+// so that it can end the session without a delay. A COMMAND that ends earlier seldom needs that.
 const initialiseAfter = time.Second

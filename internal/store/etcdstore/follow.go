@@ -10,7 +10,7 @@ import (
 	"tenure/internal/ownership"
 )
 
-// followPage is how many keys are read at once.
+// followPage is how many keys one request reads.
 const followPage = 1_000
 
 // patience is how long a watch may stay behind what is known to exist. Then it is given up, and the keys are read

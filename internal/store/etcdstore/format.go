@@ -54,7 +54,7 @@ func (e *etcd) readSecret(ctx context.Context) ([]byte, error) {
 	return e.once(ctx, secretKey, []byte(rand.Text()))
 }
 
-// once returns the value of the key. If there is none, it sets it.
+// once returns the value of the key. If the key does not exist, once creates it with the given value.
 func (e *etcd) once(ctx context.Context, key string, value []byte) ([]byte, error) {
 	r, err := e.read(ctx, ownership.Txn{ // an earlier attempt that was carried out makes no difference
 		If:   []ownership.Compare{{Key: key, Create: true}},
