@@ -37,22 +37,42 @@ func Raced() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// ForTest is like Build. It also reads the directories of the module, so that the go command does not use a cached
-// result of the test when a file in them changes.
-func ForTest(dir string, raced bool, packages ...string) error {
-	return errors.Join(Build(context.Background(), dir, raced, packages...), readSources())
+// How says how programs are built.
+type How struct {
+	Raced bool   // with the race detector
+	Tags  string // build tags, separated by commas
+	Dir   string // a directory in the module; empty: the working directory
 }
 
-// Build builds the packages, with the race detector if raced is true. It puts the programs into dir, which must exist.
-// Each program is named after the last element of its package's path. The working directory must be in the module.
+// ForTest calls the method with the same name.
+func ForTest(dir string, raced bool, packages ...string) error {
+	return How{Raced: raced}.ForTest(dir, packages...)
+}
+
+// Build calls the method with the same name.
 func Build(ctx context.Context, dir string, raced bool, packages ...string) error {
+	return How{Raced: raced}.Build(ctx, dir, packages...)
+}
+
+// ForTest is like Build. It also reads the directories of the module, so that the go command does not use a cached
+// result of the test when a file in them changes.
+func (h How) ForTest(dir string, packages ...string) error {
+	return errors.Join(h.Build(context.Background(), dir, packages...), readSources(h.Dir))
+}
+
+// Build builds the packages. It puts the programs into dir, which must exist. Each program is named after the last
+// element of its package's path.
+func (h How) Build(ctx context.Context, dir string, packages ...string) error {
 	keep := os.Getenv(keepEnv)
 	if keep == "" {
-		return build(ctx, dir, raced, packages)
+		return h.build(ctx, dir, packages)
 	}
 	kind := "plain"
-	if raced {
+	if h.Raced {
 		kind = "race"
+	}
+	if h.Tags != "" {
+		kind += "-" + h.Tags
 	}
 	keep = filepath.Join(keep, kind)
 	if err := os.MkdirAll(keep, 0o755); err != nil {
@@ -69,7 +89,7 @@ func Build(ctx context.Context, dir string, raced bool, packages ...string) erro
 		return err == nil
 	})
 	if len(missing) > 0 {
-		if err := build(ctx, keep, raced, missing); err != nil {
+		if err := h.build(ctx, keep, missing); err != nil {
 			return err
 		}
 	}
@@ -82,16 +102,23 @@ func Build(ctx context.Context, dir string, raced bool, packages ...string) erro
 	return nil
 }
 
-func build(ctx context.Context, dir string, raced bool, packages []string) error {
+func (h How) build(ctx context.Context, dir string, packages []string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	args, env := []string{"build", "-o", dir + string(filepath.Separator)}, os.Environ()
-	if raced {
+	if h.Tags != "" {
+		args = append(args, "-tags", h.Tags)
+	}
+	if h.Raced {
 		args = append(args, "-race")
 	} else {
 		env = append(env, "CGO_ENABLED=0") // as in the packages
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	var printed bytes.Buffer
-	cmd.Env, cmd.Stderr = env, io.MultiWriter(os.Stderr, &printed) // a download may take long
+	cmd.Dir, cmd.Env, cmd.Stderr = h.Dir, env, io.MultiWriter(os.Stderr, &printed) // a download may take long
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %v: %w: %s", packages, err, printed.Bytes())
 	}
@@ -118,9 +145,9 @@ func place(kept, to string) error {
 	return errors.Join(err, file.Close())
 }
 
-// readSources reads the directories of the module.
-func readSources() error {
-	root, err := filepath.Abs(".")
+// readSources reads the directories of the module to which dir belongs.
+func readSources(dir string) error {
+	root, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}

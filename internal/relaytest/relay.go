@@ -1,11 +1,14 @@
-// Package relaytest is a network between clients and a server that tests can break.
+// Package relaytest is a network between clients and a server that tests can break and heal.
 package relaytest
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -15,31 +18,61 @@ import (
 type Relay struct {
 	ToServer, ToClient Way
 
-	lis    net.Listener
-	server string
-	ending chan struct{} // closed at the end of the test
-	work   sync.WaitGroup
+	t       testing.TB
+	address string
+	server  string
+	ending  chan struct{} // closed at the end of the test
+	work    sync.WaitGroup
 
-	mu    sync.Mutex // guards the rest
-	conns []net.Conn
-	ended bool
+	mu     sync.Mutex // guards the rest
+	lis    net.Listener
+	conns  []net.Conn
+	ended  bool
+	healed chan struct{} // closed and replaced by Heal
 }
 
 // A Way is one direction of a Relay.
 type Way struct {
 	Hole    atomic.Bool  // drop all bytes
+	Delay   atomic.Int64 // nanoseconds by which each read is passed on later; the throughput falls accordingly
 	Passed  atomic.Int64 // bytes
 	Dropped atomic.Int64 // bytes
 }
 
+// Listen listens on a port that the system does not assign to outgoing connections while nobody listens on it. Most
+// systems assign ports from 32768 up.
+func Listen(tb testing.TB) net.Listener {
+	tb.Helper()
+	for range 1_000 {
+		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
+		if err == nil {
+			return lis
+		}
+	}
+	require.FailNow(tb, "found no free port")
+
+	return nil
+}
+
+// FreeAddress returns an address at which Listen would listen, for a server that stops and starts again.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	lis := Listen(tb)
+	require.NoError(tb, lis.Close())
+
+	return lis.Addr().String()
+}
+
 // New returns a relay to the server at an address host:port. It ends with the test.
-func New(t *testing.T, server string) *Relay {
-	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	r := &Relay{lis: lis, server: server, ending: make(chan struct{})}
-	r.work.Go(r.accept)
-	t.Cleanup(func() {
+func New(tb testing.TB, server string) *Relay {
+	tb.Helper()
+	lis := Listen(tb)
+	r := &Relay{
+		t: tb, address: lis.Addr().String(), server: server, lis: lis,
+		ending: make(chan struct{}), healed: make(chan struct{}),
+	}
+	r.work.Go(func() { r.accept(lis) })
+	tb.Cleanup(func() {
 		close(r.ending)
 		r.Cut()
 		r.work.Wait()
@@ -49,7 +82,7 @@ func New(t *testing.T, server string) *Relay {
 }
 
 // Address returns the host:port at which clients connect.
-func (r *Relay) Address() string { return r.lis.Addr().String() }
+func (r *Relay) Address() string { return r.address }
 
 // Passed returns the number of bytes that have passed in both directions.
 func (r *Relay) Passed() int64 { return r.ToServer.Passed.Load() + r.ToClient.Passed.Load() }
@@ -78,6 +111,34 @@ func (r *Relay) Cut() {
 	r.breakAll()
 }
 
+// Slow delays each read in both directions.
+func (r *Relay) Slow(by time.Duration) {
+	r.ToServer.Delay.Store(int64(by))
+	r.ToClient.Delay.Store(int64(by))
+}
+
+// Heal undoes Cut, Silence and Slow. If bytes may have been dropped, it breaks all connections.
+func (r *Relay) Heal() {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.Slow(0)
+	toServer, toClient := r.ToServer.Hole.Swap(false), r.ToClient.Hole.Swap(false)
+	if toServer || toClient {
+		r.breakAll()
+	}
+	close(r.healed)
+	r.healed = make(chan struct{})
+	if !r.ended {
+		return
+	}
+	lis, err := net.Listen("tcp", r.address)
+	require.NoError(r.t, err)
+	r.lis, r.ended = lis, false
+	r.work.Go(func() { r.accept(lis) })
+}
+
 // breakAll is called with mu held.
 func (r *Relay) breakAll() {
 	for _, c := range r.conns {
@@ -86,9 +147,9 @@ func (r *Relay) breakAll() {
 	r.conns = nil
 }
 
-func (r *Relay) accept() {
+func (r *Relay) accept(lis net.Listener) {
 	for {
-		client, err := r.lis.Accept()
+		client, err := lis.Accept()
 		if err != nil {
 			return
 		}
@@ -126,13 +187,19 @@ func (r *Relay) pass(w *Way, from, to net.Conn) {
 	defer from.Close()
 	defer to.Close()
 
-	w.copy(to, from)
+	r.copy(w, to, from)
+	r.mu.Lock()
+	healed := r.healed
+	r.mu.Unlock()
 	if r.ToServer.Hole.Load() || r.ToClient.Hole.Load() {
-		<-r.ending
+		select {
+		case <-healed:
+		case <-r.ending:
+		}
 	}
 }
 
-func (w *Way) copy(to, from net.Conn) {
+func (r *Relay) copy(w *Way, to, from net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
@@ -143,6 +210,12 @@ func (w *Way) copy(to, from net.Conn) {
 			w.Dropped.Add(int64(n))
 
 			continue
+		}
+		if d := w.Delay.Load(); d > 0 {
+			select {
+			case <-time.After(time.Duration(d)):
+			case <-r.ending:
+			}
 		}
 		w.Passed.Add(int64(n))
 		if _, err := to.Write(buf[:n]); err != nil {

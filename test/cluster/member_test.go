@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,30 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"tenure/internal/relaytest"
+	"tenure/test/cluster/clustertest"
 )
 
-// etcdProgram is the path of etcd.
-var etcdProgram = os.Getenv("TENURE_ETCD_PROGRAM")
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "tenure-etcd")
-	if err == nil && etcdProgram == "" {
-		etcdProgram = filepath.Join(dir, "etcd")
-		var out []byte
-		build := exec.Command("go", "build", "-o", etcdProgram, "go.etcd.io/etcd/server/v3")
-		if out, err = build.CombinedOutput(); err != nil {
-			err = fmt.Errorf("build etcd: %w: %s", err, out)
-		}
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
 
 // member is an etcd process, which is a cluster of its own.
 type member struct {
@@ -52,14 +33,16 @@ type member struct {
 
 func startMember(t *testing.T, flags ...string) *member {
 	t.Helper()
-	m := &member{T: t, url: "http://" + freeAddress(t), dir: t.TempDir()}
-	peer := "http://" + freeAddress(t)
+	m := &member{T: t, url: "http://" + relaytest.FreeAddress(t), dir: t.TempDir()}
+	peer := "http://" + relaytest.FreeAddress(t)
 	args := append([]string{
 		"--data-dir", m.dir, "--listen-client-urls", m.url, "--advertise-client-urls", m.url,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
 		"--log-level", "fatal", "--unsafe-no-fsync",
 	}, flags...)
-	m.process = exec.Command(etcdProgram, args...)
+	program, err := clustertest.EtcdProgram()
+	require.NoError(t, err)
+	m.process = exec.Command(program, args...)
 	m.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	require.NoError(t, err)
@@ -83,15 +66,6 @@ func startMember(t *testing.T, flags ...string) *member {
 		}
 		require.NoError(t, ctx.Err(), "etcd does not answer: %v", err)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Close()) }()
-
-	return l.Addr().String()
 }
 
 // client returns a new client of the member.

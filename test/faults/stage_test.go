@@ -5,7 +5,6 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -101,7 +100,7 @@ func (s *stage) startServer() {
 	s.t.Helper()
 	switch s.servers {
 	case served:
-		s.listen = freeAddress(s.t)
+		s.listen = relaytest.FreeAddress(s.t)
 		s.serve()
 		s.relay = relaytest.New(s.t, s.listen)
 	case beside:
@@ -132,23 +131,6 @@ func (s *stage) holderAddress() string {
 	}
 
 	return s.relay.Address()
-}
-
-// freeAddress finds a free port that the system does not assign to outgoing connections while the server is down. Most
-// systems assign ports from 32768 up.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			require.NoError(t, l.Close())
-
-			return address
-		}
-	}
-	require.FailNow(t, "found no free port")
-
-	return ""
 }
 
 // awaitCommand waits until all processes of the holder's COMMAND work.
