@@ -174,10 +174,10 @@ func (s *Store) overwrite(ctx context.Context, b store.Batch) error {
 }
 
 // loadCatalog yields the records of the catalog at the revision or, if that is 0, now.
-func (s *Store) loadCatalog(ctx context.Context, revision int64, yield func(node.Record) bool) error {
+func (e *etcd) loadCatalog(ctx context.Context, revision int64, yield func(node.Record) bool) error {
 	for next := ""; ; {
 		page := ownership.CatalogPage(next, revision)
-		result, err := s.etcd.read(ctx, ownership.Txn{Then: []ownership.Op{page}})
+		result, err := e.read(ctx, ownership.Txn{Then: []ownership.Op{page}})
 		if err != nil {
 			return err
 		}

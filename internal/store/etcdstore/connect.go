@@ -33,7 +33,24 @@ const (
 
 // Connect opens the store of a cluster. It sets the Client of the options, which Close closes. It fails if etcd does
 // not answer within 10 s, or if it refuses what a server needs.
-func Connect(ctx context.Context, c Cluster, o Options) (*Store, error) {
+func Connect(ctx context.Context, c Cluster, o Options) (s *Store, err error) {
+	err = c.connect(ctx, o.Prefix, true, func(ctx context.Context, client *clientv3.Client) error {
+		o.Client = client
+		if s, err = Open(ctx, o); err == nil {
+			s.client = client
+		}
+
+		return err
+	})
+
+	return s, err
+}
+
+// connect calls use with a client that can read the keys with the prefix, and write them if write is true. Use has 10 s.
+// If it returns nil, it has taken the client.
+func (c Cluster) connect(
+	ctx context.Context, prefix string, write bool, use func(context.Context, *clientv3.Client) error,
+) error {
 	limited, cancel := context.WithTimeoutCause(ctx, connectTimeout, errSilent)
 	defer cancel()
 	client, err := clientv3.New(clientv3.Config{
@@ -42,31 +59,31 @@ func Connect(ctx context.Context, c Cluster, o Options) (*Store, error) {
 		PermitWithoutStream: true, Logger: zap.NewNop(),
 	})
 	if err != nil {
-		return nil, c.explain(ctx, o, err)
+		return c.explain(ctx, prefix, err)
 	}
-	o.Client = client
-	if err = probe(limited, &etcd{client: client, prefix: o.Prefix, clock: clock.Go()}); err == nil {
-		var s *Store
-		if s, err = Open(limited, o); err == nil {
-			s.client = client
-
-			return s, nil
-		}
+	if err = probe(limited, &etcd{client: client, prefix: prefix, clock: clock.Go()}, write); err == nil {
+		err = use(limited, client)
 	}
-	err = c.explain(ctx, o, err)
+	if err == nil {
+		return nil
+	}
+	err = c.explain(ctx, prefix, err)
 
-	return nil, errors.Join(err, client.Close())
+	return errors.Join(err, client.Close())
 }
 
 // errSilent reports that etcd has not answered in time.
 var errSilent = errors.New("no answer within " + connectTimeout.String())
 
-// probe reads and deletes a key that does not exist, as often as it takes, unless this is not allowed.
-func probe(ctx context.Context, e *etcd) error {
+// probe reads a key that does not exist, and deletes it if write is true, as often as it takes, unless this is not
+// allowed.
+func probe(ctx context.Context, e *etcd, write bool) error {
+	ops := []ownership.Op{{Kind: ownership.Get, Key: "probe"}}
+	if write {
+		ops = append(ops, ownership.Op{Kind: ownership.Delete, Key: "probe"})
+	}
 	for {
-		_, err := e.do(ctx, ownership.Txn{Then: []ownership.Op{
-			{Kind: ownership.Get, Key: "probe"}, {Kind: ownership.Delete, Key: "probe"},
-		}})
+		_, err := e.do(ctx, ownership.Txn{Then: ops})
 		switch {
 		case err == nil, forbidden(err):
 			return err
@@ -92,17 +109,17 @@ func forbidden(err error) bool {
 }
 
 // explain returns the error with what to do about it.
-func (c Cluster) explain(ctx context.Context, o Options, err error) error {
+func (c Cluster) explain(ctx context.Context, prefix string, err error) error {
 	where := strings.Join(c.URLs, ",")
 	switch rpc := rpctypes.Error(err); {
 	case errors.Is(rpc, rpctypes.ErrAuthFailed), errors.Is(rpc, rpctypes.ErrUserNotFound):
 		return fmt.Errorf("etcd at %s does not know the user %q with this password", where, c.User)
 	case errors.Is(rpc, rpctypes.ErrUserEmpty):
 		return fmt.Errorf("etcd at %s has users: name one that may read and write the keys with the prefix %s", where,
-			o.Prefix)
+			prefix)
 	case errors.Is(rpc, rpctypes.ErrPermissionDenied):
-		return fmt.Errorf("etcd at %s does not allow this server to read and write the keys with the prefix %s: grant a "+
-			"role of its user readwrite permission for that prefix", where, o.Prefix)
+		return fmt.Errorf("etcd at %s does not allow its user to read and write the keys with the prefix %s: grant a "+
+			"role of that user readwrite permission for that prefix", where, prefix)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case !errors.Is(err, errSilent) && !errors.Is(err, context.DeadlineExceeded):

@@ -20,7 +20,7 @@ func (s *Store) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 				return err
 			}
 
-			return s.loadAt(ctx, space, 0, func(r node.Record) bool { return yield(r, nil) })
+			return s.etcd.load(ctx, space, 0, func(r node.Record) bool { return yield(r, nil) })
 		})
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(node.Record{}, fmt.Errorf("load space %d: %w", space, err))
@@ -44,14 +44,24 @@ func (s *Store) reading(ctx context.Context, read func(context.Context) error) e
 	return read(ctx)
 }
 
-// loadAt yields the records of a space at the revision or, if that is 0, now.
-func (s *Store) loadAt(ctx context.Context, space store.Space, revision int64, yield func(node.Record) bool) error {
+// Snapshot implements store.Store. It reads all spaces at one revision.
+func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		err := s.reading(ctx, func(ctx context.Context) error { return s.etcd.snapshot(ctx, yield) })
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(store.Record{}, fmt.Errorf("read all spaces: %w", err))
+		}
+	}
+}
+
+// load yields the records of a space at the revision or, if that is 0, now.
+func (e *etcd) load(ctx context.Context, space store.Space, revision int64, yield func(node.Record) bool) error {
 	if space == store.Catalog {
-		return s.loadCatalog(ctx, revision, yield)
+		return e.loadCatalog(ctx, revision, yield)
 	}
 	l := ownership.NewLoading(space, revision)
 	for t, more := l.Next(); more; t, more = l.Next() {
-		result, err := s.etcd.read(ctx, t)
+		result, err := e.read(ctx, t)
 		if err != nil {
 			return err
 		}
@@ -72,34 +82,44 @@ func (s *Store) loadAt(ctx context.Context, space store.Space, revision int64, y
 	return nil
 }
 
-// Snapshot implements store.Store. It reads all spaces at one revision.
-func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		err := s.reading(ctx, func(ctx context.Context) error {
-			spaces, revision, err := s.spaces(ctx)
-			for _, space := range append([]store.Space{store.Catalog}, spaces...) {
-				if err != nil {
-					return err
-				}
-				err = s.loadAt(ctx, space, revision, func(r node.Record) bool {
-					return yield(store.Record{Space: space, Record: r}, nil)
-				})
-			}
-
-			return err
-		})
-		if err != nil && !errors.Is(err, errStopped) {
-			yield(store.Record{}, fmt.Errorf("read all spaces: %w", err))
+// snapshot yields the records of all spaces at the present revision. It returns errStopped if yield returns false.
+func (e *etcd) snapshot(ctx context.Context, yield func(store.Record, error) bool) error {
+	owners, revision, err := e.owners(ctx)
+	spaces := []store.Space{store.Catalog}
+	for _, o := range owners {
+		if !o.Dropped {
+			spaces = append(spaces, o.space)
 		}
 	}
+	for _, space := range spaces {
+		if err != nil {
+			break
+		}
+		err = e.load(ctx, space, revision, func(r node.Record) bool {
+			return yield(store.Record{Space: space, Record: r}, nil)
+		})
+	}
+	if errors.Is(err, ownership.ErrCompacted) {
+		return fmt.Errorf("%w: it was compacted before everything was read: try again, or compact it less often", err)
+	}
+
+	return err
 }
 
-// spaces returns all spaces that have or had an owner, and the revision at which these are all.
-func (s *Store) spaces(ctx context.Context) (spaces []store.Space, revision int64, err error) {
+// spaceOwner says who owns a space.
+type spaceOwner struct {
+	ownership.Owner
+
+	space store.Space
+}
+
+// owners returns the owners of all spaces that have or had one, in the order of the spaces, and the revision at which
+// they own them.
+func (e *etcd) owners(ctx context.Context) (all []spaceOwner, revision int64, err error) {
 	const page = 1_000
 	end := ownership.OwnerKey(1<<64-1) + "\x00"
 	for next := ownership.OwnerKeys; ; {
-		r, err := s.etcd.read(ctx, ownership.Txn{Then: []ownership.Op{
+		r, err := e.read(ctx, ownership.Txn{Then: []ownership.Op{
 			{Kind: ownership.Get, Key: next, End: end, Limit: page, Revision: revision},
 		}})
 		if err != nil {
@@ -113,11 +133,15 @@ func (s *Store) spaces(ctx context.Context) (spaces []store.Space, revision int6
 			if err != nil {
 				return nil, 0, err
 			}
-			spaces = append(spaces, space)
+			o, err := ownership.DecodeOwner(kv)
+			if err != nil {
+				return nil, 0, err
+			}
+			all = append(all, spaceOwner{o, space})
 			next = kv.Key + "\x00"
 		}
 		if len(r.Gets[0]) < page {
-			return spaces, revision, nil
+			return all, revision, nil
 		}
 	}
 }
