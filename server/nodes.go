@@ -117,6 +117,7 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 // start starts an owner for a node whose sessions have been detached since the instant lost. It is called with mu held.
 func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 	o := newOwner(e.Path, e.Space, ns.env)
+	o.stillFrozen = ns.stillFrozen
 	cfg := e.Config.Node()
 	cfg.Above, cfg.Frozen = ns.catalog.Above(), ns.frozen
 	ctx, cancel := context.WithCancelCause(ns.ctx)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -43,6 +44,8 @@ type owner struct {
 	pulse pulse
 
 	claimed chan struct{} // closed when this server serves the node
+
+	stillFrozen func(ctx context.Context, frozen bool) (bool, error) // see nodes
 
 	// done is closed when the owner has ended. err and ended are set before.
 	done  chan struct{}
@@ -153,6 +156,9 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 		return err
 	}
 	close(o.claimed)
+	if cfg.Frozen, err = o.stillFrozen(ctx, cfg.Frozen); err != nil {
+		return cmp.Or(context.Cause(ctx), fmt.Errorf("load node %q: %w", o.path, err))
+	}
 	o.lost = lost
 	began := o.env.clock.Now()
 	o.node, err = node.Load(lost, cfg, o.limited(ctx))

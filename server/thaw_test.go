@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
+	"tenure/internal/store/storetest"
 )
 
 // A restored server is ready, and shows until when it grants nothing. A restart begins the wait again, until it is
@@ -52,4 +54,45 @@ func TestServer_ShowsTheWaitAfterARestore(t *testing.T) {
 		start(t, withStore(open(t, data)), with)
 		require.Zero(t, admin.GrantsFrom())
 	})
+}
+
+// Of several servers, the first one whose wait is over ends the wait. What it has granted then is not taken back by
+// another one that was started later and takes the node over.
+func TestServer_TheWaitAfterARestoreEndsForAllServers(t *testing.T) {
+	t.Parallel()
+	for _, late := range []bool{false, true} {
+		t.Run(strconv.FormatBool(late), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := storetest.NewCluster()
+				restored, err := catalog.RestoreRecord(catalog.Contents{}, time.Minute)
+				require.NoError(t, err)
+				setup := c.Open("setup")
+				require.NoError(t, setup.Commit(t.Context(), store.Batch{Changes: []node.Record{restored}}))
+				require.NoError(t, setup.Close())
+
+				a := start(t, withStore(c.Open("a")))
+				a.createNode(t)
+				time.Sleep(50 * time.Second)
+				second := c.Open("b")
+				var admin serverconfig.Admin
+				b := start(t, withStore(second), func(c *serverconfig.Config) { c.Admin = &admin })
+				second.Hold(late) // it does not learn of the end of the wait
+				client := a.attach(t, 0, 2*time.Minute)
+				client.requirePending("job")
+				require.True(t, client.recv().GetAcquireSemaphoreResult().GetAcquired())
+				time.Sleep(2 * time.Second)
+				require.Equal(t, late, !admin.GrantsFrom().IsZero())
+				a.stop(t)
+				time.AfterFunc(time.Second, func() { second.Hold(false) })
+				back := b.attach(t, client.id, 2*time.Minute)
+				ask := describeMessage(1, "job")
+				ask.GetDescribeSemaphore().IncludeOwners = true
+				back.send(ask)
+				described := back.recv().GetDescribeSemaphoreResult().GetSemaphoreDescription()
+				require.Len(t, described.GetOwners(), 1)
+				b.attach(t, 0, 2*time.Minute).requirePending("job")
+			})
+		})
+	}
 }
