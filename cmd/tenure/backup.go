@@ -16,6 +16,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
 	"tenure/internal/printable"
+	"tenure/internal/store/etcdstore"
 	"tenure/internal/store/logstore"
 )
 
@@ -24,13 +25,18 @@ func backupCommand(env *cli.Env) *cobra.Command {
 		Use:   "backup [flags] FILE",
 		Short: "write a backup of a server",
 		Example: "tenure backup --admin http://localhost:8136 tenure.backup\n" +
-			"tenure backup --data /var/lib/tenure tenure.backup",
+			"tenure backup --data /var/lib/tenure tenure.backup\n" +
+			"tenure backup --etcd https://a:2379,https://b:2379 --etcd-ca etcd-ca.pem tenure.backup",
 		Long: `tenure backup writes everything that a server knows at one instant to FILE: nodes, semaphores with their data,
 sessions, and who holds and waits for what. The server continues to serve. FILE may be "-" for standard output.
 
-The backup is that of the server of --admin, or of a server that is stopped and has its data in --data, or otherwise of
-the embedded server. The file contains the data of all semaphores and the protection keys of sessions, so only its owner
-can read it. It appears under its name when it is complete. "tenure restore" turns it into a data directory.
+The backup is that of the server of --admin, or of a server that is stopped and has its data in --data, or of all
+servers that have their data in --etcd, or otherwise of the embedded server. Any server of a cluster gives the same
+backup: that of the whole cluster at one revision of etcd. With --etcd, no server needs to run, and a user of etcd who
+may only read is enough.
+
+The file contains the data of all semaphores and the protection keys of sessions, so only its owner can read it. It
+appears under its name when it is complete. "tenure restore" turns it into a data directory, or writes it to etcd.
 
 Exit code:
   0 the backup is complete; 125 failed`,
@@ -43,6 +49,8 @@ Exit code:
 		},
 		cli.Flag{Name: "force", Usage: "replace FILE if it exists", Value: &b.force},
 	)
+	b.etcd.add(cmd, groupEtcd, "members of the etcd cluster of the servers")
+	cli.Groups(cmd, cli.GroupWhere, groupEtcd, cli.GroupLooking)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args[0]) }
 
 	return cmd
@@ -52,14 +60,15 @@ type backupFlags struct {
 	*looker
 
 	data  string
+	etcd  remoteEtcd
 	force bool
 }
 
 func (b *backupFlags) run(ctx context.Context, file string) error {
-	if cli.OnLine(b.cmd, "data") && b.admin != "" {
-		return errors.New("--data is for a server that is stopped, and --admin for one that runs: leave one of them out")
+	if err := b.choose(); err != nil {
+		return err
 	}
-	if b.data == "" && b.admin == "" {
+	if b.data == "" && b.admin == "" && b.etcd.urls == "" {
 		if err := b.Check(); err != nil {
 			return err
 		}
@@ -80,6 +89,28 @@ func (b *backupFlags) run(ctx context.Context, file string) error {
 		b.clock.Now().Sub(began).Round(time.Millisecond)))
 
 	return nil
+}
+
+// choose leaves only one of --admin, --data and --etcd set: the one on the command line if there is one.
+func (b *backupFlags) choose() error {
+	places := []*string{&b.admin, &b.etcd.urls, &b.data}
+	chosen := ""
+	for i, flag := range []string{"admin", "etcd", "data"} {
+		if !cli.OnLine(b.cmd, flag) {
+			continue
+		}
+		if chosen != "" {
+			return fmt.Errorf("--%s and --%s name different servers: leave one of them out", chosen, flag)
+		}
+		chosen = flag
+		for j, other := range places {
+			if i != j && !cli.OnLine(b.cmd, []string{"admin", "etcd", "data"}[j]) {
+				*other = ""
+			}
+		}
+	}
+
+	return b.etcd.checkAlone(b.cmd)
 }
 
 // write writes the file, which is complete when it has its name.
@@ -178,6 +209,8 @@ func (b *backupFlags) send(ctx context.Context, w io.Writer) error {
 		}
 
 		return client.Backup(ctx, w)
+	case b.etcd.urls != "":
+		return b.sendCluster(ctx, w)
 	case b.data != "":
 		return b.sendStopped(ctx, w)
 	case !b.Embedded():
@@ -207,6 +240,21 @@ func (b *backupFlags) sendStopped(ctx context.Context, w io.Writer) (err error) 
 	defer func() { err = errors.Join(err, s.Close()) }()
 
 	return backup.Write(w, b.now(), s.Snapshot(ctx))
+}
+
+// sendCluster writes the backup of servers that have their data in etcd.
+func (b *backupFlags) sendCluster(ctx context.Context, w io.Writer) (err error) {
+	cluster, err := b.etcd.cluster(b.cmd)
+	if err != nil {
+		return err
+	}
+	r, err := etcdstore.OpenReader(ctx, *cluster, b.etcd.prefix)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+
+	return backup.Write(w, b.now(), r.Snapshot(ctx))
 }
 
 // syncDirectory makes the names in a directory durable.

@@ -95,7 +95,13 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"restore", "FILE is missing: write e.g. tenure restore tenure.backup"},
 		{"restore DIR/good DIR/cut", "unexpected argument"},
-		{"restore DIR/good", "--to is missing: name the data directory to make, e.g. --to /var/lib/tenure"},
+		{"restore DIR/good", "--to is missing: name the data directory to make, e.g. --to /var/lib/tenure, or an etcd"},
+		{"restore --to=x --etcd=http://[::1]:1 DIR/good", "--to and --etcd name different places: leave one of them out"},
+		{"restore --check --etcd=http://[::1]:1 DIR/good", "--check writes nothing, but --etcd is given"},
+		{"restore --to=x --etcd-user=y DIR/good", "--etcd-user is for several servers over etcd: pass --etcd"},
+		{"restore --etcd=http://a:1 DIR/good", `"http://a:1" would send all data through the network in clear text`},
+		{"restore --etcd=https://[::1]:1 --database=/ DIR/good", `--database="/" invalid database name "/"`},
+		{"backup --etcd=http://[::1]:1 --data=x DIR/new", "--etcd and --data name different servers: leave one of them out"},
 		{"restore --to=DIR/new", "FILE is missing: write e.g. tenure restore tenure.backup"},
 		{"restore --to= DIR/good", "--to is empty: write --to /var/lib/tenure, or leave the flag out"},
 		{"restore --to=DIR/new DIR/missing", `FILE="DIR/missing": no such file or directory` + written},
@@ -157,7 +163,7 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 		},
 		{
 			"backup --data=x --admin=http://h:1 y",
-			"--data is for a server that is stopped, and --admin for one that runs",
+			"--admin and --data name different servers",
 		},
 		{
 			"backup --dir=DIR/missing DIR/new",

@@ -42,7 +42,7 @@ func serveCommand(env *cli.Env) *cobra.Command {
 	f := &serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
 		limits: defaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
-		audit: auditFlags{maxSize: "100M"}, etcd: etcdFlags{prefix: "/tenure/"},
+		audit: auditFlags{maxSize: "100M"},
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",

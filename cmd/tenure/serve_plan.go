@@ -88,7 +88,7 @@ func complain(env *cli.Env, errs []error) error {
 func (p *plan) chooseData(env *cli.Env, cmd *cobra.Command, f *serveFlags) (err error) {
 	if f.etcd.urls != "" {
 		p.where = fmt.Sprintf("in etcd at %s with the prefix %s", f.etcd.urls, f.etcd.prefix)
-		p.cluster, err = f.openCluster(cmd)
+		p.cluster, err = f.etcd.cluster(cmd)
 
 		return err
 	}

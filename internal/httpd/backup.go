@@ -15,7 +15,7 @@ import (
 
 // noUsers is the answer to a request for a backup of a server without users.
 const noUsers = "a backup has the keys of all sessions, and this server has no users, so it gives a backup to nobody" +
-	": start it with --tokens, or stop it and pass --data to tenure backup"
+	": start it with --tokens, or pass its --etcd to tenure backup, or stop it and pass its --data"
 
 // errWithdrawn ends a backup.
 var errWithdrawn = errors.New("the user has no right to a backup any more")

@@ -257,3 +257,39 @@ func TestBackup_GoesThereAndBack(t *testing.T) {
 	require.Equal(t, []int{first.Nodes, first.Semaphores, first.Sessions},
 		[]int{last.Nodes, last.Semaphores, last.Sessions})
 }
+
+// The commands move a server to a cluster and back with everything that it has, and say what they refuse.
+func TestCommands_Move(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	dir := t.TempDir()
+	data, file, again := filepath.Join(dir, "data"), filepath.Join(dir, "a.backup"), filepath.Join(dir, "b.backup")
+	single := serve(t, "--data", data)
+	requireRun(t, "semaphore", "create", "--limit", "3", "--data", "some text", "kept", "--ydb", single.dsn)
+	single.stop()
+	requireRun(t, "backup", "--data", data, file)
+
+	etcd := []string{"--etcd", m.url, "--etcd-prefix", "/moved/"}
+	out := requireRun(t, append([]string{"restore", file, "--wait", "0s"}, etcd...)...)
+	require.Contains(t, out, "to etcd at "+m.url+" with the prefix /moved/, for servers of the database /local: the "+
+		"backup has 1 nodes, 1 semaphores")
+	code, _, stderr := run(t, append([]string{"restore", file}, etcd...)...)
+	require.Equal(t, 125, code)
+	require.Contains(t, stderr, "the prefix is not empty: there is the key")
+	one, other := serve(t, etcd...), serve(t, etcd...)
+	const semaphore = `{"name":"kept","held":false,"limit":3,"data":"some text","holders":[],"waiters":[]}` + "\n"
+	for _, s := range []*server{one, other} {
+		_, out, _ = run(t, "who", "-o", "json", "kept", "--ydb", s.dsn)
+		require.JSONEq(t, semaphore, out)
+	}
+
+	code, _, stderr = run(t, "backup", "--admin", one.admin, again)
+	require.Equal(t, 125, code)
+	require.Contains(t, stderr, "pass its --etcd to tenure backup")
+	requireRun(t, append([]string{"backup", again}, etcd...)...)
+	back := filepath.Join(dir, "back")
+	requireRun(t, "restore", again, "--to", back, "--wait", "0s")
+	single = serve(t, "--data", back)
+	_, out, _ = run(t, "who", "-o", "json", "kept", "--ydb", single.dsn)
+	require.JSONEq(t, semaphore, out)
+}

@@ -46,8 +46,8 @@ func Connect(ctx context.Context, c Cluster, o Options) (s *Store, err error) {
 	return s, err
 }
 
-// connect calls use with a client that can read the keys with the prefix, and write them if write is true. Use has 10 s.
-// If it returns nil, it has taken the client.
+// connect calls use with a client that can read the keys with the prefix, and write them if write is true. Use has
+// 10 s. If it returns nil, it has taken the client.
 func (c Cluster) connect(
 	ctx context.Context, prefix string, write bool, use func(context.Context, *clientv3.Client) error,
 ) error {
