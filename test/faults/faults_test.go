@@ -183,7 +183,7 @@ func TestFaults_HostKilled(t *testing.T) {
 			})
 			before := len(s.lines())
 			s.until("COMMAND continues", func() bool {
-				return slices.ContainsFunc(s.lines()[before:], func(l line) bool { return l.pid == s.main.pid })
+				return slices.ContainsFunc(s.lines()[before:], func(l line) bool { return l.PID == s.main.pid })
 			})
 			s.holder.send(syscall.SIGTERM)
 			want := ownCode

@@ -5,6 +5,8 @@ package faults
 import (
 	"errors"
 	"fmt"
+
+	"tenure/internal/witnesstest"
 )
 
 // An outcome is all that a test has seen of a fault.
@@ -24,10 +26,10 @@ type outcome struct {
 var (
 	errNoFault = errors.New("the fault did not happen while COMMAND worked")
 	errNoNext  = errors.New("no other COMMAND began after the fault")
-	errTwo     = errors.New("two COMMANDs were at work")
-	errToken   = errors.New("a token did not grow")
-	errAlive   = errors.New("a process of an earlier COMMAND was alive when the next COMMAND began")
-	errOrder   = errors.New("a process wrote before its begin or after its end")
+	errTwo     = witnesstest.ErrTwo
+	errToken   = witnesstest.ErrToken
+	errAlive   = witnesstest.ErrAlive
+	errOrder   = witnesstest.ErrOrder
 	errCode    = errors.New("the exit code is not the documented one")
 	errLeft    = errors.New("processes were left over")
 )
@@ -37,7 +39,7 @@ func (o *outcome) check() error {
 	if err := o.checkFault(); err != nil {
 		return err
 	}
-	if err := o.checkLines(); err != nil {
+	if err := (witnesstest.Rules{IsCommand: isCommand, Outlives: o.outlives}).Check(o.lines); err != nil {
 		return err
 	}
 	if o.code != o.want {
@@ -55,14 +57,14 @@ func (o *outcome) checkFault() error {
 	if o.proof == "" || o.hit == 0 || o.hit > len(o.lines) {
 		return errNoFault
 	}
-	last := o.lines[o.hit-1].token
+	last := o.lines[o.hit-1].Token
 	working := false
 	for _, l := range o.lines[:o.hit] {
 		switch {
-		case l.token != last || !isCommand(l.role):
-		case l.verb == works:
+		case l.Token != last || !isCommand(l.Role):
+		case l.Verb == works:
 			working = true
-		case l.verb == end:
+		case l.Verb == end:
 			working = false
 		}
 	}
@@ -70,44 +72,12 @@ func (o *outcome) checkFault() error {
 		return errNoFault
 	}
 	for _, l := range o.lines[o.hit:] {
-		if l.token != last && l.verb == begin {
+		if l.Token != last && l.Verb == begin {
 			return nil
 		}
 	}
 
 	return errNoNext
-}
-
-// checkLines checks the order of the lines.
-func (o *outcome) checkLines() error {
-	var newest uint64 // token
-	began, ended := map[int]uint64{}, map[int]bool{}
-	for i, l := range o.lines {
-		fail := func(err error) error { return fmt.Errorf("%w: line %d: %v", err, i+1, l) }
-		switch {
-		case l.verb == crowded:
-			if !o.outlives {
-				return fail(errAlive)
-			}
-
-			continue
-		case isCommand(l.role) && l.verb == begin && l.token <= newest:
-			return fail(errToken)
-		case l.token < newest && (isCommand(l.role) || !o.outlives):
-			return fail(errTwo)
-		case l.token > newest && (!isCommand(l.role) || l.verb != begin):
-			return fail(errOrder)
-		case l.verb == begin:
-			began[l.pid], ended[l.pid] = l.token, false
-		case began[l.pid] != l.token || ended[l.pid]:
-			return fail(errOrder)
-		case l.verb == end:
-			ended[l.pid] = true
-		}
-		newest = max(newest, l.token)
-	}
-
-	return nil
 }
 
 // isCommand reports whether a process with this role is a COMMAND, and not one that a COMMAND has started.

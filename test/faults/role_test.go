@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tenure/internal/witnesstest"
 )
 
 const (
@@ -49,7 +51,7 @@ const pace = 10 * time.Millisecond
 type performer struct {
 	role   string
 	token  uint64
-	record record
+	record witnesstest.Record
 	alive  *os.File // locked while a process of the COMMAND lives
 }
 
@@ -62,7 +64,7 @@ func perform(role string) int {
 		return failed
 	}
 	dir := os.Getenv(stageVariable)
-	if p.record, err = openRecord(filepath.Join(dir, "record")); err != nil {
+	if p.record, err = witnesstest.Open(filepath.Join(dir, "record")); err != nil {
 		return failed
 	}
 	code, err := p.work(dir)
@@ -158,5 +160,5 @@ func (p *performer) startOthers() error {
 }
 
 func (p *performer) say(verb string) error {
-	return p.record.append(line{token: p.token, pid: os.Getpid(), parent: os.Getppid(), role: p.role, verb: verb})
+	return p.record.Append(line{Token: p.token, PID: os.Getpid(), Parent: os.Getppid(), Role: p.role, Verb: verb})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/relaytest"
+	"tenure/internal/witnesstest"
 )
 
 const (
@@ -41,7 +42,7 @@ type stage struct {
 	servers string
 	kind    string // obedient or stubborn: the holder's COMMAND
 	lives   *os.File
-	record  record
+	record  witnesstest.Record
 	listen  string // of tenure serve
 
 	relay  *relaytest.Relay // between the holder and tenure serve
@@ -65,7 +66,7 @@ func newStage(t *testing.T, servers, kind string, r reader) *stage {
 	lives, life, err := os.Pipe()
 	require.NoError(t, err)
 	s.lives = lives
-	s.record, err = openRecord(filepath.Join(dir, "record"))
+	s.record, err = witnesstest.Open(filepath.Join(dir, "record"))
 	require.NoError(t, err)
 	t.Cleanup(func() { s.record.Close(); lives.Close() })
 	t.Cleanup(s.tell)
@@ -139,18 +140,18 @@ func (s *stage) awaitCommand() {
 	at := map[string]line{} // by role
 	s.until("COMMAND works", func() bool {
 		for _, l := range s.lines() {
-			if l.verb == works {
-				at[l.role] = l
+			if l.Verb == works {
+				at[l.Role] = l
 			}
 		}
 
 		return len(at) == len(family[s.kind])
 	})
 	for role, l := range at {
-		s.all = append(s.all, s.handleOf(l.pid))
+		s.all = append(s.all, s.handleOf(l.PID))
 		if role == s.kind {
 			s.main = s.all[len(s.all)-1]
-			s.guard = s.handleOf(l.parent)
+			s.guard = s.handleOf(l.Parent)
 		}
 	}
 	require.Regexp(s.t, "^tenure-guard ", s.living()[s.guard.pid])
@@ -184,7 +185,7 @@ func (s *stage) host() (pid int) {
 
 func (s *stage) lines() []line {
 	s.t.Helper()
-	lines, err := s.record.lines()
+	lines, err := s.record.Lines()
 	require.NoError(s.t, err)
 
 	return lines
@@ -261,10 +262,10 @@ func (s *stage) tell() {
 	if !s.t.Failed() {
 		return
 	}
-	lines, _ := s.record.lines()
+	lines, _ := s.record.Lines()
 	s.t.Logf("%d lines; fault at %d: %s; %v", len(lines), s.outcome.hit, s.outcome.proof, s.living())
 	for i, l := range lines {
-		if l.verb != works || i+1 == len(lines) || lines[i+1].verb != works {
+		if l.Verb != works || i+1 == len(lines) || lines[i+1].Verb != works {
 			s.t.Logf("%d: %v", i+1, l)
 		}
 	}
