@@ -7,6 +7,7 @@ replace tenure => ../../
 tool go.etcd.io/etcd/server/v3
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/stretchr/testify v1.12.1
 	github.com/ydb-platform/ydb-go-sdk/v3 v3.156.1
 	go.etcd.io/etcd/client/v3 v3.7.3

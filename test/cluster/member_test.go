@@ -3,10 +3,12 @@ package cluster_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -20,7 +22,24 @@ import (
 	"tenure/test/cluster/clustertest"
 )
 
-func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
+// stages is the number of tests at the same time. Most of the time, they wait for a timeout.
+const stages = 6
+
+func TestMain(m *testing.M) {
+	if record := os.Getenv(recordVariable); record != "" {
+		if err := perform(record); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(stages)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(clustertest.Main(m))
+}
 
 // member is an etcd process, which is a cluster of its own.
 type member struct {

@@ -1,0 +1,283 @@
+package cluster_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"tenure/test/cluster/clustertest"
+)
+
+// A fault happens to a cluster whose clients work.
+type fault struct {
+	name string
+	// happens lets the fault happen, and returns when it is over.
+	happens func(s *stage)
+	long    bool // is left out of the short variant
+}
+
+// away is how long a connection or a quorum is away. It is less than what a session of the usual timeout endures.
+const away = 3 * time.Second
+
+// groups are faults of one cluster, one after the other.
+var groups = map[string][]fault{
+	"servers": {
+		{name: "kill -9 of the owner", happens: killOwner},
+		{name: "kill -9 of a front", happens: killFront},
+		{name: "SIGSTOP of the owner", happens: stopOwner},
+		{name: "rolling restart of the servers", happens: rollServers},
+	},
+	"connections": {
+		{name: "cut from the owner to etcd", happens: func(s *stage) { s.ownerWithoutEtcd(clustertest.Edges.Cut) }},
+		{name: "black hole from the owner to etcd", happens: func(s *stage) {
+			s.ownerWithoutEtcd(clustertest.Edges.Silence)
+		}},
+		{name: "cut from a front to etcd", happens: func(s *stage) {
+			s.edges(func(_, front *clustertest.Server) clustertest.Edges { return front.Etcd })
+		}},
+		{name: "cut from the clients to a front", happens: func(s *stage) {
+			s.edges(func(_, front *clustertest.Server) clustertest.Edges {
+				return clustertest.Edges{front.Clients, front.Peers}
+			})
+		}},
+		{name: "cut from the fronts to the owner", happens: func(s *stage) {
+			s.edges(func(owner, _ *clustertest.Server) clustertest.Edges { return clustertest.Edges{owner.Peers} })
+		}},
+		{name: "slow connections", happens: slow},
+	},
+	"etcd": {
+		{name: "kill -9 of the leader of etcd", happens: killLeader},
+		{name: "etcd without a quorum", happens: stopQuorum},
+		{name: "etcd out of space", happens: fill},
+		{name: "compaction", happens: compact},
+		{name: "rolling restart of etcd", happens: rollEtcd, long: true},
+	},
+}
+
+// TestFaults lets one fault after the other happen to clusters whose clients work. Two clients never believe to hold
+// the same lock, no acknowledged change is lost, tokens rise, the history is linearizable, and no session is lost. With
+// TENURE_CLUSTER_RUNS=N, each fault happens N times.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for name, faults := range groups {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, clustertest.Options{MemberFlags: []string{"--quota-backend-bytes", strconv.Itoa(quota)}})
+			for range runs() {
+				for _, f := range faults {
+					if !f.long || runs() > 1 {
+						t.Run(f.name, func(t *testing.T) { f.run(s, t) })
+					}
+				}
+			}
+			require.NoError(t, s.finish())
+			t.Logf("%d turns of locks, %d turns of COMMANDs, %d operations", s.witness.turns, s.locks.turns.Load(),
+				len(s.history.ops))
+		})
+	}
+}
+
+func runs() int {
+	n, err := strconv.Atoi(os.Getenv("TENURE_CLUSTER_RUNS"))
+	if err != nil {
+		return 1
+	}
+
+	return n
+}
+
+func (f *fault) run(s *stage, t *testing.T) { //nolint:thelper // it is the test
+	outer := s.T
+	s.T = t
+	defer func() { s.T = outer }()
+	lost, from := len(s.lostSessions()), s.history.now()
+	f.happens(s)
+	s.calm()
+	g := s.service.between(from, s.history.now())
+	t.Logf("| %s | %.1f s | %.1f s | %.1f s |", f.name, g.none.Seconds(), g.worst.Seconds(), g.pinned.Seconds())
+	require.Empty(t, s.lostSessions()[lost:], "sessions that were lost")
+	require.NoError(t, s.check())
+}
+
+// anywhere accepts the clients that may use all servers, and wait for nobody else.
+func anywhere(c *client) bool { return c.front == nil && !c.waits }
+
+// replaced waits until another server has replaced the owner and serves clients.
+func (s *stage) replaced(owner *clustertest.Server) {
+	s.Helper()
+	s.until("another server owns the node", func() bool {
+		now := s.Owner(faultsNode)
+
+		return now != nil && now != owner
+	})
+	s.progress(anywhere)
+}
+
+func killOwner(s *stage) {
+	owner := s.AwaitOwner(faultsNode)
+	owner.Kill()
+	s.replaced(owner)
+	owner.Restart()
+}
+
+func killFront(s *stage) {
+	front := s.Others(s.AwaitOwner(faultsNode))[0]
+	front.Kill()
+	s.progress(anywhere)
+	front.Restart()
+}
+
+// stopOwner continues the owner when clients that it has served still wait for it, and others have been served by
+// another server for a while.
+func stopOwner(s *stage) {
+	owner := s.AwaitOwner(faultsNode)
+	owner.Suspend()
+	s.replaced(owner)
+	for _, c := range s.clients {
+		if asked := c.asks.Load(); c.front == owner && strings.HasPrefix(c.name, "reader") {
+			s.until(c.name+" asks again", func() bool { return c.asks.Load() > asked })
+		}
+	}
+	owner.Resume()
+}
+
+func rollServers(s *stage) {
+	for _, server := range s.Servers {
+		require.Equal(s, 0, server.Terminate())
+		server.Restart()
+		s.calm()
+	}
+}
+
+func (s *stage) ownerWithoutEtcd(breaks func(clustertest.Edges)) {
+	owner := s.AwaitOwner(faultsNode)
+	breaks(owner.Etcd)
+	s.replaced(owner)
+	owner.Etcd.Heal()
+	s.until("the server is ready", owner.Ready)
+}
+
+// edges cuts some connections for a while.
+func (s *stage) edges(choose func(owner, front *clustertest.Server) clustertest.Edges) {
+	owner := s.AwaitOwner(faultsNode)
+	edges := choose(owner, s.Others(owner)[0])
+	edges.Cut()
+	s.lasts(away)
+	edges.Heal()
+}
+
+func slow(s *stage) {
+	const by = 20 * time.Millisecond
+	for _, server := range s.Servers {
+		edges := append(clustertest.Edges{server.Clients, server.Peers}, server.Etcd...)
+		edges.Slow(by)
+		defer edges.Heal()
+	}
+	s.calm()
+}
+
+func killLeader(s *stage) {
+	leader := s.AwaitLeader(nil)
+	leader.Kill()
+	s.AwaitLeader(leader)
+	s.progress(anywhere)
+	leader.Start()
+	leader.Await()
+}
+
+func stopQuorum(s *stage) {
+	for _, m := range s.Members[1:] {
+		m.Suspend()
+	}
+	s.lasts(away)
+	for _, m := range s.Members[1:] {
+		m.Resume()
+	}
+	s.AwaitLeader(nil)
+}
+
+func rollEtcd(s *stage) {
+	for _, m := range s.Members {
+		m.Terminate()
+		s.progress(anywhere)
+		m.Start()
+		m.Await()
+	}
+}
+
+// quota is what etcd may store. The junk that fills it up consists of values that are as large as etcd allows.
+const (
+	quota = 24 << 20
+	piece = 1 << 20
+	junk  = "/junk/"
+)
+
+func fill(s *stage) {
+	c := s.Client()
+	for i := 0; ; i++ {
+		if _, err := c.Put(s.ctx, fmt.Sprint(junk, i), strings.Repeat("x", piece)); err != nil {
+			require.ErrorContains(s, err, "database space exceeded")
+
+			break
+		}
+	}
+	for _, server := range s.Servers {
+		s.until("the server is not ready", func() bool { return !server.Ready() })
+	}
+	r, err := c.Delete(s.ctx, junk, clientv3.WithPrefix())
+	require.NoError(s, err)
+	_, err = c.Compact(s.ctx, r.Header.Revision, clientv3.WithCompactPhysical())
+	require.NoError(s, err)
+	for _, m := range s.Members {
+		_, err = c.Defragment(s.ctx, m.URL)
+		require.NoError(s, err)
+	}
+	_, err = c.AlarmDisarm(s.ctx, new(clientv3.AlarmMember))
+	require.NoError(s, err)
+	for _, server := range s.Servers {
+		s.until("the server is ready", server.Ready)
+	}
+}
+
+// compact compacts etcd under the watches of all servers, and then while one of them stands still and misses changes.
+func compact(s *stage) {
+	now := func() int64 {
+		r, err := s.Client().Get(s.ctx, "a key")
+		require.NoError(s, err)
+
+		return r.Header.Revision
+	}
+	_, err := s.Client().Compact(s.ctx, now())
+	require.NoError(s, err)
+
+	owner := s.AwaitOwner(faultsNode)
+	late := s.Others(owner)[0]
+	there, here := pinned(s.T, owner), pinned(s.T, late)
+	create := func(name string) string {
+		path := "/local/" + name + strconv.FormatInt(now(), 10)
+		require.NoError(s, there.CreateNode(s.ctx, path, coordination.NodeConfig{}))
+
+		return path
+	}
+	old := create("old")
+	_, _, err = here.DescribeNode(s.ctx, old)
+	require.NoError(s, err)
+	late.Suspend()
+	fresh := create("fresh")
+	require.NoError(s, there.DropNode(s.ctx, old))
+	_, err = s.Client().Compact(s.ctx, now())
+	require.NoError(s, err)
+	s.lasts(away)
+	late.Resume()
+	_, _, err = here.DescribeNode(s.ctx, fresh)
+	require.NoError(s, err)
+	_, _, err = here.DescribeNode(s.ctx, old)
+	require.ErrorContains(s, err, "does not exist")
+}

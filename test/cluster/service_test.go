@@ -1,0 +1,64 @@
+package cluster_test
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// service knows when clients were answered.
+type service struct {
+	history *history
+
+	mu      sync.Mutex // guards answers
+	answers []answer
+}
+
+// answer is an operation that has succeeded.
+type answer struct {
+	client       *client
+	began, ended int64 // as in the history
+}
+
+func (s *service) add(c *client, began int64) {
+	ended := s.history.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = append(s.answers, answer{c, began, ended})
+}
+
+// gap is what clients that may use all servers noticed of a fault.
+type gap struct {
+	none   time.Duration // the longest time in which none was answered
+	worst  time.Duration // the longest operation of one that waits for nobody else
+	pinned time.Duration // the longest operation of one that may use one server only, which may be the one that failed
+}
+
+// between returns what clients noticed from one instant to another.
+func (s *service) between(from, to int64) (g gap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ends []int64
+	for _, a := range s.answers {
+		if a.ended < from || a.began > to || a.client.waits {
+			continue
+		}
+		took := time.Duration(a.ended - a.began)
+		if a.client.front != nil {
+			g.pinned = max(g.pinned, took)
+
+			continue
+		}
+		g.worst = max(g.worst, took)
+		ends = append(ends, min(a.ended, to))
+	}
+	slices.Sort(ends)
+	last := from
+	for _, end := range ends {
+		g.none = max(g.none, time.Duration(end-last))
+		last = end
+	}
+	g.none = max(g.none, time.Duration(to-last))
+
+	return g
+}
