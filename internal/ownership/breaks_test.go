@@ -23,11 +23,13 @@ const (
 	forgetUnknown        breaks = "forget unknown"         // take an unknown outcome of a commit for a success
 	denyUnknown          breaks = "deny unknown"           // take it for a failure
 	forgetDrop           breaks = "forget drop"            // delete the owner's key of a dropped space
+	forgetRefusal        breaks = "forget refusal"         // leave a space to a server that does not serve it
 )
 
 var allBreaks = []breaks{
 	readWithoutProof, believeLease, oldProofs, staleReads, claimWithoutCompare, commitWithoutCompare,
 	foldWithoutCompare, foldWithoutMark, forgetUnknown, denyUnknown, forgetDrop,
+	forgetRefusal,
 }
 
 // change changes a transaction before it is sent.

@@ -18,11 +18,13 @@ type truth struct {
 	granted map[uint64]int
 	ended   map[int64]int64 // when each fence was superseded
 	dropped bool
-	latest  int // the id of the latest request that was answered
+	latest  int              // the id of the latest request that was answered
+	waiting map[int]*request // requests of the end that have not been answered
 }
 
 func newTruth() *truth {
-	return &truth{records: make(map[string]string), granted: make(map[uint64]int), ended: make(map[int64]int64)}
+	return &truth{records: make(map[string]string), granted: make(map[uint64]int), ended: make(map[int64]int64),
+		waiting: make(map[int]*request)}
 }
 
 // changed checks a transaction that etcd has carried out and that has changed something:
@@ -188,6 +190,7 @@ func (w *world) answered(b *batch) {
 		}
 		t.acked = max(t.acked, token)
 		t.latest = max(t.latest, r.id)
+		delete(t.waiting, r.id)
 	}
 	if b.ticket != 0 {
 		w.compareMemory(h)
@@ -206,10 +209,16 @@ func (w *world) compareMemory(h *host) {
 // owns it or claims it.
 //
 //	V8 A space that was not dropped is served some time after the last fault.
+//	V9 It is served for the clients of every server.
 func (w *world) settled(first int) {
 	for space := range lastSpace + 1 {
 		if t := w.truth[space]; !t.dropped && t.latest < first {
 			w.fail("V8: space %d is not served: request %d of %d was the last that was answered", space, t.latest, w.asked)
+		}
+		for _, r := range w.truth[space].waiting {
+			if t := w.truth[space]; !t.dropped {
+				w.fail("V9: space %d is not served for the clients of %s: request %d", space, r.front.id, r.id)
+			}
 		}
 	}
 }

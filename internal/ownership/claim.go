@@ -1,23 +1,34 @@
 package ownership
 
-import "tenure/internal/store"
+import (
+	"slices"
+
+	"tenure/internal/store"
+)
 
 // Claim starts the claim. Claimed or Over follows. Call it once.
-func (c *Core) Claim(fx *Effects) { c.look(fx) }
+func (c *Core) Claim(fx *Effects) { c.look("", fx) }
 
-// look reads who owns the space.
-func (c *Core) look(fx *Effects) {
-	c.phase, c.fence, c.journal = looking, 0, nil
-	c.send(&c.main, Txn{Then: []Op{get(c.ownerKey()), get(ServerKey(c.cfg.Server))}}, fx)
+// look reads who owns the space, and whether the other server is registered; "": none.
+func (c *Core) look(other string, fx *Effects) {
+	c.phase, c.fence, c.journal, c.other = looking, 0, nil, other
+	reads := []Op{get(c.ownerKey()), get(ServerKey(c.cfg.Server))}
+	if other != "" {
+		reads = append(reads, get(ServerKey(other)))
+	}
+	c.send(&c.main, Txn{Then: reads}, fx)
 }
 
 func (c *Core) ownerKey() string { return OwnerKey(c.cfg.Space) }
 
-func (c *Core) looked(r Result, fx *Effects) { c.attempt(r.Gets[0], r.Gets[1], 0, fx) }
+func (c *Core) looked(r Result, fx *Effects) {
+	lives := len(r.Gets) > 2 && len(r.Gets[2]) > 0
+	c.attempt(r.Gets[0], r.Gets[1], c.other, lives, fx)
+}
 
-// attempt claims the space from the owner that was read, unless that is known to be in vain. It gives up if it has
-// tried to claim the space from the same owner, at the revision tried.
-func (c *Core) attempt(own, registration []KV, tried int64, fx *Effects) {
+// attempt claims the space from the owner that was read, unless that is known to be in vain, or another server should
+// do it. The registration of the other server was read too; "": of none.
+func (c *Core) attempt(own, registration []KV, other string, lives bool, fx *Effects) {
 	var old Owner
 	seen, exists := only(own)
 	if exists {
@@ -30,21 +41,38 @@ func (c *Core) attempt(own, registration []KV, tried int64, fx *Effects) {
 	}
 	me, registered := only(registration)
 	free := old.Server == "" || old.Server == c.cfg.Server
+	first := old.Server // who may have the space before this server
+	if old.Server == "" && c.elsewhere(old.Target) {
+		first = old.Target
+	} else if free {
+		first = ""
+	}
 	switch {
 	case old.Dropped:
 		c.end(store.ErrDropped, fx)
 	case !registered || me.Create != c.cfg.Registration:
 		c.end(ErrUnregistered, fx)
-	case !free && (!c.cfg.Settled || exists && seen.Mod == tried):
+	case first != "" && first != other:
+		c.look(first, fx)
+	case first != "" && lives:
+		c.end(&store.OwnedError{Server: first}, fx)
+	case old.Server != c.cfg.Server && c.elsewhere(c.cfg.Target):
+		c.end(&store.OwnedError{Server: c.cfg.Target}, fx)
+	case !free && !c.cfg.Settled && !slices.Contains(c.cfg.Gone, old.Server):
 		c.end(&store.OwnedError{Server: old.Server}, fx)
 	default:
 		c.claim(old, seen.Mod, free, fx)
 	}
 }
 
-// claim sends the claim. Only this server can write the owner that it writes: an earlier attempt of it, an earlier Core
-// of this process, which is gone (O1), or the old owner in a hand-over to this server. In all these cases, the key
-// stands for a claim of this Core once it has been seen there.
+// elsewhere reports whether this server leaves a free space to that one.
+func (c *Core) elsewhere(server string) bool {
+	return server != "" && server != c.cfg.Server && !slices.Contains(c.cfg.Avoid, server)
+}
+
+// claim sends the claim. Only this server can write the owner that it writes: an earlier attempt of it, or an earlier
+// Core of this process, which is gone (O1). In both cases, the key stands for a claim of this Core once it has been seen
+// there.
 func (c *Core) claim(old Owner, seen int64, free bool, fx *Effects) {
 	c.phase = claiming
 	c.owner = Owner{Server: c.cfg.Server, Epoch: old.Epoch + 1}
@@ -57,11 +85,10 @@ func (c *Core) claim(old Owner, seen int64, free bool, fx *Effects) {
 	if !free {
 		txn.If = append(txn.If, bornAt(ServerKey(old.Server), 0))
 	}
-	c.main.fence = seen
 	c.send(&c.main, txn, fx)
 }
 
-func (c *Core) claimed(r Result, tried int64, fx *Effects) {
+func (c *Core) claimed(r Result, fx *Effects) {
 	if r.Succeeded {
 		c.fence = r.Revision
 		c.start(r.Gets[0], r.Revision, fx)
@@ -74,7 +101,7 @@ func (c *Core) claimed(r Result, tried int64, fx *Effects) {
 
 		return
 	}
-	c.attempt(r.Gets[0], r.Gets[1], tried, fx)
+	c.attempt(r.Gets[0], r.Gets[1], "", false, fx)
 }
 
 // ours returns the owner's key if its value is the one that this Core writes.
@@ -127,15 +154,15 @@ func (c *Core) own(fx *Effects) {
 	c.fold(fx)
 }
 
-// Release hands the space over to a server, or, if to is empty, to any server that claims it. Over with ErrReleased or
-// another cause follows. Do not call it during a commit, or before Claimed.
+// Release gives the space up. If to is not empty, other servers leave the space to that server as long as it is
+// registered (O8). Over with ErrReleased or another cause follows. Do not call it during a commit, or before Claimed.
 func (c *Core) Release(to string, fx *Effects) {
 	if c.phase == over {
 		return
 	}
 	c.mustBeIdle("Release")
 	c.phase = releasing
-	c.owner = Owner{Server: to, Epoch: c.owner.Epoch + 1}
+	c.owner = Owner{Target: to, Epoch: c.owner.Epoch + 1}
 	c.send(&c.main, Txn{
 		If:   []Compare{modIs(c.ownerKey(), c.fence)},
 		Then: []Op{put(c.ownerKey(), c.owner.encode())},

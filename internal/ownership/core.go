@@ -14,7 +14,14 @@ type Config struct {
 	// then it claims nothing from a server that seems to be gone. Otherwise, when all servers return after an outage of
 	// etcd, the first would claim everything.
 	Settled bool
+	Gone    []string // servers that are known to be dead, from which it claims before that
 	Space   store.Space
+
+	// Target is the server that should have the space; "": this one. A space that no living server owns is left to it, and
+	// the claim ends with a *store.OwnedError that names it.
+	Target string
+	// Avoid lists servers that have not served the space when they were asked. It is not left to them.
+	Avoid []string
 
 	PartBytes   int // most bytes of a journal entry's part, and of a step of a fold; default 1 MiB
 	FoldEntries int // a fold begins after so many entries; default 1,000
@@ -32,7 +39,7 @@ type phase uint8
 
 const (
 	idle     phase = iota
-	looking        // the owner's key is being read
+	looking        // the owner's key is being read, and registrations
 	claiming       // the claim has been sent
 	reading        // the journal is being read
 	owning
@@ -45,7 +52,6 @@ type request struct {
 	id      RequestID // of the latest attempt; 0: there is no request
 	txn     Txn
 	attempt int
-	fence   int64 // for claims: the revision of the owner's key that the claim compares
 }
 
 // Core is one server's claim to one space. A process has at most one Core for a space at a time, and calls nothing of
@@ -59,6 +65,7 @@ type Core struct {
 	owner Owner // that the owner's key has, or will have if the claim succeeds
 	fence int64 // modification revision of the owner's key
 	main  request
+	other string // whose registration is being read; "": only that of this server
 
 	journal *journal // while it is being read
 	next    uint64   // the number of the next entry
@@ -106,13 +113,12 @@ func (c *Core) Answer(id RequestID, r Result, fx *Effects) {
 
 // answered takes the result of the main request.
 func (c *Core) answered(r Result, fx *Effects) {
-	seen := c.main.fence
 	c.main = request{}
 	switch c.phase {
 	case looking:
 		c.looked(r, fx)
 	case claiming:
-		c.claimed(r, seen, fx)
+		c.claimed(r, fx)
 	case reading:
 		c.read(r, fx)
 	case owning:
@@ -141,7 +147,7 @@ func (c *Core) Refused(id RequestID, cause error, fx *Effects) {
 	switch {
 	case c.slot(id) == nil:
 	case c.phase == reading && errors.Is(cause, ErrCompacted):
-		c.look(fx)
+		c.look("", fx)
 	default:
 		c.end(cause, fx)
 	}

@@ -1,6 +1,7 @@
 package ownership_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -348,6 +349,66 @@ func TestRelease(t *testing.T) {
 	newBench(t, b.etcd, ownership.Config{Server: "a", Settled: true}).refused(&store.OwnedError{Server: "b"})
 	other := newBench(t, b.etcd, ownership.Config{Server: "b"}).claim()
 	require.Equal(t, map[string]string{"k": "1"}, other.load())
+}
+
+// A space is left to the server that should have it, unless that does not serve it.
+func TestClaim_Target(t *testing.T) {
+	t.Parallel()
+	owned := func(by string) error { return &store.OwnedError{Server: by} }
+	by := func(s string) ownership.Owner { return ownership.Owner{Server: s, Epoch: 1} }
+	to := func(s string) ownership.Owner { return ownership.Owner{Target: s, Epoch: 2} }
+	c := []string{"c"}
+	for name, tc := range map[string]struct {
+		owner   ownership.Owner
+		alive   []string
+		unready bool // not settled
+		target  string
+		avoid   []string
+		gone    []string
+		want    error
+	}{
+		"free":                         {target: "b", want: owned("b")},
+		"free, asked in vain":          {target: "b", avoid: []string{"b"}},
+		"free, for this one":           {target: "a"},
+		"its own":                      {owner: by("a"), target: "b"},
+		"another one's":                {owner: by("c"), alive: c, target: "b", want: owned("c")},
+		"another one's, asked in vain": {owner: by("c"), alive: c, avoid: c, want: owned("c")},
+		"a dead one's":                 {owner: by("c"), target: "b", want: owned("b")},
+		"a dead one's, early":          {owner: by("c"), unready: true, target: "b", want: owned("b")},
+		"a dead one's, early and in vain": {
+			owner: by("c"), unready: true, target: "b", avoid: []string{"b"}, want: owned("c"),
+		},
+		"known to be dead":                    {owner: by("c"), unready: true, gone: c},
+		"said to be dead, but alive":          {owner: by("c"), alive: c, gone: c, want: owned("c")},
+		"handed over":                         {owner: to("c"), alive: c, target: "b", want: owned("c")},
+		"handed over, asked in vain":          {owner: to("c"), alive: c, avoid: c},
+		"handed over to this one":             {owner: to("a")},
+		"handed over to a dead one":           {owner: to("c"), unready: true},
+		"handed over to a dead one, a target": {owner: to("c"), target: "b", want: owned("b")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, newEtcd(), ownership.Config{
+				Server: "a", Settled: !tc.unready, Target: tc.target, Avoid: tc.avoid, Gone: tc.gone,
+			})
+			for _, s := range tc.alive {
+				b.etcd.do(t, ownership.Op{Kind: ownership.Put, Key: ownership.ServerKey(s)})
+			}
+			if tc.owner.Epoch > 0 {
+				value, err := json.Marshal(tc.owner)
+				require.NoError(t, err)
+				b.etcd.do(t, ownership.Op{Kind: ownership.Put, Key: ownership.OwnerKey(1), Value: value})
+			}
+			if tc.want != nil {
+				b.refused(tc.want)
+
+				return
+			}
+			b.claim()
+			kv, _ := b.etcd.kv(ownership.OwnerKey(1))
+			require.JSONEq(t, fmt.Sprintf(`{"server":"a","epoch":%d}`, tc.owner.Epoch+1), string(kv.Value))
+		})
+	}
 }
 
 func TestClaim_ReadsAnewAfterCompaction(t *testing.T) {

@@ -92,6 +92,7 @@ func after(key string) string { return key + "\x00" }
 type Owner struct {
 	Server  string `json:"server"`            // "": any server may claim the space
 	Epoch   uint64 `json:"epoch"`             // counts the changes of the key
+	Target  string `json:"target,omitempty"`  // if Server is "": the one that the space was handed over to (O8)
 	Dropped bool   `json:"dropped,omitempty"` // the space is never owned again (O6)
 }
 

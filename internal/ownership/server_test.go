@@ -21,15 +21,17 @@ type server struct {
 	settledAt    int64
 	registering  bool
 	hosts        map[store.Space]*host
-	cut          int64 // until then, it does not reach etcd
+	targets      map[store.Space]string
+	gone         []string // dead servers whose registration it has removed
+	cut          int64    // until then, it does not reach etcd
 	paused, dead bool
 	waiting      []func() // what happens when it goes on
 }
 
 func (w *world) startServer() {
 	w.born++
-	s := &server{w: w, id: fmt.Sprintf("s%d", w.born), hosts: make(map[store.Space]*host)}
-	w.servers = append(w.servers, s)
+	s := &server{w: w, id: fmt.Sprintf("s%d", w.born), hosts: make(map[store.Space]*host), targets: make(map[store.Space]string)}
+	w.servers, w.ids = append(w.servers, s), append(w.ids, s.id)
 	s.register()
 }
 
@@ -101,6 +103,11 @@ type request struct {
 	sent           int64
 	acked, durable uint64
 	dropped        bool
+
+	front     *server  // that the client has sent it to
+	forwarded bool     // the front has sent it on
+	avoid     []string // servers to which the front has sent it in vain
+	tries     int
 }
 
 type kind int
@@ -141,7 +148,7 @@ type batch struct {
 func (s *server) receive(r *request) {
 	h := s.hosts[r.space]
 	if h == nil {
-		h = s.host(r.space)
+		h = s.host(r)
 	}
 	h.queue = append(h.queue, r)
 	if s.w.chance(0.6) {
@@ -157,11 +164,18 @@ func (h *host) look() {
 	}
 }
 
-func (s *server) host(space store.Space) *host {
-	w := s.w
+// host claims the space of a request. A front has a target in mind, on which servers need not agree, and which need not
+// be alive. A server to which a request was sent on has none.
+func (s *server) host(r *request) *host {
+	w, space := s.w, r.space
 	h := &host{server: s, space: space}
+	target := ""
+	if !r.forwarded {
+		target = s.target(space)
+	}
 	h.core = ownership.New(ownership.Config{
-		Server: s.id, Registration: s.registration, Settled: s.settledAt <= w.now, Space: space,
+		Server: s.id, Registration: s.registration, Settled: s.settledAt <= w.now, Gone: slices.Clone(s.gone), Space: space,
+		Target: target, Avoid: r.avoid,
 		PartBytes: 40 + w.rand.IntN(200), FoldEntries: 2 + w.rand.IntN(6), FoldBytes: 200 + w.rand.IntN(500),
 		FoldOps: 4 + w.rand.IntN(4),
 	})
@@ -170,6 +184,15 @@ func (s *server) host(space store.Space) *host {
 	h.call(h.core.Claim)
 
 	return h
+}
+
+// target returns the server that should have the space, in the opinion of this one.
+func (s *server) target(space store.Space) string {
+	if _, ok := s.targets[space]; !ok || s.w.odd(s.w.odds.HandOver, 0.1) {
+		s.targets[space] = s.w.anyone()
+	}
+
+	return s.targets[space]
 }
 
 // call calls a method of the core and performs its effects.
@@ -324,19 +347,81 @@ func (h *host) answer() {
 	h.server.w.answered(b)
 }
 
+// pass sends a request on to the server that serves its space, or should serve it.
+func (s *server) pass(r *request, to string) {
+	w := s.w
+	other := w.server(to)
+	w.after(w.between(0, 5), func() {
+		switch {
+		case r.forwarded: // one hop is enough
+			r.front.run(func() { r.front.rejected(r, s.id) })
+		case other == nil:
+			s.run(func() { s.refused(r, to) })
+		case w.odd(w.odds.Refuse, 0.2):
+			w.hit.Refuse++
+			s.run(func() { s.rejected(r, to) })
+		default:
+			r.forwarded = true
+			other.run(func() { other.receive(r) })
+		}
+	})
+}
+
+// rejected tries again after a server has not served a request that was sent on to it.
+func (s *server) rejected(r *request, by string) {
+	r.forwarded = false
+	if s.w.breaks != forgetRefusal {
+		r.avoid = append(r.avoid, by)
+	}
+	r.tries++
+	if r.tries < 20 {
+		s.w.after(s.w.between(5, 30), func() { s.run(func() { s.receive(r) }) })
+	}
+}
+
+// refused is called when the server cannot connect to another one, because that is dead. It may remove its registration.
+func (s *server) refused(r *request, dead string) {
+	w := s.w
+	if w.odd(w.odds.Remove, 0.3) && w.down <= w.now && s.cut <= w.now {
+		w.hit.Remove++
+		s.gone = append(s.gone, dead)
+		w.remove(dead)
+	}
+	s.rejected(r, dead)
+}
+
 // over ends the host. The clients ask again.
 func (h *host) over(cause error) {
 	w := h.server.w
 	w.log("%s: space %d: over: %v", h.server.id, h.space, cause)
 	h.ended = true
 	delete(h.server.hosts, h.space)
+	owned, elsewhere := errors.AsType[*store.OwnedError](cause)
+	if !elsewhere {
+		h.again()
+	}
 	switch {
+	case elsewhere:
+		for _, r := range h.queue {
+			h.server.pass(r, owned.Server)
+		}
 	case errors.Is(cause, ownership.ErrUnregistered):
 		h.server.register()
 	case errors.Is(cause, ownership.ErrReleased):
 		w.hit.HandOver++
 	case errors.Is(cause, store.ErrDamaged):
 		w.fail("%v", cause)
+	}
+}
+
+// again makes the clients send what V9 counts again.
+func (h *host) again() {
+	all := h.queue
+	if h.batch != nil {
+		all = append(all, h.batch.requests...)
+	}
+	for _, r := range all {
+		h.server.w.again(r)
 	}
 }
 

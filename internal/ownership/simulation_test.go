@@ -19,7 +19,7 @@ var (
 )
 
 // TestSimulation runs servers beside a model of etcd in one goroutine. A seed determines each schedule. The checks are
-// numbered V1 to V8. To run more schedules:
+// numbered V1 to V9. To run more schedules:
 //
 //	go test ./internal/ownership -run TestSimulation$ -timeout 0 -sim.runs 1000000 -sim.first 100000
 func TestSimulation(t *testing.T) {

@@ -43,6 +43,7 @@ type world struct {
 	down    int64 // until then, etcd does not answer
 	servers []*server
 	born    int
+	ids     []string // of all servers that ever lived
 	hosts   []*host
 	truth   map[store.Space]*truth
 	asked   int // requests so far
@@ -55,6 +56,7 @@ type world struct {
 // faults is a counter or a weight for each kind of fault.
 type faults struct {
 	Lose, LoseAnswer, Late, Again, NoSpace, Outage, Cut, Pause, Kill, Expire, Abandon, HandOver, Compact, Drop int
+	Refuse, Remove                                                                                             int
 	// These happen by themselves.
 	Deposed, Parts, Torn, Folds, Stale, Repeated int
 }
@@ -128,7 +130,7 @@ func (w *world) run() (err error) {
 	first := w.asked + 1
 	for _, s := range w.servers {
 		for space := range lastSpace + 1 {
-			w.ask(s, space, grant)
+			w.insist(s, space)
 		}
 	}
 	w.until(faulty + settling + last)
@@ -170,10 +172,8 @@ func (w *world) client() {
 	s := w.servers[w.rand.IntN(len(w.servers))]
 	if kv, ok := w.etcd.kv(ownership.OwnerKey(space)); ok && w.chance(0.8) {
 		o, _ := ownership.DecodeOwner(kv)
-		for _, other := range w.servers {
-			if other.id == o.Server {
-				s = other
-			}
+		if owner := w.server(o.Server); owner != nil {
+			s = owner
 		}
 	}
 	k := grant
@@ -193,14 +193,53 @@ func (w *world) client() {
 	}
 }
 
+// insist sends a request that must be answered.
+func (w *world) insist(s *server, space store.Space) {
+	r := w.ask(s, space, grant)
+	w.truth[space].waiting[r.id] = r
+}
+
+// again sends a request again if it must be answered.
+func (w *world) again(r *request) {
+	if waiting := w.truth[r.space].waiting; waiting[r.id] != nil {
+		delete(waiting, r.id)
+		w.insist(r.front, r.space)
+	}
+}
+
+// anyone returns a server, which may be dead, or "".
+func (w *world) anyone() string {
+	switch {
+	case w.chance(0.3):
+		return ""
+	case w.chance(0.2):
+		return w.ids[w.rand.IntN(len(w.ids))]
+	}
+
+	return w.servers[w.rand.IntN(len(w.servers))].id
+}
+
+// server returns the living server with the id, or nil.
+func (w *world) server(id string) *server {
+	for _, s := range w.servers {
+		if s.id == id {
+			return s
+		}
+	}
+
+	return nil
+}
+
 // ask sends a request to a server.
-func (w *world) ask(s *server, space store.Space, k kind) {
+func (w *world) ask(s *server, space store.Space, k kind) *request {
 	w.asked++
 	t := w.truth[space]
 	r := &request{
-		id: w.asked, kind: k, space: space, sent: w.counter, acked: t.acked, durable: t.last, dropped: t.dropped,
+		id: w.asked, kind: k, space: space, sent: w.counter, acked: t.acked, durable: t.last, dropped: t.dropped, front: s,
 	}
 	w.after(w.between(0, 5), func() { s.run(func() { s.receive(r) }) })
+
+	return r
 }
 
 // fault causes a fault, and plans the next one.
@@ -246,10 +285,7 @@ func (w *world) fault() {
 		w.hit.Abandon++
 		s.run(func() { h.abandon() })
 	case h != nil && w.odd(o.HandOver, 0.05):
-		to := w.servers[w.rand.IntN(len(w.servers))].id
-		if w.chance(0.3) {
-			to = ""
-		}
+		to := w.anyone() // which may be dead
 		s.run(func() { h.handOver(to) })
 	case w.odd(o.Compact, 0.05):
 		w.hit.Compact++
@@ -267,8 +303,13 @@ func (w *world) expireIf(s *server, still func() bool) {
 
 func (w *world) expire(s *server) {
 	w.log("%s expires", s.id)
+	w.remove(s.id)
+}
+
+// remove deletes the registration of a server.
+func (w *world) remove(id string) {
 	_, _ = w.apply(nil, nil, ownership.Txn{
-		Then: []ownership.Op{{Kind: ownership.Delete, Key: ownership.ServerKey(s.id)}},
+		Then: []ownership.Op{{Kind: ownership.Delete, Key: ownership.ServerKey(id)}},
 	})
 }
 
