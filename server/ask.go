@@ -14,6 +14,7 @@ import (
 
 	"tenure/internal/catalog"
 	"tenure/internal/serverconfig"
+	"tenure/internal/store"
 )
 
 // peerService is what servers that share a store ask each other. Clients cannot call it.
@@ -41,12 +42,15 @@ type question struct {
 const (
 	askStatus = "status" // what Status shows of the node; InMemory as in StatusInMemory
 	askEnd    = "end"    // end a session, for somebody
+	askWhoAmI = "server" // which server is this, if it takes nodes
+	askTake   = "take"   // serve the node, if nobody does
 )
 
 // answer is the answer to a question.
 type answer struct {
 	NotHere bool        `json:"not_here,omitempty"` // another server serves the node
 	Node    *NodeStatus `json:"node,omitempty"`     // nil: the node no longer exists
+	Server  string      `json:"server,omitempty"`   // its id
 	Error   answerError `json:"error,omitempty"`
 	Text    string      `json:"text,omitempty"` // of the error
 }
@@ -65,30 +69,39 @@ func (s *Server) ask(ctx context.Context, e catalog.Entry, q question) (a answer
 	if s.front == nil {
 		return answer{}, true, nil
 	}
-	text, err := json.Marshal(q)
-	if err != nil {
-		return answer{}, false, err
-	}
 	var failed error
-	here, err = s.front.search(ctx, e, func(address string) bool {
-		var reply wrapperspb.BytesValue
+	here, err = s.front.search(ctx, e, func(_, address string) outcome {
 		ctx, cancel := context.WithTimeout(ctx, askPatience)
 		defer cancel()
-		a, failed = answer{}, s.front.pool.Invoke(ctx, address, askMethod, wrapperspb.Bytes(text), &reply)
+		a, failed = s.front.ask(ctx, address, q)
 		switch {
 		case status.Code(failed) == codes.Unavailable:
-			return false
-		case failed == nil:
-			failed = json.Unmarshal(reply.GetValue(), &a)
+			return unreachable
+		case a.NotHere:
+			return elsewhere
 		}
 
-		return !a.NotHere
+		return answered
 	})
 	if err == nil && !here {
 		err = failed
 	}
 
 	return a, here, err
+}
+
+// ask asks the server at the address.
+func (f *front) ask(ctx context.Context, address string, q question) (a answer, err error) {
+	text, err := json.Marshal(q)
+	if err != nil {
+		return answer{}, err
+	}
+	var reply wrapperspb.BytesValue
+	if err := f.pool.Invoke(ctx, address, askMethod, wrapperspb.Bytes(text), &reply); err != nil {
+		return answer{}, err
+	}
+
+	return a, json.Unmarshal(reply.GetValue(), &a)
 }
 
 // registerPeerService lets other servers ask this one.
@@ -130,6 +143,12 @@ func (s *Server) asked(ctx context.Context, in any) (any, error) {
 }
 
 func (s *Server) answerTo(ctx context.Context, q question) answer {
+	switch {
+	case s.nodes.ctx.Err() != nil:
+		return answer{NotHere: true}
+	case q.Ask == askWhoAmI:
+		return answer{Server: s.front.members.Self().ID}
+	}
 	e, _, ok := s.nodes.verified(ctx, q.Path)
 	if !ok {
 		return answer{Error: answerNoNode}
@@ -137,12 +156,14 @@ func (s *Server) answerTo(ctx context.Context, q question) answer {
 	if n := s.idleNode(q.Path, q.Ask == askStatus && q.InMemory); n != nil {
 		return answer{Node: n}
 	}
-	if id, err := s.front.owner(ctx, e); id != "" || err != nil {
+	if id, err := s.front.owner(ctx, e, store.Terms{}, false); id != "" || err != nil {
 		s.front.forget(e.Space, id)
 
 		return answer{NotHere: true}
 	}
 	switch q.Ask {
+	case askTake:
+		return answer{}
 	case askStatus:
 		n, err := s.nodeStatusHere(ctx, q.Path)
 

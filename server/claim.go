@@ -39,7 +39,7 @@ func (ns *nodes) limitCommits() {
 // claim makes this server the only one that can change the node. It returns since when the node's sessions have been
 // detached. If servers share the store, another one may have served the node until now.
 func (o *owner) claim(ctx context.Context, lost clock.Instant) (clock.Instant, error) {
-	err := o.env.store.Claim(ctx, o.space)
+	err := o.claimUnder(ctx)
 	switch {
 	case err == nil && o.env.store.Shared():
 		return o.env.clock.Now(), nil
@@ -54,6 +54,14 @@ func (o *owner) claim(ctx context.Context, lost clock.Instant) (clock.Instant, e
 	}
 
 	return 0, fmt.Errorf("claim node %q: %w", o.path, err)
+}
+
+func (o *owner) claimUnder(ctx context.Context) error {
+	if moves, ok := o.env.store.(store.Moves); ok {
+		return moves.ClaimUnder(ctx, o.space, o.terms)
+	}
+
+	return o.env.store.Claim(ctx, o.space)
 }
 
 // confirm proves that no other server has claimed the node since the requests of the batch arrived. Otherwise an answer

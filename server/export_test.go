@@ -13,3 +13,6 @@ func (s *Server) AnswerBytes(add int64) int64 { return s.nodes.env.answers.bytes
 
 // TransitBytes returns the bytes of the large messages that the server passes on to others, after adding to them.
 func (s *Server) TransitBytes(add int64) int64 { return s.front.transit.bytes.Add(add) }
+
+// Cut makes the server refuse connections, as one does that has died.
+func (s *Server) Cut() { s.cut() }

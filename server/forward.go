@@ -13,6 +13,7 @@ import (
 	"tenure/internal/catalog"
 	"tenure/internal/node"
 	"tenure/internal/relay"
+	"tenure/internal/store"
 	"tenure/internal/wire"
 )
 
@@ -76,11 +77,12 @@ func (s *Server) forward(
 func (s *Server) elsewhere(
 	g Ydb_Coordination_V1.CoordinationService_SessionServer, e catalog.Entry,
 ) (refused bool, err error) {
-	id, err := s.front.owner(g.Context(), e)
-	if err != nil {
+	id, err := s.front.owner(g.Context(), e, store.Terms{}, false)
+	switch {
+	case s.nodes.ctx.Err() != nil: // another server is to serve it
+	case err != nil:
 		return true, status.FromContextError(err).Err()
-	}
-	if id == "" {
+	case id == "":
 		return false, nil
 	}
 	s.front.forget(e.Space, id)
@@ -89,27 +91,31 @@ func (s *Server) elsewhere(
 	return true, status.Error(codes.FailedPrecondition, "another server serves the coordination node")
 }
 
-// try forwards the stream to the server at the address. It returns false if that server has not processed the first
-// message.
-func (f *forwarded) try(address string) bool {
+// try forwards the stream to the server at the address.
+func (f *forwarded) try(id, address string) outcome {
 	s := f.server
 	if f.leave == nil {
 		if refusal := f.enter(); refusal != nil {
 			f.err = &failureError{*refusal}
 
-			return true
+			return answered
 		}
 	}
 	trailer, err := s.front.pool.Forward(f.ctx, address, relay.Call{
 		Client: f.grpc, First: f.first, Clock: s.clock, Running: &s.streams, Hold: s.front.room,
 		Method: Ydb_Coordination_V1.CoordinationService_Session_FullMethodName, Header: s.callerHeader(f.grpc.Context()),
 	})
-	if errors.Is(err, relay.ErrUnreachable) || len(trailer.Get(notHere)) > 0 {
-		return false
+	switch {
+	case errors.Is(err, relay.ErrUnreachable):
+		return unreachable
+	case len(trailer.Get(notHere)) > 0:
+		return elsewhere
+	case errors.Is(err, relay.ErrBroken): // the client will be back at once
+		s.nodes.background(func() { s.front.check(s.nodes.ctx, id, address) })
 	}
 	f.err = err
 
-	return true
+	return answered
 }
 
 // finish sends the last message, if one is due, and returns the error of the call.

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strconv"
 	"sync"
@@ -14,22 +16,33 @@ import (
 	"tenure/internal/node"
 	"tenure/internal/peerkey"
 	"tenure/internal/relay"
+	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 )
 
 // front finds the servers of nodes that this server does not serve, and forwards streams to them. A server has one if
 // it shares its store with others.
 type front struct {
-	members store.Members
+	members sharing
 	nodes   *nodes
 	clock   clock.Clock
+	log     *slog.Logger
 	key     *peerkey.Key
 	pool    *relay.Pool
 	transit answers // large messages that are being passed on
+	targets targets
+	gone    gone
 
 	mu      sync.Mutex              // guards the rest
 	owners  map[store.Space]string  // the ids of the servers that served these nodes when they were last asked
+	dialed  map[string]string       // the ids of the servers at these addresses
 	streams map[*forwarded]struct{} // that another server serves
+}
+
+// sharing is a store that several servers use.
+type sharing interface {
+	store.Members
+	store.Moves
 }
 
 // self returns the address of this server, or "" if f is nil.
@@ -45,8 +58,10 @@ func (f *front) self() string {
 const maxConnCalls = 1_000
 
 // newFront returns the front of a server, or nil if the server is the only one that uses its store.
-func newFront(records store.Store, limits Limits, clk clock.Clock) (*front, error) {
-	members, ok := records.(store.Members)
+func newFront(c *serverconfig.Config, records store.Store, limits Limits, clk clock.Clock, log *slog.Logger) (
+	*front, error,
+) {
+	members, ok := records.(sharing)
 	if !ok || !records.Shared() {
 		return nil, nil
 	}
@@ -56,9 +71,10 @@ func newFront(records store.Store, limits Limits, clk clock.Clock) (*front, erro
 	}
 
 	return &front{
-		members: members, clock: clk, key: key,
-		pool:   relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
-		owners: make(map[store.Space]string), streams: make(map[*forwarded]struct{}),
+		members: members, clock: clk, log: log, key: key,
+		pool:    relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
+		targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
+		owners:  make(map[store.Space]string), dialed: make(map[string]string), streams: make(map[*forwarded]struct{}),
 	}, nil
 }
 
@@ -79,19 +95,20 @@ var noOwner = node.Failure{
 // errNoOwner reports that no server serves a node.
 var errNoOwner = errors.New(noOwner.Issue)
 
-// owner returns the id of the server that serves a node, or "" if it is this one, or if the node cannot be served. It
-// claims the node if no server has it.
-func (f *front) owner(ctx context.Context, e catalog.Entry) (string, error) {
+// owner returns the id of the server that serves a node, or should serve it, or "" if it is this one, or if the node
+// cannot be served. If no server has the node, it claims the node under the terms. If known is true, it believes what was
+// found out before.
+func (f *front) owner(ctx context.Context, e catalog.Entry, terms store.Terms, known bool) (string, error) {
 	if f.nodes.serves(e.Space) {
 		return "", nil
 	}
 	f.mu.Lock()
 	id := f.owners[e.Space]
 	f.mu.Unlock()
-	if id != "" {
+	if known && id != "" {
 		return id, nil
 	}
-	o, _ := f.nodes.owner(e.Path)
+	o, _ := f.nodes.ownerUnder(e.Path, terms)
 	if o == nil { // the caller finds out why
 		return "", nil
 	}
@@ -109,6 +126,28 @@ func (f *front) owner(ctx context.Context, e catalog.Entry) (string, error) {
 	}
 
 	return "", nil
+}
+
+// look finds out which servers are alive, unless this takes long.
+func (f *front) look(ctx context.Context) (all []store.Member, err error) {
+	ctx, cancel := context.WithTimeout(ctx, memberCheck)
+	defer cancel()
+	if all, err = f.members.Living(ctx); err == nil {
+		f.targets.see(f.clock.Now(), all, f.members.Self().ID)
+	}
+
+	return all, err
+}
+
+// terms returns the terms under which this server claims a node that it wants to use. The servers to avoid have not
+// served it.
+func (f *front) terms(space store.Space, avoid []string) store.Terms {
+	t := store.Terms{Avoid: avoid}
+	if m, ok := f.targets.of(space, ""); ok && m.ID != f.members.Self().ID {
+		t.Target = m.ID
+	}
+
+	return t
 }
 
 // maxOwners bounds the memory for servers of nodes, some of which may have been dropped.
@@ -132,20 +171,46 @@ func (f *front) forget(space store.Space, id string) {
 	}
 }
 
-// search calls f with the address of the server that serves the node, until f returns true. It returns true if this
+// outcome is the outcome of a call that another server was asked to carry out.
+type outcome int
+
+const (
+	answered    outcome = iota
+	elsewhere           // that server does not serve the node
+	unreachable         // it has not got the call
+)
+
+// search calls f with the address of the server that serves the node, or should serve it, until that has answered. A
+// server that has not served the node is not asked to claim it again: this one claims it then. It returns true if this
 // server serves the node, or nobody can. Otherwise it returns errNoOwner when it has waited for long, or the cause of
 // the end of ctx.
-func (f *front) search(ctx context.Context, e catalog.Entry, call func(address string) bool) (here bool, err error) {
+func (f *front) search(
+	ctx context.Context, e catalog.Entry, call func(id, address string) outcome,
+) (here bool, err error) {
+	if f.nodes.serves(e.Space) {
+		return true, nil
+	}
 	began := f.clock.Now()
+	var avoid []string
 	for pause := firstSearchPause; ; pause = min(2*pause, longestSearchPause) {
-		id, err := f.owner(ctx, e)
+		_, _ = f.look(ctx)
+		id, err := f.owner(ctx, e, f.terms(e.Space, avoid), true)
 		if err != nil || id == "" {
 			return err == nil, err
 		}
-		if address := f.address(ctx, id); address != "" && call(address) {
+		got := unreachable
+		address := f.address(ctx, id)
+		if address != "" {
+			got = call(id, address)
+		}
+		if got == answered {
 			return false, nil
 		}
 		f.forget(e.Space, id)
+		avoid = append(avoid, id)
+		if got == unreachable && address != "" && f.check(ctx, id, address) {
+			continue
+		}
 		if f.clock.Now().Sub(began) >= ownerPatience {
 			return false, errNoOwner
 		}
@@ -161,8 +226,17 @@ func (f *front) address(ctx context.Context, id string) string {
 	if err != nil || !ok {
 		return ""
 	}
+	address := dialable(m)
+	f.dialing(id, address)
 
-	return dialable(m)
+	return address
+}
+
+// dialing notes which server is expected at an address.
+func (f *front) dialing(id, address string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dialed[address] = id
 }
 
 func dialable(m store.Member) string {
@@ -180,24 +254,46 @@ const memberCheck = 500 * time.Millisecond
 // watchMembers ends the streams to servers that are gone, until ctx ends. The machine of such a server may be gone too,
 // so that the connection to it does not break.
 func (f *front) watchMembers(ctx context.Context) {
+	warned := make(map[string]bool)
 	for clock.Pause(ctx, f.clock, memberCheck) {
-		if f.pool.Empty() {
-			continue
-		}
-		bounded, cancel := context.WithTimeout(ctx, memberCheck)
-		all, err := f.members.Living(bounded)
-		cancel()
+		all, err := f.look(ctx)
 		if err != nil {
 			continue
 		}
-		living, self := make(map[string]bool), false
+		self := f.members.Self()
+		registered := false
 		for _, m := range all {
-			living[dialable(m)] = true
-			self = self || m.ID == f.members.Self().ID
+			registered = registered || m.ID == self.ID
+			if m.ID != self.ID && m.Address == self.Address && m.Address != "" && !warned[m.ID] {
+				warned[m.ID] = true
+				f.log.WarnContext(ctx, "another server has the same address: give each one an --advertise of its own",
+					"server", m.ID, "address", m.Address)
+			}
 		}
-		if self { // otherwise this server is the one that seems to be gone
-			f.pool.Keep(living)
+		if registered { // otherwise this server is the one that seems to be gone
+			f.dropGone(ctx)
 		}
+	}
+}
+
+// dropGone closes the connections to servers that are gone.
+func (f *front) dropGone(ctx context.Context) {
+	for _, address := range f.pool.Addresses() {
+		f.mu.Lock()
+		id := f.dialed[address]
+		f.mu.Unlock()
+		bounded, cancel := context.WithTimeout(ctx, memberCheck)
+		_, alive, err := f.members.Member(bounded, id)
+		cancel()
+		if err != nil || alive {
+			continue
+		}
+		f.pool.Drop(address)
+		f.mu.Lock()
+		if f.dialed[address] == id {
+			delete(f.dialed, address)
+		}
+		f.mu.Unlock()
 	}
 }
 

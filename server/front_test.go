@@ -234,6 +234,26 @@ func TestFront_Drop(t *testing.T) {
 	late.requireFailure(Ydb.StatusIds_NOT_FOUND, "Kesus not found")
 }
 
+// silent returns the address of a server that accepts connections and says nothing.
+func silent(t *testing.T) string {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { lis.Close() })
+
+	return lis.Addr().String()
+}
+
+// refusing returns an address at which nobody listens.
+func refusing(t *testing.T) string {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer lis.Close()
+
+	return lis.Addr().String()
+}
+
 // A stream waits for a server that serves its node, but not for long.
 func TestFront_NoOwner(t *testing.T) {
 	t.Parallel()
@@ -243,7 +263,7 @@ func TestFront_NoOwner(t *testing.T) {
 			c := storetest.NewCluster()
 			m := join(t, c)
 			m.createNode(t)
-			ghost := c.Join("ghost", "grpc://127.0.0.1:1") // nobody listens there
+			ghost := c.Join("ghost", "grpc://"+silent(t))
 			ghost.Seize(space)
 			s := m.open(t)
 			s.send(startMessage(m.node, 0, time.Minute))

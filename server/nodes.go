@@ -26,6 +26,7 @@ var (
 type nodes struct {
 	catalog *catalog.Catalog
 	env     *ownerEnv
+	front   *front        // nil: no other server uses the store
 	started clock.Instant // no session was attached between the end of the previous server and this instant
 	thaws   clock.Instant // when the wait after a restore is over, see thaw
 	fatal   func(error)   // called when the store has failed
@@ -81,6 +82,11 @@ func (ns *nodes) find(path string) (catalog.Entry, node.Failure, bool) {
 
 // owner returns the owner of the node at the path, or nil and the Failure that answers an attach to it (A3).
 func (ns *nodes) owner(path string) (*owner, node.Failure) {
+	return ns.ownerUnder(path, store.Terms{})
+}
+
+// ownerUnder is like owner. If it starts an owner, that claims the node under the terms.
+func (ns *nodes) ownerUnder(path string, terms store.Terms) (*owner, node.Failure) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 
@@ -94,7 +100,7 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 	have := ns.owned[entry.Space]
 	switch {
 	case have == nil:
-		return ns.start(entry, ns.started), node.Failure{}
+		return ns.start(entry, ns.started, terms), node.Failure{}
 	case have.dropping && ns.catalog.Common(): // the drop may fail
 		return nil, node.Failure{Status: node.Unavailable, Issue: errDropped.Error()}
 	case have.dropping:
@@ -108,16 +114,16 @@ func (ns *nodes) owner(path string) (*owner, node.Failure) {
 			return nil, f
 		}
 
-		return ns.start(entry, have.ended), node.Failure{}
+		return ns.start(entry, have.ended, terms), node.Failure{}
 	default:
 		return have.owner, node.Failure{}
 	}
 }
 
 // start starts an owner for a node whose sessions have been detached since the instant lost. It is called with mu held.
-func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
+func (ns *nodes) start(e catalog.Entry, lost clock.Instant, terms store.Terms) *owner {
 	o := newOwner(e.Path, e.Space, ns.env)
-	o.stillFrozen = ns.stillFrozen
+	o.terms, o.servers, o.stillFrozen = terms, ns.front.servers(), ns.stillFrozen
 	cfg := e.Config.Node()
 	cfg.Above, cfg.Frozen = ns.catalog.Above(), ns.frozen
 	ctx, cancel := context.WithCancelCause(ns.ctx)
@@ -125,8 +131,10 @@ func (ns *nodes) start(e catalog.Entry, lost clock.Instant) *owner {
 	delete(ns.idle, e.Space)
 	ns.running.Go(func() {
 		err := o.run(ctx, lost, cfg)
+		offer := ns.giveUp(o, err)
 		ns.report(o.path, err)
 		o.end(err)
+		offer()
 		if errors.Is(err, errIdle) {
 			ns.unload(o)
 		}

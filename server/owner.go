@@ -37,6 +37,9 @@ type owner struct {
 	space store.Space
 	env   *ownerEnv
 
+	terms   store.Terms // of the claim
+	servers int64       // version of the servers before the claim; see targets
+
 	inbox *inbox
 	looks chan look // never closed
 	asked chan chan<- *serverstats.Node

@@ -121,7 +121,7 @@ func New(opts ...Option) (*Server, error) {
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
 	s.denials = newDenials(&s.counts.denials, c.Audit, log, clk)
 	s.limitConnections()
-	if s.front, err = newFront(records, limits, clk); err != nil {
+	if s.front, err = newFront(&c, records, limits, clk, log); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
 	if err := s.openAccess(&c); err != nil {
@@ -143,8 +143,9 @@ func New(opts ...Option) (*Server, error) {
 // begin starts what the server does by itself, and lets others look into it.
 func (s *Server) begin(c *serverconfig.Config) {
 	if s.front != nil {
-		s.front.nodes = s.nodes
+		s.front.nodes, s.nodes.front = s.nodes, s.front
 		s.nodes.running.Go(func() { s.front.watchMembers(s.nodes.ctx) })
+		s.nodes.running.Go(func() { s.moveNodes(s.nodes.ctx) })
 	}
 	if wait := s.catalog.Wait(); wait > 0 {
 		s.nodes.running.Go(func() { s.nodes.thaw(wait) })
@@ -231,6 +232,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		defer close(s.stopped)
 
 		s.health.Shutdown()
+		s.leave(ctx)
 		s.waiting.stop()
 		s.conns.Hurry()
 		late, cancel := context.WithTimeout(ctx, lateStart)

@@ -26,6 +26,9 @@ func ServerKey(server string) string { return ServerKeys + server }
 // ServerKeys is the prefix of the keys of all servers.
 const ServerKeys = "srv/"
 
+// ServerKeysEnd is the first key after all keys of servers.
+const ServerKeysEnd = "srv0"
+
 // OwnerKeys is the prefix of the owner's keys of all spaces.
 const OwnerKeys = "own/"
 

@@ -4,7 +4,9 @@ package relay
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,23 +99,19 @@ func (p *Pool) give(l *link) {
 	l.calls--
 }
 
-// Keep closes the connections to all servers whose address is not one of those given. Their calls end.
-func (p *Pool) Keep(living map[string]bool) {
+// Drop closes the connections to the server at the address. Their calls end. The next call makes a new connection.
+func (p *Pool) Drop(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for address, links := range p.links {
-		if !living[address] {
-			p.drop(address, links)
-		}
-	}
+	p.drop(address, p.links[address])
 }
 
-// Empty reports whether there are no connections.
-func (p *Pool) Empty() bool {
+// Addresses returns the addresses of all servers to which there are connections.
+func (p *Pool) Addresses() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	return len(p.links) == 0
+	return slices.Collect(maps.Keys(p.links))
 }
 
 // drop closes the connections to a server. It is called with mu held.

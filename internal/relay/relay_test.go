@@ -286,7 +286,7 @@ func TestPool(t *testing.T) {
 		return nil
 	})
 	pool, running := newPool(t, 1), new(sync.WaitGroup)
-	require.True(t, pool.Empty())
+	require.Empty(t, pool.Addresses())
 	done := make(chan error)
 	for range 2 {
 		go func() {
@@ -296,10 +296,10 @@ func TestPool(t *testing.T) {
 	}
 	first := <-addresses
 	require.NotEqual(t, first, <-addresses)
-	pool.Keep(map[string]bool{address: true})
-	require.False(t, pool.Empty())
-	pool.Keep(nil)
-	require.True(t, pool.Empty())
+	pool.Drop("another one")
+	require.Equal(t, []string{address}, pool.Addresses())
+	pool.Drop(address)
+	require.Empty(t, pool.Addresses())
 	require.ErrorIs(t, <-done, relay.ErrBroken)
 	require.ErrorIs(t, <-done, relay.ErrBroken)
 	running.Wait()

@@ -31,6 +31,7 @@ type Config struct {
 	Advertise     *string       // the address that the server tells its clients. nil: the one that each of them has used
 	NoDiskReserve bool          // serve until the disk is full; otherwise nothing is added to a disk that is nearly full
 	Store         store.Store   // keeps the records; the server closes it. nil: chosen by DataDir
+	Settle        time.Duration // how long servers that share a store are the same before nodes move; 0: 10 s
 	Clock         clock.Clock   // times sessions, waiters and pings. nil: the machine's lease clock
 	Lifelines     Lifelines     // nil: detached sessions end only by their timeouts
 	InPlace       func() error  // reports that what clients look for is gone, which ends the server; nil: not called

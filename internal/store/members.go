@@ -7,6 +7,7 @@ type Member struct {
 	ID      string `json:"-"`                 // of the process: a server that starts again has another one
 	Address string `json:"address,omitempty"` // what it tells clients, such as "grpcs://a.example:2136"; may be empty
 	Version string `json:"version,omitempty"`
+	Leaving bool   `json:"leaving,omitempty"` // it stops soon, and wants to have no more spaces
 }
 
 // Members is implemented by a Store that servers share. Its methods are safe for concurrent use. What they say of other
@@ -20,7 +21,7 @@ type Members interface {
 	Living(ctx context.Context) ([]Member, error)
 
 	// Member returns the server with the id, which is that of an OwnedError, or false if that server does not seem to be
-	// alive. It waits as Living does.
+	// alive. It asks the common store if Living does not return that server.
 	Member(ctx context.Context, id string) (Member, bool, error)
 
 	// Secret returns a random key that only those know who can read the common store. All servers have the same one.

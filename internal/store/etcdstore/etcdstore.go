@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -33,6 +32,10 @@ type Options struct {
 	TTL time.Duration
 	// Settle is how long the server claims nothing from servers that seem to be gone; default TTL.
 	Settle time.Duration
+
+	// Unregistered is called when this server has seemed to be dead although it lives, and is about to register again. It
+	// must not block. It may be nil.
+	Unregistered func()
 }
 
 // closeGrace is how long Close waits for calls that cannot proceed, and for the hand-over of one space.
@@ -45,6 +48,7 @@ type Store struct {
 	secret       []byte
 	registration *registration
 	members      *members
+	removed      removed
 	catalog      *catalog
 	health       *health
 	client       *clientv3.Client // closed with the store; nil: none
@@ -75,19 +79,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
 	}
 	o.Member.ID = rand.Text()
-	s := &Store{etcd: e, self: o.Member, owners: make(map[store.Space]*owner), members: newMembers(e), catalog: &catalog{}}
+	s := &Store{etcd: e, self: o.Member, owners: make(map[store.Space]*owner), catalog: &catalog{}}
 	s.health = &health{etcd: e, answered: o.Clock.Now()}
 	s.catalog.follower = newFollower(e, ownership.CatalogKeys, ownership.CatalogEnd(), s.catalog.taken)
 	if s.secret, err = e.readSecret(ctx); err != nil {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
 	}
-	value, err := json.Marshal(o.Member)
-	if err != nil {
-		return nil, err
-	}
-	s.registration = &registration{
-		etcd: e, server: s.self.ID, value: string(value), ttl: o.TTL, settle: o.Settle,
-		now: make(chan registered), bad: make(chan registered),
+	s.registration = newRegistration(e, o)
+	s.members = newMembers(e, s.self.ID, s.registration.doubt)
+	if err := s.succeed(ctx); err != nil {
+		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.running.Go(func() { s.registration.run(s.ctx) })
@@ -118,6 +119,11 @@ func (*Store) Shared() bool { return true }
 
 // Claim implements store.Store. The catalog is not claimed: see store.Common.
 func (s *Store) Claim(ctx context.Context, space store.Space) error {
+	return s.ClaimUnder(ctx, space, store.Terms{})
+}
+
+// ClaimUnder implements store.Moves.
+func (s *Store) ClaimUnder(ctx context.Context, space store.Space, terms store.Terms) error {
 	if err := space.Check(); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
@@ -136,7 +142,7 @@ func (s *Store) Claim(ctx context.Context, space store.Space) error {
 		if err != nil {
 			return fmt.Errorf("claim space %d: %w", space, err)
 		}
-		switch err := s.claim(ctx, space, current); {
+		switch err := s.claim(ctx, space, current, terms); {
 		case errors.Is(err, ownership.ErrUnregistered):
 			s.registration.lost(ctx, current)
 		case err != nil:
@@ -158,12 +164,13 @@ func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc)
 	}
 }
 
-func (s *Store) claim(ctx context.Context, space store.Space, r registered) error {
+func (s *Store) claim(ctx context.Context, space store.Space, r registered, terms store.Terms) error {
 	if old := s.owner(space); old != nil {
 		old.stop(errReplaced)
 	}
 	o := newOwner(s.ctx, s.etcd, ownership.Config{
 		Server: s.self.ID, Registration: r.revision, Settled: s.etcd.clock.Now() >= r.settled, Space: space,
+		Gone: s.removed.list(), Target: terms.Target, Avoid: terms.Avoid,
 	})
 	s.mu.Lock()
 	s.owners[space] = o
@@ -278,7 +285,9 @@ func (s *Store) release() bool {
 			ctx, cancel := context.WithTimeout(ctx, closeGrace)
 			defer cancel()
 
-			return o.release(ctx)
+			_ = o.release(ctx, "")
+
+			return ctx.Err()
 		})
 	}
 

@@ -15,14 +15,23 @@ import (
 // members are the servers that are registered.
 type members struct {
 	follower *follower
+	self     string // the id of this server
+	doubt    func() // called when this server does not seem to be registered
 
 	mu   sync.Mutex // guards byID
-	byID map[string]store.Member
+	byID map[string]registeredMember
 }
 
-func newMembers(e *etcd) *members {
-	m := &members{byID: make(map[string]store.Member)}
-	m.follower = newFollower(e, ownership.ServerKeys, ownership.ServerKeys[:len(ownership.ServerKeys)-1]+"0", m.take)
+// registeredMember is a member and the create revision of its key.
+type registeredMember struct {
+	store.Member
+
+	create int64
+}
+
+func newMembers(e *etcd, self string, doubt func()) *members {
+	m := &members{self: self, doubt: doubt, byID: make(map[string]registeredMember)}
+	m.follower = newFollower(e, ownership.ServerKeys, ownership.ServerKeysEnd, m.take)
 
 	return m
 }
@@ -30,6 +39,7 @@ func newMembers(e *etcd) *members {
 func (m *members) take(all bool, kvs []ownership.KV) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	missing := all
 	if all {
 		clear(m.byID)
 	}
@@ -37,13 +47,41 @@ func (m *members) take(all bool, kvs []ownership.KV) {
 		id := strings.TrimPrefix(kv.Key, ownership.ServerKeys)
 		if kv.Create == 0 {
 			delete(m.byID, id)
+			missing = missing || id == m.self
 
 			continue
 		}
-		var member store.Member
-		_ = json.Unmarshal(kv.Value, &member) // a server of another version may say something else of itself
-		member.ID = id
-		m.byID[id] = member
+		m.byID[id] = registeredMember{decodeMember(kv), kv.Create}
+		missing = missing && id != m.self
+	}
+	if missing {
+		m.doubt()
+	}
+}
+
+func decodeMember(kv ownership.KV) store.Member {
+	var m store.Member
+	_ = json.Unmarshal(kv.Value, &m) // a server of another version may say something else of itself
+	m.ID = strings.TrimPrefix(kv.Key, ownership.ServerKeys)
+
+	return m
+}
+
+// find returns the member with the id and the create revision of its key, or false.
+func (m *members) find(id string) (registeredMember, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	member, ok := m.byID[id]
+
+	return member, ok
+}
+
+// forget forgets a member whose key no longer exists.
+func (m *members) forget(old registeredMember) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byID[old.ID] == old {
+		delete(m.byID, old.ID)
 	}
 }
 
@@ -62,7 +100,7 @@ func (s *Store) Living(ctx context.Context) (all []store.Member, err error) {
 	s.members.mu.Lock()
 	defer s.members.mu.Unlock()
 	for _, m := range s.members.byID {
-		all = append(all, m)
+		all = append(all, m.Member)
 	}
 	slices.SortFunc(all, func(a, b store.Member) int { return cmp.Compare(a.ID, b.ID) })
 
@@ -70,16 +108,31 @@ func (s *Store) Living(ctx context.Context) (all []store.Member, err error) {
 }
 
 // Member implements store.Members.
-func (s *Store) Member(ctx context.Context, id string) (store.Member, bool, error) {
-	err := s.reading(ctx, func(ctx context.Context) error { return s.members.follower.until(ctx, 1) })
-	if err != nil {
-		return store.Member{}, false, err
-	}
-	s.members.mu.Lock()
-	defer s.members.mu.Unlock()
-	m, ok := s.members.byID[id]
+func (s *Store) Member(ctx context.Context, id string) (m store.Member, alive bool, err error) {
+	err = s.reading(ctx, func(ctx context.Context) error {
+		found, ok, err := s.member(ctx, id)
+		m, alive = found.Member, ok
 
-	return m, ok, nil
+		return err
+	})
+
+	return m, alive, err
+}
+
+// member returns the member with the id. It asks etcd if it does not know that one: its watch may be slow.
+func (s *Store) member(ctx context.Context, id string) (registeredMember, bool, error) {
+	if m, ok := s.members.find(id); ok {
+		return m, true, nil
+	}
+	r, err := s.etcd.read(ctx, ownership.Txn{Then: []ownership.Op{
+		{Kind: ownership.Get, Key: ownership.ServerKey(id)},
+	}})
+	if err != nil || len(r.Gets[0]) == 0 {
+		return registeredMember{}, false, err
+	}
+	kv := r.Gets[0][0]
+
+	return registeredMember{decodeMember(kv), kv.Create}, true, nil
 }
 
 var _ store.Members = (*Store)(nil)

@@ -167,13 +167,12 @@ func (o *owner) confirm(ctx context.Context) error {
 	return o.err
 }
 
-// release hands the space over to any server. It returns an error if the context ends first. Then another server waits
-// until the registration has expired.
-func (o *owner) release(ctx context.Context) error {
+// release gives the space up, in favour of a server, or of none. It returns why the claim is over, which is
+// ownership.ErrReleased if that has succeeded.
+func (o *owner) release(ctx context.Context, to string) error {
 	o.mu.Lock()
-	o.call(func(fx *ownership.Effects) { o.core.Release("", fx) })
+	o.call(func(fx *ownership.Effects) { o.core.Release(to, fx) })
 	o.mu.Unlock()
-	_ = o.wait(ctx, nil)
 
-	return ctx.Err()
+	return o.wait(ctx, nil)
 }

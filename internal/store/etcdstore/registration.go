@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 	"time"
 
@@ -9,26 +10,38 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/ownership"
+	"tenure/internal/store"
 )
 
 // registration keeps the key of this server in etcd, with a lease. It says to the other servers that this one is alive.
 // Nothing that is written depends on it.
 type registration struct {
-	etcd   *etcd
-	server string
-	value  string
-	ttl    time.Duration
-	settle time.Duration
+	etcd         *etcd
+	server       string
+	member       store.Member
+	unregistered func() // called when the key is gone although the server lives; nil: nobody wants to know
+	ttl          time.Duration
+	settle       time.Duration
 
-	silent atomic.Bool // etcd does not answer: do not tell it that the registration has ended
+	silent  atomic.Bool // etcd does not answer: do not tell it that the registration has ended
+	leaving atomic.Bool // the server stops soon
 
-	now chan registered // offers the current registration to those who ask; never closed
-	bad chan registered // takes registrations that have turned out to be gone; never closed
+	now     chan registered // offers the current registration to those who ask; never closed
+	bad     chan registered // takes registrations that have turned out to be gone; never closed
+	doubted chan struct{}   // has an element if the key may be gone; never closed
+}
+
+func newRegistration(e *etcd, o Options) *registration {
+	return &registration{
+		etcd: e, server: o.Member.ID, member: o.Member, unregistered: o.Unregistered, ttl: o.TTL, settle: o.Settle,
+		now: make(chan registered), bad: make(chan registered), doubted: make(chan struct{}, 1),
+	}
 }
 
 // registered is a registration in etcd.
 type registered struct {
-	revision int64         // create revision of the key
+	revision int64 // create revision of the key
+	lease    clientv3.LeaseID
 	settled  clock.Instant // when the registrations of other servers that are gone have expired
 }
 
@@ -37,6 +50,9 @@ func (r *registration) run(ctx context.Context) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		if r.once(ctx) {
 			attempt = 0
+			if r.unregistered != nil && ctx.Err() == nil {
+				r.unregistered()
+			}
 		}
 		_ = r.etcd.pause(ctx, max(1, attempt))
 	}
@@ -53,7 +69,7 @@ func (r *registration) once(ctx context.Context) bool {
 	defer r.revoke(ctx, lease.ID)
 	key := r.etcd.prefix + ownership.ServerKey(r.server)
 	resp, err := r.etcd.client.Txn(bounded).Then(
-		clientv3.OpPut(key, r.value, clientv3.WithLease(lease.ID)), clientv3.OpGet(key),
+		clientv3.OpPut(key, r.value(), clientv3.WithLease(lease.ID)), clientv3.OpGet(key),
 	).Commit()
 	if err != nil {
 		return false
@@ -64,7 +80,8 @@ func (r *registration) once(ctx context.Context) bool {
 	}
 	now := r.etcd.clock.Now()
 	current := registered{
-		revision: resp.Responses[1].GetResponseRange().Kvs[0].CreateRevision, settled: now.Add(r.settle),
+		revision: resp.Responses[1].GetResponseRange().Kvs[0].CreateRevision,
+		lease:    lease.ID, settled: now.Add(r.settle),
 	}
 	for {
 		select {
@@ -77,10 +94,68 @@ func (r *registration) once(ctx context.Context) bool {
 			if gone.revision == current.revision {
 				return true
 			}
+		case <-r.doubted:
+			if r.gone(ctx, current) {
+				return true
+			}
 		case <-ctx.Done():
 			return true
 		}
 	}
+}
+
+// gone reports whether the key is gone. Another server may have removed it.
+func (r *registration) gone(ctx context.Context, current registered) bool {
+	result, err := r.etcd.do(ctx, ownership.Txn{Then: []ownership.Op{
+		{Kind: ownership.Get, Key: ownership.ServerKey(r.server)},
+	}})
+	if err != nil { // ask again
+		r.doubt()
+		_ = r.etcd.pause(ctx, 1)
+
+		return false
+	}
+	kvs := result.Gets[0]
+
+	return len(kvs) == 0 || kvs[0].Create != current.revision
+}
+
+// doubt makes the registration look whether its key is gone.
+func (r *registration) doubt() {
+	select {
+	case r.doubted <- struct{}{}:
+	default:
+	}
+}
+
+// value returns what others learn of this server.
+func (r *registration) value() string {
+	m := r.member
+	m.Leaving = r.leaving.Load()
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // it has only texts and a bool
+	}
+
+	return string(b)
+}
+
+// leave says in the key that the server stops soon.
+func (r *registration) leave(ctx context.Context) error {
+	r.leaving.Store(true) // also for a later registration
+	current, err := r.get(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	key := r.etcd.prefix + ownership.ServerKey(r.server)
+	_, err = r.etcd.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", current.revision)).
+		Then(clientv3.OpPut(key, r.value(), clientv3.WithLease(current.lease))).
+		Commit()
+
+	return err
 }
 
 func (r *registration) revoke(ctx context.Context, id clientv3.LeaseID) {

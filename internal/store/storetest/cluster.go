@@ -15,6 +15,7 @@ type Cluster struct {
 	records store.Store
 	version uint64 // of the catalog
 	owners  map[store.Space]*Server
+	targets map[store.Space]string // of spaces that have no owner because they were handed over
 	dropped map[store.Space]bool
 	servers []*Server
 	members []*Member
@@ -23,7 +24,8 @@ type Cluster struct {
 // NewCluster returns an empty cluster.
 func NewCluster() *Cluster {
 	return &Cluster{
-		records: memstore.New(), owners: make(map[store.Space]*Server), dropped: make(map[store.Space]bool),
+		records: memstore.New(), owners: make(map[store.Space]*Server),
+		targets: make(map[store.Space]string), dropped: make(map[store.Space]bool),
 	}
 }
 
@@ -37,7 +39,8 @@ type Server struct {
 	once    sync.Once
 	running sync.WaitGroup
 
-	vanished bool // guarded by the mutex of the cluster
+	vanished bool // guarded by the mutex of the cluster, as is leaving
+	leaving  bool
 
 	mu      sync.Mutex // guards the following fields
 	held    bool       // updates wait
@@ -75,22 +78,7 @@ func (*Server) Shared() bool { return true }
 
 // Claim implements store.Store.
 func (s *Server) Claim(ctx context.Context, space store.Space) error {
-	s.cluster.mu.Lock()
-	defer s.cluster.mu.Unlock()
-	owner := s.cluster.owners[space]
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case space.Check() != nil || space == store.Catalog:
-		return space.Check()
-	case s.cluster.dropped[space]:
-		return store.ErrDropped
-	case owner != nil && owner != s && !owner.vanished:
-		return &store.OwnedError{Server: owner.name}
-	}
-	s.cluster.owners[space] = s
-
-	return nil
+	return s.ClaimUnder(ctx, space, store.Terms{})
 }
 
 // Confirm implements store.Store.

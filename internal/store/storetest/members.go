@@ -13,6 +13,7 @@ type Member struct {
 	*Server
 
 	self store.Member
+	sees []string // names of the others that it sees; nil: all
 }
 
 // Join is like Open for a server whose clients reach it at the address.
@@ -43,6 +44,20 @@ func (s *Server) Vanish() {
 	s.vanished = true
 }
 
+// Return makes a server that seemed to be gone seem to be alive.
+func (s *Server) Return() {
+	s.cluster.mu.Lock()
+	defer s.cluster.mu.Unlock()
+	s.vanished = false
+}
+
+// See makes the server see only these others, as if its watch were slow.
+func (m *Member) See(names ...string) {
+	m.cluster.mu.Lock()
+	defer m.cluster.mu.Unlock()
+	m.sees = names
+}
+
 // Seize claims the space, also from a server that lives.
 func (s *Server) Seize(space store.Space) {
 	s.cluster.mu.Lock()
@@ -55,26 +70,34 @@ func (m *Member) Self() store.Member { return m.self }
 
 // Living implements store.Members.
 func (m *Member) Living(context.Context) (all []store.Member, err error) {
+	return m.living(func(other *Member) bool {
+		return m.sees == nil || other == m || slices.Contains(m.sees, other.name)
+	}), nil
+}
+
+func (m *Member) living(seen func(*Member) bool) (all []store.Member) {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
 	for _, other := range m.cluster.members {
-		if !other.vanished {
-			all = append(all, other.self)
+		if !other.vanished && seen(other) {
+			m := other.self
+			m.Leaving = other.leaving
+			all = append(all, m)
 		}
 	}
 	slices.SortFunc(all, func(a, b store.Member) int { return strings.Compare(a.ID, b.ID) })
 
-	return all, nil
+	return all
 }
 
 // Member implements store.Members.
-func (m *Member) Member(ctx context.Context, id string) (store.Member, bool, error) {
-	all, err := m.Living(ctx)
+func (m *Member) Member(_ context.Context, id string) (store.Member, bool, error) {
+	all := m.living(func(*Member) bool { return true })
 	if i := slices.IndexFunc(all, func(other store.Member) bool { return other.ID == id }); i >= 0 {
-		return all[i], true, err
+		return all[i], true, nil
 	}
 
-	return store.Member{}, false, err
+	return store.Member{}, false, nil
 }
 
 // Secret implements store.Members.
