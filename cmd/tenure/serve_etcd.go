@@ -46,6 +46,9 @@ func (p *plan) openEtcd(ctx context.Context, f *serveFlags, address string) erro
 	}
 	s, err := etcdstore.Connect(ctx, *p.cluster, etcdstore.Options{
 		Prefix: f.etcd.prefix, Database: database, Member: store.Member{Address: address, Version: version.String()},
+		Unregistered: func() {
+			p.log.WarnContext(ctx, "this server has seemed to be dead: registering again", "address", address)
+		},
 	})
 	if err != nil {
 		return err
