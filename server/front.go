@@ -33,10 +33,10 @@ type front struct {
 	targets targets
 	gone    gone
 
-	mu      sync.Mutex              // guards the rest
-	owners  map[store.Space]string  // the ids of the servers that served these nodes when they were last asked
-	dialed  map[string]string       // the ids of the servers at these addresses
-	streams map[*forwarded]struct{} // that another server serves
+	mu       sync.Mutex              // guards the rest
+	owners   map[store.Space]string  // the ids of the servers that served these nodes when they were last asked
+	expected map[string]string       // the ids of the servers at these addresses
+	streams  map[*forwarded]struct{} // that another server serves
 }
 
 // sharing is a store that several servers use.
@@ -74,7 +74,7 @@ func newFront(c *serverconfig.Config, records store.Store, limits Limits, clk cl
 		members: members, clock: clk, log: log, key: key,
 		pool:    relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
 		targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
-		owners:  make(map[store.Space]string), dialed: make(map[string]string), streams: make(map[*forwarded]struct{}),
+		owners:  make(map[store.Space]string), expected: make(map[string]string), streams: make(map[*forwarded]struct{}),
 	}, nil
 }
 
@@ -96,8 +96,8 @@ var noOwner = node.Failure{
 var errNoOwner = errors.New(noOwner.Issue)
 
 // owner returns the id of the server that serves a node, or should serve it, or "" if it is this one, or if the node
-// cannot be served. If no server has the node, it claims the node under the terms. If known is true, it believes what was
-// found out before.
+// cannot be served. If no server has the node, it claims the node under the terms. If known is true, it believes what
+// was found out before.
 func (f *front) owner(ctx context.Context, e catalog.Entry, terms store.Terms, known bool) (string, error) {
 	if f.nodes.serves(e.Space) {
 		return "", nil
@@ -227,16 +227,16 @@ func (f *front) address(ctx context.Context, id string) string {
 		return ""
 	}
 	address := dialable(m)
-	f.dialing(id, address)
+	f.expect(id, address)
 
 	return address
 }
 
-// dialing notes which server is expected at an address.
-func (f *front) dialing(id, address string) {
+// expect notes which server is expected at an address.
+func (f *front) expect(id, address string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dialed[address] = id
+	f.expected[address] = id
 }
 
 func dialable(m store.Member) string {
@@ -280,7 +280,7 @@ func (f *front) watchMembers(ctx context.Context) {
 func (f *front) dropGone(ctx context.Context) {
 	for _, address := range f.pool.Addresses() {
 		f.mu.Lock()
-		id := f.dialed[address]
+		id := f.expected[address]
 		f.mu.Unlock()
 		bounded, cancel := context.WithTimeout(ctx, memberCheck)
 		_, alive, err := f.members.Member(bounded, id)
@@ -290,8 +290,8 @@ func (f *front) dropGone(ctx context.Context) {
 		}
 		f.pool.Drop(address)
 		f.mu.Lock()
-		if f.dialed[address] == id {
-			delete(f.dialed, address)
+		if f.expected[address] == id {
+			delete(f.expected, address)
 		}
 		f.mu.Unlock()
 	}

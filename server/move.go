@@ -51,7 +51,7 @@ func (ns *nodes) giveUp(o *owner, why error) (offer func()) {
 		return offer
 	} else if m, ok := ns.front.targets.of(o.space, ns.front.members.Self().ID); ok {
 		to = m.ID
-		ns.front.dialing(m.ID, dialable(m))
+		ns.front.expect(m.ID, dialable(m))
 		if o.sessions > 0 {
 			offer = func() { _ = ns.front.offer(ns.env.commits, m, o.path) }
 		}
@@ -161,7 +161,7 @@ func (m *mover) move(ctx context.Context, o *owner) {
 		return
 	}
 	delete(m.failed, to.ID)
-	f.dialing(to.ID, dialable(to))
+	f.expect(to.ID, dialable(to))
 	err := f.takes(ctx, to)
 	if err == nil {
 		if !m.server.nodes.handOver(o, to.ID) {

@@ -15,8 +15,8 @@ import (
 	"tenure/internal/store"
 )
 
-// defaultSettle is how long the servers must have been the same before nodes move. A server that fails while it starts, again
-// and again, must not draw nodes to itself.
+// defaultSettle is how long the servers must have been the same before nodes move. A server that fails while it starts,
+// again and again, must not draw nodes to itself.
 const defaultSettle = 10 * time.Second
 
 // targets chooses the server that should serve a node, from those that are alive. All servers that see the same ones

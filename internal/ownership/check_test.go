@@ -23,8 +23,10 @@ type truth struct {
 }
 
 func newTruth() *truth {
-	return &truth{records: make(map[string]string), granted: make(map[uint64]int), ended: make(map[int64]int64),
-		waiting: make(map[int]*request)}
+	return &truth{
+		records: make(map[string]string), granted: make(map[uint64]int), ended: make(map[int64]int64),
+		waiting: make(map[int]*request),
+	}
 }
 
 // changed checks a transaction that etcd has carried out and that has changed something:

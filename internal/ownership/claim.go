@@ -71,8 +71,8 @@ func (c *Core) elsewhere(server string) bool {
 }
 
 // claim sends the claim. Only this server can write the owner that it writes: an earlier attempt of it, or an earlier
-// Core of this process, which is gone (O1). In both cases, the key stands for a claim of this Core once it has been seen
-// there.
+// Core of this process, which is gone (O1). In both cases, the key stands for a claim of this Core once it has been
+// seen there.
 func (c *Core) claim(old Owner, seen int64, free bool, fx *Effects) {
 	c.phase = claiming
 	c.owner = Owner{Server: c.cfg.Server, Epoch: old.Epoch + 1}

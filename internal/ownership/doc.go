@@ -23,7 +23,7 @@
 //	O6 The owner's key of a dropped space stays, and says that the space is dropped. So no claim of it can succeed.
 //	O7 The catalog has no owner. A change compares the version for which it was planned, and raises it. The version names
 //	   the latest changes, so the Else branch distinguishes an earlier attempt from the change of another server.
-//	O8 A hand-over frees the space and names the server that should claim it. The name binds nobody: another server leaves
-//	   the space to the named one while that is registered, and claims it when the named one has not served it. So a
-//	   named server that is dead, out of reach or unwilling delays nobody for long. Who claims first is decided by O1.
+//	O8 A hand-over frees the space and names the server that should claim it. The name binds nobody: another server
+//	   leaves the space to the named one while that is registered, and claims it when the named one has not served it.
+//	   So a named server that is dead, out of reach or unwilling delays nobody for long. O1 decides who has the space.
 package ownership

@@ -30,7 +30,8 @@ type server struct {
 
 func (w *world) startServer() {
 	w.born++
-	s := &server{w: w, id: fmt.Sprintf("s%d", w.born), hosts: make(map[store.Space]*host), targets: make(map[store.Space]string)}
+	s := &server{w: w, id: fmt.Sprintf("s%d", w.born), hosts: make(map[store.Space]*host)}
+	s.targets = make(map[store.Space]string)
 	w.servers, w.ids = append(w.servers, s), append(w.ids, s.id)
 	s.register()
 }
@@ -379,7 +380,8 @@ func (s *server) rejected(r *request, by string) {
 	}
 }
 
-// refused is called when the server cannot connect to another one, because that is dead. It may remove its registration.
+// refused is called when the server cannot connect to another one, because that is dead. It may remove the registration
+// of that one.
 func (s *server) refused(r *request, dead string) {
 	w := s.w
 	if w.odd(w.odds.Remove, 0.3) && w.down <= w.now && s.cut <= w.now {
