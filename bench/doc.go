@@ -11,6 +11,13 @@
 // module), ZooKeeper, or a server of bare gRPC streams. The clients are another process, which uses the peer's usual
 // client in Go. Peers that are not installed are skipped with a message, which -v shows.
 //
+// BenchmarkClusterPairs, BenchmarkClusterHandover and BenchmarkClusterMemory use three servers of tenure over three
+// members of etcd, beside etcd's own locks:
+//
+//	./measure-cluster new.txt && go run ./report <new.txt
+//
+// TENURE_ETCD_PROGRAM names the program of etcd. Without it, they build etcd, and are skipped with -short.
+//
 // BenchmarkHandover and BenchmarkMemory use raw gRPC streams over one connection, so that no client library is
 // measured, and package server in a process of this test binary. With -serverprofile DIR, each server process of this
 // kind writes a CPU profile to DIR. BenchmarkPeers then uses such processes too, with one profile for each peer:

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -33,34 +34,57 @@ func BenchmarkHandover(b *testing.B) {
 	}
 }
 
-// benchmarkHandover uses one goroutine. It answers the pings of a session only when the session's turn comes. That is
-// before the second ping as long as a round over all sessions takes less than 5s (P1, P2).
-func benchmarkHandover(b *testing.B, c *client, n int) {
+// queue is a holder of a semaphore and its waiters. It uses one goroutine, which answers the pings of a session only
+// when the session's turn comes. That is before the second ping as long as a round over all sessions takes less than
+// 5s (P1, P2).
+type queue struct {
+	semaphore string
+	sessions  []*session // the holder, then the waiters in order
+	turn      int        // the index of the holder
+}
+
+// queueUp makes a queue for a semaphore that nobody else has used.
+func queueUp(b *testing.B, c *client, path string, waiters int) *queue {
 	b.Helper()
-	const semaphore = "handed"
-	queue := make([]*session, n+1) // the holder, then the waiters in order
-	for i := range queue {
-		s, err := c.attach(0, time.Minute)
+	q := &queue{semaphore: rand.Text(), sessions: make([]*session, waiters+1)}
+	for i := range q.sessions {
+		s, err := c.attachTo(path, 0, time.Minute)
 		require.NoError(b, err)
-		queue[i] = s
+		q.sessions[i] = s
 	}
-	require.NoError(b, queue[0].acquire(semaphore))
-	for _, s := range queue[1:] {
-		require.NoError(b, s.sendAcquire(semaphore))
+	require.NoError(b, q.sessions[0].acquire(q.semaphore))
+	for _, s := range q.sessions[1:] {
+		require.NoError(b, s.sendAcquire(q.semaphore))
 		require.NoError(b, s.awaitPending())
 	}
+
+	return q
+}
+
+// next hands the semaphore over, and returns how long it took. Then the old holder queues again.
+func (q *queue) next(b *testing.B) time.Duration {
+	b.Helper()
+	holder := q.sessions[q.turn]
+	q.turn = (q.turn + 1) % len(q.sessions)
+	start := time.Now()
+	require.NoError(b, holder.sendRelease(q.semaphore))
+	require.NoError(b, q.sessions[q.turn].awaitAcquired())
+	took := time.Since(start)
+	require.NoError(b, holder.awaitReleased())
+	require.NoError(b, holder.sendAcquire(q.semaphore))
+	require.NoError(b, holder.awaitPending())
+
+	return took
+}
+
+func benchmarkHandover(b *testing.B, c *client, n int) {
+	b.Helper()
+	q := queueUp(b, c, nodePath, n)
 	var samples []time.Duration
 	var o bounds
 	o.measure(b)
-	for i := 0; b.Loop(); i++ {
-		holder, next := queue[i%len(queue)], queue[(i+1)%len(queue)]
-		start := time.Now()
-		require.NoError(b, holder.sendRelease(semaphore))
-		require.NoError(b, next.awaitAcquired())
-		samples = append(samples, time.Since(start))
-		require.NoError(b, holder.awaitReleased())
-		require.NoError(b, holder.sendAcquire(semaphore))
-		require.NoError(b, holder.awaitPending())
+	for b.Loop() {
+		samples = append(samples, q.next(b))
 	}
 	b.ReportMetric(0, "ns/op") // would include the queueing
 	benchtest.ReportLatency(b, samples)

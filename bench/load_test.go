@@ -87,22 +87,28 @@ func loadMain(config string) error {
 
 // connect returns a function for each client.
 func (c loadConfig) connect(ctx context.Context) ([]func() error, error) {
-	all := peers()
-	i := slices.IndexFunc(all, func(p peer) bool { return p.name == c.Peer })
-	if i < 0 {
+	connects := map[string]connector{}
+	for _, p := range peers() {
+		connects[p.name] = p.connect
+	}
+	for _, p := range clusterPeers() {
+		connects[p.name] = p.connect
+	}
+	connect := connects[c.Peer]
+	if connect == nil {
 		return nil, errors.New("no peer is called " + c.Peer)
 	}
 	clients := make([]func() error, c.Clients)
-	var shared connection
+	var conn connection
 	for client := range clients {
-		if shared == nil || c.Each {
+		if conn == nil || c.Each {
 			var err error
-			if shared, err = all[i].connect(ctx, c.Address, c.Each); err != nil {
+			if conn, err = connect(ctx, c.Address, c.Each); err != nil {
 				return nil, err
 			}
 		}
 		var err error
-		if clients[client], err = shared.worker(ctx, "own-"+strconv.Itoa(client)); err != nil {
+		if clients[client], err = conn.worker(ctx, "own-"+strconv.Itoa(client)); err != nil {
 			return nil, err
 		}
 	}

@@ -62,24 +62,17 @@ func measureAttached(b *testing.B, k kind, n int) growth {
 	b.Helper()
 	h := startHost(b, k, b.TempDir())
 	defer h.stop(b)
-	c := dial(b, h.addr)
-	first, err := c.attach(0, time.Hour/2)
+	first, err := dial(b, h.addr).attachMany(nodePath, 1)
 	require.NoError(b, err)
+	defer first.cancel()
+	c := dial(b, h.addr) // for as many streams as a connection can have
 	before := h.usage(b)
 
-	sessions, err := c.attachMany(n)
+	sessions, err := c.attachMany(nodePath, n)
 	require.NoError(b, err)
-	var idle errgroup.Group
-	for _, s := range append(sessions, first) {
-		idle.Go(s.idle)
-	}
-	after := h.usage(b)
-	for _, s := range append(sessions, first) {
-		s.cancel()
-	}
-	_ = idle.Wait() // each returns the error of its canceled stream
+	defer sessions.cancel()
 
-	return after.since(before)
+	return h.usage(b).since(before)
 }
 
 // measureDetached compares two servers that have loaded a node: one with n more sessions than the other.
@@ -94,11 +87,27 @@ func loaded(b *testing.B, k kind, n int) usage {
 	b.Helper()
 	dir := b.TempDir()
 	h := startHost(b, k, dir)
-	_, err := dial(b, h.addr).attachMany(n + 1)
-	require.NoError(b, err)
+	for _, some := range []int{1, n} { // a connection each
+		_, err := dial(b, h.addr).attachMany(nodePath, some)
+		require.NoError(b, err)
+	}
 	h.stop(b)
 
 	return loadedUsage(b, dir)
+}
+
+// idlers is a number of idle sessions.
+type idlers struct {
+	each []*session
+	idle errgroup.Group // with a goroutine for each
+}
+
+// cancel ends the streams.
+func (c *idlers) cancel() {
+	for _, s := range c.each {
+		s.cancel()
+	}
+	_ = c.idle.Wait() // each returns the error of its canceled stream
 }
 
 // idle answers pings until the stream ends.
@@ -111,13 +120,21 @@ func (s *session) idle() error {
 	return err
 }
 
-func (c *client) attachMany(n int) ([]*session, error) {
-	sessions := make([]*session, n)
+// attachMany attaches to n new sessions, which answer pings until they are canceled. It begins fewer calls a second
+// than a connection may begin.
+func (c *client) attachMany(path string, n int) (*idlers, error) {
+	sessions := &idlers{each: make([]*session, n)}
+	start := time.Now()
 	var g errgroup.Group
 	g.SetLimit(attaching)
-	for i := range sessions {
-		g.Go(func() (err error) {
-			sessions[i], err = c.attach(0, time.Hour/2)
+	for i := range sessions.each {
+		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / 1_500)))
+		g.Go(func() error {
+			s, err := c.attachTo(path, 0, time.Hour/2)
+			if err == nil {
+				sessions.each[i] = s
+				sessions.idle.Go(s.idle)
+			}
 
 			return err
 		})

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"go.etcd.io/etcd/client/v3"
@@ -25,8 +26,8 @@ func serveEtcd(b *testing.B) *daemon {
 // one deletes it if it is still the same. concurrency.Mutex makes more requests.
 type etcdLock struct{ *clientv3.Client }
 
-func connectEtcd(ctx context.Context, address string, _ bool) (connection, error) {
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, Context: ctx})
+func connectEtcd(ctx context.Context, addresses string, _ bool) (connection, error) {
+	c, err := clientv3.New(clientv3.Config{Endpoints: strings.Split(addresses, ","), Context: ctx})
 
 	return etcdLock{c}, err
 }

@@ -12,7 +12,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +29,7 @@ var profiles = flag.String("serverprofile", "", "write CPU profiles of the serve
 // Environment variables that configure a server process.
 const (
 	envKind    = "TENURE_BENCH_KIND" // the kind of the server; unset in the process that runs the benchmarks
-	envDir     = "TENURE_BENCH_DIR"  // the directory of the store
+	envDir     = "TENURE_BENCH_DIR"  // the directory of the store, or the URLs of etcd
 	envProfile = "TENURE_BENCH_PROFILE"
 )
 
@@ -38,6 +40,7 @@ const (
 	bare   kind = "bare"   // bareServer
 	memory kind = "memory" // package server on a memory store
 	disk   kind = "disk"   // package server on a directory
+	shared kind = "shared" // package server on a cluster of etcd
 )
 
 func TestMain(m *testing.M) {
@@ -123,6 +126,9 @@ func measure() usage {
 	}
 }
 
+// sharing counts the servers that share a store, for the names of their profiles.
+var sharing atomic.Int64
+
 // host is a server process.
 type host struct {
 	addr string
@@ -139,8 +145,11 @@ func startHost(tb testing.TB, k kind, dir string) *host {
 	h := &host{cmd: exec.Command(self)}
 	h.cmd.Env = append(os.Environ(), envKind+"="+string(k), envDir+"="+dir)
 	if *profiles != "" {
-		name := strings.NewReplacer("/", "-", "=", "-").Replace(tb.Name()) + ".prof"
-		h.cmd.Env = append(h.cmd.Env, envProfile+"="+filepath.Join(*profiles, name))
+		name := strings.NewReplacer("/", "-", "=", "-").Replace(tb.Name())
+		if k == shared {
+			name += "-" + strconv.Itoa(int(sharing.Add(1)))
+		}
+		h.cmd.Env = append(h.cmd.Env, envProfile+"="+filepath.Join(*profiles, name+".prof"))
 	}
 	h.cmd.Stderr = os.Stderr
 	h.in, err = h.cmd.StdinPipe()

@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
+	"tenure/internal/serverconfig"
+	"tenure/internal/store"
+	"tenure/internal/store/etcdstore"
 	"tenure/server"
 )
 
-// serve starts a server of a kind on a free port. The caller must call stop.
+// serve starts a server of a kind on a free port. The caller must call stop. A shared store has the URLs of etcd in
+// place of a directory.
 func serve(k kind, dir string) (addr string, stop func() error, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -23,6 +28,8 @@ func serve(k kind, dir string) (addr string, stop func() error, err error) {
 		stop, err = serveTenure(l)
 	case disk:
 		stop, err = serveTenure(l, server.WithDataDir(dir))
+	case shared:
+		stop, err = serveShared(l, strings.Split(dir, ","))
 	default:
 		err = fmt.Errorf("unknown kind %q", k)
 	}
@@ -44,4 +51,15 @@ func serveTenure(l net.Listener, opts ...server.Option) (stop func() error, err 
 
 		return errors.Join(s.Stop(ctx), <-served)
 	}, nil
+}
+
+func serveShared(l net.Listener, urls []string) (stop func() error, err error) {
+	s, err := etcdstore.Connect(context.Background(), etcdstore.Cluster{URLs: urls}, etcdstore.Options{
+		Prefix: prefix, Database: database, Member: store.Member{Address: "grpc://" + l.Addr().String()},
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return serveTenure(l, func(c *serverconfig.Config) { c.Store = s })
 }

@@ -49,6 +49,7 @@ func resident(pid int) (int64, error) {
 func startServer(b *testing.B, addr, program string, args ...string) *daemon {
 	b.Helper()
 	cmd := exec.Command(program, args...)
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	require.NoError(b, cmd.Start())

@@ -82,6 +82,10 @@ func (s *session) send(m *Ydb_Coordination.SessionRequest) error {
 
 // attach attaches to the session with this id, or to a new session if the id is 0.
 func (c *client) attach(id uint64, timeout time.Duration) (*session, error) {
+	return c.attachTo(nodePath, id, timeout)
+}
+
+func (c *client) attachTo(path string, id uint64, timeout time.Duration) (*session, error) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	stream, err := c.stub.Session(ctx)
 	if err != nil {
@@ -93,7 +97,7 @@ func (c *client) attach(id uint64, timeout time.Duration) (*session, error) {
 	err = stream.Send(&Ydb_Coordination.SessionRequest{
 		Request: &Ydb_Coordination.SessionRequest_SessionStart_{
 			SessionStart: &Ydb_Coordination.SessionRequest_SessionStart{
-				Path: nodePath, SessionId: id, TimeoutMillis: uint64(timeout.Milliseconds()),
+				Path: path, SessionId: id, TimeoutMillis: uint64(timeout.Milliseconds()),
 			},
 		},
 	})

@@ -32,6 +32,7 @@ func (f figures) tables(w io.Writer) error {
 	f.lock(p)
 	f.takeover(p)
 	f.failover(p)
+	f.cluster(p)
 
 	return p.err
 }

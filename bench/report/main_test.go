@@ -25,6 +25,10 @@ BenchmarkIdleClient-2 1 12.5 cpu-ms/s 8100 live-B/session 9300 resident-B/sessio
 BenchmarkLock/server=remote-2 50 5100000 alone-p50-ns 30390955 guard-resident-B 24100000 p50-ns
 BenchmarkTakeover/killed=host_and_holder/contenders=8-2 	     100	  21378559 p50-ns	  33794904 p99-ns
 BenchmarkFailover/tool=etcd-2         	       3	         3.000 overlaps	9000265438 p50-ns	9894825207 p99-ns
+BenchmarkClusterPairs/peer=etcd-mutex/clients=64-2 1 1000 pairs/s 645000 etcd-cpu-ns/pair 4000 server-cpu-ns/pair
+BenchmarkClusterPairs/peer=owner/clients=64-2 1 4500 pairs/s 100000 etcd-cpu-ns/pair 60000 server-cpu-ns/pair
+BenchmarkClusterHandover/peer=front/waiting=2-2 477 1207476 commit-p50-ns 1863355 p50-ns 9295922 p99-ns
+BenchmarkClusterMemory/front=true/attached=10000-2 1 4.0 front-goroutines/each 39000 front-live-B/each
 PASS
 `
 
@@ -49,6 +53,10 @@ func TestReport(t *testing.T) {
 		"| 8,100 B | 9,300 B | 12.50 ms |",
 		"| remote | 24.1 ms | 5.1 ms |  | 30.4 MB |  |",
 		"| 8 | the holder, which hosts the server | the next waiter works | 21.4 ms | 33.8 ms |",
+		"| tenure, through the owner |  |  | 4.50 |  |",         // relative to etcd's own locks
+		"| tenure, through the owner |  |  | 100 + 60 + 0 |  |", // etcd, servers and clients
+		"| 2 | tenure, through another server | 1,863 µs | 9,296 µs | 1,207 µs |  |",
+		"| that other server | 39,000 B |  | 4 |",
 		"| etcd | 9000.3 ms | 9894.8 ms | 3 |",
 	} {
 		require.Contains(t, got.String(), row)
