@@ -233,7 +233,7 @@ func TestStore_TornOrDamaged(t *testing.T) {
 				s.mu.Lock()
 				for range size {
 					i++
-					s.enter(s.pending, store.Batch{Space: 1, Changes: []node.Record{{Key: number(i), Value: number(i)}}})
+					s.enter(s.pending, store.Batch{Space: 1, Changes: []node.Record{{Key: number(i), Value: number(i)}}}, 0)
 				}
 				require.NoError(t, s.lead(s.pending))
 			}

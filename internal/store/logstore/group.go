@@ -3,6 +3,7 @@ package logstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"tenure/internal/store"
 )
@@ -13,6 +14,7 @@ type group struct {
 	frames []byte
 	parts  []part
 	first  uint64 // number of the first commit
+	large  int    // bytes of its large batches
 
 	// The following fields are nil while no goroutine waits for the group.
 
@@ -21,12 +23,21 @@ type group struct {
 	err  error
 }
 
-// A group of maxGroup bytes takes only batches of at most smallBatch bytes. Larger ones wait for the next group. So the
-// batches of many nodes with large data neither delay the small ones of other nodes for long, nor take much memory.
+// All batches of at most smallBatch bytes enter the next group. Larger ones wait while the group that is being written
+// and the next one have more than maxLarge bytes of large batches with them, unless they have none. So a small batch
+// waits for at most maxLarge bytes of the large batches of others, or for one large batch, however many nodes have large
+// data to commit.
 const (
-	maxGroup   = 2 << 20
+	maxLarge   = 512 << 10
 	smallBatch = 64 << 10
 )
+
+// full reports whether a large batch of this size must wait. The caller must hold s.mu.
+func (s *Store) full(size int) bool {
+	held := s.flying + s.pending.large
+
+	return s.writing && held > 0 && held+size > maxLarge
+}
 
 // part is one commit of a group.
 type part struct {
@@ -61,11 +72,11 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	}
 	s.calls.Add(1)
 	defer s.calls.Done()
-	for size > smallBatch && s.writing && len(s.pending.frames) >= maxGroup {
-		s.room.Wait()
+	if size > smallBatch {
+		s.awaitRoom(size)
 	}
 	g := s.pending
-	s.enter(g, b)
+	s.enter(g, b, size)
 	if s.writing {
 		if g.done == nil {
 			g.lead, g.done = make(chan struct{}, 1), make(chan struct{})
@@ -82,9 +93,25 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) error {
 	return s.lead(g)
 }
 
-// enter adds a commit to the group. The caller must hold s.mu.
-func (s *Store) enter(g *group, b store.Batch) {
+// awaitRoom waits until a large batch may enter the pending group. Large batches enter in the order in which they have
+// arrived. The caller must hold s.mu.
+func (s *Store) awaitRoom(size int) {
+	place := s.arrived
+	s.arrived++
+	for place != s.entered || s.full(size) {
+		s.room.Wait()
+	}
+	s.entered++
+	s.room.Broadcast()
+}
+
+// enter adds a commit to the group. Size is that of its batch. The caller must hold s.mu.
+func (s *Store) enter(g *group, b store.Batch, size int) {
 	s.commits++
+	if size > smallBatch {
+		g.large += size
+		g.frames = slices.Grow(g.frames, frameHeader+size+frameAlign)
+	}
 	if len(g.parts) == 0 {
 		g.first = s.commits
 	}
@@ -95,7 +122,7 @@ func (s *Store) enter(g *group, b store.Batch) {
 // lead writes and syncs the pending group, and then appoints the leader of the next one. The caller must hold s.mu,
 // which lead unlocks.
 func (s *Store) lead(g *group) error {
-	s.writing, s.pending = true, s.nextGroup()
+	s.writing, s.flying, s.pending = true, g.large, s.nextGroup()
 	s.room.Broadcast()
 	err := s.failure
 	if err == nil {
@@ -113,6 +140,7 @@ func (s *Store) lead(g *group) error {
 	switch next := s.pending; {
 	case len(next.parts) == 0:
 		s.writing = false
+		s.room.Broadcast()
 	default:
 		next.lead <- struct{}{}
 	}
@@ -170,8 +198,9 @@ func (s *Store) segmentFor(size int64) *segment {
 	return newest
 }
 
-// maxBuffer limits the memory that a store keeps for the frames of its next group.
-const maxBuffer = 1 << 20
+// maxBuffer limits the memory that a store keeps for the frames of its next group. It is enough for the largest data of
+// a semaphore, and some small batches.
+const maxBuffer = 5 << 18
 
 // nextGroup returns an empty group. The caller must hold s.mu.
 func (s *Store) nextGroup() *group {
@@ -193,7 +222,7 @@ func (s *Store) recycle(g *group) {
 	if s.idle = g; g.done != nil { // others still read its error
 		s.idle = new(group)
 	}
-	s.idle.frames, s.idle.parts = g.frames[:0], g.parts[:0]
+	s.idle.frames, s.idle.parts, s.idle.large = g.frames[:0], g.parts[:0], 0
 }
 
 // wake wakes the goroutine that receives from the channel, which has a buffer of one element.

@@ -168,15 +168,73 @@ func TestCommit_PartOfAWrite(t *testing.T) {
 	}
 }
 
-// The batches of many nodes with large data do not all share one group, but a small batch can always join.
-func TestCommit_GroupsAreBounded(t *testing.T) {
+// While many nodes commit large data, a small batch of another node waits for little of it. Each sync waits until the
+// test lets it go on, so the test knows how many bytes are written from the arrival of the small batch to its answer.
+func TestCommit_SmallBatchesWaitForLittle(t *testing.T) {
+	t.Parallel()
+	const nodes = 8
+	for _, size := range []int{100 << 10, 300 << 10, 1 << 20, 4 << 20} {
+		t.Run(fmt.Sprint(size>>10, "KiB"), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				step, on := make(chan struct{}), false
+				s, err := Open(testDir, hooked(newMemDisk().options(nil), func(op, name string) error {
+					if _, segment := segmentKind.number(name); segment && op == "sync" && on {
+						<-step
+					}
+
+					return nil
+				}))
+				require.NoError(t, err)
+				idle(t, s)
+				on = true
+				var wg sync.WaitGroup
+				commit := func(space store.Space, size int, done func()) {
+					batch := store.Batch{Space: space, Changes: []node.Record{storetest.Put("k", strings.Repeat("v", size))}}
+					wg.Go(func() {
+						require.NoError(t, s.Commit(t.Context(), batch))
+						done()
+					})
+					synctest.Wait()
+				}
+				written := func() int {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+
+					return len(s.pending.frames) + s.flying
+				}
+				for i := range store.Space(3 * nodes) {
+					commit(1+i%nodes, size, func() {})
+				}
+				for range 3 {
+					answered, behind := false, written()
+					commit(100, 10, func() { answered = true })
+					for !answered {
+						behind = max(behind, written())
+						step <- struct{}{}
+						synctest.Wait()
+					}
+					require.LessOrEqual(t, behind, max(maxLarge, size)+smallBatch)
+				}
+				close(step)
+				wg.Wait()
+				for i := range store.Space(nodes) {
+					require.Len(t, storetest.Records(t, s, 1+i), 1)
+				}
+				require.NoError(t, s.Close())
+			})
+		})
+	}
+}
+
+// Large batches enter in the order in which they arrived, and small ones cannot keep them from entering.
+func TestCommit_LargeBatchesInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const large = 8
-		hold, on := make(chan struct{}), false
+		step, on := make(chan struct{}), false
 		s, err := Open(testDir, hooked(newMemDisk().options(nil), func(op, name string) error {
 			if _, segment := segmentKind.number(name); segment && op == "sync" && on {
-				<-hold
+				<-step
 			}
 
 			return nil
@@ -184,29 +242,35 @@ func TestCommit_GroupsAreBounded(t *testing.T) {
 		require.NoError(t, err)
 		idle(t, s)
 		on = true
+		var mu sync.Mutex
+		var order []int
 		var wg sync.WaitGroup
-		commit := func(space store.Space, size int) {
-			value := strings.Repeat("v", size)
+		commit := func(space, size int) {
+			batch := store.Batch{
+				Space: store.Space(space), Changes: []node.Record{storetest.Put("k", strings.Repeat("v", size))},
+			}
 			wg.Go(func() {
-				batch := store.Batch{Space: space, Changes: []node.Record{storetest.Put("k", value)}}
 				require.NoError(t, s.Commit(t.Context(), batch))
+				if size > smallBatch {
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, space)
+				}
 			})
 			synctest.Wait()
 		}
-		for i := range store.Space(large + 1) {
+		for i := range 5 {
 			commit(1+i, 1<<20)
 		}
-		commit(100, 10)
-
-		s.mu.Lock()
-		require.Less(t, len(s.pending.frames), maxGroup+2<<20)
-		require.EqualValues(t, 100, s.pending.parts[len(s.pending.parts)-1].space)
-		s.mu.Unlock()
-		close(hold)
-		wg.Wait()
-		for i := range store.Space(large + 1) {
-			require.Len(t, storetest.Records(t, s, 1+i), 1)
+		for small := 10; len(order) < 5; small++ {
+			require.Less(t, small, 30)
+			commit(small, 10)
+			step <- struct{}{}
+			synctest.Wait()
 		}
+		require.Equal(t, []int{1, 2, 3, 4, 5}, order)
+		close(step)
+		wg.Wait()
 		require.NoError(t, s.Close())
 	})
 }

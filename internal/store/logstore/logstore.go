@@ -90,7 +90,10 @@ type Store struct {
 	pending  *group     // the next group
 	idle     *group     // for nextGroup; may be nil
 	writing  bool       // there is a leader
-	room     sync.Cond  // on mu: the pending group is a new one
+	flying   int        // bytes of the large batches of the leader's group
+	room     sync.Cond  // on mu: the pending group is a new one, there is no leader, or a large batch has entered
+
+	arrived, entered uint64 // numbers of large batches
 
 	closeOnce sync.Once
 	closeErr  error
