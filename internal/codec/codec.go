@@ -53,13 +53,19 @@ func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if raw, ok := v.(*Raw); ok {
 		return raw.take(data)
 	}
-	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	var whole mem.Buffer
+	large := data.Len() >= largeMessage
+	if large {
+		whole = mem.SliceBuffer(data.Materialize())
+	} else {
+		whole = data.MaterializeToBuffer(mem.DefaultBufferPool())
+	}
 	defer whole.Free()
 	b := whole.ReadOnlyData()
 	switch m := v.(type) {
 	case *pb.SessionRequest:
 		var r Request
-		if r.decode(b, m) {
+		if r.decode(b, large, m) {
 			return nil
 		}
 	case *pb.SessionResponse:
@@ -68,7 +74,7 @@ func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 			return nil
 		}
 	case *Request:
-		if m.decode(b, &m.Message) {
+		if m.decode(b, large, &m.Message) {
 			return nil
 		}
 		v = &m.Message
@@ -79,8 +85,12 @@ func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 		v = &m.Message
 	}
 
-	return c.slow.Unmarshal(data, v)
+	return c.slow.Unmarshal(mem.BufferSlice{whole}, v) // which would copy data once more
 }
+
+// largeMessage is the size from which the data in a request is not copied out of the message: a large copy takes longer
+// than everything else that is done with the request.
+const largeMessage = 64 << 10
 
 // bufferSize is the capacity of a new buffer. gRPC returns only buffers above 1 KiB to their pool.
 const bufferSize = 1<<10 + 1<<8

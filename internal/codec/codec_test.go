@@ -1,7 +1,9 @@
 package codec_test
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -99,6 +101,78 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// withData returns the requests that carry data.
+func withData(data []byte) []*pb.SessionRequest {
+	return []*pb.SessionRequest{
+		{Request: &pb.SessionRequest_AcquireSemaphore_{
+			AcquireSemaphore: &pb.SessionRequest_AcquireSemaphore{ReqId: 7, Name: "a", Count: 1, Data: data},
+		}},
+		{Request: &pb.SessionRequest_CreateSemaphore_{
+			CreateSemaphore: &pb.SessionRequest_CreateSemaphore{ReqId: 7, Name: "a", Limit: 1, Data: data},
+		}},
+		{Request: &pb.SessionRequest_UpdateSemaphore_{
+			UpdateSemaphore: &pb.SessionRequest_UpdateSemaphore{ReqId: 7, Name: "a", Data: data},
+		}},
+	}
+}
+
+// A large request is decoded like a small one, and its data does not change when gRPC reuses its buffers.
+func TestUnmarshal_Large(t *testing.T) {
+	t.Parallel()
+	m, reused := kinds()["request"]()
+	for _, size := range []int{60 << 10, 64 << 10, 70 << 10, 1 << 20} {
+		for _, r := range withData(bytes.Repeat([]byte("d"), size)) {
+			b, err := proto.Marshal(r)
+			require.NoError(t, err)
+			sameMessage(t, b, m, reused)
+			sameMessage(t, b[:len(b)-1], m, reused)
+		}
+	}
+}
+
+// BenchmarkLarge decodes an update of 1 MiB, as it arrives. The data should be copied once.
+func BenchmarkLarge(b *testing.B) {
+	whole, err := proto.Marshal(withData(make([]byte, 1<<20))[2])
+	require.NoError(b, err)
+	var arrived mem.BufferSlice
+	for part := range slices.Chunk(whole, 16<<10) {
+		arrived = append(arrived, mem.SliceBuffer(part))
+	}
+	var into codec.Request
+	b.SetBytes(int64(len(whole)))
+	b.ReportAllocs()
+	for b.Loop() {
+		require.NoError(b, codec.New().Unmarshal(arrived, &into))
+	}
+}
+
+// A message stays in memory for the sake of its data only if the data is most of it.
+func TestUnmarshal_KeepsLittle(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	b, err := proto.Marshal(withData(make([]byte, 1<<20))[2])
+	require.NoError(t, err)
+	size := protowire.SizeTag(11)
+	_, n := protowire.ConsumeVarint(b[size:])
+	part := append(slices.Clone(b[size+n:]), 0x1a, 1, 'd') // the data once more: the last one counts
+	b = protowire.AppendBytes(protowire.AppendTag(nil, 11, protowire.BytesType), part)
+	used := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+
+		return m.HeapAlloc
+	}
+	var kept [64][]byte
+	before := used()
+	for i := range kept {
+		var r codec.Request
+		require.NoError(t, codec.New().Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, &r))
+		kept[i] = r.Message.GetUpdateSemaphore().GetData()
+		require.Equal(t, "d", string(kept[i]))
+	}
+	require.Less(t, int64(used()-before), int64(len(kept)/2<<20))
+	runtime.KeepAlive(kept)
+}
+
 func result(status Ydb.StatusIds_StatusCode, issues ...*Ydb_Issue.IssueMessage) *pb.SessionResponse {
 	return &pb.SessionResponse{Response: &pb.SessionResponse_AcquireSemaphoreResult_{
 		AcquireSemaphoreResult: &pb.SessionResponse_AcquireSemaphoreResult{ReqId: 1, Status: status, Issues: issues},
@@ -112,6 +186,8 @@ func seeds() [][]byte {
 		for _, part := range []string{
 			"\x08\x07\x12\x01a\x18\x01\x20\x01\x2a\x01d\x30\x01", "", // all fields of an acquire, and none
 			"\x08\x07\x12\x01a\x18\x01\x20\x01\x28\x01\x30\x01", "", // the same for a describe
+			"\x08\x07\x12\x01a\x18\x01\x22\x01d", "", // the same for a create
+			"\x08\x07\x12\x01a\x1a\x01d", "", // the same for an update
 			"\x08\x07\x10\x01\x20\x01", "", // the same for a result
 			"\x08\x00", "\x08\x01", "\x08\x01\x08\x02", "\x08\x81\x00", "\x08", "\x08\x80", "\x88\x00\x01",
 			"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",

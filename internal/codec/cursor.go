@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -11,6 +12,7 @@ import (
 type cursor struct {
 	rest   []byte
 	failed bool
+	kept   int // size of the whole message if what is read may be a part of it; otherwise 0
 }
 
 // only returns the tag of the only field of a message, and a cursor for the message that this field contains.
@@ -68,8 +70,16 @@ func (c *cursor) part() []byte {
 	return v
 }
 
-// data reads data. It returns nil if the data is empty, as package proto does.
-func (c *cursor) data() []byte { return append([]byte(nil), c.part()...) }
+// data reads data. It returns nil if the data is empty, as package proto does. The data is a part of the message only
+// if it is most of it, because it keeps all of the message in memory.
+func (c *cursor) data() []byte {
+	part := c.part()
+	if c.kept > 0 && len(part) > c.kept/2 {
+		return slices.Clip(part)
+	}
+
+	return append([]byte(nil), part...)
+}
 
 // text reads a text. If it equals old, which must be valid UTF-8, it returns old.
 func (c *cursor) text(old string) string {

@@ -13,6 +13,8 @@ const (
 	requestAcquire  = 7
 	requestRelease  = 8
 	requestDescribe = 9
+	requestCreate   = 10
+	requestUpdate   = 11
 )
 
 // Request receives messages of type SessionRequest, one after the other. The zero Request is ready for use.
@@ -25,6 +27,8 @@ type Request struct {
 	acquire  *acquireSlot
 	release  *releaseSlot
 	describe *describeSlot
+	create   *createSlot
+	update   *updateSlot
 }
 
 type (
@@ -47,6 +51,14 @@ type (
 	describeSlot struct {
 		kind pb.SessionRequest_DescribeSemaphore_
 		m    pb.SessionRequest_DescribeSemaphore
+	}
+	createSlot struct {
+		kind pb.SessionRequest_CreateSemaphore_
+		m    pb.SessionRequest_CreateSemaphore
+	}
+	updateSlot struct {
+		kind pb.SessionRequest_UpdateSemaphore_
+		m    pb.SessionRequest_UpdateSemaphore
 	}
 )
 
@@ -123,11 +135,15 @@ func appendDescribe(b []byte, m *pb.SessionRequest_DescribeSemaphore) ([]byte, b
 	return shut(b, start), true
 }
 
-// decode decodes a message. It returns false if package proto has to decode the message.
-func (r *Request) decode(b []byte, m *pb.SessionRequest) bool {
+// decode decodes a message. It returns false if package proto has to decode the message. If kept is set, b stays as it
+// is, and the message may refer to it.
+func (r *Request) decode(b []byte, kept bool, m *pb.SessionRequest) bool {
 	tag, c, ok := only(b)
 	if !ok {
 		return false
+	}
+	if kept {
+		c.kept = len(b)
 	}
 	r.forget()
 	m.Reset()
@@ -157,6 +173,16 @@ func (r *Request) decode(b []byte, m *pb.SessionRequest) bool {
 		c.describe(&s.m)
 		s.kind.DescribeSemaphore = &s.m
 		m.Request = &s.kind
+	case requestCreate<<3 | sized:
+		s := slot(&r.create)
+		c.create(&s.m)
+		s.kind.CreateSemaphore = &s.m
+		m.Request = &s.kind
+	case requestUpdate<<3 | sized:
+		s := slot(&r.update)
+		c.update(&s.m)
+		s.kind.UpdateSemaphore = &s.m
+		m.Request = &s.kind
 	default:
 		return false
 	}
@@ -174,6 +200,12 @@ func (r *Request) forget() {
 	}
 	if r.describe != nil {
 		r.describe.m.Name = kept(r.describe.m.Name)
+	}
+	if r.create != nil {
+		r.create.m.Name, r.create.m.Data = kept(r.create.m.Name), nil
+	}
+	if r.update != nil {
+		r.update.m.Name, r.update.m.Data = kept(r.update.m.Name), nil
 	}
 }
 
@@ -263,6 +295,42 @@ func (c *cursor) describe(m *pb.SessionRequest_DescribeSemaphore) {
 			m.WatchData = c.bool()
 		case 6<<3 | number:
 			m.WatchOwners = c.bool()
+		default:
+			c.fail()
+		}
+	}
+}
+
+func (c *cursor) create(m *pb.SessionRequest_CreateSemaphore) {
+	old := m.Name
+	m.ReqId, m.Name, m.Limit, m.Data = 0, "", 0, nil
+	for c.next() {
+		switch c.tag() {
+		case 1<<3 | number:
+			m.ReqId = c.number()
+		case 2<<3 | sized:
+			m.Name = c.text(old)
+		case 3<<3 | number:
+			m.Limit = c.number()
+		case 4<<3 | sized:
+			m.Data = c.data()
+		default:
+			c.fail()
+		}
+	}
+}
+
+func (c *cursor) update(m *pb.SessionRequest_UpdateSemaphore) {
+	old := m.Name
+	m.ReqId, m.Name, m.Data = 0, "", nil
+	for c.next() {
+		switch c.tag() {
+		case 1<<3 | number:
+			m.ReqId = c.number()
+		case 2<<3 | sized:
+			m.Name = c.text(old)
+		case 3<<3 | sized:
+			m.Data = c.data()
 		default:
 			c.fail()
 		}
