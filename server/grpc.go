@@ -56,7 +56,7 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials, services func(*
 		grpc.ChainStreamInterceptor(limitStreamError, s.recoverStream, s.limitStream, s.identifyStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
-		grpc.ForceServerCodecV2(wire.NewCodec()),
+		grpc.ForceServerCodecV2(wire.NewCodec(s.turns)),
 	)
 	Ydb_Coordination_V1.RegisterCoordinationServiceServer(g, &coordinationService{server: s})
 	Ydb_Scheme_V1.RegisterSchemeServiceServer(g, &schemeService{server: s})

@@ -10,8 +10,8 @@ import (
 
 // The bounds of what waits for owners, in bytes as estimated by cost.
 const (
-	maxInboxBytes    = 64 << 20  // of the requests that one owner has not answered
-	maxInFlightBytes = 128 << 20 // of the requests that all owners together have not answered
+	maxInboxBytes    = 24 << 20 // of the requests that one owner has not answered
+	maxInFlightBytes = 48 << 20 // of the requests that all owners together have not answered
 
 	// assured is what each stream may have in an inbox, however full that is. It is enough for the few requests of an
 	// honest client: a renewal, a release, or an acquire of some tasks.
@@ -178,14 +178,17 @@ func (b *inbox) queue(s *sender) {
 }
 
 // take appends requests to the chunk: those of the server itself, and those of streams of about the given number of
-// bytes. It leaves none behind only if an expiry is among them, because that applies to all that have arrived before.
+// bytes. A request that is larger than that is a chunk of its own. It leaves none behind only if an expiry is among
+// them, because that applies to all that have arrived before.
 func (b *inbox) take(chunk []input, room int) []input {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	all, before := false, len(chunk)
 	for _, in := range b.own {
-		if in.expiry != nil {
-			room = math.MaxInt
-		}
+		all = all || in.expiry != nil
+	}
+	if all {
+		room = math.MaxInt
 	}
 	for b.first != nil && room > 0 {
 		s := b.first
@@ -194,6 +197,11 @@ func (b *inbox) take(chunk []input, room int) []input {
 		}
 		for s.first != nil && s.credit > 0 && room > 0 {
 			e := s.first
+			if e.cost > chunkBytes && len(chunk) > before && !all {
+				room = 0
+
+				break
+			}
 			chunk = append(chunk, e.input)
 			s.first = e.next
 			s.waiting -= e.cost

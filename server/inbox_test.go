@@ -39,7 +39,7 @@ func TestInbox_LeavesRoomForOthers(t *testing.T) {
 	var all inFlight
 	b := newInbox(&all)
 	senders := make([]sender, 72)
-	for in, refusals := update(100<<10), 0; refusals < len(senders); {
+	for in, refusals := update(30<<10), 0; refusals < len(senders); {
 		refusals = 0
 		for i := range senders {
 			if b.put(&senders[i], in) == full {

@@ -22,7 +22,7 @@ import (
 const (
 	chunkBytes      = 128 << 10 // of the requests that are applied without looking for others, as estimated by cost
 	maxBatchReplies = 4_096     // a batch with so many takes no more requests
-	maxBatchBytes   = 1 << 20   // of records; then too. Others wait for the commit, so it must not take long.
+	maxBatchBytes   = 256 << 10 // of records; then too. Others wait for the commit, so it must not take long.
 	maxBatchCopied  = 100_000   // owners and waiters that were copied for descriptions; then too, after about 10 ms
 )
 
@@ -228,17 +228,25 @@ func (o *owner) gather() {
 	for more := o.crowded; more && !o.next.full(); {
 		runtime.Gosched()
 		chunk := o.arrived()
-		if more = len(chunk) > 0; more {
+		if more = len(chunk) > 0 && !large(chunk); more {
 			o.apply(chunk...)
+		} else if len(chunk) > 0 {
+			o.rest = chunk
+			o.inbox.wake()
 		}
 	}
 	o.crowded = len(o.next.fx.Replies) > 1
 }
 
+// large reports whether the chunk begins with a request that gets a batch of its own. The others need not wait for it
+// to be written, and its batch would be full anyway.
+func large(chunk []input) bool { return cost(chunk[0].req) > chunkBytes }
+
 // arrived returns requests from the inbox.
 func (o *owner) arrived() []input {
 	if rest := o.rest; len(rest) > 0 {
 		o.rest = nil
+		o.inbox.wake() // for those that are in the inbox: the last value of ready was for the rest
 
 		return rest
 	}

@@ -54,6 +54,80 @@ func TestOwner_BatchesWhileCommitting(t *testing.T) {
 	require.LessOrEqual(t, counting.n.Load()-before, int64(2))
 }
 
+// steps is a store whose commits wait until the test lets them go on, one at a time.
+type steps struct {
+	store.Store
+	on      atomic.Bool
+	arrived chan int // the bytes of each commit that waits
+	step    chan struct{}
+	end     chan struct{} // closed when no commit waits any more
+}
+
+func (s *steps) Commit(ctx context.Context, b store.Batch) error {
+	if s.on.Load() {
+		size := 0
+		for _, r := range b.Changes {
+			size += len(r.Key) + len(r.Value)
+		}
+		select {
+		case s.arrived <- size:
+		case <-s.end:
+		}
+		select {
+		case <-s.step:
+		case <-s.end:
+		}
+	}
+
+	return s.Store.Commit(ctx, b)
+}
+
+// A large request does not share a batch with small ones, which would have to wait until it is written.
+func TestOwner_LargeRequestsAreAlone(t *testing.T) {
+	st := &steps{Store: memstore.New(), arrived: make(chan int), step: make(chan struct{}), end: make(chan struct{})}
+	h := serve(t, withStore(st))
+	t.Cleanup(func() { close(st.end) })
+	var all []*session
+	for range 7 {
+		all = append(all, h.attach(t, 0, time.Minute))
+	}
+	arrive := func(i int, data []byte) {
+		m := acquireMessage(1, fmt.Sprint("job-", i), forever)
+		m.GetAcquireSemaphore().Data = data
+		all[i].send(m)
+		all[i].send(pingMessage(1)) // its pong shows that the server has read the acquire
+		require.NotNil(t, all[i].recv().GetPong())
+	}
+	granted := func(i int) { require.True(t, all[i].recv().GetAcquireSemaphoreResult().GetAcquired(), i) }
+
+	st.on.Store(true)
+	arrive(0, nil)
+	<-st.arrived
+	arrive(1, nil)
+	arrive(2, nil)
+	st.step <- struct{}{}
+	<-st.arrived // the batch has two requests, so the owner expects more the next time
+	arrive(3, nil)
+	arrive(4, make([]byte, 1<<20))
+	arrive(5, make([]byte, 1<<20))
+	arrive(6, nil)
+	st.step <- struct{}{}
+	require.Less(t, <-st.arrived, 1<<10, "the small requests")
+	st.step <- struct{}{}
+	granted(3)
+	for range 2 {
+		size := <-st.arrived
+		require.Greater(t, size, 1<<20)
+		require.Less(t, size, 1<<20+1<<10)
+		st.step <- struct{}{}
+	}
+	granted(4)
+	granted(5)
+	<-st.arrived
+	st.step <- struct{}{}
+	granted(6)
+}
+
 // Answers to reads wait too, since the reads may have seen changes that are not durable.
 func TestOwner_ReadsWaitForWhatTheySee(t *testing.T) {
 	st := newGate(t)

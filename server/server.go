@@ -28,6 +28,7 @@ import (
 	"tenure/internal/quota"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
+	"tenure/internal/turns"
 	"tenure/internal/wire"
 )
 
@@ -53,6 +54,7 @@ type Server struct {
 	inProgress atomic.Int64 // calls that are streams, also those that are not sessions, without watches
 	pings      atomic.Int64 // frequent ones, in a second
 	watches    watches      // of the server's health
+	turns      *turns.Turns // of connections and streams with large messages
 	waiting    waiting
 	quota      *quota.Server
 	advertise  *advertise.Endpoint // nil: the address that each client has used
@@ -115,7 +117,7 @@ func New(opts ...Option) (*Server, error) {
 
 	s := &Server{
 		log: log, store: records, clock: clk, catalog: tree, health: health.NewServer(), limits: limits,
-		advertise: advertised, trusts: c.Trusts,
+		turns: turns.New(clk), advertise: advertised, trusts: c.Trusts,
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 	}
 	s.refusals = newRefusals(&s.counts.limits, log, clk)
@@ -170,7 +172,7 @@ func (s *Server) limitConnections() {
 		Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress,
 		Calls: limits.StreamsPerConnection, CallRate: limits.CallRate, FrameRate: limits.FrameRate,
 		Unfinished: limits.UnfinishedBytes, Patience: limits.StartTimeout,
-		Clock: s.clock, Refused: func(limit, address string) { s.refusals.add(limit, "address", address) },
+		Clock: s.clock, Turns: s.turns, Refused: func(limit, address string) { s.refusals.add(limit, "address", address) },
 		Trusted: func(i credentials.AuthInfo) bool { _, ok := i.(peerkey.Info); return ok },
 	})
 }

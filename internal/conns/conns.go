@@ -12,10 +12,11 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"tenure/internal/clock"
+	"tenure/internal/turns"
 )
 
-// Limits bound the connections of a Set. All fields must be set. Without the credentials of this package, only Total,
-// PerAddress and Refused have an effect.
+// Limits bound the connections of a Set. All fields must be set, unless they say what nil means. Without the credentials
+// of this package, only Total, PerAddress and Refused have an effect.
 type Limits struct {
 	Total      int           // open connections
 	PerAddress int           // of them, those from one address of another machine
@@ -25,6 +26,7 @@ type Limits struct {
 	Unfinished int           // bytes of messages of which only a part has arrived; one connection may have a quarter
 	Patience   time.Duration // for a message to arrive completely
 	Clock      clock.Clock
+	Turns      *turns.Turns                    // for connections with large messages; nil: these do not take turns
 	Trusted    func(credentials.AuthInfo) bool // connections without limits on what they send; nil: none
 	Refused    func(limit, address string)     // reports that a connection was closed or refused because of a limit
 }

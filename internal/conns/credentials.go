@@ -57,6 +57,7 @@ var errCut = errors.New("the connection has exceeded a limit")
 
 // Read implements net.Conn.
 func (c *meteredConn) Read(p []byte) (int, error) {
+	c.meter.giveTurn()
 	n, err := c.Conn.Read(p)
 	if n == 0 {
 		return n, err
@@ -80,6 +81,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 		return 0, errCut
 	}
 	c.meter.pause()
+	c.meter.takeTurn()
 
 	return n, err
 }

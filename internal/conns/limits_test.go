@@ -18,6 +18,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/conns"
+	"tenure/internal/turns"
 )
 
 // refused records the limits that were reached.
@@ -416,4 +417,89 @@ func (w *world) flood() {
 	repeat(11, func(int) { _ = fr.WritePing(false, [8]byte{}) })
 	flush()
 	require.Error(w.t, failed())
+}
+
+// Connections on which large messages arrive take turns, those with small ones do not. A turn ends when gRPC reads
+// again or the connection is closed, and a connection that keeps it does not stop the others.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		all := turns.New(clock.Go())
+		w := newWorld(t)
+		w.set.Limit(conns.Limits{
+			Total: 100, PerAddress: 100, Calls: 100, CallRate: 30, FrameRate: 10, Unfinished: 10 << 20, Patience: time.Hour,
+			Clock: clock.Go(), Turns: all, Refused: w.refused.add,
+		})
+		var taken int
+		for ; all.Take(); taken++ { // the last one waits in vain
+			continue
+		}
+		for range taken {
+			all.Give()
+		}
+		free := func() (n int) {
+			for n < taken && all.Take() {
+				n++
+			}
+			for range n {
+				all.Give()
+			}
+
+			return n
+		}
+
+		part := append(binary.BigEndian.AppendUint32([]byte{0}, 1<<20), make([]byte, turns.Large)...)
+		small := w.manual(part[:100])
+		small.read(t, 100)
+		require.Equal(t, taken, free())
+		var large []*manual
+		for range taken {
+			c := w.manual(part)
+			c.read(t, len(part))
+			large = append(large, c)
+		}
+		require.Zero(t, free())
+		late, began := w.manual(part), time.Now()
+		late.read(t, len(part))
+		require.Positive(t, time.Since(began))
+		require.Less(t, time.Since(began), 100*time.Millisecond)
+
+		go func() { _, _ = large[0].Read(make([]byte, 1)) }()
+		synctest.Wait()
+		require.Equal(t, 1, free())
+		again := w.manual(part)
+		again.read(t, len(part))
+		require.Zero(t, free())
+		again.Close()
+		require.Equal(t, 1, free())
+		w.set.Cut()
+		require.Equal(t, taken, free())
+	})
+}
+
+// manual is a connection from which the test reads.
+type manual struct{ net.Conn }
+
+// manual returns a connection after its handshake, on which a part of a message arrives.
+func (w *world) manual(part []byte) *manual {
+	w.t.Helper()
+	client, server := w.open("127.0.0.1")
+	require.NotNil(w.t, server)
+	var out bytes.Buffer
+	out.WriteString(http2.ClientPreface)
+	fr := http2.NewFramer(&out, nil)
+	_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true})
+	_ = fr.WriteData(1, false, part)
+	go func() { _, _ = client.Write(out.Bytes()) }()
+	conn, _, err := w.set.Credentials(insecure.NewCredentials()).ServerHandshake(server)
+	require.NoError(w.t, err)
+
+	return &manual{conn}
+}
+
+// read reads until all of the part has arrived.
+func (m *manual) read(t *testing.T, size int) {
+	t.Helper()
+	_, err := io.ReadFull(m, make([]byte, len(http2.ClientPreface)+2*9+size))
+	require.NoError(t, err)
 }

@@ -8,6 +8,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/quota"
+	"tenure/internal/turns"
 )
 
 // A connection may begin the calls of two seconds at the same time. More than that are answered with a refusal, which
@@ -61,6 +62,7 @@ type meter struct {
 
 	bytes atomic.Int64 // of unfinished messages
 	count atomic.Int64 // unfinished messages
+	turn  atomic.Bool  // the connection has a turn of Limits.Turns
 
 	mu         sync.Mutex // guards the rest
 	unfinished map[uint32]*message
@@ -352,6 +354,27 @@ func (m *meter) pause() {
 	}
 }
 
+// takeTurn waits for the connection's turn if a large message is arriving, so that gRPC handles only what a few such
+// connections have sent at the same time. The turn ends when gRPC reads again, or when the connection is closed.
+func (m *meter) takeTurn() {
+	if m.bytes.Load() < turns.Large || !m.limits.Turns.Take() {
+		return
+	}
+	m.turn.Store(true)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		m.giveTurn()
+	}
+}
+
+// giveTurn ends the connection's turn, if it has one.
+func (m *meter) giveTurn() {
+	if m.turn.CompareAndSwap(true, false) {
+		m.limits.Turns.Give()
+	}
+}
+
 // wake ends a pause. It is called with mu held.
 func (m *meter) wake() {
 	if m.woken != nil {
@@ -366,6 +389,7 @@ func (m *meter) finish() {
 	defer m.mu.Unlock()
 	m.wake()
 	m.ended = true
+	m.giveTurn()
 	for stream := range m.unfinished {
 		m.drop(stream)
 	}

@@ -5,14 +5,20 @@ import (
 
 	"tenure/internal/codec"
 	"tenure/internal/node"
+	"tenure/internal/turns"
 )
 
 // Codec is a codec for a server. It encodes messages of package proto, and also what Response converts to a message:
-// the replies of a node, Ping and Pong. It encodes the frequent ones without the message.
-type Codec struct{ codec.Codec }
+// the replies of a node, Ping and Pong. It encodes the frequent ones without the message. It decodes only a few large
+// messages at the same time.
+type Codec struct {
+	codec.Codec
 
-// NewCodec returns a codec.
-func NewCodec() Codec { return Codec{codec.New()} }
+	turns *turns.Turns
+}
+
+// NewCodec returns a codec. The turns are those of the server; nil: it decodes all messages at the same time.
+func NewCodec(t *turns.Turns) Codec { return Codec{codec.New(), t} }
 
 // Marshal encodes a message.
 func (c Codec) Marshal(v any) (mem.BufferSlice, error) {

@@ -26,7 +26,7 @@ func TestCodec(t *testing.T) {
 		rapid.Make[node.Created]().AsAny(), rapid.Make[node.Updated]().AsAny(), rapid.Make[node.Deleted]().AsAny(),
 		rapid.Make[node.Described]().AsAny(), rapid.Make[node.Changed]().AsAny(),
 	}
-	c, oracle := wire.NewCodec(), encoding.GetCodecV2("proto")
+	c, oracle := wire.NewCodec(nil), encoding.GetCodecV2("proto")
 	rapid.Check(t, func(t *rapid.T) {
 		reply := rapid.OneOf(replies...).Draw(t, "reply")
 		got, err := c.Marshal(reply)
@@ -40,7 +40,7 @@ func TestCodec(t *testing.T) {
 // The codec refuses what is neither a message nor a reply.
 func TestCodec_OtherTypes(t *testing.T) {
 	t.Parallel()
-	_, err := wire.NewCodec().Marshal("text")
+	_, err := wire.NewCodec(nil).Marshal("text")
 	require.Error(t, err)
 }
 
@@ -51,7 +51,7 @@ func (r *receipts) Sent() { *r++ }
 // A large answer has the same bytes as a small one. Its receipt learns when the last reference to them is gone.
 func TestCodec_Answer(t *testing.T) {
 	t.Parallel()
-	c, oracle := wire.NewCodec(), encoding.GetCodecV2("proto")
+	c, oracle := wire.NewCodec(nil), encoding.GetCodecV2("proto")
 	check := func(t require.TestingT, d node.Described) {
 		var sent receipts
 		got, err := c.Marshal(&wire.Answer{Described: d, Receipt: &sent})
@@ -83,7 +83,7 @@ func TestCodec_Large(t *testing.T) {
 	t.Parallel()
 	var sent receipts
 	m := &Ydb_Scheme.DescribePathResult{Self: &Ydb_Scheme.Entry{Name: strings.Repeat("x", 2<<10)}}
-	got, err := wire.NewCodec().Marshal(wire.Large{Message: m, Receipt: &sent})
+	got, err := wire.NewCodec(nil).Marshal(wire.Large{Message: m, Receipt: &sent})
 	require.NoError(t, err)
 	want, err := proto.Marshal(m)
 	require.NoError(t, err)

@@ -25,8 +25,8 @@ type group struct {
 
 // All batches of at most smallBatch bytes enter the next group. Larger ones wait while the group that is being written
 // and the next one have more than maxLarge bytes of large batches with them, unless they have none. So a small batch
-// waits for at most maxLarge bytes of the large batches of others, or for one large batch, however many nodes have large
-// data to commit.
+// waits for at most maxLarge bytes of the large batches of others, or for one large batch, however many nodes have
+// large data to commit.
 const (
 	maxLarge   = 512 << 10
 	smallBatch = 64 << 10
