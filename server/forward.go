@@ -1,16 +1,22 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"tenure/internal/catalog"
+	"tenure/internal/codec"
 	"tenure/internal/node"
 	"tenure/internal/relay"
 	"tenure/internal/store"
@@ -40,8 +46,9 @@ type forwarded struct {
 	ctx context.Context         //nolint:containedctx // of the stream
 	end context.CancelCauseFunc // a failureError is sent to the client
 
-	leave func() // nil: the stream has not entered
-	err   error  // how the stream has ended
+	failed atomic.Bool // the other server has sent a Failure, which is the last message
+	leave  func()      // nil: the stream has not entered
+	err    error       // how the stream has ended
 }
 
 // failureError ends a stream with a Failure.
@@ -102,7 +109,7 @@ func (f *forwarded) try(id, address string) outcome {
 		}
 	}
 	trailer, err := s.front.pool.Forward(f.ctx, address, relay.Call{
-		Client: f.grpc, First: f.first, Clock: s.clock, Running: &s.streams, Hold: s.front.room,
+		Client: passing{f.grpc, &f.failed}, First: f.first, Clock: s.clock, Running: &s.streams, Hold: s.front.room,
 		Method: Ydb_Coordination_V1.CoordinationService_Session_FullMethodName, Header: s.callerHeader(f.grpc.Context()),
 	})
 	switch {
@@ -131,6 +138,8 @@ func (f *forwarded) finish(err error) error {
 		return status.FromContextError(f.grpc.Context().Err()).Err()
 	case errors.Is(err, errNoOwner):
 		last = noOwner
+	case errors.Is(err, relay.ErrBroken) && f.failed.Load():
+		return nil // the other server did not live to end the call
 	case errors.Is(err, relay.ErrBroken):
 		last = ownerLost
 	case errors.Is(err, relay.ErrFull):
@@ -145,6 +154,31 @@ func (f *forwarded) finish(err error) error {
 	}
 
 	return f.grpc.Send(wire.Response(last))
+}
+
+// passing is a stream that notes whether a Failure is sent.
+type passing struct {
+	grpc.ServerStream
+
+	failed *atomic.Bool
+}
+
+// SendMsg implements grpc.ServerStream.
+func (p passing) SendMsg(m any) error {
+	if raw, ok := m.(*codec.Raw); ok && isFailure(raw.Data) {
+		p.failed.Store(true)
+	}
+
+	return p.ServerStream.SendMsg(m)
+}
+
+// failureTag is how a response with a Failure begins.
+var failureTag = protowire.AppendTag(nil,
+	new(Ydb_Coordination.SessionResponse).ProtoReflect().Descriptor().Fields().ByName("failure").Number(),
+	protowire.BytesType)
+
+func isFailure(m mem.BufferSlice) bool {
+	return len(m) > 0 && bytes.HasPrefix(m[0].ReadOnlyData(), failureTag)
 }
 
 // enter counts the stream, and makes it end when its caller's access is withdrawn.
