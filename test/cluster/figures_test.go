@@ -1,0 +1,148 @@
+package cluster_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+
+	"tenure"
+	"tenure/test/cluster/clustertest"
+)
+
+var movesRuns = flag.Int("moves.runs", 1, "how often TestMoves_Figures moves a node in each way")
+
+// prober uses a node all the time, through one server.
+type prober struct {
+	name string
+
+	mu   sync.Mutex // guards done
+	done []time.Time
+}
+
+// probe acquires and releases a semaphore of its own until ctx ends.
+func (p *prober) probe(ctx context.Context, c *tenure.Client) {
+	for ctx.Err() == nil {
+		session, err := c.Session(ctx, nodePath, options.WithSessionTimeout(usual))
+		if err != nil {
+			continue
+		}
+		for ctx.Err() == nil && session.Context().Err() == nil {
+			lease, err := session.AcquireSemaphore(ctx, p.name, 1, options.WithEphemeral(true))
+			if err == nil {
+				err = lease.Release()
+			}
+			if err == nil {
+				p.mu.Lock()
+				p.done = append(p.done, time.Now())
+				p.mu.Unlock()
+			}
+		}
+		_ = session.Close(context.WithoutCancel(ctx))
+	}
+}
+
+// longest returns the longest time without an answer since the given one.
+func (p *prober) longest(since time.Time) (gap time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := since
+	for _, at := range p.done {
+		if at.After(since) {
+			gap = max(gap, at.Sub(last))
+			last = at
+		}
+	}
+
+	return max(gap, time.Since(last))
+}
+
+// TestMoves_Figures measures for how long a node is not served when its server stops, dies or changes because another
+// one has joined. Nobody may lose a lease. A quiet machine and many runs give figures that can be published:
+//
+//	go test -run TestMoves_Figures -v -timeout 0 -moves.runs 30
+func TestMoves_Figures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	c := clustertest.Start(t, clustertest.Options{Direct: true})
+	require.NoError(t, pinned(t, c.Servers[0]).CreateNode(t.Context(), nodePath, coordination.NodeConfig{}))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+
+	keeper, err := tenure.Open(t.Context(), c.Servers[0].DSN())
+	require.NoError(t, err)
+	session, err := keeper.Session(t.Context(), nodePath, options.WithSessionTimeout(usual))
+	require.NoError(t, err)
+	lease, err := session.AcquireSemaphore(t.Context(), "kept", 1, options.WithEphemeral(true))
+	require.NoError(t, err)
+
+	var probers []*prober
+	for i := range 6 { // each learns of all servers, and uses one of them
+		client, err := tenure.Open(t.Context(), c.Servers[i%3].DSN())
+		require.NoError(t, err)
+		p := &prober{name: fmt.Sprint("prober ", i)}
+		probers = append(probers, p)
+		running.Go(func() {
+			p.probe(ctx, client)
+			_ = client.Close(context.WithoutCancel(ctx))
+		})
+	}
+	figures := make(map[string][]time.Duration)
+	measure := func(what string, event func() (began time.Time)) {
+		t.Helper()
+		began := event()
+		time.Sleep(4 * time.Second) // more than a lease of etcd
+		var worst time.Duration
+		for _, p := range probers {
+			worst = max(worst, p.longest(began))
+		}
+		figures[what] = append(figures[what], worst)
+		require.NoError(t, lease.Context().Err(), "the lease is kept")
+	}
+	home := c.AwaitOwner(faultsNode)
+	restart := func() {
+		measure("join", func() (began time.Time) {
+			home.Restart()
+			for c.Owner(faultsNode) != home { // it is the one that should have the node
+				began = time.Now()
+				require.NoError(t, lease.Context().Err())
+				time.Sleep(time.Millisecond)
+			}
+
+			return began.Add(-100 * time.Millisecond)
+		})
+	}
+	for range *movesRuns {
+		measure("SIGTERM", func() time.Time {
+			began := time.Now()
+			require.Zero(t, home.Terminate())
+
+			return began
+		})
+		restart()
+		measure("kill -9", func() time.Time {
+			began := time.Now()
+			home.Kill()
+
+			return began
+		})
+		restart()
+	}
+	for what, all := range figures {
+		slices.Sort(all)
+		t.Logf("%-8s without service: shortest %v, middle %v, longest %v, %d times", what,
+			all[0].Round(time.Millisecond), all[len(all)/2].Round(time.Millisecond),
+			all[len(all)-1].Round(time.Millisecond), len(all))
+		require.Less(t, all[0], 2*time.Second, "%s does not wait for a lease", what)
+	}
+}
