@@ -40,7 +40,7 @@ type question struct {
 }
 
 const (
-	askStatus = "status" // what Status shows of the node; InMemory as in StatusInMemory
+	askNodes  = "nodes"  // what Status shows of all nodes that the server serves; InMemory as in StatusInMemory
 	askEnd    = "end"    // end a session, for somebody
 	askWhoAmI = "server" // which server is this, if it takes nodes
 	askTake   = "take"   // serve the node, if nobody does
@@ -48,11 +48,11 @@ const (
 
 // answer is the answer to a question.
 type answer struct {
-	NotHere bool        `json:"not_here,omitempty"` // another server serves the node
-	Node    *NodeStatus `json:"node,omitempty"`     // nil: the node no longer exists
-	Server  string      `json:"server,omitempty"`   // its id
-	Error   answerError `json:"error,omitempty"`
-	Text    string      `json:"text,omitempty"` // of the error
+	NotHere bool         `json:"not_here,omitempty"` // another server serves the node
+	Nodes   []NodeStatus `json:"nodes,omitempty"`
+	Server  string       `json:"server,omitempty"` // its id
+	Error   answerError  `json:"error,omitempty"`
+	Text    string       `json:"text,omitempty"` // of the error
 }
 
 // answerError is an error that the server which has asked must know.
@@ -148,13 +148,14 @@ func (s *Server) answerTo(ctx context.Context, q question) answer {
 		return answer{NotHere: true}
 	case q.Ask == askWhoAmI:
 		return answer{Server: s.front.members.Self().ID}
+	case q.Ask == askNodes:
+		nodes, err := s.served(ctx, q.InMemory)
+
+		return failedAnswer(answer{Nodes: nodes}, err)
 	}
 	e, _, ok := s.nodes.verified(ctx, q.Path)
 	if !ok {
 		return answer{Error: answerNoNode}
-	}
-	if n := s.idleNode(q.Path, q.Ask == askStatus && q.InMemory); n != nil {
-		return answer{Node: n}
 	}
 	if id, err := s.front.owner(ctx, e, store.Terms{}, false); id != "" || err != nil {
 		s.front.forget(e.Space, id)
@@ -164,10 +165,6 @@ func (s *Server) answerTo(ctx context.Context, q question) answer {
 	switch q.Ask {
 	case askTake:
 		return answer{}
-	case askStatus:
-		n, err := s.nodeStatusHere(ctx, q.Path)
-
-		return failedAnswer(answer{Node: n}, err)
 	case askEnd:
 		by := serverconfig.Requester{User: q.User}
 		if q.Network != "" {

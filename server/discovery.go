@@ -73,10 +73,10 @@ func (s *Server) endpoints(ctx context.Context) []*Ydb_Discovery.EndpointInfo {
 	known := map[string]bool{net.JoinHostPort(self.GetAddress(), strconv.Itoa(int(self.GetPort()))): true}
 	for _, m := range living {
 		at, err := advertise.Parse(m.Address)
-		if err != nil || m.Leaving || m.ID == s.front.members.Self().ID || known[dialable(m)] { // one load balancer is enough
+		if err != nil || m.Leaving || m.ID == s.front.members.Self().ID || known[advertised(m)] { // one load balancer is enough
 			continue
 		}
-		known[dialable(m)] = true
+		known[advertised(m)] = true
 		e := newEndpoint(nodeID(m.ID))
 		e.Address, e.Port, e.Ssl = at.Host, uint32(at.Port), at.TLS
 		all = append(all, e)

@@ -45,15 +45,6 @@ type sharing interface {
 	store.Moves
 }
 
-// self returns the address of this server, or "" if f is nil.
-func (f *front) self() string {
-	if f == nil {
-		return ""
-	}
-
-	return f.members.Self().Address
-}
-
 // maxConnCalls is how many calls a connection to another server carries at most.
 const maxConnCalls = 1_000
 
@@ -239,7 +230,17 @@ func (f *front) expect(id, address string) {
 	f.expected[address] = id
 }
 
+// dialable returns host and port at which other servers reach a server.
 func dialable(m store.Member) string {
+	if m.Peer != "" {
+		return m.Peer
+	}
+
+	return advertised(m)
+}
+
+// advertised returns host and port at which clients reach a server, which may be those of a load balancer.
+func advertised(m store.Member) string {
 	e, err := advertise.Parse(m.Address)
 	if err != nil {
 		return ""
@@ -264,10 +265,10 @@ func (f *front) watchMembers(ctx context.Context) {
 		registered := false
 		for _, m := range all {
 			registered = registered || m.ID == self.ID
-			if m.ID != self.ID && m.Address == self.Address && m.Address != "" && !warned[m.ID] {
+			if m.ID != self.ID && m.At() == self.At() && m.At() != "" && !warned[m.ID] {
 				warned[m.ID] = true
-				f.log.WarnContext(ctx, "another server has the same address: give each one an --advertise of its own",
-					"server", m.ID, "address", m.Address)
+				f.log.WarnContext(ctx, "another server has the same address: give each one a --peer-address of its own",
+					"server", m.ID, "address", m.At())
 			}
 		}
 		if registered { // otherwise this server is the one that seems to be gone

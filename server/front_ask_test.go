@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -35,7 +36,15 @@ func TestFront_StatusAndEnd(t *testing.T) {
 	require.Equal(t, s.id, want.Nodes[0].Semaphores[0].Owners[0].Session)
 	got, err := front.server.StatusInMemory(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, want, got)
+	require.Equal(t, want.Nodes, got.Nodes)
+	for i, m := range []*member{all[0], front} {
+		for _, st := range []server.Status{want, got} {
+			at := slices.IndexFunc(st.Servers, func(s server.MemberStatus) bool { return s.ID == m.store.Self().ID })
+			require.Equal(t, server.MemberStatus{
+				ID: m.store.Self().ID, Address: "grpc://" + m.address, Nodes: 1 - i, Asked: st.Servers[at].Asked,
+			}, st.Servers[at])
+		}
+	}
 
 	by := serverconfig.Requester{User: "ann"}
 	require.ErrorIs(t, admin.EndSession(t.Context(), by, front.node, 999, 0), server.ErrNoSession)
@@ -45,11 +54,56 @@ func TestFront_StatusAndEnd(t *testing.T) {
 	require.True(t, waiter.recv().GetAcquireSemaphoreResult().GetAcquired())
 }
 
+// A status claims no node. What no server serves is shown as the store has it, without its timeouts.
+func TestFront_StatusClaimsNothing(t *testing.T) {
+	t.Parallel()
+	c, all := cluster(t, 3)
+	s := all[1].attach(t, 0, time.Minute)
+	s.requireAcquired("a")
+	waiter := all[1].attach(t, 0, time.Minute)
+	waiter.requirePending("a")
+	all[0].stopIn(t, time.Second)
+	require.Empty(t, c.Owner(space))
+	got, err := all[2].server.Status(t.Context())
+	require.NoError(t, err)
+	require.Len(t, got.Servers, 2)
+	require.Len(t, got.Nodes, 1)
+	n := got.Nodes[0]
+	require.True(t, n.Unserved)
+	require.Empty(t, n.Server)
+	require.Equal(t, s.id, n.Semaphores[0].Owners[0].Session)
+	require.False(t, n.Semaphores[0].Owners[0].Attached)
+	require.Zero(t, n.Semaphores[0].Owners[0].Ends)
+	require.Equal(t, waiter.id, n.Semaphores[0].Waiters[0].Session)
+	got, err = all[2].server.StatusInMemory(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []server.NodeStatus{{
+		Path: all[0].node, Unserved: true, Semaphores: []server.SemaphoreStatus{},
+	}}, got.Nodes)
+	require.Empty(t, c.Owner(space), "nobody has claimed the node")
+}
+
+// A server that does not answer does not keep the others from showing what they know.
+func TestFront_StatusWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	c, all := cluster(t, 2)
+	ghost := c.Join("ghost", "grpc://127.0.0.1:1") // nobody listens there
+	ghost.Seize(space)
+	got, err := all[1].server.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "grpc://127.0.0.1:1", got.Nodes[0].Server)
+	require.True(t, got.Nodes[0].Unserved)
+	require.Len(t, got.Servers, 3)
+	require.Equal(t, 1, got.Servers[0].Nodes)
+	require.Contains(t, got.Servers[0].Error, "connection refused")
+	require.Equal(t, "ghost", c.Owner(space))
+}
+
 // Only servers may ask.
 func TestFront_ClientsCannotAsk(t *testing.T) {
 	t.Parallel()
 	_, all := cluster(t, 1)
-	in, out := wrapperspb.Bytes([]byte(`{"ask":"status","path":"/local/test"}`)), new(wrapperspb.BytesValue)
+	in, out := wrapperspb.Bytes([]byte(`{"ask":"nodes"}`)), new(wrapperspb.BytesValue)
 	err := all[0].conn.Invoke(t.Context(), "/tenure.Peer/Ask", in, out)
 	require.Equal(t, codes.Unimplemented, status.Code(err), err)
 	key, err := peerkey.New(all[0].store.Secret())

@@ -51,9 +51,20 @@ func cluster(t *testing.T, n int, opts ...server.Option) (*storetest.Cluster, []
 // join starts one more server, on a real socket.
 func join(t *testing.T, c *storetest.Cluster, opts ...server.Option) *member {
 	t.Helper()
+
+	return joinBehind(t, c, "", opts...)
+}
+
+// joinBehind is like join for a server that clients reach at the address of a load balancer.
+func joinBehind(t *testing.T, c *storetest.Cluster, balancer string, opts ...server.Option) *member {
+	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	st := c.Join("server at "+lis.Addr().String(), "grpc://"+lis.Addr().String())
+	if balancer != "" {
+		st.Behind(balancer)
+		opts = append(opts, server.WithAdvertise(balancer))
+	}
 	srv, err := server.New(append([]server.Option{withStore(st)}, opts...)...)
 	require.NoError(t, err)
 	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -188,6 +199,30 @@ func TestFront_ClientEnds(t *testing.T) {
 	last.send(&pb.SessionRequest{Request: &pb.SessionRequest_SessionStop_{SessionStop: &pb.SessionRequest_SessionStop{}}})
 	require.NotZero(t, last.recv().GetSessionStopped().GetSessionId())
 	last.requireEnd()
+}
+
+// Servers behind one load balancer reach each other at addresses of their own, and clients learn only of the balancer.
+func TestFront_BehindALoadBalancer(t *testing.T) {
+	t.Parallel()
+	const balancer = "grpc://127.0.0.1:1" // nobody listens there
+	c := storetest.NewCluster()
+	a, b := joinBehind(t, c, balancer), joinBehind(t, c, balancer)
+	a.createNode(t)
+	a.attach(t, 0, time.Minute).requireAcquired("a")
+	b.attach(t, 0, time.Minute).requirePending("a")
+	status, err := b.server.Status(t.Context())
+	require.NoError(t, err)
+	require.Len(t, status.Nodes[0].Semaphores[0].Waiters, 1)
+	require.Len(t, status.Servers, 2)
+	for _, s := range status.Servers {
+		require.Equal(t, balancer, s.Address)
+		require.Empty(t, s.Error)
+	}
+	var result Ydb_Discovery.ListEndpointsResult
+	r, err := Ydb_Discovery_V1.NewDiscoveryServiceClient(b.conn).ListEndpoints(t.Context(),
+		&Ydb_Discovery.ListEndpointsRequest{Database: "/local"})
+	requireSuccess(t, r, err, &result)
+	require.Len(t, result.GetEndpoints(), 1)
 }
 
 // Every server lists all that live, each once.

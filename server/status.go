@@ -22,15 +22,23 @@ type Status struct {
 	GrantsFrom time.Time `json:"grants_from,omitzero"`
 
 	Nodes []NodeStatus `json:"nodes"` // by path
+
+	// Servers are those that share the store with this one, and this one. It is left out if there can be no others.
+	Servers []MemberStatus `json:"servers,omitempty"` // by address and id
 }
 
 // NodeStatus is a coordination node at one moment.
 type NodeStatus struct {
 	Path       string            `json:"path"`
 	Server     string            `json:"server,omitzero"` // the address of the one that serves it, if there are several
-	Idle       bool              `json:"idle,omitzero"`   // see StatusInMemory
-	Sessions   int               `json:"sessions"`        // attached and detached
-	Semaphores []SemaphoreStatus `json:"semaphores"`      // by name
+	ServerID   string            `json:"server_id,omitzero"`
+	Idle       bool              `json:"idle,omitzero"` // see StatusInMemory
+	Sessions   int               `json:"sessions"`      // attached and detached
+	Semaphores []SemaphoreStatus `json:"semaphores"`    // by name
+
+	// Unserved reports that, of several servers, none serves the node at the moment, or that the one that does has not
+	// answered. What is shown is what the common store has, so no session is attached, and most dates are not known.
+	Unserved bool `json:"unserved,omitzero"`
 }
 
 // SemaphoreStatus shows a semaphore. Data, here and in HolderStatus, is text: each run of invalid UTF-8 bytes is
@@ -65,7 +73,8 @@ type HolderStatus struct {
 
 // Status returns the state of all coordination nodes. It loads nodes that are not loaded. Each node is shown at one
 // moment, and different nodes at different moments. A crash cannot revoke anything that Status has returned. Status
-// fails if it cannot read one of the nodes, if the server is stopping, and if the store has failed.
+// fails if it cannot read one of the nodes, if the server is stopping, and if the store has failed. If servers share
+// the store, it asks all of them, and reads nodes that none of them serves from the store, without serving them.
 //
 // While Status copies a node's state, the node serves no requests. That takes about 40 ms for a node with 100,000
 // semaphores that have one owner each. The rest of the work does not delay the node. It takes twice as long, and about
@@ -73,17 +82,25 @@ type HolderStatus struct {
 func (s *Server) Status(ctx context.Context) (Status, error) { return s.status(ctx, false) }
 
 // StatusInMemory is like Status, but does not load a node again that the server has unloaded because it had no session
-// for a while. It returns such a node as Idle. So it can be called often.
+// for a while. It returns such a node as Idle. Nor does it read nodes that no server serves. So it can be called often.
 func (s *Server) StatusInMemory(ctx context.Context) (Status, error) { return s.status(ctx, true) }
 
 func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 	status := Status{GrantsFrom: s.grantsFrom(), Nodes: []NodeStatus{}}
+	if !inMemory {
+		if err := s.catalog.Sync(ctx); err != nil {
+			return Status{}, fmt.Errorf("status: %w", err)
+		}
+	}
 	paths, err := s.nodePaths()
 	if err != nil {
 		return Status{}, fmt.Errorf("status: %w", err)
 	}
+	if s.front != nil {
+		return s.clusterStatus(ctx, status, paths, inMemory)
+	}
 	for _, path := range paths {
-		n, err := s.nodeStatusAnywhere(ctx, path, inMemory)
+		n, err := s.nodeStatusHere(ctx, path, inMemory)
 		if err != nil {
 			return Status{}, fmt.Errorf("status of node %q: %w", path, err)
 		}
@@ -95,41 +112,12 @@ func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 	return status, nil
 }
 
-// nodeStatusAnywhere returns the state of the node at the path, which another server may serve, or nil if the node no
-// longer exists.
-func (s *Server) nodeStatusAnywhere(ctx context.Context, path string, inMemory bool) (*NodeStatus, error) {
-	if n := s.idleNode(path, inMemory); n != nil {
-		return n, nil
+// nodeStatusHere returns the state of the node at the path, which this server serves or may serve, or nil if the node
+// no longer exists.
+func (s *Server) nodeStatusHere(ctx context.Context, path string, inMemory bool) (*NodeStatus, error) {
+	if inMemory && s.nodes.unloaded(path) { // it stays with the server that has unloaded it
+		return s.signed(NodeStatus{Path: path, Idle: true, Semaphores: []SemaphoreStatus{}}), nil
 	}
-	if e, _, ok := s.nodes.find(path); ok && s.front != nil {
-		a, here, err := s.ask(ctx, e, question{Ask: askStatus, Path: path, InMemory: inMemory})
-		if err == nil {
-			err = a.err()
-		}
-		switch {
-		case here:
-		case errors.Is(err, ErrNoNode):
-			return nil, nil
-		default:
-			return a.Node, err
-		}
-	}
-
-	return s.nodeStatusHere(ctx, path)
-}
-
-// idleNode returns the state of a node that is not to be loaded again, or nil. It stays with the server that has
-// unloaded it.
-func (s *Server) idleNode(path string, inMemory bool) *NodeStatus {
-	if !inMemory || !s.nodes.unloaded(path) {
-		return nil
-	}
-
-	return &NodeStatus{Path: path, Server: s.front.self(), Idle: true, Semaphores: []SemaphoreStatus{}}
-}
-
-// nodeStatusHere is like nodeStatusAnywhere for a node that this server serves.
-func (s *Server) nodeStatusHere(ctx context.Context, path string) (*NodeStatus, error) {
 	snapshot, err := s.nodes.snapshot(ctx, path)
 	if failure := s.storeFailure(); failure != nil { // an owner that was started after the failure does not know of it
 		err = failure
@@ -138,10 +126,7 @@ func (s *Server) nodeStatusHere(ctx context.Context, path string) (*NodeStatus, 
 		return nil, err
 	}
 
-	n := nodeStatus(path, snapshot, s.clock)
-	n.Server = s.front.self()
-
-	return &n, nil
+	return s.signed(nodeStatus(path, snapshot, s.clock)), nil
 }
 
 // nodePaths returns the paths of all nodes, sorted.

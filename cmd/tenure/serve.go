@@ -36,6 +36,7 @@ type serveFlags struct {
 	httpFlags
 	audit auditFlags
 	etcd  etcdFlags
+	peer  string // host:port
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {

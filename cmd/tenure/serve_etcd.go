@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -20,10 +23,33 @@ const groupCluster = "Several servers over etcd"
 func addEtcd(cmd *cobra.Command, f *serveFlags) {
 	addEtcdFlags(cmd, &f.etcd, groupCluster,
 		"members of the etcd cluster that keeps the data of all servers; replaces --data")
+	cli.AddFlags(cmd, cli.Flag{
+		Name: "peer-address", Group: groupCluster, Arg: "ADDR", Example: "10.0.0.7:2136", Value: &f.peer,
+		Usage: "host:port at which the other servers reach this one (default: that of --advertise, or the printed one)",
+		Check: func() error { return checkPeer(f.peer) },
+	})
+}
+
+// checkPeer returns what is wrong with the address.
+func checkPeer(address string) error {
+	host, text, err := net.SplitHostPort(address)
+	port, bad := strconv.ParseUint(text, 10, 16)
+	switch ip := net.ParseIP(host); {
+	case err != nil, bad != nil, port == 0, host == "":
+		return errors.New("is not an address: write host:port")
+	case ip != nil && ip.IsUnspecified():
+		return errors.New("is not an address that other servers can connect to: write that of this machine")
+	}
+
+	return nil
 }
 
 // checkEtcd returns what is wrong with the flags about etcd, without reading the files.
 func (f *serveFlags) checkEtcd(cmd *cobra.Command) (errs []error) {
+	if f.etcd.urls == "" && cli.OnLine(cmd, "peer-address") {
+		errs = append(errs, errors.New("--peer-address is for several servers over etcd: pass --etcd, or leave "+
+			"--peer-address out"))
+	}
 	if f.etcd.urls != "" {
 		for _, flag := range []string{"data", "memory"} {
 			if cli.OnLine(cmd, flag) {
@@ -45,7 +71,10 @@ func (p *plan) openEtcd(ctx context.Context, f *serveFlags, address string) erro
 		return err
 	}
 	s, err := etcdstore.Connect(ctx, *p.cluster, etcdstore.Options{
-		Prefix: f.etcd.prefix, Database: database, Member: store.Member{Address: address, Version: version.String()},
+		Prefix: f.etcd.prefix, Database: database, Member: store.Member{
+			Address: address, Version: version.String(), Peer: f.peer,
+			Since: uint64(max(0, today().UnixMilli())), //nolint:gosec // not negative
+		},
 		Unregistered: func() {
 			p.log.WarnContext(ctx, "this server has seemed to be dead: registering again", "address", address)
 		},

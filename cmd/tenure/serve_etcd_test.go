@@ -31,6 +31,11 @@ func TestServe_ChecksEtcd(t *testing.T) {
 		local + "--etcd-password-file x":                    `--etcd-password-file="x" needs a user: pass --etcd-user`,
 		local + "--etcd-user x --etcd-password-file absent": `--etcd-password-file`,
 		local + "--etcd-prefix tenure":                      `--etcd-prefix="tenure" is not a prefix: it must begin and end`,
+		"--peer-address a:1":                                `--peer-address is for several servers over etcd: pass --etcd`,
+		local + "--peer-address a":                          `--peer-address="a" is not an address: write host:port`,
+		local + "--peer-address a:0":                        `--peer-address="a:0" is not an address: write host:port`,
+		local + "--peer-address grpc://a:1":                 `--peer-address="grpc://a:1" is not an address: write host:port`,
+		local + "--peer-address 0.0.0.0:1":                  `is not an address that other servers can connect to`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
@@ -44,6 +49,7 @@ func TestServe_ChecksEtcd(t *testing.T) {
 	require.NoError(t, os.WriteFile(password, []byte("secret\n"), 0o600))
 	for _, args := range []string{
 		"--etcd http://127.0.0.1:2379,http://localhost:2380", "--etcd http://10.0.0.1:2379 --insecure",
+		local + "--peer-address [::1]:1",
 		local + "--etcd-prefix /a/b/ --etcd-user x --etcd-password-file " + password,
 	} {
 		all := append([]string{"serve", "--listen", "127.0.0.1:0", "--check"}, strings.Fields(args)...)

@@ -117,8 +117,9 @@ func statusText(status server.Status, now time.Time, style printable.Style) stri
 		fmt.Fprintf(&b, "restored from a backup: nothing is granted for %v, until %s\n",
 			max(0, at.Sub(now)).Round(time.Second), at.Format(time.RFC3339))
 	}
+	b.WriteString(serversText(status.Servers, now, style))
 	for _, n := range status.Nodes {
-		fmt.Fprintf(&b, "\nnode %s, sessions: %d\n", style.Title(printable.Text(n.Path)), n.Sessions)
+		fmt.Fprintf(&b, "\nnode %s, sessions: %d%s\n", style.Title(printable.Text(n.Path)), n.Sessions, servedText(n))
 		for _, s := range n.Semaphores {
 			for line := range strings.Lines(look.OfStatus(s).Text(now, style)) {
 				b.WriteString("  " + line)
@@ -127,6 +128,48 @@ func statusText(status server.Status, now time.Time, style printable.Style) stri
 	}
 
 	return b.String()
+}
+
+// serversText returns the servers that share a store as text.
+func serversText(servers []server.MemberStatus, now time.Time, style printable.Style) string {
+	if len(servers) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d servers:\n", len(servers))
+	for _, s := range servers {
+		fmt.Fprintf(&b, "  %s", printable.Text(s.Address))
+		if s.Peer != "" {
+			fmt.Fprintf(&b, " (for servers: %s)", printable.Text(s.Peer))
+		}
+		fmt.Fprintf(&b, ", tenure %s, owns %d nodes", printable.Text(s.Version), s.Nodes)
+		if !s.Since.IsZero() {
+			fmt.Fprintf(&b, ", started %v ago", max(0, now.Sub(s.Since)).Round(time.Second))
+		}
+		switch {
+		case s.Error != "":
+			b.WriteString(", " + style.Bad("does not answer: "+printable.Text(s.Error)))
+		case s.Asked:
+			b.WriteString(", tells this")
+		}
+		b.WriteString("\n")
+	}
+
+	return b.String()
+}
+
+// servedText returns which of several servers serves the node.
+func servedText(n server.NodeStatus) string {
+	switch {
+	case n.Unserved && n.Server != "":
+		return ", owned by " + printable.Text(n.Server) + ", which does not answer: as stored in etcd"
+	case n.Unserved:
+		return ", served by no server at the moment: as stored in etcd"
+	case n.Server != "":
+		return ", served by " + printable.Text(n.Server)
+	}
+
+	return ""
 }
 
 // A serverStatus is what status prints of a server that only the protocol can be used for.

@@ -86,6 +86,7 @@ var configKeys = []string{
 	"output",
 	"password",
 	"path",
+	"peer-address",
 	"persistent",
 	"pid",
 	"pool",

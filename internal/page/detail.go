@@ -20,6 +20,7 @@ type semaphoreModel struct {
 	Name, Node string
 	Exists     bool
 	Idle       bool // the node is not in memory, so nobody holds the semaphore if it exists
+	Unserved   bool // no server shows the node
 	Taken      string
 	Data       string
 	Owners     []person
@@ -69,7 +70,7 @@ func (b builder) semaphore(q query, h history) semaphoreModel {
 		if n.Path != q.node {
 			continue
 		}
-		m.Idle = n.Idle
+		m.Idle, m.Unserved = n.Idle, n.Unserved
 		for i := range n.Semaphores {
 			s := &n.Semaphores[i]
 			if s.Name != q.name {

@@ -87,6 +87,23 @@ type listModel struct {
 	Prev, Next   string // URLs
 	Several, Any bool
 	Idle         string // how many nodes are not in memory; empty: none
+	Unserved     string // how many nodes no server shows; empty: none
+	Servers      []serverRow
+	Owners       []ownerRow
+}
+
+// serverRow is one of several servers.
+type serverRow struct {
+	Address, Peer, Version, Error string
+	Nodes                         int
+	Started                       when
+	Asked                         bool
+}
+
+// ownerRow says which of several servers serves a node.
+type ownerRow struct {
+	Node, Server string
+	Unserved     bool
 }
 
 // base is part of all models.
@@ -194,15 +211,7 @@ func (b builder) list(q query, version string, started time.Time) listModel {
 			m.Rows = append(m.Rows, b.row(e, m.Several))
 		}
 	}
-	idle := 0
-	for _, n := range b.s.status.Nodes {
-		if n.Idle {
-			idle++
-		}
-	}
-	if idle > 0 {
-		m.Idle = plural(idle, "node without sessions is", "nodes without sessions are")
-	}
+	b.cluster(&m)
 	m.First, m.Last = number(from+1), number(from+len(m.Rows))
 	if q.page > 0 {
 		m.Prev = query{view: listView, search: q.search, page: q.page - 1}.url()
@@ -212,6 +221,41 @@ func (b builder) list(q query, version string, started time.Time) listModel {
 	}
 
 	return m
+}
+
+// maxOwnerRows is how many nodes the page lists with their servers.
+const maxOwnerRows = 100
+
+// cluster fills in what only several servers have, and which nodes have nothing to show.
+func (b builder) cluster(m *listModel) {
+	idle, unserved := 0, 0
+	for _, n := range b.s.status.Nodes {
+		switch {
+		case n.Unserved:
+			unserved++
+		case n.Idle:
+			idle++
+		}
+		if len(b.s.status.Servers) > 0 && len(m.Owners) < maxOwnerRows {
+			m.Owners = append(m.Owners, ownerRow{shown(n.Path), shown(n.Server), n.Unserved})
+		}
+	}
+	if idle > 0 {
+		m.Idle = plural(idle, "node without sessions is", "nodes without sessions are")
+	}
+	if unserved > 0 {
+		m.Unserved = plural(unserved, "node is", "nodes are")
+	}
+	for _, s := range b.s.status.Servers {
+		r := serverRow{
+			Address: shown(s.Address), Peer: shown(s.Peer), Version: shown(s.Version), Error: shown(s.Error), Nodes: s.Nodes,
+			Asked: s.Asked,
+		}
+		if !s.Since.IsZero() {
+			r.Started = b.ago(s.Since)
+		}
+		m.Servers = append(m.Servers, r)
+	}
 }
 
 func (b builder) row(e entry, several bool) row {

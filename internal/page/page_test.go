@@ -105,6 +105,39 @@ func TestPage_IdleNodes(t *testing.T) {
 	require.Contains(t, body, "It does not exist now.")
 }
 
+// With several servers, the page says which one serves a node, and which one does not answer.
+func TestPage_Servers(t *testing.T) {
+	t.Parallel()
+	status := oneNode(lock("deploy", []server.HolderStatus{holder(1, "ann")}, nil))
+	p := (&fake{status: still(status)}).page()
+	defer p.Close()
+	_, body := get(t, p, "/")
+	require.NotContains(t, body, "Servers")
+
+	status.Nodes[0].Server = "grpc://a:1"
+	status.Nodes = append(status.Nodes, server.NodeStatus{Path: "/local/y", Unserved: true, Server: "grpc://b:1"},
+		server.NodeStatus{Path: "/local/z", Unserved: true})
+	status.Servers = []server.MemberStatus{
+		{ID: "A", Address: "grpc://a:1", Version: "v1", Nodes: 1, Asked: true, Since: time.Now().Add(-time.Minute)},
+		{ID: "B", Address: "grpc://b:1", Peer: "b:2", Version: "v2", Nodes: 1, Error: "<refused>"},
+	}
+	several := (&fake{status: still(status)}).page()
+	defer several.Close()
+	_, body = get(t, several, "/")
+	for _, want := range []string{
+		">Servers <small>2<", "<bdi>grpc://a:1</bdi></th>", "this one", "does not answer: <bdi>&lt;refused&gt;</bdi>",
+		"<small><bdi>b:2</bdi></small>", "2 nodes are served by no server that answers",
+		`<bdi>/local/x</bdi></th><td role="cell" data-label="Served by"><bdi>grpc://a:1</bdi>`,
+		`<bdi>/local/y</bdi></th><td role="cell" data-label="Served by">` +
+			`<span class="faint">no server that answers: it belongs`,
+		`<bdi>/local/z</bdi></th><td role="cell" data-label="Served by"><span class="faint">no server</span>`,
+	} {
+		require.Contains(t, body, want)
+	}
+	_, body = get(t, several, query{view: semaphoreView, node: "/local/y", name: "build"}.url())
+	require.Contains(t, body, "No server that answers serves its node.")
+}
+
 // Text of users appears as text, whatever it is and wherever it is shown.
 func TestPage_HostileText(t *testing.T) {
 	t.Parallel()

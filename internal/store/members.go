@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // Member is a server that shares a store with others and seems to be alive.
 type Member struct {
@@ -8,7 +11,13 @@ type Member struct {
 	Address string `json:"address,omitempty"` // what it tells clients, such as "grpcs://a.example:2136"; may be empty
 	Version string `json:"version,omitempty"`
 	Leaving bool   `json:"leaving,omitempty"` // it stops soon, and wants to have no more spaces
+	Peer    string `json:"peer,omitempty"`    // host:port at which other servers reach it; empty: that of Address
+	Since   uint64 `json:"since,omitempty"`   // when it has started, in ms since 1970 by its clock; 0: unknown
 }
+
+// At returns the address at which other servers reach the server: its Peer, or otherwise its Address. No two servers
+// should have the same.
+func (m Member) At() string { return cmp.Or(m.Peer, m.Address) }
 
 // Members is implemented by a Store that servers share. Its methods are safe for concurrent use. What they say of other
 // servers may be some time old, so it is good for finding a server, and for nothing on which safety depends.

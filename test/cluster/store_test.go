@@ -202,18 +202,19 @@ func TestStore_Members(t *testing.T) {
 	t.Parallel()
 	m := startMember(t)
 	c, prefix := m.client(), m.prefix()
-	start := func(address string) *etcdstore.Store {
+	start := func(peer string) *etcdstore.Store {
 		s, err := etcdstore.Open(t.Context(), etcdstore.Options{
-			Client: c, Prefix: prefix, Member: store.Member{Address: address}, Database: "/local",
+			Client: c, Prefix: prefix, Database: "/local",
+			Member: store.Member{Address: "grpc://balancer:1", Peer: peer, Since: 1},
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
 
 		return s
 	}
-	a, b := start("grpc://a:1"), start("grpc://b:1")
+	a, b := start("a:1"), start("b:1")
 	require.NotEqual(t, a.Self().ID, b.Self().ID)
-	require.Equal(t, "grpc://a:1", a.Self().Address)
+	require.Equal(t, "a:1", a.Self().At())
 	require.NotEmpty(t, a.Secret())
 	require.Equal(t, a.Secret(), b.Secret())
 	requireLiving := func(want ...store.Member) {

@@ -77,10 +77,10 @@ func (s *Store) remove(ctx context.Context, m registeredMember) (was bool, err e
 	return r.Succeeded, nil
 }
 
-// succeed removes the registrations of servers with the address of this one. They are those of its predecessors: two
+// succeed removes the registrations of servers that others reach at the address of this one. They are those of its predecessors: two
 // servers cannot have the same address. If they have nevertheless, the other one registers again.
 func (s *Store) succeed(ctx context.Context) error {
-	if s.self.Address == "" {
+	if s.self.At() == "" {
 		return nil
 	}
 	r, err := s.etcd.read(ctx, ownership.Txn{Then: []ownership.Op{
@@ -91,7 +91,7 @@ func (s *Store) succeed(ctx context.Context) error {
 	}
 	for _, kv := range r.Gets[0] {
 		m := registeredMember{decodeMember(kv), kv.Create}
-		if m.Address != s.self.Address {
+		if m.At() != s.self.At() {
 			continue
 		}
 		if _, err := s.remove(ctx, m); err != nil {

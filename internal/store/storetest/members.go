@@ -26,6 +26,12 @@ func (c *Cluster) Join(name, address string) *Member {
 	return m
 }
 
+// Behind sets the address for clients, which is then another one than that for servers.
+func (m *Member) Behind(balancer string) {
+	_, m.self.Peer, _ = strings.Cut(m.self.Address, "://")
+	m.self.Address = balancer
+}
+
 // Owner returns the name of the server that owns the space, or "".
 func (c *Cluster) Owner(space store.Space) string {
 	c.mu.Lock()
