@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,6 +55,8 @@ var groups = map[string][]fault{
 	},
 	"etcd": {
 		{name: "kill -9 of the leader of etcd", happens: killLeader},
+		{name: "SIGSTOP of the leader of etcd", happens: stopLeader},
+		{name: "SIGSTOP of a member of etcd", happens: stopFollower},
 		{name: "etcd without a quorum", happens: stopQuorum},
 		{name: "etcd out of space", happens: fill},
 		{name: "compaction", happens: compact},
@@ -190,6 +193,23 @@ func killLeader(s *stage) {
 	s.progress(anywhere)
 	leader.Start()
 	leader.Await()
+}
+
+func stopLeader(s *stage) { s.standstill(s.AwaitLeader(nil)) }
+
+func stopFollower(s *stage) {
+	leader := s.AwaitLeader(nil)
+	i := slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return m != leader })
+	s.standstill(s.Members[i])
+}
+
+// standstill lets a member of etcd stand still until its connections have been given up.
+func (s *stage) standstill(m *clustertest.Member) {
+	m.Suspend()
+	s.lasts(away)
+	s.progress(anywhere)
+	m.Resume()
+	m.Await()
 }
 
 func stopQuorum(s *stage) {

@@ -27,7 +27,7 @@ type Cluster struct {
 
 const (
 	connectTimeout = 10 * time.Second // of Connect
-	aliveAfter     = 5 * time.Second  // without a message, a connection is tested
+	aliveAfter     = 10 * time.Second // without a message, a connection is tested; gRPC allows no less
 	aliveTimeout   = 3 * time.Second
 )
 
@@ -57,6 +57,7 @@ func (c Cluster) connect(
 		Endpoints: c.URLs, TLS: c.TLS, Username: c.User, Password: c.Password, Context: context.WithoutCancel(ctx),
 		DialTimeout: connectTimeout, DialKeepAliveTime: aliveAfter, DialKeepAliveTimeout: aliveTimeout,
 		PermitWithoutStream: true, Logger: zap.NewNop(),
+		DialOptions: newConnections(clock.Go()).options(),
 	})
 	if err != nil {
 		return c.explain(ctx, prefix, err)

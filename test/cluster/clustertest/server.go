@@ -102,9 +102,36 @@ func (s *Server) DSN() string {
 	return "grpc://" + s.Clients.Address() + "/local"
 }
 
+// front returns the connections to the server.
+func (s *Server) front() Edges {
+	if s.Clients == nil {
+		return nil
+	}
+
+	return Edges{s.Clients, s.Peers}
+}
+
+// Kill kills the server with SIGKILL, and waits until it has ended. Connections to it are then refused.
+func (s *Server) Kill() {
+	s.t.Helper()
+	s.Process.Kill()
+	s.front().Cut()
+}
+
+// Terminate ends the server with SIGTERM, waits until it has ended, and returns its exit code. Connections to it are
+// then refused.
+func (s *Server) Terminate() int {
+	s.t.Helper()
+	code := s.Process.Terminate()
+	s.front().Cut()
+
+	return code
+}
+
 // Restart starts the server and waits until it is ready.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.front().Heal()
 	ready := []byte("grpc://")
 	before := bytes.Count(s.Printed(), ready)
 	s.Start()

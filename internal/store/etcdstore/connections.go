@@ -1,0 +1,104 @@
+package etcdstore
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/clock"
+)
+
+// connections closes the connection to a member of etcd that has stopped answering. A process that stands still, or
+// that is behind a network which drops everything, leaves its connections open. The client of etcd notices that after
+// 13 s at the earliest, and until then sends every third request there, and all of those about leases and watches. It
+// uses a connection again only when the member answers.
+type connections struct {
+	clock  clock.Clock
+	dialer net.Dialer
+
+	mu  sync.Mutex // guards all
+	all map[string]*connection
+}
+
+// silence is how long a request has no answer, and its connection is silent, before the connection is closed.
+const silence = time.Second
+
+// connection knows when it has last received something.
+type connection struct {
+	net.Conn
+
+	owner *connections
+	heard atomic.Int64 // a clock.Instant
+}
+
+func newConnections(c clock.Clock) *connections {
+	return &connections{clock: c, all: make(map[string]*connection)}
+}
+
+// options returns the options with which the client of etcd is to dial.
+func (c *connections) options() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithContextDialer(c.dial), grpc.WithChainUnaryInterceptor(c.call)}
+}
+
+func (c *connections) dial(ctx context.Context, address string) (net.Conn, error) {
+	raw, err := c.dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn := &connection{Conn: raw, owner: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all[raw.LocalAddr().String()] = conn
+
+	return conn, nil
+}
+
+// call makes a call, and closes its connection if it was in vain because nothing arrives there.
+func (c *connections) call(
+	ctx context.Context, method string, request, reply any, via *grpc.ClientConn, invoke grpc.UnaryInvoker,
+	opts ...grpc.CallOption,
+) error {
+	began := c.clock.Now()
+	var member peer.Peer
+	err := invoke(ctx, method, request, reply, via, append(opts, grpc.Peer(&member))...)
+	if status.Code(err) != codes.DeadlineExceeded || member.LocalAddr == nil || c.clock.Now().Sub(began) < silence {
+		return err
+	}
+	c.mu.Lock()
+	conn := c.all[member.LocalAddr.String()]
+	c.mu.Unlock()
+	if conn != nil && clock.Instant(conn.heard.Load()) < began {
+		_ = conn.Close()
+	}
+
+	return err
+}
+
+// Read implements net.Conn.
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(int64(c.owner.clock.Now()))
+	}
+
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *connection) Close() error {
+	c.owner.mu.Lock()
+	key := c.LocalAddr().String()
+	if c.owner.all[key] == c {
+		delete(c.owner.all, key)
+	}
+	c.owner.mu.Unlock()
+
+	return c.Conn.Close()
+}
