@@ -3,8 +3,8 @@ package relaytest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,13 +39,21 @@ type Way struct {
 	Dropped atomic.Int64 // bytes
 }
 
-// Listen listens on a port that the system does not assign to outgoing connections while nobody listens on it. Most
-// systems assign ports from 32768 up.
+// The ports that Listen tries. Most systems assign ports from 32768 up to outgoing connections.
+const firstPort, ports = 10_000, 22_000
+
+// tried counts the ports that Listen has tried. Processes begin with different ones, because one that FreeAddress has
+// found is not in use yet.
+var tried atomic.Int64
+
+// Listen listens on a port that the system does not assign to outgoing connections while nobody listens on it. It tries
+// no port twice.
 func Listen(tb testing.TB) net.Listener {
 	tb.Helper()
-	for range 1_000 {
-		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
-		if err == nil {
+	const stride = 7_919 // a prime
+	for range ports {
+		port := firstPort + (int64(os.Getpid())*stride+tried.Add(1))%ports
+		if lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return lis
 		}
 	}

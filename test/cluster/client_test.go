@@ -28,18 +28,25 @@ const (
 // tries limits a read, so that another one begins while a server stands still.
 const tries = 300 * time.Millisecond
 
-// contender is the kind of clients that wait for each other.
-const contender = "contender"
+// Kinds of clients.
+const (
+	contender = "contender" // takes a lock that others want too
+	holder    = "holder"    // holds a lock
+	writer    = "writer"    // changes data
+	reader    = "reader"    // describes everything
+)
 
 // A client does something all the time, until the stage ends.
 type client struct {
 	*stage
 
 	number int
-	name   string
+	kind   string
+	name   string              // for people
 	front  *clustertest.Server // the only one that it uses; nil: it may use all
-	waits  bool                // for other clients
 	tenure *tenure.Client
+	mute   atomic.Bool  // changes nothing for the time being
+	idle   atomic.Bool  // does what mute asks for
 	asks   atomic.Int64 // operations that have begun
 	acks   atomic.Int64 // operations that have succeeded
 }
@@ -47,7 +54,7 @@ type client struct {
 // join adds a client, and starts work.
 func (s *stage) join(kind string, front *clustertest.Server, work func(*client)) *client {
 	s.Helper()
-	c := &client{stage: s, number: len(s.clients), front: front, waits: kind == contender}
+	c := &client{stage: s, number: len(s.clients), kind: kind, front: front}
 	c.name = fmt.Sprintf("%s %d", kind, c.number)
 	server, opts := front, []tenure.Option{tenure.WithDriverOptions(ydb.WithBalancer(balancers.SingleConn()))}
 	if front == nil {
@@ -88,11 +95,27 @@ func (c *client) sessions(timeout time.Duration, work func(coordination.Session)
 
 func (c *client) pause() { clock.Pause(c.ctx, c.clock, 5*time.Millisecond) }
 
-// writing writes rising numbers to a semaphore of the client.
+// turn reports whether the client is to make another change. It waits while the client is mute.
+func (c *client) turn() bool {
+	for c.mute.Load() && !c.ending() {
+		c.idle.Store(true)
+		c.pause()
+	}
+	c.idle.Store(false)
+
+	return !c.ending()
+}
+
+// writing writes rising numbers to a semaphore of the client. A client that may use one server only waits longer, so
+// that its request is carried out when a server goes on that has stood still.
 func (c *client) writing(name string) {
 	var number uint64
-	c.sessions(usual, func(s coordination.Session) {
-		for ; !c.ending(); c.pause() {
+	timeout := usual
+	if c.front != nil {
+		timeout = patient
+	}
+	c.sessions(timeout, func(s coordination.Session) {
+		for ; c.turn(); c.pause() {
 			number++
 			began := c.ask()
 			err := s.UpdateSemaphore(c.ctx, name, options.WithUpdateData(binary.BigEndian.AppendUint64(nil, number)))
@@ -141,7 +164,7 @@ func (c *client) reading(names []string) {
 // contending takes and releases a lock that others want too.
 func (c *client) contending(name string) {
 	c.sessions(usual, func(s coordination.Session) {
-		for ; !c.ending(); c.pause() {
+		for ; c.turn(); c.pause() {
 			lease, b, ok := c.take(s, name)
 			if !ok {
 				return

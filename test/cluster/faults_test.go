@@ -33,6 +33,8 @@ var groups = map[string][]fault{
 		{name: "kill -9 of the owner", happens: killOwner},
 		{name: "kill -9 of a front", happens: killFront},
 		{name: "SIGSTOP of the owner", happens: stopOwner},
+		{name: "SIGSTOP of an owner that others only read from", happens: stopReader, long: true},
+		{name: "etcd revokes the lease of an owner that is cut off from it", happens: revokeLease},
 		{name: "rolling restart of the servers", happens: rollServers},
 	},
 	"connections": {
@@ -110,7 +112,10 @@ func (f *fault) run(s *stage, t *testing.T) { //nolint:thelper // it is the test
 }
 
 // anywhere accepts the clients that may use all servers, and wait for nobody else.
-func anywhere(c *client) bool { return c.front == nil && !c.waits }
+func anywhere(c *client) bool { return c.front == nil && c.kind != contender }
+
+// changes accepts the clients that change something now and then.
+func changes(c *client) bool { return c.kind == writer || c.kind == contender }
 
 // replaced waits until another server has replaced the owner and serves clients.
 func (s *stage) replaced(owner *clustertest.Server) {
@@ -143,12 +148,64 @@ func stopOwner(s *stage) {
 	owner := s.AwaitOwner(faultsNode)
 	owner.Suspend()
 	s.replaced(owner)
+	s.askAgain(owner)
+	owner.Resume()
+}
+
+// askAgain waits until the client that reads from the server alone has begun another request.
+func (s *stage) askAgain(server *clustertest.Server) {
 	for _, c := range s.clients {
-		if asked := c.asks.Load(); c.front == owner && strings.HasPrefix(c.name, "reader") {
+		if asked := c.asks.Load(); c.front == server && c.kind == reader {
 			s.until(c.name+" asks again", func() bool { return c.asks.Load() > asked })
 		}
 	}
-	owner.Resume()
+}
+
+// stopReader stops an owner that gets only requests which change nothing, as long as it stands still. Only the proof
+// keeps it from answering them when it continues.
+func stopReader(s *stage) { s.readers((*clustertest.Server).Suspend, (*clustertest.Server).Resume) }
+
+// revokeLease lets etcd revoke the lease of an owner that believes to have it, because it is cut off from etcd.
+func revokeLease(s *stage) {
+	s.readers(func(owner *clustertest.Server) {
+		owner.Etcd.Silence()
+		s.RevokeLease(owner)
+	}, func(owner *clustertest.Server) { owner.Etcd.Heal() })
+}
+
+// readers lets a fault happen to an owner while it gets only requests that change nothing.
+func (s *stage) readers(strike, mend func(owner *clustertest.Server)) {
+	owner := s.AwaitOwner(faultsNode)
+	others := func(c *client) bool { return c.kind == writer && c.front != nil && c.front != owner }
+	s.locks.gate.Lock()
+	defer s.locks.gate.Unlock()
+	s.mute(changes, true)
+	strike(owner)
+	s.until("another server owns the node", func() bool {
+		now := s.Owner(faultsNode)
+
+		return now != nil && now != owner
+	})
+	s.mute(others, false)
+	s.progress(others)
+	s.askAgain(owner)
+	mend(owner)
+	s.progress(func(c *client) bool { return c.kind == reader })
+	s.mute(changes, false)
+}
+
+// mute keeps the clients that the function accepts from changing anything, or lets them go on.
+func (s *stage) mute(of func(*client) bool, mute bool) {
+	for _, c := range s.clients {
+		if of(c) {
+			c.mute.Store(mute)
+		}
+	}
+	for _, c := range s.clients {
+		if of(c) {
+			s.until(c.name+" changes nothing, or goes on", func() bool { return c.idle.Load() == mute })
+		}
+	}
 }
 
 func rollServers(s *stage) {

@@ -31,7 +31,9 @@ const again = 100 * time.Millisecond
 type locks struct {
 	stage  *stage
 	record witnesstest.Record
+	home   string
 	turns  atomic.Int64 // COMMANDs that have ended by themselves
+	gate   sync.RWMutex // held while a lock runs; who locks it stops them
 
 	mu    sync.Mutex     // guards notes
 	notes map[string]int // what failing locks have said, and how often
@@ -40,10 +42,11 @@ type locks struct {
 // startLocks starts a lock at each front. It starts again when its COMMAND has ended.
 func startLocks(s *stage) *locks {
 	s.Helper()
-	record, err := witnesstest.Open(filepath.Join(s.TempDir(), "record"))
+	dir := s.TempDir()
+	record, err := witnesstest.Open(filepath.Join(dir, "record"))
 	require.NoError(s, err)
 	s.Cleanup(func() { record.Close() })
-	l := &locks{stage: s, record: record, notes: make(map[string]int)}
+	l := &locks{stage: s, record: record, home: dir, notes: make(map[string]int)}
 	s.Cleanup(l.tell)
 	commands, err := clustertest.Commands("")
 	require.NoError(s, err)
@@ -52,7 +55,9 @@ func startLocks(s *stage) *locks {
 	for _, front := range s.Servers[:2] {
 		s.running.Go(func() {
 			for !s.ending() {
+				l.gate.RLock()
 				l.once(filepath.Join(commands, "lock"), self, front)
+				l.gate.RUnlock()
 			}
 		})
 	}
@@ -64,7 +69,7 @@ func (l *locks) once(program, self string, front *clustertest.Server) {
 	cmd := exec.CommandContext(l.stage.ctx, program, "--ydb", front.DSN(), "--path", nodePath, "--timeout",
 		usual.String(), "deploy", "--", self)
 	cmd.Env = []string{
-		"HOME=" + l.stage.TempDir(), "PATH=" + os.Getenv("PATH"), "YDB_ANONYMOUS_CREDENTIALS=1",
+		"HOME=" + l.home, "PATH=" + os.Getenv("PATH"), "YDB_ANONYMOUS_CREDENTIALS=1",
 		"TENURE_CONFIG=/dev/null", recordVariable + "=" + l.record.Name(),
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -40,7 +40,7 @@ func (s *service) between(from, to int64) (g gap) {
 	defer s.mu.Unlock()
 	var ends []int64
 	for _, a := range s.answers {
-		if a.ended < from || a.began > to || a.client.waits {
+		if a.ended < from || a.began > to || a.client.kind == contender {
 			continue
 		}
 		took := time.Duration(a.ended - a.began)

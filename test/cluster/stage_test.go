@@ -32,6 +32,10 @@ type stage struct {
 	stopped atomic.Bool
 	running sync.WaitGroup
 
+	// breaks is set if the servers break the design, so that something must not have happened. A wait then ends with a
+	// panic of that error.
+	breaks bool
+
 	mu     sync.Mutex // guards the rest
 	losses []string   // sessions that were lost
 	err    error
@@ -75,11 +79,11 @@ func (s *stage) populate() {
 	for i, front := range fronts {
 		written, held := create("written", i), create("held", i)
 		s.join(contender, front, func(c *client) { c.contending(contended) })
-		s.join("writer", front, func(c *client) { c.writing(written) })
-		s.join("holder", front, func(c *client) { c.holding(held) })
+		s.join(writer, front, func(c *client) { c.writing(written) })
+		s.join(holder, front, func(c *client) { c.holding(held) })
 	}
 	for _, front := range s.Servers {
-		s.join("reader", front, func(c *client) { c.reading(names) })
+		s.join(reader, front, func(c *client) { c.reading(names) })
 	}
 	require.NoError(s, session.Close(s.Context()))
 	s.locks = startLocks(s)
@@ -126,6 +130,9 @@ func (s *stage) until(what string, so func() bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !so() {
+		if err := s.check(); s.breaks && err != nil {
+			panic(err)
+		}
 		select {
 		case <-tick.C:
 		case <-limit:

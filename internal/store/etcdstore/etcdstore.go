@@ -202,7 +202,7 @@ func (s *Store) Confirm(ctx context.Context, space store.Space) error {
 	defer cancel()
 	err = errNotClaimed
 	if o := s.owner(space); o != nil {
-		err = o.confirm(ctx)
+		err = s.prove(ctx, o)
 	}
 	if err != nil {
 		return fmt.Errorf("confirm the claim of space %d: %w", space, err)

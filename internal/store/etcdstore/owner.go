@@ -90,7 +90,7 @@ func (o *owner) send(a ownership.Send) {
 			return
 		}
 	}
-	r, err := o.etcd.do(o.ctx, a.Txn)
+	r, err := o.etcd.do(o.ctx, unfenced(a.Txn))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.call(func(fx *ownership.Effects) {

@@ -136,6 +136,19 @@ func (c *Cluster) AwaitOwner(name string) (owner *Server) {
 	return owner
 }
 
+// RevokeLease makes etcd revoke the lease with which the server is registered.
+func (c *Cluster) RevokeLease(s *Server) {
+	c.t.Helper()
+	ids := s.ids()
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	r, err := c.etcd.Get(ctx, prefix+ownership.ServerKey(ids[len(ids)-1]))
+	require.NoError(c.t, err)
+	require.NotEmpty(c.t, r.Kvs, "%s is registered", s.Name)
+	_, err = c.etcd.Revoke(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
+	require.NoError(c.t, err)
+}
+
 // Others returns the servers that are not this one.
 func (c *Cluster) Others(s *Server) (others []*Server) {
 	for _, o := range c.Servers {
