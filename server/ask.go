@@ -164,7 +164,7 @@ func (s *Server) answerTo(ctx context.Context, q question) answer {
 	}
 	switch q.Ask {
 	case askTake:
-		return answer{}
+		return failedAnswer(answer{}, s.taken(ctx, q.Path))
 	case askEnd:
 		by := serverconfig.Requester{User: q.User}
 		if q.Network != "" {

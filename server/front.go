@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -99,7 +100,13 @@ func (f *front) owner(ctx context.Context, e catalog.Entry, terms store.Terms, k
 	if known && id != "" {
 		return id, nil
 	}
-	o, _ := f.nodes.ownerUnder(e.Path, terms)
+	o, refusal := f.nodes.ownerUnder(e.Path, terms)
+	if o == nil && refusal.Status == node.Overloaded { // another server may have more memory
+		m, ok := f.targets.of(e.Space, f.members.Self().ID)
+		if ok && !slices.Contains(terms.Avoid, m.ID) {
+			return m.ID, nil
+		}
+	}
 	if o == nil { // the caller finds out why
 		return "", nil
 	}

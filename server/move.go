@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/serverstats"
 	"tenure/internal/store"
 )
 
@@ -45,14 +46,15 @@ func (ns *nodes) giveUp(o *owner, why error) (offer func()) {
 		return offer
 	}
 	var to string
+	_, tooLarge := errors.AsType[*tooLargeError](why)
 	if h, ok := errors.AsType[*handOver](why); ok { // the mover offers it
 		to = h.to
-	} else if !errors.Is(why, errStopping) {
+	} else if !errors.Is(why, errStopping) && !tooLarge {
 		return offer
 	} else if m, ok := ns.front.targets.of(o.space, ns.front.members.Self().ID); ok {
 		to = m.ID
 		ns.front.expect(m.ID, dialable(m))
-		if o.sessions > 0 {
+		if o.sessions > 0 && !tooLarge {
 			offer = func() { _ = ns.front.offer(ns.env.commits, m, o.path) }
 		}
 	}
@@ -86,6 +88,22 @@ func (f *front) offer(ctx context.Context, to store.Member, path string) error {
 	}
 
 	return errors.Join(err, a.err())
+}
+
+// taken waits until the node is loaded.
+func (s *Server) taken(ctx context.Context, path string) error {
+	o, refusal := s.nodes.owner(path)
+	if o == nil {
+		return errors.New(refusal.Issue)
+	}
+	select {
+	case o.asked <- make(chan *serverstats.Node, 1):
+		return nil
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // takes returns nil if the server can be reached by its address, and takes nodes.
@@ -168,7 +186,10 @@ func (m *mover) move(ctx context.Context, o *owner) {
 			return
 		}
 		f.remember(o.space, to.ID)
-		err = f.offer(ctx, to, o.path)
+		if err = f.offer(ctx, to, o.path); err != nil {
+			f.forget(o.space, to.ID)
+			m.server.nodes.ownerUnder(o.path, store.Terms{Avoid: []string{to.ID}}) // unless somebody has claimed it
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		m.failed[to.ID] = now

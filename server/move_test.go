@@ -95,6 +95,23 @@ func (h *holder) still(t *testing.T, m *member) int {
 	}
 }
 
+// insist attaches again until the client has found out that it still holds the lock.
+func (h *holder) insist(t *testing.T, m *member) {
+	t.Helper()
+	for {
+		s := m.open(t)
+		s.send(startMessage(h.path, h.session.id, time.Minute))
+		if r := s.recv(); r.GetSessionStarted() != nil {
+			s.id = h.session.id
+			h.session = s
+			h.still(t, m)
+
+			return
+		}
+		require.NoError(t, t.Context().Err())
+	}
+}
+
 func describeOwners(name string) *pb.SessionRequest {
 	m := describeMessage(1, name)
 	m.GetDescribeSemaphore().IncludeOwners = true
@@ -156,6 +173,26 @@ func TestMove_Unfit(t *testing.T) {
 			first.createNode(t)
 			first.attach(t, 0, time.Minute)
 		})
+	}
+}
+
+// A server that has no memory for a node does not keep it from the others.
+func TestMove_TooLarge(t *testing.T) {
+	t.Parallel()
+	const nodes = 10
+	f, first := newFleet(t, nodes, withSettle(time.Nanosecond))
+	all := f.hold(t, first)
+	small := join(t, f.Cluster, withSettle(time.Nanosecond), server.WithLimits(server.Limits{Memory: 1}))
+	tried := func() bool { return small.server.Limits()["memory"] > 0 }
+	require.Eventually(t, tried, 20*time.Second, 10*time.Millisecond)
+	for _, through := range []*member{first, small} {
+		for _, h := range all {
+			h.insist(t, through)
+		}
+	}
+	require.Eventually(t, func() bool { return f.owned(first) == nodes }, 20*time.Second, 10*time.Millisecond)
+	for _, h := range all {
+		h.insist(t, small)
 	}
 }
 
