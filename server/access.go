@@ -129,7 +129,7 @@ func (s *stream) checkAccess() {
 	if err == nil {
 		return
 	}
-	s.log.InfoContext(s.grpc.Context(), "stream ended: the caller's access was withdrawn",
+	s.log().InfoContext(s.grpc.Context(), "stream ended: the caller's access was withdrawn",
 		"user", s.pass.caller.name(), "cause", err)
 	s.because(endAccess)
 	s.die(failure)

@@ -72,7 +72,7 @@ func (o *owner) checkKey(in input) {
 	}
 	e := audit.Event{Kind: audit.Denied, Node: o.path, User: s.pass.caller.name(), Peer: s.peer, Reason: denialKey}
 	if number, due := o.env.denials.add(e, denialKey); due {
-		s.log.WarnContext(context.Background(), "attach with a wrong protection key", "address", s.peer, "refused", number)
+		s.log().WarnContext(context.Background(), "attach with a wrong protection key", "address", s.peer, "refused", number)
 		o.next.refused = true
 	}
 }

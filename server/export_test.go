@@ -1,5 +1,12 @@
 package server
 
+import "github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
+
+// ServeSession serves a stream as CoordinationService does.
+func (s *Server) ServeSession(g Ydb_Coordination_V1.CoordinationService_SessionServer) error {
+	return (&coordinationService{server: s}).Session(g)
+}
+
 // Limits returns how often each limit has refused something.
 func (s *Server) Limits() map[string]uint64 {
 	all := make(map[string]uint64)

@@ -19,15 +19,14 @@ import (
 // lastWord is the time that a stream has to deliver its last message.
 const lastWord = time.Second
 
-// stream is one call of CoordinationService/Session that has asked to attach. The goroutine of the call waits for its
-// end, and another one runs read. Messages are sent by write, in a goroutine that exists while the stream is in use
-// (see outbox). Pings are sent when an alarm rings. Whoever sees the end of the stream calls end.
+// stream is one call of CoordinationService/Session that has asked to attach. The goroutine of the call runs read.
+// Messages are sent by write, in a goroutine that exists while the stream is in use (see outbox). Pings are sent when
+// an alarm rings. Whoever sees the end of the stream calls end, which makes read return.
 type stream struct {
 	id      node.StreamID
 	grpc    Ydb_Coordination_V1.CoordinationService_SessionServer
 	owner   *owner
 	clock   clock.Clock
-	log     *slog.Logger
 	running *sync.WaitGroup // counts the goroutines that run read and write
 	outbox  outbox
 	pinger  pinger
@@ -46,6 +45,7 @@ type stream struct {
 	attached chan struct{} // closed by write when it has sent SessionStarted
 
 	once  sync.Once
+	ender ender                  // of the call; nil: read runs in a goroutine of its own
 	ended chan struct{}          // closed by end
 	err   error                  // of the call; set before ended is closed
 	why   atomic.Pointer[string] // the reason for the end, once one is known
@@ -62,7 +62,15 @@ func (s *stream) end(err error) {
 	s.once.Do(func() {
 		s.err = err
 		close(s.ended)
+		if s.ender != nil {
+			_ = s.ender.WriteStatus(status.Convert(limitError(err))) // fails only if the connection has ended
+		}
 	})
+}
+
+// log returns a logger that names the stream. Few streams need one.
+func (s *stream) log() *slog.Logger {
+	return s.owner.env.log.With("node", s.owner.path, "stream", uint64(s.id))
 }
 
 func (s *stream) hasEnded() bool {
@@ -81,7 +89,7 @@ func (s *stream) gone() bool { return s.hasEnded() || s.grpc.Context().Err() != 
 func (s *stream) send(m any) {
 	if !s.outbox.put(m, s.startWriter) {
 		if s.because(endSlowReader) {
-			s.log.WarnContext(s.grpc.Context(), "stream cut: the client does not read", "address", s.peer)
+			s.log().WarnContext(s.grpc.Context(), "stream cut: the client does not read", "address", s.peer)
 		}
 		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
 	}
@@ -137,7 +145,7 @@ func (s *stream) leave() {
 func (s *stream) guarded(f func() error) {
 	err := guard(f)
 	if p, ok := errors.AsType[*panicError](err); ok {
-		s.log.ErrorContext(s.grpc.Context(), "panic while serving a stream", "panic", p.value, "stack", string(p.stack))
+		s.log().ErrorContext(s.grpc.Context(), "panic while serving a stream", "panic", p.value, "stack", string(p.stack))
 		err = status.Error(codes.Internal, "internal error")
 	}
 	if err != nil {

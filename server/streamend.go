@@ -1,6 +1,25 @@
 package server
 
-import "tenure/internal/node"
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	"tenure/internal/node"
+)
+
+// ender ends a call with a status before its handler has returned, and so makes RecvMsg return. Otherwise each idle
+// stream would need a second goroutine: one that waits for messages, and one that waits for the end.
+type ender interface{ WriteStatus(s *status.Status) error }
+
+// enderOf returns the ender of a call. It returns nil if there is none: gRPC's calls have the method, but gRPC does not
+// promise it.
+func enderOf(ctx context.Context) ender {
+	e, _ := grpc.ServerTransportStreamFromContext(ctx).(ender)
+
+	return e
+}
 
 // Reasons for which streams end, as in the metric.
 var (

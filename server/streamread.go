@@ -17,6 +17,8 @@ func (s *stream) read() error {
 	case <-s.attached:
 	case <-s.ended:
 		return nil
+	case <-s.grpc.Context().Done():
+		return nil // serve sees that too
 	}
 
 	from := node.From{Stream: s.id, Session: s.session}

@@ -70,11 +70,11 @@ func serveSession(
 	refusal, err = nodes.use(entry.Path, func(o *owner) error {
 		s := &stream{
 			id: id, grpc: g, owner: o, clock: nodes.env.clock,
-			log:     nodes.env.log.With("node", o.path, "stream", uint64(id)),
 			running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
 			allowance: entered.allowance,
 			answers:   new(answers),
 			peer:      host(g.Context()),
+			ender:     enderOf(g.Context()),
 		}
 		s.reserved.Store(entered.reserved)
 
@@ -112,10 +112,14 @@ func (s *stream) serve(attach node.Attach) error {
 	} else {
 		s.die(o.failure())
 	}
-	s.running.Go(func() { s.guarded(s.read) })
+	if s.ender != nil {
+		s.guarded(s.read)
+	} else {
+		s.running.Go(func() { s.guarded(s.read) })
+	}
 	select {
 	case <-s.ended:
-	case <-s.grpc.Context().Done(): // read sees that too, but only after the attach has been answered
+	case <-s.grpc.Context().Done():
 		s.because(endBroken)
 		s.end(status.FromContextError(s.grpc.Context().Err()).Err())
 	}
