@@ -37,13 +37,15 @@ type serveFlags struct {
 	audit auditFlags
 	etcd  etcdFlags
 	peer  string // host:port
+
+	compact time.Duration
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {
 	f := &serveFlags{
 		listen: "127.0.0.1:2136", database: server.DefaultDatabase, logLevel: "info", logFormat: "text",
 		limits: defaultLimits(), accessFlags: accessFlags{tokenLifetime: access.DefaultLifetime},
-		audit: auditFlags{maxSize: "100M"},
+		audit: auditFlags{maxSize: "100M"}, compact: defaultCompact,
 	}
 	cmd := &cobra.Command{
 		Use:     "serve [flags]",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,8 +28,24 @@ func addEtcd(cmd *cobra.Command, f *serveFlags) {
 		Name: "peer-address", Group: groupCluster, Arg: "ADDR", Example: "10.0.0.7:2136", Value: &f.peer,
 		Usage: "host:port at which the other servers reach this one (default: that of --advertise, or the printed one)",
 		Check: func() error { return checkPeer(f.peer) },
+	}, cli.Flag{
+		Name: "etcd-compact", Group: groupCluster, Arg: "D", Example: "5m", Value: &f.compact,
+		Usage: "interval at which one of the servers removes the history of etcd, of all its users (0: never)",
+		Check: func() error {
+			if f.compact != 0 && (f.compact < etcdstore.MinCompact || f.compact > maxCompact) {
+				return fmt.Errorf("is out of range: must be 0, or between %v and %v", etcdstore.MinCompact, maxCompact)
+			}
+
+			return nil
+		},
 	})
 }
+
+// The limits of --etcd-compact. The default is as often as Kubernetes compacts its etcd.
+const (
+	defaultCompact = 5 * time.Minute
+	maxCompact     = 24 * time.Hour
+)
 
 // checkPeer returns what is wrong with the address.
 func checkPeer(address string) error {
@@ -46,9 +63,10 @@ func checkPeer(address string) error {
 
 // checkEtcd returns what is wrong with the flags about etcd, without reading the files.
 func (f *serveFlags) checkEtcd(cmd *cobra.Command) (errs []error) {
-	if f.etcd.urls == "" && cli.OnLine(cmd, "peer-address") {
-		errs = append(errs, errors.New("--peer-address is for several servers over etcd: pass --etcd, or leave "+
-			"--peer-address out"))
+	for _, flag := range []string{"peer-address", "etcd-compact"} {
+		if f.etcd.urls == "" && cli.OnLine(cmd, flag) {
+			errs = append(errs, fmt.Errorf("--%s is for several servers over etcd: pass --etcd, or leave --%s out", flag, flag))
+		}
 	}
 	if f.etcd.urls != "" {
 		for _, flag := range []string{"data", "memory"} {
@@ -78,6 +96,7 @@ func (p *plan) openEtcd(ctx context.Context, f *serveFlags, address string) erro
 		Unregistered: func() {
 			p.log.WarnContext(ctx, "this server has seemed to be dead: registering again", "address", address)
 		},
+		Compact: f.compact, Compacted: p.compacted(ctx),
 	})
 	if err != nil {
 		return err
@@ -86,4 +105,20 @@ func (p *plan) openEtcd(ctx context.Context, f *serveFlags, address string) erro
 	p.log.InfoContext(ctx, "connected to etcd", "address", f.etcd.urls, "prefix", f.etcd.prefix, "server", s.Self().ID)
 
 	return nil
+}
+
+// compacted returns a function that logs when this server has removed the history of etcd. It logs a failure when the
+// last attempt has succeeded.
+func (p *plan) compacted(ctx context.Context) func(revision int64, err error) {
+	failed := false
+
+	return func(revision int64, err error) {
+		switch {
+		case err == nil:
+			p.log.InfoContext(ctx, "compacted etcd", "revision", revision)
+		case !failed:
+			p.log.WarnContext(ctx, "cannot compact etcd", "error", err)
+		}
+		failed = err != nil
+	}
 }

@@ -32,6 +32,8 @@ func TestServe_ChecksEtcd(t *testing.T) {
 		local + "--etcd-user x --etcd-password-file absent": `--etcd-password-file`,
 		local + "--etcd-prefix tenure":                      `--etcd-prefix="tenure" is not a prefix: it must begin and end`,
 		"--peer-address a:1":                                `--peer-address is for several servers over etcd: pass --etcd`,
+		"--etcd-compact 5m":                                 `--etcd-compact is for several servers over etcd: pass --etcd`,
+		local + "--etcd-compact 59s":                        `--etcd-compact=59s is out of range: must be 0, or between 1m0s and 24h0m0s`,
 		local + "--peer-address a":                          `--peer-address="a" is not an address: write host:port`,
 		local + "--peer-address a:0":                        `--peer-address="a:0" is not an address: write host:port`,
 		local + "--peer-address grpc://a:1":                 `--peer-address="grpc://a:1" is not an address: write host:port`,
@@ -49,7 +51,7 @@ func TestServe_ChecksEtcd(t *testing.T) {
 	require.NoError(t, os.WriteFile(password, []byte("secret\n"), 0o600))
 	for _, args := range []string{
 		"--etcd http://127.0.0.1:2379,http://localhost:2380", "--etcd http://10.0.0.1:2379 --insecure",
-		local + "--peer-address [::1]:1",
+		local + "--peer-address [::1]:1 --etcd-compact 0",
 		local + "--etcd-prefix /a/b/ --etcd-user x --etcd-password-file " + password,
 	} {
 		all := append([]string{"serve", "--listen", "127.0.0.1:0", "--check"}, strings.Fields(args)...)

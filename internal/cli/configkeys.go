@@ -34,6 +34,7 @@ var configKeys = []string{
 	"etcd",
 	"etcd-ca",
 	"etcd-cert",
+	"etcd-compact",
 	"etcd-key",
 	"etcd-password-file",
 	"etcd-prefix",

@@ -36,6 +36,11 @@ type Options struct {
 	// Unregistered is called when this server has seemed to be dead although it lives, and is about to register again. It
 	// must not block. It may be nil.
 	Unregistered func()
+
+	// Compact is the interval at which one of the servers with the prefix removes the history of etcd, also that of its
+	// other users; 0: never. Compacted is called after this server has done so, or has failed. It may be nil.
+	Compact   time.Duration
+	Compacted func(revision int64, err error)
 }
 
 // closeGrace is how long Close waits for calls that cannot proceed, and for the hand-over of one space.
@@ -95,6 +100,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.running.Go(func() { s.members.follower.run(s.ctx) })
 	s.running.Go(func() { s.health.run(s.ctx) })
 	s.running.Go(func() { s.cleanAll(s.ctx) })
+	if o.Compact > 0 {
+		c := &compactor{etcd: e, interval: o.Compact, done: o.Compacted}
+		if c.done == nil {
+			c.done = func(int64, error) {}
+		}
+		s.running.Go(func() { c.run(s.ctx) })
+	}
 
 	return s, nil
 }
