@@ -3,12 +3,14 @@ package cluster_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -48,11 +50,22 @@ type member struct {
 	dir     string
 	process *exec.Cmd
 	spaces  atomic.Int64 // counts prefixes
+	tls     *tls.Config  // of clients; nil: clear text
 }
 
 func startMember(t *testing.T, flags ...string) *member {
 	t.Helper()
-	m := &member{T: t, url: "http://" + relaytest.FreeAddress(t), dir: t.TempDir()}
+
+	return startSecureMember(t, nil, flags...)
+}
+
+// startSecureMember starts a member whose clients use TLS, if the configuration is not nil.
+func startSecureMember(t *testing.T, config *tls.Config, flags ...string) *member {
+	t.Helper()
+	m := &member{T: t, url: "http://" + relaytest.FreeAddress(t), dir: t.TempDir(), tls: config}
+	if config != nil {
+		m.url = "https" + strings.TrimPrefix(m.url, "http")
+	}
 	peer := "http://" + relaytest.FreeAddress(t)
 	args := append([]string{
 		"--data-dir", m.dir, "--listen-client-urls", m.url, "--advertise-client-urls", m.url,
@@ -90,7 +103,7 @@ func startMember(t *testing.T, flags ...string) *member {
 // client returns a new client of the member.
 func (m *member) client() *clientv3.Client {
 	m.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{m.url}, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{m.url}, TLS: m.tls, Logger: zap.NewNop()})
 	require.NoError(m, err)
 	m.Cleanup(func() { _ = c.Close() })
 

@@ -19,6 +19,10 @@ const compactKey = "compact"
 // node is being loaded, or a backup is written.
 const MinCompact = time.Minute
 
+// errRoot reports that the user of the servers cannot compact etcd.
+var errRoot = errors.New("etcd allows this to users with the role root only: let etcd compact itself, with " +
+	"--auto-compaction-mode=periodic --auto-compaction-retention=5m, and start the servers with --etcd-compact 0")
+
 // compactor removes the history of etcd, as one of all servers with the prefix. At each interval, every server tries to
 // change the key, and the one that succeeds compacts etcd to the revision that etcd had an interval before, as that
 // server has seen it. So history is kept for one to two intervals, and no two servers compact at the same time. A
@@ -79,8 +83,11 @@ func (c *compactor) compact(ctx context.Context, revision int64) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	_, err := c.etcd.client.Compact(ctx, revision)
-	if errors.Is(rpctypes.Error(err), rpctypes.ErrCompacted) { // by somebody else
+	switch rpc := rpctypes.Error(err); {
+	case errors.Is(rpc, rpctypes.ErrCompacted): // by somebody else
 		return nil
+	case errors.Is(rpc, rpctypes.ErrPermissionDenied):
+		return errRoot
 	}
 
 	return err

@@ -139,6 +139,9 @@ func (c Cluster) explain(ctx context.Context, prefix string, err error) error {
 	return fmt.Errorf("etcd at %s cannot be used: %w", where, err)
 }
 
+// alertTime is how long a member may take to refuse a client after the handshake, which is when TLS 1.3 does so.
+const alertTime = 300 * time.Millisecond
+
 // dial returns why no connection to a member can be made.
 func (c Cluster) dial(ctx context.Context, member string) error {
 	u, err := url.Parse(member)
@@ -147,15 +150,27 @@ func (c Cluster) dial(ctx context.Context, member string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	var conn net.Conn
 	if c.TLS == nil {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
-	} else {
-		conn, err = (&tls.Dialer{Config: c.TLS}).DialContext(ctx, "tcp", u.Host)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", u.Host)
+		if err != nil {
+			return err
+		}
+
+		return conn.Close()
 	}
+	conn, err := (&tls.Dialer{Config: c.TLS}).DialContext(ctx, "tcp", u.Host)
 	if err != nil {
 		return err
 	}
+	defer conn.Close()
+	clk := clock.Go()
+	if err := conn.SetReadDeadline(clk.Time(clk.Now()).Add(alertTime)); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return nil
+	}
 
-	return conn.Close()
+	return err
 }
