@@ -26,6 +26,7 @@ type etcd struct {
 	client *clientv3.Client
 	prefix string
 	clock  clock.Clock
+	leader *leader // nil: transactions go to any member
 }
 
 // do makes one attempt to carry out the transaction.
@@ -40,8 +41,11 @@ func (e *etcd) do(ctx context.Context, t ownership.Txn) (ownership.Result, error
 			compares[i] = clientv3.Compare(clientv3.ModRevision(e.prefix+c.Key), "=", c.Revision)
 		}
 	}
-	resp, err := e.client.Txn(ctx).If(compares...).Then(e.ops(t.Then)...).Else(e.ops(t.Else)...).Commit()
+	kv, route := e.target()
+	resp, err := kv.Txn(ctx).If(compares...).Then(e.ops(t.Then)...).Else(e.ops(t.Else)...).Commit()
 	if err != nil {
+		e.failed(route)
+
 		return ownership.Result{}, err
 	}
 	r := ownership.Result{Succeeded: resp.Succeeded, Revision: resp.Header.Revision}

@@ -78,7 +78,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	o.TTL = cmp.Or(o.TTL, 3*time.Second)
 	o.Settle = cmp.Or(o.Settle, o.TTL)
-	e := &etcd{client: o.Client, prefix: o.Prefix, clock: o.Clock}
+	e := &etcd{
+		client: o.Client, prefix: o.Prefix, clock: o.Clock, leader: &leader{client: o.Client, clock: o.Clock},
+	}
 	err := e.checkFormat(ctx, o.Database)
 	if err != nil {
 		return nil, fmt.Errorf("open store %q in etcd: %w", o.Prefix, err)
@@ -99,6 +101,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.running.Go(func() { s.registration.run(s.ctx) })
 	s.running.Go(func() { s.members.follower.run(s.ctx) })
 	s.running.Go(func() { s.health.run(s.ctx) })
+	s.running.Go(func() { e.leader.run(s.ctx) })
 	s.running.Go(func() { s.cleanAll(s.ctx) })
 	if o.Compact > 0 {
 		c := &compactor{etcd: e, interval: o.Compact, done: o.Compacted}

@@ -1,0 +1,119 @@
+package etcdstore
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"tenure/internal/clock"
+)
+
+const leaderPeriod = time.Second // between two looks at who leads
+
+// leader knows which member of etcd leads the others. Another member asks the leader before it carries out a
+// transaction, so a transaction that is sent to the leader saves one trip over the network. Nothing else depends on the
+// leader being right: all members carry out all transactions.
+type leader struct {
+	client *clientv3.Client
+	clock  clock.Clock
+
+	route atomic.Pointer[route] // nil: the leader is not known
+}
+
+// route is a connection to a member.
+type route struct {
+	kv     clientv3.KV
+	member pb.MaintenanceClient
+	close  func() error
+}
+
+// target returns what transactions are sent to: the leader, or any member. After an error, the caller passes the route,
+// which may be nil, to failed.
+func (e *etcd) target() (clientv3.KV, *route) {
+	if e.leader != nil {
+		if r := e.leader.route.Load(); r != nil {
+			return r.kv, r
+		}
+	}
+
+	return e.client, nil
+}
+
+// failed reports that a transaction has failed. The next ones go to any member, until the next look.
+func (e *etcd) failed(r *route) {
+	if r != nil {
+		e.leader.route.CompareAndSwap(r, nil)
+	}
+}
+
+// run looks who leads until the context ends. With one address, there is no choice.
+func (l *leader) run(ctx context.Context) {
+	if len(l.client.Endpoints()) < 2 {
+		return
+	}
+	var current *route
+	for ctx.Err() == nil {
+		if current == nil || l.route.Load() != current || !current.leads(ctx) {
+			l.use(&current, nil)
+			l.use(&current, l.find(ctx))
+		}
+		clock.Pause(ctx, l.clock, leaderPeriod)
+	}
+	l.use(&current, nil)
+}
+
+// use replaces the current route.
+func (l *leader) use(current **route, r *route) {
+	l.route.Store(r)
+	if *current != nil {
+		_ = (*current).close()
+	}
+	*current = r
+}
+
+// find asks all members and returns a route to the leader, or nil. There may be two, because a leader that has been
+// replaced does not know that for a moment.
+func (l *leader) find(ctx context.Context) (found *route) {
+	var asking sync.WaitGroup
+	leaders := make(chan *route, len(l.client.Endpoints()))
+	for _, endpoint := range l.client.Endpoints() {
+		asking.Go(func() {
+			conn, err := l.client.Dial(endpoint)
+			if err != nil {
+				return
+			}
+			r := &route{
+				kv:     clientv3.NewKVFromKVClient(pb.NewKVClient(conn), l.client),
+				member: pb.NewMaintenanceClient(conn), close: conn.Close,
+			}
+			if r.leads(ctx) {
+				leaders <- r
+			} else {
+				_ = r.close()
+			}
+		})
+	}
+	asking.Wait()
+	close(leaders)
+	for r := range leaders {
+		if found != nil {
+			_ = found.close()
+		}
+		found = r
+	}
+
+	return found
+}
+
+// leads asks the member whether it leads.
+func (r *route) leads(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	s, err := r.member.Status(ctx, &pb.StatusRequest{})
+
+	return err == nil && s.GetLeader() != 0 && s.GetLeader() == s.GetHeader().GetMemberId()
+}
