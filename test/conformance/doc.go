@@ -6,6 +6,9 @@
 // refusal shows only in that nothing has changed. The tests of the wire protocol check statuses, texts and the order of
 // messages.
 //
+// The suite also runs with two servers that share a store, and with clients that are connected to the one that does not
+// serve the node.
+//
 // A client cannot provoke some texts of protocol.md. "Too many sessions already exist" and "Too many semaphores already
 // exist" need a million sessions or semaphores. The results of Q2 go to a stream that has lost its session and has
 // therefore ended. Those of Z1 and Z2 need users without rights, and this server has no users.

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/relaytest"
-	"tenure/tenuretest"
 )
 
 // relay is a network between clients and a server that can fail on command. Clients stay on it after discovery, because
@@ -18,7 +17,7 @@ type relay struct {
 	scheme string // of the server's DSN
 }
 
-func newRelay(t *testing.T, srv *tenuretest.Server) *relay {
+func newRelay(t *testing.T, srv service) *relay {
 	t.Helper()
 	dsn, err := url.Parse(srv.DSN())
 	require.NoError(t, err)

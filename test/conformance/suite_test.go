@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
+	"github.com/ydb-platform/ydb-go-sdk/v3/balancers"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"go.uber.org/goleak"
 
 	"tenure"
+	"tenure/server"
 	"tenure/tenuretest"
 )
 
@@ -59,6 +61,12 @@ func TestClients(t *testing.T) {
 			over.secret = newSecret(t)
 			run(t, over)
 		})
+		t.Run(name+" through another server", func(t *testing.T) {
+			t.Parallel()
+			through := c
+			through.serve, through.secret = newPair, newSecret(t)
+			run(t, through)
+		})
 	}
 }
 
@@ -67,6 +75,10 @@ type implementation struct {
 	open     opener
 	official bool    // has known faults: see faulty
 	secret   *secret // nil: in clear text, and without users
+
+	// serve starts a server; nil: a tenuretest.Server. With newPair, clients are connected to another server than the one
+	// that serves the node.
+	serve func(t *testing.T, opts ...server.Option) service
 }
 
 // An opener returns a client of the server at the DSN. The client is closed when the test ends.
@@ -87,8 +99,8 @@ func run(t *testing.T, c implementation) {
 		"session: reconnect":             (*suite).sessionReconnect,
 		"session: expires when cut off":  func(s *suite) { s.sessionExpires((*relay).Cut) },
 		"session: expires in silence":    func(s *suite) { s.sessionExpires((*relay).Silence) },
-		"session: survives a cut":        func(s *suite) { s.sessionSurvives((*tenuretest.Server).DropStreams) },
-		"session: survives a restart":    func(s *suite) { s.sessionSurvives((*tenuretest.Server).Restart) },
+		"session: survives a cut":        func(s *suite) { s.sessionSurvives(service.DropStreams) },
+		"session: survives a restart":    func(s *suite) { s.sessionSurvives(service.Restart) },
 		"session: survives a crash":      func(s *suite) { s.sessionSurvives(crash) },
 		"session: grace after a restart": (*suite).sessionGrace,
 		"acquire: exclusive":             (*suite).acquireExclusive,
@@ -123,7 +135,7 @@ func run(t *testing.T, c implementation) {
 type suite struct {
 	*testing.T
 	ctx    context.Context // for all calls; ends at the limit
-	server *tenuretest.Server
+	server service
 	client coordination.Client // connected to server, which has a node
 	implementation
 }
@@ -153,9 +165,20 @@ func newSuite(t *testing.T, c implementation) *suite {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
-	s := &suite{T: t, ctx: ctx, server: tenuretest.NewServer(t, c.secret.server()...), implementation: c}
+	s := &suite{T: t, ctx: ctx, implementation: c}
+	if c.serve == nil {
+		s.server = tenuretest.NewServer(t, c.secret.server()...)
+	} else {
+		s.server = c.serve(t, c.secret.server()...)
+	}
 	s.client = s.connect(s.server.DSN())
 	require.NoError(t, s.client.CreateNode(ctx, node, coordination.NodeConfig{}))
+	if p, ok := s.server.(*pair); ok {
+		require.NoError(t, s.session().Close(ctx))
+		if p.forward() {
+			s.client = s.connect(s.server.DSN())
+		}
+	}
 
 	return s
 }
@@ -164,7 +187,12 @@ func newSuite(t *testing.T, c implementation) *suite {
 func (s *suite) connect(dsn string) coordination.Client {
 	s.Helper()
 
-	return s.open(s.T, dsn, s.secret.driver()...)
+	opts := s.secret.driver()
+	if s.serve != nil {
+		opts = append(opts, ydb.WithBalancer(balancers.SingleConn())) // otherwise the driver chooses among the servers
+	}
+
+	return s.open(s.T, dsn, opts...)
 }
 
 // openDriver opens the driver of ydb-go-sdk. The dial timeout is short because Close waits for a dial in progress.
@@ -178,7 +206,7 @@ func openDriver(t *testing.T, dsn string, opts ...ydb.Option) *ydb.Driver {
 	return db
 }
 
-func crash(srv *tenuretest.Server) {
+func crash(srv service) {
 	srv.Kill()
 	srv.Restart()
 }

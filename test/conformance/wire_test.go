@@ -9,8 +9,6 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Operations"
-
-	"tenure/tenuretest"
 )
 
 const (
@@ -441,8 +439,8 @@ func TestWire_Order(t *testing.T) {
 // Q10, A13: acknowledged changes and the order of the queue survive a crash, and the waiters are granted in turn.
 func TestWire_Crash(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]func(*tenuretest.Server){
-		"restart": (*tenuretest.Server).Restart, "crash": crash,
+	for name, fault := range map[string]func(service){
+		"restart": service.Restart, "crash": crash,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
