@@ -43,15 +43,25 @@ var groups = map[string][]fault{
 			s.ownerWithoutEtcd(clustertest.Edges.Silence)
 		}},
 		{name: "cut from a front to etcd", happens: func(s *stage) {
-			s.edges(func(_, front *clustertest.Server) clustertest.Edges { return front.Etcd })
+			s.edges(clustertest.Edges.Cut, func(_, front *clustertest.Server) clustertest.Edges { return front.Etcd })
 		}},
 		{name: "cut from the clients to a front", happens: func(s *stage) {
-			s.edges(func(_, front *clustertest.Server) clustertest.Edges {
+			s.edges(clustertest.Edges.Cut, func(_, front *clustertest.Server) clustertest.Edges {
 				return clustertest.Edges{front.Clients, front.Peers}
 			})
 		}},
 		{name: "cut from the fronts to the owner", happens: func(s *stage) {
-			s.edges(func(owner, _ *clustertest.Server) clustertest.Edges { return clustertest.Edges{owner.Peers} })
+			s.edges(clustertest.Edges.Cut, func(owner, _ *clustertest.Server) clustertest.Edges { return clustertest.Edges{owner.Peers} })
+		}},
+		{name: "black hole from the clients to a front", happens: func(s *stage) {
+			s.edges(clustertest.Edges.Silence, func(_, front *clustertest.Server) clustertest.Edges {
+				return clustertest.Edges{front.Clients, front.Peers}
+			})
+		}},
+		{name: "black hole from the fronts to the owner", happens: func(s *stage) {
+			s.edges(clustertest.Edges.Silence, func(owner, _ *clustertest.Server) clustertest.Edges {
+				return clustertest.Edges{owner.Peers}
+			})
 		}},
 		{name: "slow connections", happens: slow},
 	},
@@ -62,6 +72,7 @@ var groups = map[string][]fault{
 		{name: "etcd without a quorum", happens: stopQuorum},
 		{name: "etcd out of space", happens: fill},
 		{name: "compaction", happens: compact},
+		{name: "kill -9 of the owner and of the leader of etcd", happens: killBoth, long: true},
 		{name: "rolling restart of etcd", happens: rollEtcd, long: true},
 	},
 }
@@ -81,6 +92,9 @@ func TestFaults(t *testing.T) {
 						t.Run(f.name, func(t *testing.T) { f.run(s, t) })
 					}
 				}
+			}
+			for _, f := range faults {
+				t.Log(row(f.name, s.gaps[f.name]))
 			}
 			require.NoError(t, s.finish())
 			t.Logf("%d turns of locks, %d turns of COMMANDs, %d operations", s.witness.turns, s.locks.turns.Load(),
@@ -106,7 +120,7 @@ func (f *fault) run(s *stage, t *testing.T) { //nolint:thelper // it is the test
 	f.happens(s)
 	s.calm()
 	g := s.service.between(from, s.history.now())
-	t.Logf("| %s | %.1f s | %.1f s | %.1f s |", f.name, g.none.Seconds(), g.worst.Seconds(), g.pinned.Seconds())
+	s.gaps[f.name] = append(s.gaps[f.name], g)
 	require.Empty(t, s.lostSessions()[lost:], "sessions that were lost")
 	require.NoError(t, s.check())
 }
@@ -224,11 +238,13 @@ func (s *stage) ownerWithoutEtcd(breaks func(clustertest.Edges)) {
 	s.until("the server is ready", owner.Ready)
 }
 
-// edges cuts some connections for a while.
-func (s *stage) edges(choose func(owner, front *clustertest.Server) clustertest.Edges) {
+// edges breaks some connections for a while.
+func (s *stage) edges(
+	breaks func(clustertest.Edges), choose func(owner, front *clustertest.Server) clustertest.Edges,
+) {
 	owner := s.AwaitOwner(faultsNode)
 	edges := choose(owner, s.Others(owner)[0])
-	edges.Cut()
+	breaks(edges)
 	s.lasts(away)
 	edges.Heal()
 }
@@ -250,6 +266,17 @@ func killLeader(s *stage) {
 	s.progress(anywhere)
 	leader.Start()
 	leader.Await()
+}
+
+// killBoth leaves the owner's registration to the next leader, which starts its time again.
+func killBoth(s *stage) {
+	leader, owner := s.AwaitLeader(nil), s.AwaitOwner(faultsNode)
+	leader.Kill()
+	owner.Process.Kill() // as if its machine had died: nothing refuses connections
+	s.replaced(owner)
+	leader.Start()
+	leader.Await()
+	owner.Restart()
 }
 
 func stopLeader(s *stage) { s.standstill(s.AwaitLeader(nil)) }

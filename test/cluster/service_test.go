@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,28 @@ type gap struct {
 	none   time.Duration // the longest time in which none was answered
 	worst  time.Duration // the longest operation of one that waits for nobody else
 	pinned time.Duration // the longest operation of one that may use one server only, which may be the one that failed
+}
+
+// row returns a row for the table in docs/benchmarks.md: the name of a fault, and the median and the longest time of each
+// kind.
+func row(name string, gaps []gap) string {
+	if len(gaps) == 0 {
+		return "| " + name + " | not run |"
+	}
+	text := fmt.Sprintf("| %s |", name)
+	for _, of := range []func(gap) time.Duration{
+		func(g gap) time.Duration { return g.none }, func(g gap) time.Duration { return g.worst },
+		func(g gap) time.Duration { return g.pinned },
+	} {
+		var all []time.Duration
+		for _, g := range gaps {
+			all = append(all, of(g))
+		}
+		slices.Sort(all)
+		text += fmt.Sprintf(" %.1f s, %.1f s |", all[len(all)/2].Seconds(), all[len(all)-1].Seconds())
+	}
+
+	return text
 }
 
 // between returns what clients noticed from one instant to another.

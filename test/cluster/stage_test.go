@@ -27,6 +27,7 @@ type stage struct {
 	service *service
 	clients []*client
 	locks   *locks
+	gaps    map[string][]gap // by fault
 
 	ctx     context.Context //nolint:containedctx // of all requests
 	stopped atomic.Bool
@@ -45,6 +46,7 @@ type stage struct {
 func newStage(t *testing.T, o clustertest.Options) *stage {
 	t.Helper()
 	s := &stage{T: t, Cluster: clustertest.Start(t, o), clock: clock.Go(), witness: newWitness(), history: newHistory()}
+	s.gaps = make(map[string][]gap)
 	s.service = &service{history: s.history}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // the clients end before it does
 	s.ctx = ctx
