@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,3 +86,22 @@ func (s *service) between(from, to int64) (g gap) {
 
 	return g
 }
+
+// stall knows for how long this process, and thus probably the machine, has stood still.
+type stall struct{ longest atomic.Int64 }
+
+// watch measures until it is to end.
+func (s *stall) watch(h *history, ending func() bool) {
+	const rest = 20 * time.Millisecond
+	tick := time.NewTicker(rest)
+	defer tick.Stop()
+	for last := h.now(); !ending(); {
+		<-tick.C
+		now := h.now()
+		s.longest.Store(max(s.longest.Load(), now-last))
+		last = now
+	}
+}
+
+// take returns the longest time since the last call.
+func (s *stall) take() time.Duration { return time.Duration(s.longest.Swap(0)) }

@@ -28,6 +28,7 @@ type stage struct {
 	clients []*client
 	locks   *locks
 	gaps    map[string][]gap // by fault
+	stall   stall
 
 	ctx     context.Context //nolint:containedctx // of all requests
 	stopped atomic.Bool
@@ -55,6 +56,7 @@ func newStage(t *testing.T, o clustertest.Options) *stage {
 		s.stopped.Store(true)
 		s.running.Wait()
 	})
+	s.running.Go(func() { s.stall.watch(s.history, s.ending) })
 	s.populate()
 	s.calm()
 
