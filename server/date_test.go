@@ -18,7 +18,9 @@ type wallClock struct {
 	step atomic.Int64
 }
 
-func (c *wallClock) Time(i clock.Instant) time.Time { return c.Clock.Time(i).Add(time.Duration(c.step.Load())) }
+func (c *wallClock) Time(i clock.Instant) time.Time {
+	return c.Clock.Time(i).Add(time.Duration(c.step.Load()))
+}
 
 // Setting the date changes neither when a session ends nor that one which is alive goes on. The linter lets no package
 // but internal/clock read the date in any other way.
