@@ -84,7 +84,9 @@ type verdict struct {
 	Grants     int        `json:"grants"`
 	From       *time.Time `json:"from,omitempty"` // what the log covers; absent: it is empty
 	To         *time.Time `json:"to,omitempty"`
-	Damaged    int        `json:"damaged"` // lines that are not events
+	Damaged    int        `json:"damaged"`            // lines that are not events
+	Repeated   int        `json:"repeated,omitempty"` // lines that are in the log twice
+	Missing    uint64     `json:"missing_tokens,omitempty"`
 }
 
 func (h *history) run(name string) error {
@@ -102,7 +104,8 @@ func (h *history) run(name string) error {
 
 		return fmt.Errorf("%s=%q: %w", cli.Setting(h.cmd, "audit"), h.audit, err)
 	}
-	v := verdict{TwoHolders: len(log.TwoHolders()) > 0, Grants: len(log.Intervals), Damaged: log.Skipped}
+	v := verdict{TwoHolders: len(log.TwoHolders()) > 0, Grants: len(log.Intervals), Damaged: log.Skipped,
+		Repeated: log.Repeated, Missing: log.Missing}
 	if !log.From.IsZero() {
 		v.From, v.To = &log.From, &log.To
 	}
@@ -200,6 +203,13 @@ func (v verdict) text(name string, grants []past, style printable.Style) string 
 		"dropped, which its log and tenure_audit_dropped_total tell\n")
 	if v.Damaged > 0 {
 		fmt.Fprintf(&b, "lines that are damaged and may hide grants: %d\n", v.Damaged)
+	}
+	if v.Repeated > 0 {
+		fmt.Fprintf(&b, "lines that are in the log twice, as if a file was copied, and count once: %d\n", v.Repeated)
+	}
+	if v.Missing > 0 {
+		fmt.Fprintf(&b, "tokens that the log skips, and that may be of grants of %q: %d; a file may be missing, or see "+
+			"above\n", name, v.Missing)
 	}
 	if n := len(slices.DeleteFunc(slices.Clone(grants), func(p past) bool { return !p.Unfinished })); n > 0 {
 		fmt.Fprintf(&b, "grants that were in force when the server started again, and whose end is missing: %d\n", n)

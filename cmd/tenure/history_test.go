@@ -61,6 +61,17 @@ $`, output)
 	require.JSONEq(t, `{"two_holders": true, "grants": 4, "from": "2026-03-01T02:00:01Z", "to": "2026-03-01T02:00:08Z",
 		"damaged": 1}`, lines[len(lines)-1])
 
+	write(file+".1", old+auditLine("05", "grant", `"token":4,"session":8,"who":"bob"`)+
+		auditLine("05", "end", `"token":4,"session":8,"reason":"released"`))
+	write(file, old)
+	code, output = who()
+	require.Equal(t, cli.ExitOK, code, "the same lines twice are not two holders")
+	require.Contains(t, output, "lines that are in the log twice, as if a file was copied, and count once: 2\n")
+	require.Contains(t, output, "tokens that the log skips, and that may be of grants of \"deploy\": 2; a file may be "+
+		"missing, or see above\n")
+	_, output = who("-o", "json")
+	require.Contains(t, output, `"repeated":2,"missing_tokens":2`)
+
 	_, output = who("--path", "/local/y")
 	require.Contains(t, output, `the log has no grant of "deploy", from `)
 	for flags, want := range map[string]string{

@@ -2,8 +2,11 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -23,6 +26,8 @@ type Interval struct {
 type History struct {
 	Intervals []Interval // in the order of the log
 	Skipped   int        // lines that are not events, for example because the disk was full
+	Repeated  int        // lines about the semaphore that are in the log twice, as if a file was copied; they count once
+	Missing   uint64     // tokens of the semaphore's nodes that the log skips; the semaphore may have had them
 	From, To  time.Time  // of the first and the last event in the log, about whatever; zero: it is empty
 }
 
@@ -43,11 +48,19 @@ func (h *History) TwoHolders() (found []Interval) {
 func ReadHistory(path, node, semaphore string) (*History, error) {
 	r := reader{
 		history: &History{}, node: node, semaphore: semaphore, open: make(map[string][]int), tokens: make(map[holding]int),
+		lines: make(map[lineHash]struct{}), nodes: make(map[string]*tokens),
 	}
 	for i := keep - 1; i >= 0; i-- {
 		err := r.file(Rotated(path, i))
 		if err != nil && (i == 0 || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, err
+		}
+	}
+
+	for _, i := range r.history.Intervals {
+		if t := r.nodes[i.Node]; t != nil {
+			r.history.Missing += t.missing
+			delete(r.nodes, i.Node)
 		}
 	}
 
@@ -66,9 +79,25 @@ type reader struct {
 	node, semaphore string
 	open            map[string][]int // indexes of the intervals that have not ended, by node
 	tokens          map[holding]int  // the same
+	lines           map[lineHash]struct{}
+	nodes           map[string]*tokens
 }
 
-// lineLimit is the limit of a line in bytes. A name takes at most 6 KiB as JSON.
+// lineHash identifies a line.
+type lineHash [16]byte
+
+// tokens says which tokens of a node the log has skipped. The tokens of a node count all requests for its semaphores,
+// and the first line with a token is about a request that has just arrived, so new tokens come in order.
+type tokens struct{ highest, missing uint64 }
+
+func (t *tokens) add(token uint64) {
+	if t.highest > 0 && token > t.highest {
+		t.missing += token - t.highest - 1
+	}
+	t.highest = max(t.highest, token)
+}
+
+// lineLimit is the limit of a line in bytes. The texts of an event take less, also as JSON.
 const lineLimit = 1 << 20
 
 func (r *reader) file(path string) error {
@@ -77,22 +106,58 @@ func (r *reader) file(path string) error {
 		return err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, lineLimit)
-	for lines.Scan() {
-		var e Event
-		if len(lines.Bytes()) == 0 {
-			continue
-		}
-		if json.Unmarshal(lines.Bytes(), &e) != nil {
+	lines := bufio.NewReaderSize(f, lineLimit)
+	for {
+		line, err := lines.ReadSlice('\n')
+		long := errors.Is(err, bufio.ErrBufferFull)
+		switch {
+		case long:
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = lines.ReadSlice('\n')
+			}
 			r.history.Skipped++
-
-			continue
+		case len(bytes.TrimSpace(line)) > 0:
+			r.line(line)
 		}
-		r.event(e)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
+}
 
-	return lines.Err()
+func (r *reader) line(line []byte) {
+	var e Event
+	if json.Unmarshal(line, &e) != nil {
+		r.history.Skipped++
+
+		return
+	}
+	if r.node == "" || e.Node == "" || e.Node == r.node {
+		if r.repeated(e, bytes.TrimSpace(line)) {
+			return
+		}
+	}
+	r.event(e)
+}
+
+// repeated reports whether the same line was in the log before. Lines about other semaphores are not remembered.
+func (r *reader) repeated(e Event, line []byte) bool {
+	if e.Kind != Start && e.Kind != NodeDrop && e.Semaphore != r.semaphore {
+		return false
+	}
+	sum := sha256.Sum256(line)
+	hash := lineHash(sum[:len(lineHash{})])
+	if _, again := r.lines[hash]; again {
+		r.history.Repeated++
+
+		return true
+	}
+	r.lines[hash] = struct{}{}
+
+	return false
 }
 
 func (r *reader) event(e Event) {
@@ -112,7 +177,18 @@ func (r *reader) event(e Event) {
 	if r.node != "" && e.Node != r.node {
 		return
 	}
+	if e.Token > 0 && e.Kind != SessionEnd {
+		t := r.nodes[e.Node]
+		if t == nil {
+			t = new(tokens)
+			r.nodes[e.Node] = t
+		}
+		t.add(e.Token)
+	}
 	if e.Kind == NodeDrop {
+		if t := r.nodes[e.Node]; t != nil {
+			t.highest = 0 // a new node of the same path begins anew
+		}
 		for _, i := range r.open[e.Node] {
 			r.end(i, e.Time, "dropped")
 		}

@@ -126,3 +126,42 @@ func TestReadHistory_Unreadable(t *testing.T) {
 	_, err = audit.ReadHistory(path, "", "deploy")
 	require.Error(t, err)
 }
+
+// A line that is too long is damaged. What follows it counts.
+func TestReadHistory_LongLine(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3<<20)
+	h := readHistory(t, long+"\n"+line("01", "grant", `"token":2,`+whole), long)
+	require.Equal(t, 2, h.Skipped)
+	require.Len(t, h.Intervals, 1)
+}
+
+// A file that was copied, and not renamed, has the same lines as another one. They count once, also if the copy ends
+// while the semaphore is held.
+func TestReadHistory_Copies(t *testing.T) {
+	t.Parallel()
+	all := line("01", "grant", `"token":1,`+whole) + line("02", "end", `"token":1,"reason":"released",`+whole) +
+		`{"t":"2026-03-01T02:00:03Z","ev":"start"}` + "\n" + line("04", "grant", `"token":2,`+whole)
+	h := readHistory(t, all, all+line("05", "end", `"token":2,"reason":"released",`+whole))
+	require.Equal(t, 4, h.Repeated)
+	require.Len(t, h.Intervals, 2)
+	require.Empty(t, h.TwoHolders())
+	require.Empty(t, h.Intervals[1].Overlaps)
+	require.Equal(t, 5, h.Intervals[1].Until.Second())
+}
+
+// The log has each token of a node once before it has a higher one, unless lines are missing. The tokens of other nodes
+// and of one that was created anew do not count.
+func TestReadHistory_MissingTokens(t *testing.T) {
+	t.Parallel()
+	other := func(line string) string { return strings.ReplaceAll(line, "deploy", "build") }
+	elsewhere := func(line string) string { return strings.ReplaceAll(line, "/local/x", "/local/y") }
+	complete := line("01", "grant", `"token":5`) + other(line("02", "wait", `"token":6`)) + line("03", "wait", `"token":7`) +
+		other(line("04", "grant", `"token":6`)) + elsewhere(line("05", "grant", `"token":70`)) +
+		line("06", "end", `"token":5,"reason":"released"`) + line("06", "grant", `"token":7`)
+	require.Zero(t, readHistory(t, complete, "").Missing)
+	again := `{"t":"2026-03-01T02:00:07Z","ev":"node_drop","node":"/local/x"}` + "\n" + line("08", "grant", `"token":1`)
+	require.Zero(t, readHistory(t, complete, again).Missing)
+	require.EqualValues(t, 2, readHistory(t, complete, line("08", "grant", `"token":10`)).Missing)
+	require.EqualValues(t, 3, readHistory(t, complete, again+line("09", "grant", `"token":5`)).Missing)
+}
