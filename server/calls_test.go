@@ -45,7 +45,7 @@ func TestLimits_Streams(t *testing.T) {
 		refused.send(startMessage(h.node, 0, time.Minute))
 		f := refused.recv().GetFailure()
 		require.EqualValues(t, node.Overloaded, f.GetStatus())
-		require.Equal(t, "the server already serves 1 streams: try again later", f.GetIssues()[0].GetMessage())
+		require.Equal(t, "the server already serves 1 stream: try again later", f.GetIssues()[0].GetMessage())
 		first.cancel()
 		synctest.Wait()
 		h.attach(t, 0, time.Minute)

@@ -53,7 +53,7 @@ func TestFront_Streams(t *testing.T) {
 	one, two := all[1].attach(t, 0, time.Minute), all[2].attach(t, 0, time.Minute)
 	full := all[1].open(t)
 	full.send(startMessage(all[1].node, 0, time.Minute))
-	full.requireFailure(Ydb.StatusIds_OVERLOADED, "the server already serves 1 streams: try again later")
+	full.requireFailure(Ydb.StatusIds_OVERLOADED, "the server already serves 1 stream: try again later")
 	one.requireAcquired("a")
 	two.requireAcquired("b")
 	all[0].attach(t, 0, time.Minute).requireAcquired("c")

@@ -8,6 +8,7 @@ import (
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/printable"
 	"tenure/internal/quota"
 )
 
@@ -54,11 +55,11 @@ func (s *Server) overloaded(limit quota.Limit, user string) string {
 	case quota.UserAttaches:
 		return fmt.Sprintf("User %s starts too many sessions a second", user)
 	case quota.Attaches:
-		return fmt.Sprintf("The server starts at most %d sessions a second", s.limits.AttachRate)
+		return "The server starts at most " + printable.Count(s.limits.AttachRate, "session", "sessions") + " a second"
 	case quota.UserRate:
 		return fmt.Sprintf("User %s sends too many requests a second", user)
 	default:
-		return fmt.Sprintf("The server accepts at most %d requests a second", s.limits.RequestRate)
+		return "The server accepts at most " + printable.Count(s.limits.RequestRate, "request", "requests") + " a second"
 	}
 }
 

@@ -150,7 +150,7 @@ func TestQuota_UnknownSessions(t *testing.T) {
 		}
 		refused := h.open(t)
 		refused.send(startMessage(h.node, 0, time.Minute))
-		refused.requireFailure(Ydb.StatusIds_OVERLOADED, "The server starts at most 1 sessions a second")
+		refused.requireFailure(Ydb.StatusIds_OVERLOADED, "The server starts at most 1 session a second")
 		first.cancel()
 		synctest.Wait()
 		h.attach(t, first.id, time.Minute)

@@ -14,6 +14,7 @@ import (
 
 	"tenure/internal/conns"
 	"tenure/internal/node"
+	"tenure/internal/printable"
 	"tenure/internal/wire"
 )
 
@@ -103,7 +104,9 @@ func (s *Server) slot(ctx context.Context, method string) (release func(), full 
 		release()
 		s.refusals.add("streams", "address", address(ctx))
 
-		return nil, fmt.Sprintf("the server already serves %d streams: try again later", s.limits.Streams)
+		serves := printable.Count(s.limits.Streams, "stream", "streams")
+
+		return nil, "the server already serves " + serves + ": try again later"
 	}
 
 	return release, ""

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,11 +85,19 @@ func (b *backupFlags) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	b.complain(fmt.Sprintf("wrote %s: %d nodes, %d semaphores, %d sessions, %d records, %d bytes in %v",
-		printable.Text(file), summary.Nodes, summary.Semaphores, summary.Sessions, summary.Records, summary.Bytes,
+	b.complain(fmt.Sprintf("wrote %s: %s in %v", printable.Text(file), contents(summary),
 		b.clock.Now().Sub(began).Round(time.Millisecond)))
 
 	return nil
+}
+
+// contents says what a backup contains.
+func contents(s backup.Summary) string {
+	return strings.Join([]string{
+		printable.Count(s.Nodes, "node", "nodes"), printable.Count(s.Semaphores, "semaphore", "semaphores"),
+		printable.Count(s.Sessions, "session", "sessions"), printable.Count(s.Records, "record", "records"),
+		printable.Count(s.Bytes, "byte", "bytes"),
+	}, ", ")
 }
 
 // choose leaves only one of --admin, --data and --etcd set: the one on the command line if there is one.

@@ -234,7 +234,7 @@ func TestBackup_Replaces(t *testing.T) {
 	code, _, stderr := tenureRun(t, nil, "backup", "--force", "--data", data, file)
 	require.Equal(t, cli.ExitOK, code, stderr)
 	require.Contains(t, ok(t, "restore", "--check", file),
-		"is complete and intact: the backup has 2 nodes, 1 semaphores, 0 sessions")
+		"is complete and intact: the backup has 2 nodes, 1 semaphore, 0 sessions")
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o600), info.Mode())

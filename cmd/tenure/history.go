@@ -104,8 +104,10 @@ func (h *history) run(name string) error {
 
 		return fmt.Errorf("%s=%q: %w", cli.Setting(h.cmd, "audit"), h.audit, err)
 	}
-	v := verdict{TwoHolders: len(log.TwoHolders()) > 0, Grants: len(log.Intervals), Damaged: log.Skipped,
-		Repeated: log.Repeated, Missing: log.Missing}
+	v := verdict{
+		TwoHolders: len(log.TwoHolders()) > 0, Grants: len(log.Intervals), Damaged: log.Skipped, Repeated: log.Repeated,
+		Missing: log.Missing,
+	}
 	if !log.From.IsZero() {
 		v.From, v.To = &log.From, &log.To
 	}

@@ -356,9 +356,9 @@ func TestNode(t *testing.T) {
 			t.Cleanup(func() { _ = session.Close(context.WithoutCancel(t.Context())) })
 			what := "may have sessions"
 			if p.name != "server" {
-				what = "has 1 sessions"
+				what = "has 1 session"
 			}
-			expect(exitRefused, "tenure: node \"/local/app\" "+what+", which would lose their locks: --force drops it all "+
+			expect(exitRefused, "tenure: node \"/local/app\" "+what+", whose locks would be lost: --force drops it all "+
 				"the same\n", "drop", "/local/app")
 			expect(cli.ExitOK, "", "drop", "--force", "/local/app")
 			<-session.Context().Done()

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tenure/internal/cli"
+	"tenure/internal/printable"
 )
 
 func nodeDrop(env *cli.Env) *cobra.Command {
@@ -52,7 +53,7 @@ func (n *nodeChanger) unused(ctx context.Context, path string) error {
 			append([]any{path}, args...)...)}
 	}
 	if !n.knowsStatus() {
-		return refuse("may have sessions, which would lose their locks")
+		return refuse("may have sessions, whose locks would be lost")
 	}
 	status, err := n.status(ctx)
 	if err != nil {
@@ -60,7 +61,7 @@ func (n *nodeChanger) unused(ctx context.Context, path string) error {
 	}
 	for _, s := range status.Nodes {
 		if s.Path == path && s.Sessions > 0 {
-			return refuse("has %d sessions, which would lose their locks", s.Sessions)
+			return refuse("has %s, whose locks would be lost", printable.Count(s.Sessions, "session", "sessions"))
 		}
 	}
 

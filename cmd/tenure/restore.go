@@ -240,13 +240,11 @@ func (r *restoreFlags) tell(file string, s backup.Summary) error {
 		verb = printable.Text(file) + " is complete and intact"
 	}
 	clk := clock.Go()
-	_, err := fmt.Fprintf(r.env.Data, "%s: the backup has %d nodes, %d semaphores, %d sessions, %d records, %d bytes, "+
-		"taken %s, %v ago\n",
-		verb, s.Nodes, s.Semaphores, s.Sessions, s.Records, s.Bytes, s.Date.Format(time.RFC3339),
-		clk.Time(clk.Now()).Sub(s.Date).Round(time.Second))
+	_, err := fmt.Fprintf(r.env.Data, "%s: the backup has %s, taken %s, %v ago\n", verb, contents(s),
+		s.Date.Format(time.RFC3339), clk.Time(clk.Now()).Sub(s.Date).Round(time.Second))
 	if err == nil && !r.check && !r.keep && s.Sessions > 0 {
-		_, err = fmt.Fprintf(r.env.Data, "%d sessions and what they held were not restored: clients start new ones; "+
-			"to keep them, restore with --keep-sessions\n", s.Sessions)
+		_, err = fmt.Fprintf(r.env.Data, "not restored: %s with what was held; clients start new ones; to keep them, "+
+			"restore with --keep-sessions\n", printable.Count(s.Sessions, "session", "sessions"))
 	}
 	if err != nil || r.check {
 		return err

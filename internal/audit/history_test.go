@@ -156,7 +156,8 @@ func TestReadHistory_MissingTokens(t *testing.T) {
 	t.Parallel()
 	other := func(line string) string { return strings.ReplaceAll(line, "deploy", "build") }
 	elsewhere := func(line string) string { return strings.ReplaceAll(line, "/local/x", "/local/y") }
-	complete := line("01", "grant", `"token":5`) + other(line("02", "wait", `"token":6`)) + line("03", "wait", `"token":7`) +
+	complete := line("01", "grant", `"token":5`) + other(line("02", "wait", `"token":6`)) +
+		line("03", "wait", `"token":7`) +
 		other(line("04", "grant", `"token":6`)) + elsewhere(line("05", "grant", `"token":70`)) +
 		line("06", "end", `"token":5,"reason":"released"`) + line("06", "grant", `"token":7`)
 	require.Zero(t, readHistory(t, complete, "").Missing)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+
+	"tenure/internal/printable"
 )
 
 // A backup consists of a header and blocks. The header has the magic (8 bytes), the format version (4 bytes), the
@@ -61,7 +63,8 @@ func seal(block []byte) {
 }
 
 func cut(records uint64) error {
-	return fmt.Errorf("%w: it ends after %d records: copy the file again, or use another backup", ErrCut, records)
+	return fmt.Errorf("%w: it ends after %s: copy the file again, or use another backup", ErrCut,
+		printable.Count(records, "record", "records"))
 }
 
 func damaged(at int64, what string) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tenure/internal/audit"
+	"tenure/internal/printable"
 	"tenure/server"
 )
 
@@ -92,7 +93,7 @@ func (b builder) semaphore(q query, h history) semaphoreModel {
 func (b builder) people(e entry, list []server.HolderStatus, waiting bool) (people []person, more string) {
 	for i := range list {
 		if i == maxPeople {
-			return people, number(len(list) - i)
+			return people, printable.Number(len(list) - i)
 		}
 		place := 0
 		if waiting {
@@ -141,7 +142,7 @@ func (b builder) session(q query) sessionModel {
 				continue
 			}
 			if links++; links > maxPeople {
-				m.More = number(links - maxPeople)
+				m.More = printable.Number(links - maxPeople)
 
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"tenure/internal/printable"
 	"tenure/server"
 )
 
@@ -165,8 +166,9 @@ func title(s *snapshot, q query) string {
 func (b builder) health(version string, started time.Time) facts {
 	h := b.s.health
 	f := facts{
-		Verdict: "Ready", Version: version, Started: b.ago(started), Streams: number(h.streams), Sessions: number(h.sessions),
-		P99: "none", Span: "since the start",
+		Verdict: "Ready", Version: version, Started: b.ago(started), Streams: printable.Number(h.streams),
+		Sessions: printable.Number(h.sessions),
+		P99:      "none", Span: "since the start",
 	}
 	switch {
 	case h.live != nil:
@@ -181,7 +183,7 @@ func (b builder) health(version string, started time.Time) facts {
 		f.Span = "last minute"
 	}
 	if h.detached > 0 {
-		f.Detached = plural(h.detached, "client gone", "clients gone")
+		f.Detached = printable.Count(h.detached, "client gone", "clients gone")
 	}
 	if at := b.s.status.GrantsFrom; !at.IsZero() && b.s.statusErr == nil {
 		f.Frozen = when{At: at.Round(time.Second), Ago: short(max(0, at.Sub(b.now)) + time.Second - 1)}
@@ -195,7 +197,7 @@ func (b builder) health(version string, started time.Time) facts {
 
 func (b builder) list(q query, version string, started time.Time) listModel {
 	m := listModel{
-		base: b.base(q), Health: b.health(version, started), Search: shown(q.search), Total: number(b.s.semaphores),
+		base: b.base(q), Health: b.health(version, started), Search: shown(q.search), Total: printable.Number(b.s.semaphores),
 		Any: b.s.semaphores > 0, Several: len(b.s.status.Nodes) > 1,
 	}
 	if len(b.s.status.Nodes) == 1 {
@@ -212,7 +214,7 @@ func (b builder) list(q query, version string, started time.Time) listModel {
 		}
 	}
 	b.cluster(&m)
-	m.First, m.Last = number(from+1), number(from+len(m.Rows))
+	m.First, m.Last = printable.Number(from+1), printable.Number(from+len(m.Rows))
 	if q.page > 0 {
 		m.Prev = query{view: listView, search: q.search, page: q.page - 1}.url()
 	}
@@ -241,10 +243,10 @@ func (b builder) cluster(m *listModel) {
 		}
 	}
 	if idle > 0 {
-		m.Idle = plural(idle, "node without sessions is", "nodes without sessions are")
+		m.Idle = printable.Count(idle, "node without sessions is", "nodes without sessions are")
 	}
 	if unserved > 0 {
-		m.Unserved = plural(unserved, "node is", "nodes are")
+		m.Unserved = printable.Count(unserved, "node is", "nodes are")
 	}
 	for _, s := range b.s.status.Servers {
 		r := serverRow{

@@ -409,8 +409,8 @@ func TestShort(t *testing.T) {
 	} {
 		require.Equal(t, want, strings.ReplaceAll(seconds(d), "\u00a0", " "))
 	}
-	require.Equal(t, "1,234,567", number(1234567))
-	require.Equal(t, "999", number(999))
+	require.Equal(t, "1,234,567", printable.Number(1234567))
+	require.Equal(t, "999", printable.Number(999))
 }
 
 // The commits of the last minute are shown once a minute is known.

@@ -90,22 +90,3 @@ func twoDigits(v float64) float64 {
 
 	return math.Round(v/scale) * scale
 }
-
-// number returns n with separators.
-func number(n int) string {
-	digits := fmt.Sprint(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-
-	return digits
-}
-
-// plural returns the number and the noun.
-func plural(n int, one, several string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-
-	return number(n) + " " + several
-}

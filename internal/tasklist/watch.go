@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/printable"
 )
 
 // A Watched is a list of tasks that may change. Load must be called before Watch.
@@ -152,10 +153,4 @@ func difference(before, after []Spec) string {
 }
 
 // count returns a number of tasks for a message.
-func count(n int) string {
-	if n == 1 {
-		return "1 task"
-	}
-
-	return fmt.Sprintf("%d tasks", n)
-}
+func count(n int) string { return printable.Count(n, "task", "tasks") }

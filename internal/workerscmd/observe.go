@@ -8,6 +8,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/identity"
+	"tenure/internal/printable"
 	"tenure/workers"
 )
 
@@ -96,7 +97,7 @@ func (w *worker) opened(e workers.Asking) {
 func (w *worker) full(e workers.Full) {
 	text := "all workers are started"
 	if e.Tasks < e.Of {
-		text = fmt.Sprintf("running %d of %d tasks (at capacity)", e.Tasks, e.Of)
+		text = fmt.Sprintf("running %d of %s (at capacity)", e.Tasks, printable.Count(e.Of, "task", "tasks"))
 	}
 	w.say(text)
 	if w.argv == nil || e.Tasks == e.Of {

@@ -19,6 +19,7 @@ import (
 	"tenure/internal/embedded"
 	"tenure/internal/identity"
 	"tenure/internal/lines"
+	"tenure/internal/printable"
 	"tenure/internal/tasklist"
 	"tenure/workers"
 )
@@ -278,10 +279,4 @@ func (w *worker) listFailed(names []string) {
 const maxFailed = 1000
 
 // tasks returns a number of tasks for a message.
-func tasks(n int) string {
-	if n == 1 {
-		return "1 task"
-	}
-
-	return fmt.Sprintf("%d tasks", n)
-}
+func tasks(n int) string { return printable.Count(n, "task", "tasks") }

@@ -59,12 +59,12 @@ func (w *worker) warn(specs []tasklist.Spec) {
 		}
 	}
 	if matching == 0 {
-		w.complain(fmt.Errorf("%s=%q matches none of %d tasks: this process takes none", cli.Setting(w.cmd, "only"), w.only,
-			len(specs)))
+		w.complain(fmt.Errorf("%s=%q matches none of %s: this process takes none", cli.Setting(w.cmd, "only"), w.only,
+			tasks(len(specs))))
 	}
 	if len(heavy) > 0 {
-		w.complain(fmt.Errorf("%d of %d tasks weigh more than %s=%d, so this process cannot take them: %s", len(heavy),
-			len(specs), cli.Setting(w.cmd, "capacity"), w.capacity, some(heavy)))
+		w.complain(fmt.Errorf("this process cannot take %d of %s, whose weight is above %s=%d: %s", len(heavy),
+			tasks(len(specs)), cli.Setting(w.cmd, "capacity"), w.capacity, some(heavy)))
 	}
 }
 

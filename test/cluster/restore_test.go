@@ -272,7 +272,7 @@ func TestCommands_Move(t *testing.T) {
 	etcd := []string{"--etcd", m.url, "--etcd-prefix", "/moved/"}
 	out := requireRun(t, append([]string{"restore", file, "--wait", "0s"}, etcd...)...)
 	require.Contains(t, out, "to etcd at "+m.url+" with the prefix /moved/, for servers of the database /local: the "+
-		"backup has 1 nodes, 1 semaphores")
+		"backup has 1 node, 1 semaphore")
 	code, _, stderr := run(t, append([]string{"restore", file}, etcd...)...)
 	require.Equal(t, 125, code)
 	require.Contains(t, stderr, "the prefix is not empty: there is the key")

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"tenure/internal/printable"
 )
 
 func main() {
@@ -32,7 +34,8 @@ func run(dir string, args []string, out io.Writer) error {
 	case from == args[0]:
 		fmt.Fprintf(out, "the module path is %s already\n", from)
 	default:
-		fmt.Fprintf(out, "moved the module from %s to %s, changing %d files; next: go vet ./...\n", from, args[0], changed)
+		fmt.Fprintf(out, "moved the module from %s to %s, changing %s; next: go vet ./...\n", from, args[0],
+			printable.Count(changed, "file", "files"))
 	}
 
 	return nil
