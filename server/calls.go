@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,6 +18,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/conns"
 	"tenure/internal/node"
+	"tenure/internal/printable"
 	"tenure/internal/quota"
 )
 
@@ -41,13 +44,17 @@ func callOf(ctx context.Context) *call {
 }
 
 // admit decides whether a call begins, before it has a goroutine. It also limits the time until its first message.
-func (s *Server) admit(ctx context.Context, _ *tap.Info) (context.Context, error) {
+func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
 	conn := conns.Of(ctx)
 	if conn != nil && !conn.Begin() {
 		s.refusals.add("call_rate", "address", address(ctx))
 
 		return ctx, status.Errorf(codes.ResourceExhausted, "this connection begins more than %d calls a second: "+
 			"try again later", s.limits.CallRate)
+	}
+	if !strings.Contains(strings.TrimPrefix(info.FullMethodName, "/"), "/") { // gRPC would repeat all of it
+		return ctx, status.Errorf(codes.Unimplemented, "method %q has no service: call e.g. %s",
+			printable.Short(info.FullMethodName), Ydb_Coordination_V1.CoordinationService_Session_FullMethodName)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &call{conn: conn, cancel: cancel, waiting: &s.waiting}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,11 @@ func TestUnknownMethods_SayWhatIsServed(t *testing.T) {
 		require.ErrorContains(t, err, "Ydb.Auth.V1, Ydb.Coordination.V1, Ydb.Discovery.V1, Ydb.Scheme.V1")
 	}
 
-	_, err := Ydb_Table_V1.NewTableServiceClient(h.conn).CreateSession(t.Context(), &Ydb_Table.CreateSessionRequest{})
+	err := h.conn.Invoke(t.Context(), "/"+strings.Repeat("x", 7<<10), &Ydb_Scheme.DescribePathRequest{},
+		&Ydb_Scheme.DescribePathResponse{})
+	require.Equal(t, codes.Unimplemented, status.Code(err))
+	require.Less(t, len(status.Convert(err).Message()), 512, "it does not repeat a long name")
+	_, err = Ydb_Table_V1.NewTableServiceClient(h.conn).CreateSession(t.Context(), &Ydb_Table.CreateSessionRequest{})
 	requireNotServed(err, "/Ydb.Table.V1.TableService/CreateSession")
 	err = h.conn.Invoke(t.Context(), "/Ydb.Scheme.V1.SchemeService/Unheard", &Ydb_Scheme.DescribePathRequest{},
 		&Ydb_Scheme.DescribePathResponse{})

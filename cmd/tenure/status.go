@@ -136,13 +136,13 @@ func serversText(servers []server.MemberStatus, now time.Time, style printable.S
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d servers:\n", len(servers))
+	fmt.Fprintf(&b, "%s:\n", printable.Count(len(servers), "server", "servers"))
 	for _, s := range servers {
 		fmt.Fprintf(&b, "  %s", printable.Text(s.Address))
 		if s.Peer != "" {
 			fmt.Fprintf(&b, " (for servers: %s)", printable.Text(s.Peer))
 		}
-		fmt.Fprintf(&b, ", tenure %s, owns %d nodes", printable.Text(s.Version), s.Nodes)
+		fmt.Fprintf(&b, ", tenure %s, owns %s", printable.Text(s.Version), printable.Count(s.Nodes, "node", "nodes"))
 		if !s.Since.IsZero() {
 			fmt.Fprintf(&b, ", started %v ago", max(0, now.Sub(s.Since)).Round(time.Second))
 		}
