@@ -15,7 +15,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// connections closes the connection to a member of etcd that has stopped answering. A process that stands still, or
+// connections closes the connections to a member of etcd that has stopped answering. A process that stands still, or
 // that is behind a network which drops everything, leaves its connections open. The client of etcd notices that after
 // 13 s at the earliest, and until then sends every third request there, and all of those about leases and watches. It
 // uses a connection again only when the member answers.
@@ -71,14 +71,28 @@ func (c *connections) call(
 	if status.Code(err) != codes.DeadlineExceeded || member.LocalAddr == nil || c.clock.Now().Sub(began) < silence {
 		return err
 	}
-	c.mu.Lock()
-	conn := c.all[member.LocalAddr.String()]
-	c.mu.Unlock()
-	if conn != nil && clock.Instant(conn.heard.Load()) < began {
-		_ = conn.Close()
-	}
+	c.giveUp(member.LocalAddr.String(), began)
 
 	return err
+}
+
+// giveUp closes the connection with the local address if nothing has arrived there since an instant, and with it the
+// others to the same member on which nothing has arrived. The next request would wait there as long as this one.
+func (c *connections) giveUp(local string, since clock.Instant) {
+	silent := func(conn *connection) bool { return clock.Instant(conn.heard.Load()) < since }
+	var all []*connection
+	c.mu.Lock()
+	if conn := c.all[local]; conn != nil && silent(conn) {
+		for _, other := range c.all {
+			if other.RemoteAddr().String() == conn.RemoteAddr().String() && silent(other) {
+				all = append(all, other)
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, conn := range all {
+		_ = conn.Close()
+	}
 }
 
 // Read implements net.Conn.
