@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -12,10 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"tenure"
+	"tenure/internal/ownership"
 	"tenure/test/cluster/clustertest"
 )
+
+var movesNodes = flag.Int("moves.nodes", 30, "how many nodes TestMoves_ManyNodes moves")
 
 var movesRuns = flag.Int("moves.runs", 1, "how often TestMoves_Figures moves a node in each way")
 
@@ -64,6 +69,72 @@ func (p *prober) longest(since time.Time) (gap time.Duration) {
 	return max(gap, time.Since(last))
 }
 
+// owners returns how many nodes each server owns, by its id.
+func owners(t *testing.T, c *clustertest.Cluster) map[string]int {
+	t.Helper()
+	r, err := c.Client().Get(t.Context(), "/tenure/"+ownership.OwnerKeys, clientv3.WithPrefix())
+	require.NoError(t, err)
+	all := make(map[string]int)
+	for _, kv := range r.Kvs {
+		o, err := ownership.DecodeOwner(ownership.KV{Key: string(kv.Key), Value: kv.Value})
+		require.NoError(t, err)
+		all[o.Server]++
+	}
+
+	return all
+}
+
+// TestMoves_ManyNodes measures how long it takes until a server that joins has its share of many nodes, and until one
+// that stops has none. Nobody may lose a lease.
+func TestMoves_ManyNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	c := clustertest.Start(t, clustertest.Options{Direct: true})
+	joins := c.Servers[2]
+	joins.Terminate()
+	client, err := tenure.Open(t.Context(), c.Servers[0].DSN())
+	require.NoError(t, err)
+	defer func() { _ = client.Close(context.WithoutCancel(t.Context())) }()
+	var leases []coordination.Lease
+	for i := range *movesNodes {
+		path := fmt.Sprint("/local/n", i)
+		require.NoError(t, client.CreateNode(t.Context(), path, coordination.NodeConfig{}))
+		s, err := client.Session(t.Context(), path, options.WithSessionTimeout(patient))
+		require.NoError(t, err)
+		lease, err := s.AcquireSemaphore(t.Context(), "kept", 1, options.WithEphemeral(true))
+		require.NoError(t, err)
+		leases = append(leases, lease)
+	}
+	kept := func() {
+		t.Helper()
+		for _, lease := range leases {
+			require.NoError(t, lease.Context().Err())
+		}
+	}
+	before := owners(t, c)
+	joins.Restart()
+	var first, last time.Time
+	for quiet := 0; first.IsZero() || quiet < 40; quiet++ {
+		if now := owners(t, c); !maps.Equal(now, before) {
+			before, last, quiet = now, time.Now(), 0
+			if first.IsZero() {
+				first = last
+			}
+		}
+		kept()
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Logf("%d nodes: a server that joins has its share %v after the first has moved: %v", *movesNodes,
+		last.Sub(first).Round(time.Millisecond), slices.Sorted(maps.Values(before)))
+	began := time.Now()
+	require.Zero(t, joins.Terminate())
+	t.Logf("one that stops has ended after %v", time.Since(began).Round(time.Millisecond))
+	require.Eventually(t, func() bool { return len(owners(t, c)) == 2 }, time.Minute, 50*time.Millisecond)
+	t.Logf("all nodes are served again after %v", time.Since(began).Round(time.Millisecond))
+	kept()
+}
+
 // TestMoves_Figures measures for how long a node is not served when its server stops, dies or changes because another
 // one has joined. Nobody may lose a lease. A quiet machine and many runs give figures that can be published:
 //
@@ -103,9 +174,13 @@ func TestMoves_Figures(t *testing.T) {
 		began := event()
 		time.Sleep(4 * time.Second) // more than a lease of etcd
 		var worst time.Duration
+		var all []string
 		for _, p := range probers {
-			worst = max(worst, p.longest(began))
+			gap := p.longest(began)
+			worst = max(worst, gap)
+			all = append(all, gap.Round(time.Millisecond).String())
 		}
+		t.Logf("%s: %v", what, all)
 		figures[what] = append(figures[what], worst)
 		require.NoError(t, lease.Context().Err(), "the lease is kept")
 	}
