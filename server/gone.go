@@ -45,9 +45,12 @@ func (f *front) remove(ctx context.Context, id, address string) bool {
 		return false
 	}
 	f.pool.Drop(address) // its connection would not be tried again for a while, not even if a new server starts there
+	m, _, _ := f.members.Member(ctx, id)
 	was, err := f.members.Remove(ctx, id)
 	if was {
 		f.gone.note(id, f.clock.Now())
+	}
+	if was && !m.Leaving { // otherwise it has said so
 		f.log.WarnContext(ctx, "a server refuses connections: others may take its nodes over", "server", id,
 			"address", address)
 	}

@@ -176,6 +176,21 @@ func TestMove_Unfit(t *testing.T) {
 	}
 }
 
+// A server that is told to stop while it hands nodes over hands over the rest.
+func TestMove_StopMeanwhile(t *testing.T) {
+	t.Parallel()
+	const nodes = 30
+	f, first := newFleet(t, nodes, withSettle(time.Nanosecond))
+	all := f.hold(t, first)
+	second := join(t, f.Cluster, withSettle(time.Nanosecond))
+	require.Eventually(t, func() bool { return f.owned(second) > 0 }, 20*time.Second, time.Millisecond)
+	first.stopIn(t, 2*time.Second)
+	for _, h := range all {
+		h.insist(t, second)
+	}
+	require.Equal(t, nodes, f.owned(second))
+}
+
 // A server that has no memory for a node does not keep it from the others.
 func TestMove_TooLarge(t *testing.T) {
 	t.Parallel()

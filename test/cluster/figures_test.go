@@ -135,6 +135,46 @@ func TestMoves_ManyNodes(t *testing.T) {
 	kept()
 }
 
+// A server that is started and killed again and again does not keep the others from serving. Nodes do not move to it.
+func TestMoves_Flapping(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes some seconds")
+	}
+	c := clustertest.Start(t, clustertest.Options{Direct: true})
+	require.NoError(t, pinned(t, c.Servers[0]).CreateNode(t.Context(), nodePath, coordination.NodeConfig{}))
+	keeper, err := tenure.Open(t.Context(), c.Servers[0].DSN())
+	require.NoError(t, err)
+	defer func() { _ = keeper.Close(context.WithoutCancel(t.Context())) }()
+	s, err := keeper.Session(t.Context(), nodePath, options.WithSessionTimeout(usual))
+	require.NoError(t, err)
+	lease, err := s.AcquireSemaphore(t.Context(), "kept", 1, options.WithEphemeral(true))
+	require.NoError(t, err)
+	home := c.AwaitOwner(faultsNode)
+	stable := c.Others(home)
+	client, err := tenure.Open(t.Context(), stable[0].DSN())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	p := &prober{name: "prober"}
+	running.Go(func() {
+		p.probe(ctx, client)
+		_ = client.Close(context.WithoutCancel(ctx))
+	})
+	home.Kill()
+	began := time.Now()
+	for range 8 {
+		home.Restart()
+		time.Sleep(time.Second)
+		require.NotEqual(t, home, c.AwaitOwner(faultsNode))
+		home.Kill()
+	}
+	t.Logf("without service: %v", p.longest(began).Round(time.Millisecond))
+	require.Less(t, p.longest(began), usual/2)
+	require.NoError(t, lease.Context().Err())
+}
+
 // TestMoves_Figures measures for how long a node is not served when its server stops, dies or changes because another
 // one has joined. Nobody may lose a lease. A quiet machine and many runs give figures that can be published:
 //

@@ -45,10 +45,14 @@ type registered struct {
 	settled  clock.Instant // when the registrations of other servers that are gone have expired
 }
 
-// run registers the server, again if need be, until the context ends. Then it removes the registration.
+// run registers the server, again if need be, until the context ends. Then it removes the registration. A server that
+// stops soon does not register again.
 func (r *registration) run(ctx context.Context) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		if r.once(ctx) {
+			if r.leaving.Load() {
+				return
+			}
 			attempt = 0
 			if r.unregistered != nil && ctx.Err() == nil {
 				r.unregistered()
