@@ -73,7 +73,8 @@ func (s *Server) endpoints(ctx context.Context) []*Ydb_Discovery.EndpointInfo {
 	known := map[string]bool{net.JoinHostPort(self.GetAddress(), strconv.Itoa(int(self.GetPort()))): true}
 	for _, m := range living {
 		at, err := advertise.Parse(m.Address)
-		if err != nil || m.Leaving || m.ID == s.front.members.Self().ID || known[advertised(m)] { // one load balancer is enough
+		// One load balancer is enough.
+		if err != nil || m.Leaving || m.ID == s.front.members.Self().ID || known[advertised(m)] {
 			continue
 		}
 		known[advertised(m)] = true

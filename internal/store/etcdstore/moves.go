@@ -77,8 +77,8 @@ func (s *Store) remove(ctx context.Context, m registeredMember) (was bool, err e
 	return r.Succeeded, nil
 }
 
-// succeed removes the registrations of servers that others reach at the address of this one. They are those of its predecessors: two
-// servers cannot have the same address. If they have nevertheless, the other one registers again.
+// succeed removes the registrations of servers that others reach at the address of this one. They are those of its
+// predecessors: two servers cannot have the same address. If they have nevertheless, the other one registers again.
 func (s *Store) succeed(ctx context.Context) error {
 	if s.self.At() == "" {
 		return nil
