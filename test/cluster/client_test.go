@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -131,34 +132,47 @@ func (c *client) writing(name string) {
 	})
 }
 
-// reading describes all semaphores in turn.
+// reading describes all semaphores at once, again and again.
 func (c *client) reading(names []string) {
+	const rest = 50 * time.Millisecond
 	c.sessions(patient, func(s coordination.Session) {
-		for i := 0; !c.ending(); i++ {
-			c.pause()
-			name := names[i%len(names)]
+		for ; !c.ending() && s.Context().Err() == nil; clock.Pause(c.ctx, c.clock, rest) {
 			ctx, cancel := context.WithTimeout(c.ctx, tries)
 			began := c.ask()
-			d, err := s.DescribeSemaphore(ctx, name, options.WithDescribeOwners(true))
+			var describing sync.WaitGroup
+			var answered atomic.Int64
+			for _, name := range names {
+				describing.Go(func() {
+					if c.describe(ctx, s, name, began) {
+						answered.Add(1)
+					}
+				})
+			}
+			describing.Wait()
 			cancel()
-			if err != nil {
-				if s.Context().Err() != nil {
-					return
-				}
-
-				continue
+			if answered.Load() == int64(len(names)) {
+				c.ack(began)
 			}
-			o := op{name: name, verb: read}
-			if len(d.Data) > 0 {
-				o.data = binary.BigEndian.Uint64(d.Data)
-			}
-			if len(d.Owners) > 0 {
-				o.token = d.Owners[0].OrderID
-			}
-			c.history.add(c.number, began, o)
-			c.ack(began)
 		}
 	})
+}
+
+// describe reports whether there was an answer.
+func (c *client) describe(ctx context.Context, s coordination.Session, name string, began int64) bool {
+	d, err := s.DescribeSemaphore(ctx, name, options.WithDescribeOwners(true))
+	if err != nil {
+		return false
+	}
+	o := op{name: name, verb: read}
+	if len(d.Data) > 0 {
+		o.data = binary.BigEndian.Uint64(d.Data)
+	}
+	if len(d.Owners) > 0 {
+		o.token = d.Owners[0].OrderID
+	}
+	c.history.add(c.number, began, o)
+
+	return true
 }
 
 // contending takes and releases a lock that others want too.

@@ -177,11 +177,11 @@ func stopOwner(s *stage) {
 	owner.Resume()
 }
 
-// askAgain waits until the client that reads from the server alone has begun another request.
+// askAgain waits until the client that reads from the server alone has begun a request after one that has begun now.
 func (s *stage) askAgain(server *clustertest.Server) {
 	for _, c := range s.clients {
 		if asked := c.asks.Load(); c.front == server && c.kind == reader {
-			s.until(c.name+" asks again", func() bool { return c.asks.Load() > asked })
+			s.until(c.name+" asks again", func() bool { return c.asks.Load() > asked+1 })
 		}
 	}
 }

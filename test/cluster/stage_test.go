@@ -81,7 +81,9 @@ func (s *stage) populate() {
 	}
 	contended := create("contended", 0)
 	for i, front := range fronts {
-		written, held := create("written", i), create("held", i)
+		written := create("written", i)
+		held := fmt.Sprint("held", i)
+		require.NoError(s, session.CreateSemaphore(s.Context(), held, 1))
 		s.join(contender, front, func(c *client) { c.contending(contended) })
 		s.join(writer, front, func(c *client) { c.writing(written) })
 		s.join(holder, front, func(c *client) { c.holding(held) })
