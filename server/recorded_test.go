@@ -70,6 +70,7 @@ func (p *paper) kinds(t *testing.T) (kinds []audit.Kind) {
 // recording is a server with an audit log that is required.
 type recording struct {
 	*harness
+	log   *audit.Log
 	paper paper
 	admin serverconfig.Admin
 }
@@ -81,6 +82,7 @@ func record(t *testing.T, u *users) *recording {
 	log, err := audit.Open(audit.Config{Writer: &r.paper, Required: true, Clock: clock.Go()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	r.log = log
 	options := func(c *serverconfig.Config) { c.Audit, c.Admin = log, &r.admin }
 	if u == nil {
 		r.harness = serve(t, options)
@@ -159,6 +161,71 @@ func TestServer_StopsWhileItWaitsForTheAuditLog(t *testing.T) {
 		require.NoError(t, <-stopped)
 		require.Less(t, time.Since(began), 2*time.Second)
 		r.paper.fill(false) // for the last attempt of Close
+	})
+}
+
+// A call that waits for the line about its refusal ends when the server stops, and may be repeated elsewhere.
+func TestServer_StopsWhileARefusalWaitsForTheAuditLog(t *testing.T) {
+	t.Parallel()
+	u := usersFile(t)
+	u.write(u.line("root"), "grant root / full")
+	synctest.Test(t, func(t *testing.T) {
+		r := record(t, u)
+		r.paper.fill(true)
+		paths := Ydb_Scheme_V1.NewSchemeServiceClient(r.as("nobody"))
+		refused := later(func() codes.Code {
+			_, err := paths.ListDirectory(t.Context(), &Ydb_Scheme.ListDirectoryRequest{Path: "/local"})
+
+			return status.Code(err)
+		})
+		synctest.Wait()
+		require.Empty(t, refused)
+		require.NoError(t, r.server.Stop(context.WithoutCancel(t.Context())))
+		require.Equal(t, codes.Unavailable, <-refused)
+		r.paper.fill(false) // for the last attempt of Close
+	})
+}
+
+// When too many lines wait, calls that would add one are refused: their callers may have given up, so nothing else
+// bounds the lines.
+func TestServer_RefusesWhileTooManyLinesWait(t *testing.T) {
+	t.Parallel()
+	const password = "$2a$10$EGylFlC5kS5pdgxFmQamX.6wIz9H07wtq41vbFGcbCJMvnBxBP5Lu" // "correct horse"
+	u := usersFile(t)
+	u.write(u.line("root"), "grant root / full", "user eve password="+password)
+	synctest.Test(t, func(t *testing.T) {
+		r := record(t, u)
+		root := r.as(u.tokens["root"])
+		do := func(method, path string) func() Ydb.StatusIds_StatusCode {
+			return func() Ydb.StatusIds_StatusCode {
+				status, _ := call(t.Context(), root, method, path)
+
+				return status
+			}
+		}
+		login := func() Ydb.StatusIds_StatusCode {
+			a, err := Ydb_Auth_V1.NewAuthServiceClient(r.conn).Login(t.Context(),
+				&Ydb_Auth.LoginRequest{User: "eve", Password: "correct horse"})
+			require.NoError(t, err)
+
+			return a.GetOperation().GetStatus()
+		}
+		calls := []func() Ydb.StatusIds_StatusCode{do("CreateNode", "/local/other"), do("DropNode", "/local/other"), login}
+
+		r.paper.fill(true)
+		for !r.log.Full() {
+			r.log.Write(audit.Event{Kind: audit.Grant})
+		}
+		for _, f := range calls {
+			answer := later(f)
+			synctest.Wait()
+			require.Equal(t, Ydb.StatusIds_OVERLOADED, <-answer)
+		}
+		r.paper.fill(false)
+		time.Sleep(time.Minute) // until the log tries again
+		for _, f := range calls {
+			require.Equal(t, Ydb.StatusIds_SUCCESS, f())
+		}
 	})
 }
 
