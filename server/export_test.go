@@ -23,3 +23,6 @@ func (s *Server) TransitBytes(add int64) int64 { return s.front.transit.bytes.Ad
 
 // Cut makes the server refuse connections, as one does that has died.
 func (s *Server) Cut() { s.cut() }
+
+// Peers returns the addresses of the servers to which this one is connected.
+func (s *Server) Peers() []string { return s.front.pool.Addresses() }

@@ -279,14 +279,17 @@ func (f *front) watchMembers(ctx context.Context) {
 			}
 		}
 		if registered { // otherwise this server is the one that seems to be gone
-			f.dropGone(ctx)
+			f.dropGone(ctx, all)
 		}
 	}
 }
 
-// dropGone closes the connections to servers that are gone.
-func (f *front) dropGone(ctx context.Context) {
+// dropGone closes the connections to servers that are gone. It looks twice for those that are not among all that live.
+func (f *front) dropGone(ctx context.Context, all []store.Member) {
 	for _, address := range f.pool.Addresses() {
+		if slices.ContainsFunc(all, func(m store.Member) bool { return dialable(m) == address }) {
+			continue
+		}
 		f.mu.Lock()
 		id := f.expected[address]
 		f.mu.Unlock()

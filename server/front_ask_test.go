@@ -111,3 +111,16 @@ func TestFront_ClientsCannotAsk(t *testing.T) {
 	require.NoError(t, dialAs(t, all[0], key.Client()).Invoke(t.Context(), "/tenure.Peer/Ask", in, out))
 	require.Contains(t, string(out.GetValue()), "semaphores")
 }
+
+// A connection that is used only to ask a living server stays.
+func TestFront_KeepsConnections(t *testing.T) {
+	t.Parallel()
+	_, all := cluster(t, 2)
+	_, err := all[1].server.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{all[0].address}, all[1].server.Peers())
+	time.Sleep(1200 * time.Millisecond) // the front has looked at least once
+	require.Equal(t, []string{all[0].address}, all[1].server.Peers())
+	all[0].store.Vanish()
+	require.Eventually(t, func() bool { return len(all[1].server.Peers()) == 0 }, time.Minute, 10*time.Millisecond)
+}
