@@ -52,6 +52,7 @@ func (s *Server) stats(ctx context.Context) *serverstats.Server {
 			out.Nodes = append(out.Nodes, *n)
 		}
 	}
+	out.Cluster = s.clusterStats(ctx)
 	slices.SortFunc(out.Nodes, func(a, b serverstats.Node) int { return strings.Compare(a.Path, b.Path) })
 
 	return out

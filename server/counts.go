@@ -11,6 +11,7 @@ type counts struct {
 	denials    labelled // callers that were not accepted, by reason
 	streamEnds labelled // streams that have ended, by reason
 	calls      labelled // unary calls, by "method status"
+	owners     labelled // nodes that this server has got or lost, if servers share the store, by reason
 }
 
 // labelled counts events by the value of a label. Only the server chooses the values, so there are few. The zero value

@@ -129,7 +129,12 @@ func (f *forwarded) try(id, address string) outcome {
 func (f *forwarded) finish(err error) error {
 	var last node.Failure
 	failed, ok := errors.AsType[*failureError](err)
+	broken, panicked := errors.AsType[*relay.PanicError](err)
 	switch {
+	case panicked:
+		f.server.log.ErrorContext(f.grpc.Context(), "panic while serving a stream", "panic", broken.Value, "stack",
+			string(broken.Stack))
+		last = ownerLost
 	case err == nil:
 		return nil
 	case ok:

@@ -133,6 +133,7 @@ func (ns *nodes) start(e catalog.Entry, lost clock.Instant, terms store.Terms) *
 		err := o.run(ctx, lost, cfg)
 		offer := ns.giveUp(o, err)
 		ns.report(o.path, err)
+		o.countEnd(err)
 		o.end(err)
 		offer()
 		if errors.Is(err, errIdle) {

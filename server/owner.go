@@ -159,6 +159,7 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 		return err
 	}
 	close(o.claimed)
+	o.env.countOwner("claimed")
 	if cfg.Frozen, err = o.stillFrozen(ctx, cfg.Frozen); err != nil {
 		return cmp.Or(context.Cause(ctx), fmt.Errorf("load node %q: %w", o.path, err))
 	}

@@ -56,8 +56,8 @@ type Call struct {
 
 // Forward passes the stream on to the server at the address, until one side ends it, or ctx ends, which must be a
 // context of the client's stream. It returns how the other server has ended the stream: nil, or an error with a status.
-// Otherwise it returns ErrUnreachable, one of the errors above, or the cause of the end of ctx. Unless it returns
-// ErrStalled, the caller may send a last message. The trailer is that of the other server.
+// Otherwise it returns ErrUnreachable, one of the errors above, a *PanicError, or the cause of the end of ctx. Unless it
+// returns ErrStalled, the caller may send a last message. The trailer is that of the other server.
 func (p *Pool) Forward(ctx context.Context, address string, c Call) (trailer metadata.MD, err error) {
 	l, err := p.take(address)
 	if err != nil {
@@ -134,6 +134,11 @@ func (f *forward) open(conn *grpc.ClientConn) error {
 // down passes on what the other server sends.
 func (f *forward) down() {
 	defer close(f.ended)
+	defer func() {
+		if err := recovered(recover()); err != nil {
+			f.cancel(err)
+		}
+	}()
 	var m codec.Raw
 	for first := true; ; first = false {
 		if f.err = f.server.RecvMsg(&m); f.err != nil {
@@ -154,6 +159,11 @@ func (f *forward) down() {
 // up passes on what the client sends. It begins when the other server has answered the first message: another one may
 // have to be asked before.
 func (f *forward) up() {
+	defer func() {
+		if err := recovered(recover()); err != nil {
+			f.cancel(err)
+		}
+	}()
 	var m codec.Raw
 	for {
 		err := f.call.Client.RecvMsg(&m)

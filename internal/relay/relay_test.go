@@ -172,6 +172,55 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// broken is a client whose stream panics.
+type broken struct {
+	*client
+
+	sends bool // panics when a message is sent to it, not when one is read from it
+}
+
+func (b *broken) SendMsg(m any) error {
+	if b.sends {
+		panic("SendMsg")
+	}
+
+	return b.client.SendMsg(m)
+}
+
+func (b *broken) RecvMsg(any) error { panic("RecvMsg") }
+
+// A panic ends its stream, and nothing else.
+func TestForward_Panic(t *testing.T) {
+	t.Parallel()
+	for name, sends := range map[string]bool{"RecvMsg": false, "SendMsg": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := other(t, func(_ any, g grpc.ServerStream) error {
+				var m codec.Raw
+				if err := errors.Join(g.RecvMsg(&m), g.SendMsg(&m)); err != nil {
+					return err
+				}
+				<-g.Context().Done()
+
+				return nil
+			})
+			c, running := newClient(t), new(sync.WaitGroup)
+			close(c.reads)
+			ctx, cancel := context.WithCancel(t.Context())
+			c.ctx = ctx
+			call := call(c, clock.Go(), running, new(receipts))
+			call.Client = &broken{c, sends}
+			_, err := newPool(t, 1).Forward(ctx, address, call)
+			var panicked *relay.PanicError
+			require.ErrorAs(t, err, &panicked)
+			require.Equal(t, name, panicked.Value)
+			require.NotEmpty(t, panicked.Stack)
+			cancel()
+			running.Wait()
+		})
+	}
+}
+
 // A call that does not reach the other server is not taken for one that it has ended.
 func TestForward_Unreachable(t *testing.T) {
 	t.Parallel()

@@ -68,6 +68,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		e.counter(requestsTotal, n, call.Method, call.Status)
 	}
 	e.histogram(commitRequests, &batches)
+	if s.Cluster != nil {
+		e.cluster(s.Cluster, s.Nodes)
+	}
 	if c.semaphores != "" {
 		e.semaphores(ctx, c)
 	}

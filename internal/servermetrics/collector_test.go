@@ -42,7 +42,7 @@ func gather(t *testing.T) []*dto.MetricFamily {
 				Ready: true, Limits: map[string]uint64{"streams": 1}, Denials: map[string]uint64{"unknown": 2},
 				StreamEnds: map[string]uint64{"client": 3},
 				Calls:      map[serverstats.Call]uint64{{Method: "Login", Status: "SUCCESS"}: 1},
-				Nodes:      []serverstats.Node{n},
+				Nodes:      []serverstats.Node{n}, Cluster: cluster(),
 			}
 		},
 		Semaphores: func(context.Context, string) (map[string][]serverstats.Semaphore, error) {
@@ -55,6 +55,17 @@ func gather(t *testing.T) []*dto.MetricFamily {
 	require.NoError(t, err)
 
 	return families
+}
+
+// cluster returns the numbers of one of several servers.
+func cluster() *serverstats.Cluster {
+	c := &serverstats.Cluster{
+		Servers: 3, Registered: true, OwnerChanges: map[string]uint64{"claimed": 1},
+		Common: serverstats.Common{Registrations: 1, Compactions: map[string]uint64{"ok": 2}},
+	}
+	c.Observe(serverstats.Operation{Op: "commit", Result: "ok"}, 0.01)
+
+	return c
 }
 
 // The names, types and labels of metrics are stable: dashboards and alerts use them.

@@ -47,6 +47,17 @@ var (
 	commitFailures = desc("commit_failures_total", "Commits that have failed. The server stops after the first one.")
 	load           = desc("load_seconds", "Time that it took to load the node from the store.", "node")
 
+	servers       = desc("servers", "Servers that share the store and seem to be alive.")
+	registered    = desc("registered", "Whether the other servers consider this one to be alive: 1 or 0.")
+	registrations = desc("registrations_total", "Registrations of this server. Each one after the first means that it has "+
+		"seemed to be dead.")
+	owned        = desc("owned", "Whether this server serves the node: 1.", "node")
+	ownerChanges = desc("owner_changes_total", "Nodes that this server has got or lost, by reason.", "reason")
+	forwarded    = desc("forwarded_streams", "Streams of clients of this server that other servers serve.")
+	etcdSeconds  = desc("etcd_seconds", "Time of an attempt to carry out a transaction in etcd.", "op", "result")
+	proof        = desc("proof_seconds", "Time in which this server has proven that it still owned a node.")
+	compactions  = desc("etcd_compactions_total", "Compactions of etcd by this server, by result.", "result")
+
 	semaphoreOwners  = desc("semaphore_owners", "Owners of the semaphore.", "node", "semaphore")
 	semaphoreWaiters = desc("semaphore_waiters", "Waiters for the semaphore.", "node", "semaphore")
 	semaphoreWait    = desc("semaphore_wait_seconds", "Time for which the first waiter has waited.", "node", "semaphore")

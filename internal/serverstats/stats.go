@@ -19,6 +19,7 @@ type Server struct {
 	AuditDropped uint64
 	GrantsIn     time.Duration // for how long the server grants nothing after a restore; 0: it grants
 	Nodes        []Node        // those that are loaded, by path
+	Cluster      *Cluster      // nil: no other server uses the store
 }
 
 // Call is a kind of request and its outcome.

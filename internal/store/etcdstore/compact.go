@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/ownership"
+	"tenure/internal/serverstats"
 )
 
 // compactKey has the latest revision that a server has chosen to compact etcd to. Servers take turns by changing it.
@@ -45,10 +46,24 @@ func (c *compactor) run(ctx context.Context) {
 		if revision := c.take(ctx); revision > 0 {
 			err := c.compact(ctx, revision)
 			if ctx.Err() == nil {
+				c.count(err)
 				c.done(revision, err)
 			}
 		}
 	}
+}
+
+func (c *compactor) count(err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	c.etcd.numbers.add(func(n *serverstats.Common) {
+		if n.Compactions == nil {
+			n.Compactions = make(map[string]uint64)
+		}
+		n.Compactions[result]++
+	})
 }
 
 // take returns the revision to compact to, or 0 if it is not this server's turn.

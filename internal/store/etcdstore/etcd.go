@@ -27,6 +27,8 @@ type etcd struct {
 	prefix string
 	clock  clock.Clock
 	leader *leader // nil: transactions go to any member
+
+	numbers numbers
 }
 
 // do makes one attempt to carry out the transaction.
@@ -42,7 +44,9 @@ func (e *etcd) do(ctx context.Context, t ownership.Txn) (ownership.Result, error
 		}
 	}
 	kv, route := e.target()
+	began := e.clock.Now()
 	resp, err := kv.Txn(ctx).If(compares...).Then(e.ops(t.Then)...).Else(e.ops(t.Else)...).Commit()
+	e.observe(t, began, err)
 	if err != nil {
 		e.failed(route)
 

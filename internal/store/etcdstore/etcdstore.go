@@ -14,6 +14,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/ownership"
+	"tenure/internal/serverstats"
 	"tenure/internal/store"
 )
 
@@ -217,7 +218,11 @@ func (s *Store) Confirm(ctx context.Context, space store.Space) error {
 	defer cancel()
 	err = errNotClaimed
 	if o := s.owner(space); o != nil {
-		err = s.prove(ctx, o)
+		began := s.etcd.clock.Now()
+		if err = s.prove(ctx, o); err == nil {
+			took := s.etcd.clock.Now().Sub(began).Seconds()
+			s.etcd.numbers.add(func(n *serverstats.Common) { n.Proofs.Observe(took) })
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("confirm the claim of space %d: %w", space, err)

@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/ownership"
+	"tenure/internal/serverstats"
 	"tenure/internal/store"
 )
 
@@ -78,6 +79,7 @@ func (r *registration) once(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
+	r.etcd.numbers.add(func(n *serverstats.Common) { n.Registrations++ })
 	alive, err := r.etcd.client.KeepAlive(ctx, lease.ID)
 	if err != nil {
 		return false
