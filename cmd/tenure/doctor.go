@@ -19,7 +19,8 @@ func doctorCommand(env *cli.Env) *cobra.Command {
 		Use:   "doctor [flags]",
 		Short: "look for what keeps locks from working",
 		Example: "tenure doctor\ntenure doctor --ydb grpcs://locks.example:2136/local --timeout 5s\n" +
-			"tenure doctor --data /var/lib/tenure",
+			"tenure doctor --data /var/lib/tenure\n" +
+			"tenure doctor --etcd https://a:2379,https://b:2379 --etcd-ca etcd-ca.pem --admin https://a:8136",
 		Long: `tenure doctor checks what lock and workers depend on, with the same flags and variables: the address, the
 certificate and the token, the rights on the node, how long requests take compared with --timeout, the rate of the
 clocks, the disk of the embedded server, and the limits of this machine. Each line is ok, warn or bad, and says what to
@@ -27,6 +28,10 @@ do. It takes about six seconds.
 
 It tries a lock of its own, and leaves nothing behind. If the coordination node does not exist, it uses one of its own,
 which it removes. With --data, it also checks the data directory of a "tenure serve" on this machine.
+
+With --etcd, it also checks the etcd of several servers: its members and their versions, whether its user may read and
+write the prefix, its space and alarms, how long a write takes, and whether the registered servers have the same version
+and limits. With --admin, it asks one of the servers whether it reaches the others.
 
 Exit code:
   0 everything is ok; 1 there are warnings; 2 something is bad; 125 failed`,
@@ -43,7 +48,12 @@ Exit code:
 			Default: func() (value, source string, err error) { return "", "not given", nil },
 		},
 	)
+	e.etcd.add(cmd, groupEtcd, "members of the etcd cluster of the servers, to check it too")
+	cli.Groups(cmd, cli.GroupWhere, groupEtcd, cli.GroupLooking)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := e.etcd.checkAlone(cmd); err != nil {
+			return err
+		}
 		e.report.Print = e.line
 		e.run(cmd.Context())
 		if code := e.report.Code(); code != 0 {
@@ -61,6 +71,7 @@ type examination struct {
 	*looker
 
 	data   string // data directory of a server; empty: none
+	etcd   remoteEtcd
 	clock  clock.Clock
 	report doctor.Report
 }
@@ -88,6 +99,12 @@ func (e *examination) run(ctx context.Context) {
 	e.report.Add(doctor.Files(doctor.OpenFiles(), e.servesHere()))
 	if e.data != "" {
 		e.report.Add(e.directory("data directory", e.data, "--data").Lines()...)
+	}
+	if e.etcd.urls != "" {
+		e.examineEtcd(ctx)
+	}
+	if e.admin != "" {
+		e.examinePeers(ctx)
 	}
 	if wrong != nil {
 		e.report.Add(doctor.Failed("settings", wrong))

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +18,7 @@ import (
 	"tenure/internal/store"
 	"tenure/internal/store/etcdstore"
 	"tenure/internal/version"
+	"tenure/server"
 )
 
 // groupCluster is the title of the flags about several servers, in the help.
@@ -90,7 +93,7 @@ func (p *plan) openEtcd(ctx context.Context, f *serveFlags, address string) erro
 	}
 	s, err := etcdstore.Connect(ctx, *p.cluster, etcdstore.Options{
 		Prefix: f.etcd.prefix, Database: database, Member: store.Member{
-			Address: address, Version: version.String(), Peer: f.peer,
+			Address: address, Version: version.String(), Peer: f.peer, Limits: limitsHash(f.limits),
 			Since: uint64(max(0, today().UnixMilli())), //nolint:gosec // not negative
 		},
 		Unregistered: func() {
@@ -105,6 +108,15 @@ func (p *plan) openEtcd(ctx context.Context, f *serveFlags, address string) erro
 	p.log.InfoContext(ctx, "connected to etcd", "address", f.etcd.urls, "prefix", f.etcd.prefix, "server", s.Self().ID)
 
 	return nil
+}
+
+// limitsHash returns a short text that differs if the limits do. What the server has chosen by the memory and the open
+// files of its machine does not count.
+func limitsHash(l server.Limits) string {
+	l.Memory, l.Connections, l.ConnectionsPerAddress = 0, 0, 0
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", l))
+
+	return hex.EncodeToString(sum[:4])
 }
 
 // compacted returns a function that logs when this server has removed the history of etcd. It logs a failure when the

@@ -150,7 +150,7 @@ func serversText(servers []server.MemberStatus, now time.Time, style printable.S
 		case s.Error != "":
 			b.WriteString(", " + style.Bad("does not answer: "+printable.Text(s.Error)))
 		case s.Asked:
-			b.WriteString(", tells this")
+			b.WriteString(", the one that was asked")
 		}
 		b.WriteString("\n")
 	}

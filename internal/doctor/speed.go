@@ -65,25 +65,26 @@ func (p *Patient) Speed(ctx context.Context, clk clock.Clock) (Speeds, error) {
 // Lines compares the times with a session timeout. The client renews a lease in time if a request takes less than a
 // twentieth of the timeout. If it takes a quarter or more, an ordinary delay is enough to lose the lease.
 func (s Speeds) Lines(timeout time.Duration) []Line {
-	judge := func(check, what string, times []time.Duration, do string) Line {
-		p50, p99 := percentile(times, 50), percentile(times, 99)
-		l := ok(check, "%s takes %v (p50) to %v (p99)", what, round(p50), round(p99))
-		if p99 >= timeout/20 {
-			l.Result = Warn
-			l.Found += fmt.Sprintf(", which is long for the timeout of %v", timeout)
-			l.Do = fmt.Sprintf("%s, or use a --timeout of at least %v", do, (20 * p99).Round(100*time.Millisecond))
-		}
-		if p99 >= timeout/4 {
-			l.Result = Bad
-		}
-
-		return l
-	}
-
 	return []Line{
-		judge("round trip", "a request", s.Trips, "look for what is slow: the network, or the server"),
-		judge("commit", "an acquire or a release", s.Commits, "look for what is slow: the network, or the server's disk"),
+		judge("round trip", "a request", s.Trips, timeout, "look for what is slow: the network, or the server"),
+		judge("commit", "an acquire or a release", s.Commits, timeout,
+			"look for what is slow: the network, or the server's disk"),
 	}
+}
+
+func judge(check, what string, times []time.Duration, timeout time.Duration, do string) Line {
+	p50, p99 := percentile(times, 50), percentile(times, 99)
+	l := ok(check, "%s takes %v (p50) to %v (p99)", what, round(p50), round(p99))
+	if p99 >= timeout/20 {
+		l.Result = Warn
+		l.Found += fmt.Sprintf(", which is long for the timeout of %v", timeout)
+		l.Do = fmt.Sprintf("%s, or use a --timeout of at least %v", do, (20 * p99).Round(100*time.Millisecond))
+	}
+	if p99 >= timeout/4 {
+		l.Result = Bad
+	}
+
+	return l
 }
 
 // percentile returns the smallest of the times that n percent of them do not exceed.

@@ -12,6 +12,7 @@ type Member struct {
 	Version string `json:"version,omitempty"`
 	Leaving bool   `json:"leaving,omitempty"` // it stops soon, and wants to have no more spaces
 	Peer    string `json:"peer,omitempty"`    // host:port at which other servers reach it; empty: that of Address
+	Limits  string `json:"limits,omitempty"`  // a short hash of the limits that it was started with
 	Since   uint64 `json:"since,omitempty"`   // when it has started, in ms since 1970 by its clock; 0: unknown
 }
 

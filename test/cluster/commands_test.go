@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,4 +109,19 @@ func serve(t *testing.T, args ...string) *server {
 func (s *server) stop() {
 	_ = s.Process.Signal(syscall.SIGTERM)
 	_ = s.Wait()
+}
+
+// requireMetrics requires that the server has the metrics, each of which begins a line.
+func requireMetrics(t *testing.T, s *server, metrics ...string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.admin+"/metrics", http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	for _, m := range metrics {
+		require.Contains(t, string(text), "\n"+m)
+	}
 }

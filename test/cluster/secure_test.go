@@ -61,6 +61,18 @@ func TestServers_Secure(t *testing.T) {
 	code, out, stderr := run(t, "who", "kept", "-o", "json", "--ydb", b.dsn)
 	require.Equal(t, 1, code, stderr)
 	require.Contains(t, out, `"limit":2`)
+	code, out, stderr = run(t, append([]string{"doctor", "--ydb", a.dsn, "--admin", a.admin}, tenure...)...)
+	require.Less(t, code, 2, out+stderr)
+	for _, want := range []string{
+		"etcd: 1 of 1 members answer, version 3.", "etcd space: ", "etcd commit: a write takes ", "servers: 2 are registered",
+		"reaches 1 other servers",
+	} {
+		require.Contains(t, out, want)
+	}
+	_, out, _ = run(t, append([]string{"doctor", "--ydb", a.dsn}, as("tenure", "wrong")...)...)
+	require.Contains(t, out, `bad   etcd: etcd at `+m.url+` does not know the user "tenure" with this password`)
+	requireMetrics(t, a, `tenure_servers 2`, `tenure_registered 1`, `tenure_owner_changes_total{reason="claimed"} `,
+		`tenure_etcd_seconds_count{op="read",result="ok"} `, `tenure_proof_seconds_count `)
 	file := filepath.Join(dir, "a.backup")
 	requireRun(t, append([]string{"backup", file}, as("reader", "secret of reader")...)...)
 	require.Contains(t, requireRun(t, "restore", "--check", file), "1 nodes, 1 semaphores")
