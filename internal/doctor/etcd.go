@@ -71,7 +71,8 @@ func etcdSpace(members []EtcdMember) Line {
 		}
 	}
 	const mib = 1 << 20
-	l := ok(check, "%d MiB of %d MiB are taken, of which %d MiB are in use", worst.Size/mib, worst.Quota/mib, worst.InUse/mib)
+	l := ok(check, "%d MiB of %d MiB are taken, of which %d MiB are in use", worst.Size/mib, worst.Quota/mib,
+		worst.InUse/mib)
 	switch {
 	case worst.Quota == 0:
 		l.Found = "there is no alarm; the members do not tell their limits"
@@ -139,8 +140,8 @@ func shows(servers []EtcdServer, get func(EtcdServer) string) string {
 	return strings.Join(texts, ", ")
 }
 
-// Peers judges whether the server that was asked reaches the others. The keys are their addresses, the values are errors
-// or empty.
+// Peers judges whether the server that was asked reaches the others. The keys are their addresses, and the values are
+// errors or empty.
 func Peers(asked string, others map[string]string) []Line {
 	const check = "peers"
 	var lines []Line

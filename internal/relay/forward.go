@@ -56,8 +56,8 @@ type Call struct {
 
 // Forward passes the stream on to the server at the address, until one side ends it, or ctx ends, which must be a
 // context of the client's stream. It returns how the other server has ended the stream: nil, or an error with a status.
-// Otherwise it returns ErrUnreachable, one of the errors above, a *PanicError, or the cause of the end of ctx. Unless it
-// returns ErrStalled, the caller may send a last message. The trailer is that of the other server.
+// Otherwise it returns ErrUnreachable, one of the errors above, a *PanicError, or the cause of the end of ctx. Unless
+// it returns ErrStalled, the caller may send a last message. The trailer is that of the other server.
 func (p *Pool) Forward(ctx context.Context, address string, c Call) (trailer metadata.MD, err error) {
 	l, err := p.take(address)
 	if err != nil {

@@ -49,8 +49,8 @@ var (
 
 	servers       = desc("servers", "Servers that share the store and seem to be alive.")
 	registered    = desc("registered", "Whether the other servers consider this one to be alive: 1 or 0.")
-	registrations = desc("registrations_total", "Registrations of this server. Each one after the first means that it has "+
-		"seemed to be dead.")
+	registrations = desc("registrations_total", "Registrations of this server. Each one after the first means that it "+
+		"has seemed to be dead.")
 	owned        = desc("owned", "Whether this server serves the node: 1.", "node")
 	ownerChanges = desc("owner_changes_total", "Nodes that this server has got or lost, by reason.", "reason")
 	forwarded    = desc("forwarded_streams", "Streams of clients of this server that other servers serve.")

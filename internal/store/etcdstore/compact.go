@@ -29,8 +29,8 @@ var errRoot = errors.New("etcd allows this to users with the role root only: let
 // server has seen it. So history is kept for one to two intervals, and no two servers compact at the same time. A
 // server that fails in between leaves it to the next interval.
 //
-// Only the past is removed: nothing that a server reads at the present revision or writes depends on it. A watch that is
-// so far behind begins again. A load or a backup that takes so long fails.
+// Only the past is removed: nothing that a server reads at the present revision or writes depends on it. A watch that
+// is so far behind begins again. A load or a backup that takes so long fails.
 type compactor struct {
 	etcd     *etcd
 	interval time.Duration
