@@ -138,7 +138,7 @@ func TestMove_Join(t *testing.T) {
 	all := f.hold(t, first)
 	require.Equal(t, nodes, f.owned(first))
 	second := join(t, f.Cluster, withSettle(time.Second/2))
-	require.Eventually(t, func() bool { return f.owned(second) > 5 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return f.owned(second) > 5 }, time.Minute, 10*time.Millisecond)
 	for before := 0; before != f.owned(second); time.Sleep(time.Second) { // until it has stopped
 		before = f.owned(second)
 	}
@@ -183,7 +183,7 @@ func TestMove_StopMeanwhile(t *testing.T) {
 	f, first := newFleet(t, nodes, withSettle(time.Nanosecond))
 	all := f.hold(t, first)
 	second := join(t, f.Cluster, withSettle(time.Nanosecond))
-	require.Eventually(t, func() bool { return f.owned(second) > 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.owned(second) > 0 }, time.Minute, time.Millisecond)
 	first.stopIn(t, 2*time.Second)
 	for _, h := range all {
 		h.insist(t, second)
@@ -199,13 +199,13 @@ func TestMove_TooLarge(t *testing.T) {
 	all := f.hold(t, first)
 	small := join(t, f.Cluster, withSettle(time.Nanosecond), server.WithLimits(server.Limits{Memory: 1}))
 	tried := func() bool { return small.server.Limits()["memory"] > 0 }
-	require.Eventually(t, tried, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, tried, time.Minute, 10*time.Millisecond)
 	for _, through := range []*member{first, small} {
 		for _, h := range all {
 			h.insist(t, through)
 		}
 	}
-	require.Eventually(t, func() bool { return f.owned(first) == nodes }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return f.owned(first) == nodes }, time.Minute, 10*time.Millisecond)
 	for _, h := range all {
 		h.insist(t, small)
 	}
@@ -227,7 +227,8 @@ func TestMove_PartialViews(t *testing.T) {
 	changes := make(map[store.Space]int)
 	last := make(map[store.Space]string)
 	quiet := time.Now()
-	for began := time.Now(); time.Since(began) < 6*time.Second; time.Sleep(5 * time.Millisecond) {
+	for began := time.Now(); time.Since(quiet) < 3*time.Second; time.Sleep(5 * time.Millisecond) {
+		require.Less(t, time.Since(began), time.Minute, "the nodes move in a circle")
 		for i, h := range holders {
 			if owner := f.Owner(store.Space(i + 1)); owner != "" && owner != last[store.Space(i+1)] {
 				last[store.Space(i+1)] = owner
@@ -237,7 +238,6 @@ func TestMove_PartialViews(t *testing.T) {
 			h.still(t, all[i%3])
 		}
 	}
-	require.Greater(t, time.Since(quiet), 2*time.Second)
 	for _, n := range changes {
 		require.LessOrEqual(t, n, 5)
 	}
