@@ -75,7 +75,7 @@ func TestServers_Secure(t *testing.T) {
 		`tenure_etcd_seconds_count{op="read",result="ok"} `, `tenure_proof_seconds_count `)
 	file := filepath.Join(dir, "a.backup")
 	requireRun(t, append([]string{"backup", file}, as("reader", "secret of reader")...)...)
-	require.Contains(t, requireRun(t, "restore", "--check", file), "1 nodes, 1 semaphores")
+	require.Contains(t, requireRun(t, "restore", "--check", file), "1 node, 1 semaphore")
 
 	for want, args := range map[string][]string{
 		`does not know the user "tenure" with this password`: as("tenure", "wrong"),
