@@ -36,8 +36,8 @@ type gap struct {
 	pinned time.Duration // the longest operation of one that may use one server only, which may be the one that failed
 }
 
-// row returns a row for the table in docs/benchmarks.md: the name of a fault, and the median and the longest time of each
-// kind.
+// row returns a row for the table in docs/benchmarks.md: the name of a fault, and the median and the longest time of
+// each kind.
 func row(name string, gaps []gap) string {
 	if len(gaps) == 0 {
 		return "| " + name + " | not run |"

@@ -24,8 +24,8 @@ type Server struct {
 	Listen string // host:port, without a relay
 	HTTP   string // host:port, without a relay
 
-	Clients *relaytest.Relay // from the clients that use DSN
-	Peers   *relaytest.Relay // from the other servers, and from the clients that have asked for all servers
+	Clients *relaytest.Relay // from clients
+	Peers   *relaytest.Relay // from the other servers
 	Etcd    Edges            // to the members of etcd, in their order
 }
 
@@ -66,7 +66,7 @@ func newServer(tb testing.TB, number int, members []*Member, o Options) *Server 
 	commands, err := Commands(o.Tags)
 	require.NoError(tb, err)
 	s := &Server{Listen: relaytest.FreeAddress(tb), HTTP: relaytest.FreeAddress(tb)}
-	advertised := s.Listen
+	advertised, peers := s.Listen, s.Listen
 	var etcd []string
 	for _, m := range members {
 		if o.Direct {
@@ -80,11 +80,11 @@ func newServer(tb testing.TB, number int, members []*Member, o Options) *Server 
 	}
 	if !o.Direct {
 		s.Clients, s.Peers = relaytest.New(tb, s.Listen), relaytest.New(tb, s.Listen)
-		advertised = s.Peers.Address()
+		advertised, peers = s.Clients.Address(), s.Peers.Address()
 	}
 	s.Process = newProcess(tb, fmt.Sprint("server ", number), append([]string{
 		filepath.Join(commands, "tenure"), "serve", "--etcd", strings.Join(etcd, ","), "--listen", s.Listen,
-		"--advertise", "grpc://" + advertised, "--http", s.HTTP,
+		"--advertise", "grpc://" + advertised, "--peer-address", peers, "--http", s.HTTP,
 	}, o.ServerFlags...), append([]string{
 		"HOME=" + tb.TempDir(), "PATH=" + os.Getenv("PATH"), "TENURE_CONFIG=/dev/null",
 		"GORACE=halt_on_error=1 atexit_sleep_ms=0",
