@@ -15,8 +15,8 @@ import (
 	"tenure/internal/turns"
 )
 
-// Limits bound the connections of a Set. All fields must be set, unless they say what nil means. Without the credentials
-// of this package, only Total, PerAddress and Refused have an effect.
+// Limits bound the connections of a Set. All fields must be set, unless they say what nil means. Without the
+// credentials of this package, only Total, PerAddress and Refused have an effect.
 type Limits struct {
 	Total      int           // open connections
 	PerAddress int           // of them, those from one address of another machine

@@ -62,12 +62,13 @@ func TestStore_Compacts(t *testing.T) {
 		times[r.Header.Revision] = before
 		require.Less(t, time.Since(began), time.Minute)
 	}
+	first, last := seen()[0], seen()[len(seen())-1]
 	for i, d := range seen()[1:] {
-		last := seen()[i]
-		require.Greater(t, d.revision, last.revision)
-		require.GreaterOrEqual(t, d.at.Sub(last.at), interval/2, "two servers have compacted in one interval")
+		require.Greater(t, d.revision, seen()[i].revision)
 	}
-	last := seen()[len(seen())-1]
+	// Each of them may be seen late. Servers that do not take turns need half of the time.
+	require.GreaterOrEqual(t, last.at.Sub(first.at), time.Duration(len(seen())-2)*interval,
+		"two servers have compacted in one interval")
 	for revision, before := range times {
 		if revision == last.revision+1 {
 			require.GreaterOrEqual(t, last.at.Sub(before), interval*9/10)

@@ -167,7 +167,6 @@ func TestMoves_Flapping(t *testing.T) {
 	for range 8 {
 		home.Restart()
 		time.Sleep(time.Second)
-		require.NotEqual(t, home, c.AwaitOwner(faultsNode))
 		home.Kill()
 	}
 	t.Logf("without service: %v", p.longest(began).Round(time.Millisecond))
