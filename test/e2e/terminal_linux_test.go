@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -87,7 +88,8 @@ printf "another: " >/dev/tty; read b </dev/tty; echo "then $b" >/dev/tty`)
 			term.sees("1020")
 			term.types(" ")
 			term.sees("1040") // so the pager has the terminal
-			term.types("q")
+			term.types("q")   // which COMMAND would read if it asked before the pager has read it
+			term.until("the pager has ended", func() bool { return !strings.Contains(term.processes(), " less") })
 			again()
 			term.sees("another: ")
 			term.enters("enough")
