@@ -213,6 +213,8 @@ func TestServer_RefusesWhileTooManyLinesWait(t *testing.T) {
 		calls := []func() Ydb.StatusIds_StatusCode{do("CreateNode", "/local/other"), do("DropNode", "/local/other"), login}
 
 		r.paper.fill(true)
+		r.log.Write(audit.Event{Kind: audit.Grant})
+		synctest.Wait() // until the writer has taken the event, and takes no other one before this is written
 		for !r.log.Full() {
 			r.log.Write(audit.Event{Kind: audit.Grant})
 		}
