@@ -142,7 +142,7 @@ func connectAnywhere(ctx context.Context, targets string, _ bool) (connection, e
 	})
 }
 
-// pathClient is a client of package tenure for one node.
+// pathClient is a client of package tenure for one node. Each lock has a session of its own.
 type pathClient struct {
 	*tenure.Client
 

@@ -2,12 +2,10 @@ package bench
 
 import (
 	"context"
-	"math"
 	"testing"
 	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
 )
@@ -75,30 +73,11 @@ func (s streams) worker(_ context.Context, lock string) (pair func() error, err 
 	}, nil
 }
 
-// tenureClient is a client of package tenure. Each lock has a session of its own.
-type tenureClient struct{ *tenure.Client }
-
 func connectTenure(ctx context.Context, address string, _ bool) (connection, error) {
 	c, err := tenure.Open(ctx, "grpc://"+address+database)
 	if err == nil {
 		err = c.CreateNode(ctx, nodePath, coordination.NodeConfig{})
 	}
 
-	return tenureClient{c}, err
-}
-
-func (t tenureClient) worker(ctx context.Context, lock string) (pair func() error, err error) {
-	s, err := t.Session(ctx, nodePath, options.WithSessionTimeout(time.Minute))
-	if err != nil {
-		return nil, err
-	}
-
-	return func() error {
-		l, err := s.AcquireSemaphore(ctx, lock, math.MaxUint64, options.WithEphemeral(true))
-		if err != nil {
-			return err
-		}
-
-		return l.Release()
-	}, nil
+	return pathClient{c, nodePath}, err
 }
