@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tenure/internal/node"
+	"tenure/internal/panics"
 	"tenure/internal/store"
 )
 
@@ -44,7 +45,7 @@ func (o *owner) commit(ctx context.Context) error {
 	}
 	began := o.env.clock.Now()
 	o.pulse.commit.Store(int64(began))
-	err := guard(func() error {
+	err := panics.Guard(func() error {
 		return o.env.store.Commit(o.env.commits, store.Batch{Space: o.space, Changes: o.next.fx.Changes})
 	})
 	o.pulse.commit.Store(0)

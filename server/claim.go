@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tenure/internal/clock"
+	"tenure/internal/panics"
 	"tenure/internal/store"
 )
 
@@ -70,7 +71,7 @@ func (o *owner) confirm(ctx context.Context) error {
 	if !o.env.store.Shared() || len(o.next.fx.Replies) == 0 && len(o.next.looks) == 0 {
 		return nil
 	}
-	switch err := guard(func() error { return o.env.store.Confirm(ctx, o.space) }); {
+	switch err := panics.Guard(func() error { return o.env.store.Confirm(ctx, o.space) }); {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:

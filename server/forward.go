@@ -18,6 +18,7 @@ import (
 	"tenure/internal/catalog"
 	"tenure/internal/codec"
 	"tenure/internal/node"
+	"tenure/internal/panics"
 	"tenure/internal/relay"
 	"tenure/internal/store"
 	"tenure/internal/wire"
@@ -129,7 +130,7 @@ func (f *forwarded) try(id, address string) outcome {
 func (f *forwarded) finish(err error) error {
 	var last node.Failure
 	failed, ok := errors.AsType[*failureError](err)
-	broken, panicked := errors.AsType[*relay.PanicError](err)
+	broken, panicked := errors.AsType[*panics.Error](err)
 	switch {
 	case panicked:
 		f.server.log.ErrorContext(f.grpc.Context(), "panic while serving a stream", "panic", broken.Value, "stack",

@@ -2,14 +2,15 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"tenure/internal/clock"
-	"tenure/internal/relay"
 )
 
 const (
@@ -68,7 +69,7 @@ func refuses(ctx context.Context, address string) bool {
 		_ = conn.Close()
 	}
 
-	return relay.Refused(err)
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // due reports whether the server may be removed.

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/panics"
 	"tenure/internal/printable"
 	"tenure/internal/wire"
 )
@@ -93,9 +94,9 @@ func (s *Server) recoverStream(
 
 // recovered turns a panic of a call into an error of the call. The process keeps running.
 func (s *Server) recovered(ctx context.Context, method string, call func() error) error {
-	err := guard(call)
-	if p, ok := errors.AsType[*panicError](err); ok {
-		s.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", p.value, "stack", string(p.stack))
+	err := panics.Guard(call)
+	if p, ok := errors.AsType[*panics.Error](err); ok {
+		s.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", p.Value, "stack", string(p.Stack))
 
 		return status.Error(codes.Internal, "internal error")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/panics"
 	"tenure/internal/serverconfig"
 )
 
@@ -174,14 +175,14 @@ func (r *reaper) next(now clock.Instant) (d node.Detached, due bool, next clock.
 // try checks a lifeline and reports whether it is cut. If it is, the session is no longer a suspect. After a panic the
 // session is no longer a suspect either, and ends by its timeout.
 func (r *reaper) try(ctx context.Context, d node.Detached) (cut bool) {
-	err := guard(func() error {
+	err := panics.Guard(func() error {
 		cut = r.lifelines.Cut(d.ProtectionKey)
 
 		return nil
 	})
-	if p, ok := errors.AsType[*panicError](err); ok {
+	if p, ok := errors.AsType[*panics.Error](err); ok {
 		r.log.ErrorContext(ctx, "panic while checking a lifeline: leaving the session to its timeout",
-			"session", d.Session, "panic", p.value, "stack", string(p.stack))
+			"session", d.Session, "panic", p.Value, "stack", string(p.Stack))
 	}
 	if cut {
 		r.log.DebugContext(ctx, "lifeline cut: ending the session", "session", d.Session)

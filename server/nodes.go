@@ -12,6 +12,7 @@ import (
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/panics"
 	"tenure/internal/store"
 )
 
@@ -147,7 +148,7 @@ func (ns *nodes) start(e catalog.Entry, lost clock.Instant, terms store.Terms) *
 // report logs the reason for which an owner ends, if it is a fault.
 func (ns *nodes) report(path string, err error) {
 	log := ns.env.log.With("node", path)
-	p, panicked := errors.AsType[*panicError](err)
+	p, panicked := errors.AsType[*panics.Error](err)
 	_, lostStore := errors.AsType[*storeError](err)
 	_, tooLarge := errors.AsType[*tooLargeError](err)
 	_, elsewhere := errors.AsType[*claimError](err)
@@ -158,8 +159,8 @@ func (ns *nodes) report(path string, err error) {
 	case lostStore:
 		ns.fatal(err)
 	case panicked:
-		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "panic", p.value,
-			"stack", string(p.stack))
+		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "panic", p.Value,
+			"stack", string(p.Stack))
 	case tooLarge:
 		ns.env.counts.limits.add("memory")
 		log.ErrorContext(ns.ctx, "node not loaded: it needs too much memory", "error", err)

@@ -13,6 +13,7 @@ import (
 	"tenure/internal/audit"
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/panics"
 	"tenure/internal/quota"
 	"tenure/internal/serverconfig"
 	"tenure/internal/serverstats"
@@ -131,7 +132,7 @@ func newOwner(path string, space store.Space, env *ownerEnv) *owner {
 func (o *owner) run(ctx context.Context, lost clock.Instant, cfg node.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var reaping sync.WaitGroup
-	err := guard(func() error {
+	err := panics.Guard(func() error {
 		if err := o.load(ctx, lost, cfg); err != nil {
 			return err
 		}

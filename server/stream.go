@@ -13,6 +13,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/panics"
 	"tenure/internal/wire"
 )
 
@@ -143,9 +144,9 @@ func (s *stream) leave() {
 
 // guarded runs a part of the stream. An error or a panic ends the stream, and nothing else.
 func (s *stream) guarded(f func() error) {
-	err := guard(f)
-	if p, ok := errors.AsType[*panicError](err); ok {
-		s.log().ErrorContext(s.grpc.Context(), "panic while serving a stream", "panic", p.value, "stack", string(p.stack))
+	err := panics.Guard(f)
+	if p, ok := errors.AsType[*panics.Error](err); ok {
+		s.log().ErrorContext(s.grpc.Context(), "panic while serving a stream", "panic", p.Value, "stack", string(p.Stack))
 		err = status.Error(codes.Internal, "internal error")
 	}
 	if err != nil {

@@ -187,7 +187,7 @@ func (r *reader) event(e Event) {
 	}
 	if e.Kind == NodeDrop {
 		if t := r.nodes[e.Node]; t != nil {
-			t.highest = 0 // a new node of the same path begins anew
+			t.highest = 0 // the tokens of a new node at the same path start again
 		}
 		for _, i := range r.open[e.Node] {
 			r.end(i, e.Time, "dropped")

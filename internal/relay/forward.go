@@ -14,6 +14,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/codec"
+	"tenure/internal/panics"
 	"tenure/internal/wire"
 )
 
@@ -56,7 +57,7 @@ type Call struct {
 
 // Forward passes the stream on to the server at the address, until one side ends it, or ctx ends, which must be a
 // context of the client's stream. It returns how the other server has ended the stream: nil, or an error with a status.
-// Otherwise it returns ErrUnreachable, one of the errors above, a *PanicError, or the cause of the end of ctx. Unless
+// Otherwise it returns ErrUnreachable, one of the errors above, a *panics.Error, or the cause of the end of ctx. Unless
 // it returns ErrStalled, the caller may send a last message. The trailer is that of the other server.
 func (p *Pool) Forward(ctx context.Context, address string, c Call) (trailer metadata.MD, err error) {
 	l, err := p.take(address)
@@ -134,24 +135,26 @@ func (f *forward) open(conn *grpc.ClientConn) error {
 // down passes on what the other server sends.
 func (f *forward) down() {
 	defer close(f.ended)
-	defer func() {
-		if err := recovered(recover()); err != nil {
-			f.cancel(err)
-		}
-	}()
+	f.err = panics.Guard(f.passDown)
+	if panicked, ok := errors.AsType[*panics.Error](f.err); ok {
+		f.cancel(panicked)
+	}
+}
+
+func (f *forward) passDown() error {
 	var m codec.Raw
 	for first := true; ; first = false {
-		if f.err = f.server.RecvMsg(&m); f.err != nil {
-			return
+		if err := f.server.RecvMsg(&m); err != nil {
+			return err
 		}
 		if first {
 			close(f.answered)
 		}
 		f.guard.busy.Store(int64(f.call.Clock.Now()))
-		f.err = f.pass(&m, f.call.Client.SendMsg)
+		err := f.pass(&m, f.call.Client.SendMsg)
 		f.guard.busy.Store(0)
-		if f.err != nil {
-			return
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -159,11 +162,17 @@ func (f *forward) down() {
 // up passes on what the client sends. It begins when the other server has answered the first message: another one may
 // have to be asked before.
 func (f *forward) up() {
-	defer func() {
-		if err := recovered(recover()); err != nil {
-			f.cancel(err)
-		}
-	}()
+	err := panics.Guard(func() error {
+		f.passUp()
+
+		return nil
+	})
+	if err != nil {
+		f.cancel(err)
+	}
+}
+
+func (f *forward) passUp() {
 	var m codec.Raw
 	for {
 		err := f.call.Client.RecvMsg(&m)

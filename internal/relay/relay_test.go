@@ -21,6 +21,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/clock/clocktest"
 	"tenure/internal/codec"
+	"tenure/internal/panics"
 	"tenure/internal/relay"
 	"tenure/internal/wire"
 )
@@ -211,7 +212,7 @@ func TestForward_Panic(t *testing.T) {
 			call := call(c, clock.Go(), running, new(receipts))
 			call.Client = &broken{c, sends}
 			_, err := newPool(t, 1).Forward(ctx, address, call)
-			var panicked *relay.PanicError
+			var panicked *panics.Error
 			require.ErrorAs(t, err, &panicked)
 			require.Equal(t, name, panicked.Value)
 			require.NotEmpty(t, panicked.Stack)
