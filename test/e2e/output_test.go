@@ -231,11 +231,18 @@ func TestOutput_GuardEndsTheSession(t *testing.T) {
 		s := newStage(t)
 		srv := newServer(s)
 		ran := filepath.Join(s.dir, "ran")
-		p := s.startTo(w, w, "killed", "lock", "-ydb", srv.dsn(), "-path", node, "-timeout", "10m", "lock", "--",
-			"sh", "-c", fmt.Sprintf("echo started >%s; exec sleep 1000", ran))
+		alive, theirs, err := os.Pipe() // the guard inherits it
+		require.NoError(t, err)
+		defer alive.Close()
+		p := s.launch(nil, []*os.File{w, w, theirs}, "killed", "lock", "-ydb", srv.dsn(), "-path", node,
+			"-timeout", "10m", "lock", "--", "sh", "-c", fmt.Sprintf("echo started >%s; exec sleep 1000", ran))
+		require.NoError(t, theirs.Close())
 		requireFile(t, ran, "started\n")
 		p.kill()
 		srv.under("next", begin+finish).ends()
+		require.NoError(t, alive.SetReadDeadline(time.Now().Add(soon)))
+		_, err = alive.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF, "the guard ends")
 		unread()
 	})
 }
