@@ -33,20 +33,17 @@ func (s *stage) start(name, command string, args ...string) *process {
 func (s *stage) startWith(env []string, name, command string, args ...string) *process {
 	s.t.Helper()
 
-	files := []*os.File{s.file(s.output(name, stdout)), s.file(s.output(name, stderr))}
-
-	return s.launch(env, files, name, command, args...)
+	return s.launch(env, s.file(s.output(name, stdout)), s.file(s.output(name, stderr)), name, command, args...)
 }
 
 // startTo is like start with files of the caller's for the output of the process.
 func (s *stage) startTo(out, errs *os.File, name, command string, args ...string) *process {
 	s.t.Helper()
 
-	return s.launch(nil, []*os.File{out, errs}, name, command, args...)
+	return s.launch(nil, out, errs, name, command, args...)
 }
 
-// launch starts one of our commands. The files are its standard output, its standard error, and further descriptors.
-func (s *stage) launch(env []string, files []*os.File, name, command string, args ...string) *process {
+func (s *stage) launch(env []string, out, errs *os.File, name, command string, args ...string) *process {
 	s.t.Helper()
 	p := &process{stage: s, name: name, cmd: exec.Command(filepath.Join(scratch, command), args...)}
 	p.cmd.Env = environment(s.dir)
@@ -55,7 +52,7 @@ func (s *stage) launch(env []string, files []*os.File, name, command string, arg
 	}
 	p.cmd.SysProcAttr = dieWithUs()
 	p.report = s.output(name, ended)
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = files[0], files[1], files[2:]
+	p.cmd.Stdout, p.cmd.Stderr = out, errs
 	require.NoError(s.t, p.cmd.Start())
 
 	p.end = sync.OnceValue(func() error {
