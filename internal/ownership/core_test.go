@@ -289,6 +289,32 @@ func TestFold_LateRepetition(t *testing.T) {
 	require.Empty(t, b.etcd.journal(1))
 }
 
+// A fold does not walk over the entries that earlier folds have deleted, also after another claim. etcd remembers them
+// until it is compacted.
+func TestFold_DeletesNewEntriesOnly(t *testing.T) {
+	t.Parallel()
+	e := newEtcd()
+	end := "j/0000000000000001/0000000000000001/"
+	for range 2 {
+		b := newBench(t, e, ownership.Config{Server: "a", FoldEntries: 3}).claim()
+		for i := range 6 {
+			b.commit(record("k", fmt.Sprint(i)))
+			b.carryOut(b.take(), false)
+			for _, s := range b.sent { // a fold
+				for _, op := range s.Txn.Then {
+					if op.Kind == ownership.Delete && op.End != "" {
+						require.Equal(t, end, op.Key)
+						end = op.End
+					}
+				}
+			}
+			require.Equal(t, committed, b.finish())
+		}
+	}
+	require.Equal(t, "j/0000000000000001/000000000000000d/", end)
+	require.Empty(t, e.journal(1))
+}
+
 // A commit that etcd carries out again, after it was folded, leaves an entry that everybody ignores.
 func TestCommit_LateRepetition(t *testing.T) {
 	t.Parallel()

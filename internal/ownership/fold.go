@@ -59,7 +59,12 @@ func (c *Core) plan(changed changes) [][]Op {
 }
 
 // step carries out the first of the remaining steps. It compares and changes the mark, so that a step which is carried
-// out again after later ones does not bring back old values (O4). The last step moves the mark.
+// out again after later ones does not bring back old values (O4). The last step moves the mark, and deletes the entries
+// up to it.
+//
+// etcd walks over all keys of the range, also over those that were deleted since it was last compacted, and does nothing
+// else meanwhile. So the range begins behind the entries that earlier folds have deleted. If etcd carries out a commit
+// again after its entry was deleted, the entry stays there without effect until the space is dropped.
 func (c *Core) step(fx *Effects) {
 	f := &c.folder
 	f.count++
@@ -68,7 +73,7 @@ func (c *Core) step(fx *Effects) {
 	if len(f.steps) == 1 {
 		f.written.number = f.upTo
 		ops = append(ops, Op{
-			Kind: Delete, Key: entryPrefix(c.cfg.Space, 0), End: entryPrefix(c.cfg.Space, f.upTo+1),
+			Kind: Delete, Key: entryPrefix(c.cfg.Space, f.mark+1), End: entryPrefix(c.cfg.Space, f.upTo+1),
 		})
 	}
 	c.send(&f.request, Txn{
