@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"tenure"
 	"tenure/internal/admin"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
@@ -20,6 +21,30 @@ func (l *looker) adminFlag() cli.Flag {
 			return err
 		},
 	}
+}
+
+// byAdmin reports whether the admin address alone names the server.
+func (l *looker) byAdmin() bool {
+	return l.admin != "" && l.DSN == tenure.Embedded && !cli.Given(l.cmd, "ydb")
+}
+
+// Check checks the values of the flags, and completes those that are not given.
+func (l *looker) Check() error {
+	if l.Embedded() && cli.OnLine(l.cmd, "admin") && l.ByAdmin != nil {
+		return fmt.Errorf("%s=%q and --admin name different servers: leave one of them out", cli.Setting(l.cmd, "ydb"),
+			l.DSN)
+	}
+
+	return l.Session.Check()
+}
+
+// Place names the server, for messages.
+func (l *looker) Place() string {
+	if l.byAdmin() {
+		return l.admin
+	}
+
+	return l.Session.Place()
 }
 
 // knowsStatus reports whether status can answer.

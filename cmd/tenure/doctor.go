@@ -37,6 +37,7 @@ Exit code:
   0 everything is ok; 1 there are warnings; 2 something is bad; 125 failed`,
 	}
 	e := &examination{looker: newLooker(env, cmd, noArguments), clock: clock.System()}
+	e.ByAdmin = nil // --admin adds checks
 	cli.AddFlags(cmd,
 		cli.Flag{
 			Name: "timeout", Arg: "D", Example: "10s", Value: &e.Timeout, Group: cli.GroupWhere,

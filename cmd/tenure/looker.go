@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -33,6 +34,7 @@ const lookTimeout = 5 * time.Second
 func newLooker(env *cli.Env, cmd *cobra.Command, args []string, omit ...string) *looker {
 	l := &looker{env: env, cmd: cmd, output: "text", clock: clock.Go()}
 	l.Omit = append(omit, "timeout", "no-create")
+	l.ByAdmin = l.byAdmin
 	cmd.Args = cli.Arguments(args...)
 	cli.Groups(cmd, cli.GroupWhere, cli.GroupLooking)
 	l.AddFlags(cmd, env)
@@ -62,6 +64,10 @@ var (
 
 // open connects to the server, after Check. The caller calls done.
 func (l *looker) open(ctx context.Context) (client *cli.Client, done func(), err error) {
+	if l.ByAdmin != nil && l.byAdmin() {
+		return nil, nil, fmt.Errorf("%s needs the address of the server, and %s names only its admin address: pass --ydb "+
+			"or TENURE_DSN", l.cmd.CommandPath(), cli.Setting(l.cmd, "admin"))
+	}
 	l.Prepare()
 	monitor := l.NewMonitor()
 	client, err = l.Open(ctx, monitor)

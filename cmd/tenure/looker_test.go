@@ -442,3 +442,42 @@ func TestAdmin_ClearText(t *testing.T) {
 		"text: write https:// if the server has a certificate, or forward its port to this machine, for example with "+
 		"ssh -L, and write http://localhost\n", stderr)
 }
+
+// Without --ydb, --admin names the server. The embedded server is not asked instead.
+func TestAdmin_Alone(t *testing.T) {
+	t.Parallel()
+	p := withAdmin(t)
+	dsn, page := p.flags[1], p.flags[3]
+	s := p.session(t, "holder")
+	lock(t, s, "deploy", "alice")
+	run := func(variables, line string) (code int, output string) {
+		env := map[string]string{"HOME": "/home/me"}
+		for pair := range strings.FieldsSeq(variables) {
+			name, value, _ := strings.Cut(pair, "=")
+			env[name] = value
+		}
+		code, stdout, stderr := tenureRun(t, env, strings.Fields(line)...)
+
+		return code, stdout + stderr
+	}
+	for _, c := range []struct{ variables, line, want string }{
+		{"", "status --admin " + page, "server " + page + "\n\nnode /local/tenure, sessions: 1\n  \"deploy\" is held"},
+		{"", "ls --admin " + page, "/local/tenure  deploy  alice"},
+		{"TENURE_ADMIN=" + page, "ls", "/local/tenure  deploy  alice"},
+		{"", "session ls --admin " + page, "deploy"},
+		{"", "who deploy --admin " + page, `"deploy" is held`},
+		{"TENURE_ADMIN=" + page, "who --ydb embedded deploy --dir " + filepath.Join(t.TempDir(), "x"), `"deploy" is free`},
+		{"", "ls --ydb embedded --admin " + page, `--ydb="embedded" and --admin name different servers`},
+		{"", "ls --dir /x --admin " + page, "--dir is only for the embedded server, but --admin names another one"},
+		{
+			"", "semaphore create --limit 4 --admin " + page + " build",
+			"tenure: tenure semaphore create needs the address of the server, and --admin names only its admin address: " +
+				"pass --ydb or TENURE_DSN\n",
+		},
+		{"TENURE_DSN=" + dsn, "semaphore create --limit 4 --admin " + page + " build", ""},
+		{"", "release --admin " + page + " deploy", `alice has lost "deploy"`},
+	} {
+		_, output := run(c.variables, c.line)
+		require.Contains(t, output, c.want, c.line)
+	}
+}

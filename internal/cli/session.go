@@ -40,6 +40,8 @@ type Session struct {
 
 	Omit []string // names of flags that the command does not have; their values are the defaults
 
+	ByAdmin func() bool // whether the admin address alone names the server; nil: it never does
+
 	Auth clientauth.Settings // how to recognise the server, and how to identify this process to it
 
 	env      *Env
@@ -54,7 +56,7 @@ func (s *Session) AddFlags(cmd *cobra.Command, env *Env) {
 	s.DSN, s.Timeout, s.ConnectTimeout = tenure.Embedded, tenure.DefaultSessionTimeout, clientconfig.DefaultConnectTimeout
 	AddFlags(cmd, s.offered(
 		DSNFlag(&s.DSN),
-		DirFlag(&s.Dir, env, func() bool { return s.DSN == tenure.Embedded }),
+		DirFlag(&s.Dir, env, s.Embedded),
 		Flag{
 			Name: "path", Group: GroupWhere, Arg: "PATH", Example: "/local/tenure", Value: &s.Path, Default: s.defaultPath,
 			Usage: "coordination node, created if missing (default <database>/tenure)",
@@ -152,10 +154,13 @@ func (s *Session) Database() string { return s.database }
 func (s *Session) Address() *dsn.Address { return s.address }
 
 // Embedded reports whether the server is the embedded one.
-func (s *Session) Embedded() bool { return s.DSN == tenure.Embedded }
+func (s *Session) Embedded() bool { return s.DSN == tenure.Embedded && !s.byAdmin() }
+
+// byAdmin reports whether the admin address alone names the server, which then has no address for the protocol.
+func (s *Session) byAdmin() bool { return s.ByAdmin != nil && s.ByAdmin() }
 
 func (s *Session) defaultPath() (value, source string, err error) {
-	if s.Embedded() {
+	if s.Embedded() || s.byAdmin() {
 		return tenure.EmbeddedDatabase + "/tenure", "default", nil
 	}
 	address, err := dsn.Parse(Setting(s.cmd, "ydb"), s.DSN)
@@ -168,8 +173,15 @@ func (s *Session) defaultPath() (value, source string, err error) {
 
 // Check checks the values of the flags, and completes those that are not given.
 func (s *Session) Check() error {
-	database := tenure.EmbeddedDatabase
-	if s.Embedded() {
+	database := tenure.EmbeddedDatabase // it is also the default of "tenure serve"
+	switch {
+	case s.byAdmin():
+		if OnLine(s.cmd, "dir") {
+			return fmt.Errorf("--dir is only for the embedded server, but %s names another one: leave --dir out, or write "+
+				"--ydb embedded", Setting(s.cmd, "admin"))
+		}
+		s.verbose("using the server with the admin address in " + Setting(s.cmd, "admin"))
+	case s.Embedded():
 		if err := noAuth(s.cmd); err != nil {
 			return err
 		}
@@ -179,7 +191,7 @@ func (s *Session) Check() error {
 		}
 		s.Dir = choice.Dir
 		s.verbose(fmt.Sprintf("using the embedded server in %s (from %s)", choice.Dir, choice.Source))
-	} else {
+	default:
 		if err := s.checkServer(); err != nil {
 			return err
 		}
