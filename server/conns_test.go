@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -46,4 +47,17 @@ func TestStop_CutsSilentConnections(t *testing.T) {
 		require.FailNow(t, "the server waits for the silent connection")
 	}
 	require.NoError(t, <-served)
+}
+
+// gRPC sends a PING of HTTP/2 with each round trip. A fast client is not cut because of them. Virtual time makes this
+// client as fast as can be.
+func TestLimits_FastClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := serve(t, server.WithLimits(server.Limits{FrameRate: 50}))
+		s := h.attach(t, 0, time.Minute)
+		for range 500 {
+			s.requireAcquired("job")
+			s.requireReleased("job")
+		}
+	})
 }

@@ -22,7 +22,7 @@ type Limits struct {
 	PerAddress int           // of them, those from one address of another machine
 	Calls      int           // calls that one connection may have open, and begin at the same time
 	CallRate   int           // calls that one connection begins in a second
-	FrameRate  int           // HTTP/2 frames in a second with which one connection sends no request
+	FrameRate  int           // HTTP/2 frames in a second with which one connection sends no data, beyond those earned
 	Unfinished int           // bytes of messages of which only a part has arrived; one connection may have a quarter
 	Patience   time.Duration // for a message to arrive completely
 	Clock      clock.Clock

@@ -220,12 +220,20 @@ func TestLimits_Frames(t *testing.T) {
 	data := func(b []byte) func(*http2.Framer, int) {
 		return func(fr *http2.Framer, _ int) { _ = fr.WriteData(1, false, b) }
 	}
+	mixed := func(pings int) func(*http2.Framer, int) {
+		return func(fr *http2.Framer, i int) {
+			data(message(20))(fr, i)
+			repeat(pings, func(i int) { ping(fr, i) })
+		}
+	}
 	for name, tc := range map[string]struct {
 		send  func(fr *http2.Framer, flush func())
 		limit string // empty: the connection stays
 	}{
 		"pings":            {again(11, ping), "frame_rate"},
 		"few pings":        {again(9, ping), ""},
+		"too many pings":   {again(100, mixed(4)), "frame_rate"},
+		"pings with data":  {again(100, mixed(3)), ""},
 		"empty data":       {again(11, data(nil)), "frame_rate"},
 		"calls":            {again(201, begin), "call_rate"},
 		"calls at once":    {again(200, begin), ""},

@@ -32,6 +32,11 @@ const (
 	maxSuspects   = 10_000 // addresses
 )
 
+// earned is the number of other frames that may accompany each DATA frame. A client of gRPC answers each round trip with
+// a PING, to measure the bandwidth, and data that it receives with WINDOW_UPDATE frames. So a fast client would exceed
+// any rate that stops a flood.
+const earned = 3
+
 // small is the length of a DATA frame below which a part of a message is too small to be useful.
 const small = 256
 
@@ -280,6 +285,8 @@ func (m *meter) end(f frame) {
 		m.forget(f.stream)
 	case f.kind == frameData && f.length > 0 && f.length < small && m.count.Load() > 0 && m.partial(f.stream):
 		m.take(&m.frames, limitFrames)
+	case f.kind == frameData && f.length > 0:
+		m.frames.Give(earned)
 	}
 }
 

@@ -40,6 +40,9 @@ func (b *Bucket) Owe(now clock.Instant) {
 	b.level = max(b.level-1, -b.most)
 }
 
+// Give adds n units, as far as the bucket has room.
+func (b *Bucket) Give(n float64) { b.level = min(b.level+n, b.most) }
+
 // Spread makes what the bucket contains, beyond a level, a loan: Take gives it, but the caller has to wait for it, as
 // long as Debt says. It is called once.
 func (b *Bucket) Spread(level float64) {
