@@ -32,9 +32,9 @@ const (
 	maxSuspects   = 10_000 // addresses
 )
 
-// earned is the number of other frames that may accompany each DATA frame. A client of gRPC answers each round trip with
-// a PING, to measure the bandwidth, and data that it receives with WINDOW_UPDATE frames. So a fast client would exceed
-// any rate that stops a flood.
+// earned is the number of other frames that may accompany each DATA frame. With each round trip, a client of gRPC sends
+// a PING to measure the bandwidth. It also answers data with WINDOW_UPDATE frames. So a fast client would exceed any
+// rate that stops a flood.
 const earned = 3
 
 // small is the length of a DATA frame below which a part of a message is too small to be useful.
