@@ -44,6 +44,7 @@ const (
 	askEnd    = "end"    // end a session, for somebody
 	askWhoAmI = "server" // which server is this, if it takes nodes
 	askTake   = "take"   // serve the node, if nobody does
+	askReach  = "reach"  // does this server reach the common store
 )
 
 // answer is the answer to a question.
@@ -51,6 +52,7 @@ type answer struct {
 	NotHere bool         `json:"not_here,omitempty"` // another server serves the node
 	Nodes   []NodeStatus `json:"nodes,omitempty"`
 	Server  string       `json:"server,omitempty"` // its id
+	Reaches bool         `json:"reaches,omitempty"`
 	Error   answerError  `json:"error,omitempty"`
 	Text    string       `json:"text,omitempty"` // of the error
 }
@@ -148,6 +150,11 @@ func (s *Server) answerTo(ctx context.Context, q question) answer {
 		return answer{NotHere: true}
 	case q.Ask == askWhoAmI:
 		return answer{Server: s.front.members.Self().ID}
+	case q.Ask == askReach:
+		ctx, cancel := context.WithTimeout(ctx, reachLimit)
+		defer cancel()
+
+		return answer{Reaches: s.front.members.Reach(ctx) == nil}
 	case q.Ask == askNodes:
 		nodes, err := s.served(ctx, q.InMemory)
 

@@ -29,6 +29,11 @@ func (ns *nodes) maybeNew(refusal node.Failure) bool {
 // sync makes the tree show the changes of other servers, or returns false and a failure that a client tries again
 // after.
 func (ns *nodes) sync(ctx context.Context) (node.Failure, bool) {
+	if ns.front != nil {
+		bounded, cancel := ns.front.contact.bound(ctx)
+		defer cancel()
+		ctx = bounded
+	}
 	if err := ns.catalog.Sync(ctx); err != nil {
 		return node.Failure{Status: node.Unavailable, Issue: err.Error()}, false
 	}

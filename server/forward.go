@@ -87,7 +87,7 @@ func (s *Server) elsewhere(
 ) (refused bool, err error) {
 	id, err := s.front.owner(g.Context(), e, store.Terms{}, false)
 	switch {
-	case s.nodes.ctx.Err() != nil: // another server is to serve it
+	case s.nodes.ctx.Err() != nil, errors.Is(err, errCutOff): // another server is to serve it
 	case err != nil:
 		return true, status.FromContextError(err).Err()
 	case id == "":
@@ -144,6 +144,8 @@ func (f *forwarded) finish(err error) error {
 		return status.FromContextError(f.grpc.Context().Err()).Err()
 	case errors.Is(err, errNoOwner):
 		last = noOwner
+	case errors.Is(err, errCutOff):
+		last = cutOff
 	case errors.Is(err, relay.ErrBroken) && f.failed.Load():
 		return nil // the other server did not live to end the call
 	case errors.Is(err, relay.ErrBroken):

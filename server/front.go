@@ -33,6 +33,7 @@ type front struct {
 	transit answers // large messages that are being passed on
 	targets targets
 	gone    gone
+	contact *contact
 
 	mu       sync.Mutex              // guards the rest
 	owners   map[store.Space]string  // the ids of the servers that served these nodes when they were last asked
@@ -44,6 +45,7 @@ type front struct {
 type sharing interface {
 	store.Members
 	store.Moves
+	store.Contact
 }
 
 // maxConnCalls is how many calls a connection to another server carries at most.
@@ -65,8 +67,8 @@ func newFront(c *serverconfig.Config, records store.Store, limits Limits, clk cl
 	return &front{
 		members: members, clock: clk, log: log, key: key,
 		pool:    relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
-		targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
-		owners:  make(map[store.Space]string), expected: make(map[string]string), streams: make(map[*forwarded]struct{}),
+		contact: newContact(), targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
+		owners: make(map[store.Space]string), expected: make(map[string]string), streams: make(map[*forwarded]struct{}),
 	}, nil
 }
 
@@ -91,7 +93,7 @@ var errNoOwner = errors.New(noOwner.Issue)
 // cannot be served. If no server has the node, it claims the node under the terms. If known is true, it believes what
 // was found out before.
 func (f *front) owner(ctx context.Context, e catalog.Entry, terms store.Terms, known bool) (string, error) {
-	if f.nodes.serves(e.Space) {
+	if f.serves(e.Space) {
 		return "", nil
 	}
 	f.mu.Lock()
@@ -99,6 +101,9 @@ func (f *front) owner(ctx context.Context, e catalog.Entry, terms store.Terms, k
 	f.mu.Unlock()
 	if known && id != "" {
 		return id, nil
+	}
+	if f.contact.isLost() {
+		return f.replacement(ctx, terms.Avoid)
 	}
 	o, refusal := f.nodes.ownerUnder(e.Path, terms)
 	if o == nil && refusal.Status == node.Overloaded { // another server may have more memory
@@ -114,6 +119,8 @@ func (f *front) owner(ctx context.Context, e catalog.Entry, terms store.Terms, k
 	case <-o.claimed:
 		return "", nil
 	case <-o.done:
+	case <-f.contact.end():
+		return f.replacement(ctx, terms.Avoid)
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
@@ -185,7 +192,7 @@ const (
 func (f *front) search(
 	ctx context.Context, e catalog.Entry, call func(id, address string) outcome,
 ) (here bool, err error) {
-	if f.nodes.serves(e.Space) {
+	if f.serves(e.Space) {
 		return true, nil
 	}
 	began := f.clock.Now()
@@ -220,6 +227,8 @@ func (f *front) search(
 
 // address returns host and port of a server, or "" if it is gone.
 func (f *front) address(ctx context.Context, id string) string {
+	ctx, cancel := f.contact.bound(ctx)
+	defer cancel()
 	m, ok, err := f.members.Member(ctx, id)
 	if err != nil || !ok {
 		return ""
@@ -307,6 +316,10 @@ func (f *front) dropGone(ctx context.Context, all []store.Member) {
 		f.mu.Unlock()
 	}
 }
+
+// serves reports whether this server has claimed the node and serves it, as far as it knows. Without contact to the
+// common store, it serves nothing.
+func (f *front) serves(space store.Space) bool { return !f.contact.isLost() && f.nodes.serves(space) }
 
 // serves reports whether this server has claimed the node and serves it.
 func (ns *nodes) serves(space store.Space) bool {

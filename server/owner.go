@@ -96,6 +96,7 @@ type ownerEnv struct {
 	counts    *counts
 	limits    Limits
 	disk      fullDisk     // nil: unknown
+	contact   *contact     // nil: no other server uses the store
 	quota     *quota.Use   // what all clients together use
 	memory    atomic.Int64 // bytes of all nodes that are loaded, as estimated by Node.Footprint
 }

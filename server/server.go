@@ -145,7 +145,8 @@ func New(opts ...Option) (*Server, error) {
 // begin starts what the server does by itself, and lets others look into it.
 func (s *Server) begin(c *serverconfig.Config) {
 	if s.front != nil {
-		s.front.nodes, s.nodes.front = s.nodes, s.front
+		s.front.nodes, s.nodes.front, s.nodes.env.contact = s.nodes, s.front, s.front.contact
+		s.nodes.running.Go(func() { s.front.watchContact(s.nodes.ctx) })
 		s.nodes.running.Go(func() { s.front.watchMembers(s.nodes.ctx) })
 		s.nodes.running.Go(func() { s.moveNodes(s.nodes.ctx) })
 	}

@@ -33,6 +33,7 @@ var (
 	endNode        = "node"     // the node was dropped or has failed
 	endServer      = "server"   // the server is stopping
 	endAccess      = "access"   // the caller's access was withdrawn
+	endStore       = "store"    // only this server cannot reach the common store
 )
 
 // because notes why the stream ends. Only the first reason counts. It returns true for that one.

@@ -106,6 +106,7 @@ func (s *stream) serve(attach node.Attach) error {
 	if joined {
 		defer o.leave(s)
 		s.checkAccess() // it may have been withdrawn before revoke could see the stream
+		s.checkContact()
 		if o.inbox.put(&s.sender, input{req: attach, stream: s}) == accepted {
 			defer o.inbox.put(&s.sender, input{req: node.Detach{Stream: s.id}, stream: s}) // A10
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -28,6 +29,7 @@ type etcd struct {
 	clock  clock.Clock
 	leader *leader // nil: transactions go to any member
 
+	heard   atomic.Int64 // the clock.Instant of the last answer
 	numbers numbers
 }
 
@@ -52,6 +54,7 @@ func (e *etcd) do(ctx context.Context, t ownership.Txn) (ownership.Result, error
 
 		return ownership.Result{}, err
 	}
+	e.heard.Store(int64(e.clock.Now()))
 	r := ownership.Result{Succeeded: resp.Succeeded, Revision: resp.Header.Revision}
 	for _, op := range resp.Responses {
 		get := op.GetResponseRange()

@@ -84,6 +84,23 @@ func (s *Store) Ready() error {
 	return h.alarm
 }
 
-var _ store.Health = (*Store)(nil)
+// Silence implements store.Contact.
+func (s *Store) Silence() time.Duration {
+	return s.etcd.clock.Now().Sub(clock.Instant(s.etcd.heard.Load()))
+}
+
+// Reach implements store.Contact.
+func (s *Store) Reach(ctx context.Context) error {
+	return s.reading(ctx, func(ctx context.Context) error {
+		_, err := s.etcd.read(ctx, ownership.Txn{Then: []ownership.Op{{Kind: ownership.Get, Key: formatKey}}})
+
+		return err
+	})
+}
+
+var (
+	_ store.Health  = (*Store)(nil)
+	_ store.Contact = (*Store)(nil)
+)
 
 var errNoAnswer = errors.New("check that it runs and has a quorum")

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"tenure/internal/node"
 	"tenure/internal/store"
@@ -38,11 +39,13 @@ type Server struct {
 	closed  chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
+	asked   atomic.Int64 // whether the cluster can be reached
 
 	vanished bool // guarded by the mutex of the cluster, as is leaving
 	leaving  bool
 
 	mu      sync.Mutex // guards the following fields
+	cut     bool       // nothing reaches the cluster
 	held    bool       // updates wait
 	pending []store.Update
 	seen    uint64
@@ -82,7 +85,10 @@ func (s *Server) Claim(ctx context.Context, space store.Space) error {
 }
 
 // Confirm implements store.Store.
-func (s *Server) Confirm(_ context.Context, space store.Space) error {
+func (s *Server) Confirm(ctx context.Context, space store.Space) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
 	s.cluster.mu.Lock()
 	defer s.cluster.mu.Unlock()
 
@@ -103,6 +109,9 @@ func (s *Server) fenced(space store.Space) error {
 
 // Commit implements store.Store.
 func (s *Server) Commit(ctx context.Context, b store.Batch) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
 	s.cluster.mu.Lock()
 	defer s.cluster.mu.Unlock()
 	if err := s.fenced(b.Space); err != nil {
@@ -192,6 +201,9 @@ func (s *Server) run(take func(store.Update)) {
 
 // Sync implements store.Common.
 func (s *Server) Sync(ctx context.Context) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
 	s.cluster.mu.Lock()
 	version := s.cluster.version
 	s.cluster.mu.Unlock()

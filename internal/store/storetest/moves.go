@@ -9,6 +9,9 @@ import (
 
 // ClaimUnder implements store.Moves.
 func (s *Server) ClaimUnder(ctx context.Context, space store.Space, terms store.Terms) error {
+	if err := s.reach(ctx); err != nil {
+		return err
+	}
 	c := s.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
