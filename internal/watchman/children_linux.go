@@ -17,8 +17,11 @@ var procIsOurs = sync.OnceValue(func() bool {
 })
 
 // Children returns the children of a process. It returns none if /proc is not available.
+//
+// A look at /proc costs the kernel much: each thread of the process has a directory there, which the kernel has to drop
+// again when the thread ends. So Children does not look there if this process is the one, and has no children.
 func Children(pid int) []int {
-	if !procIsOurs() {
+	if pid == os.Getpid() && childless() || !procIsOurs() {
 		return nil
 	}
 	dir := "/proc/" + strconv.Itoa(pid) + "/task/"

@@ -53,28 +53,15 @@ func (w *watchman) resume() {
 }
 
 // collect collects the children that have ended, except COMMAND. If kill is set, it kills the others and COMMAND, and
-// reports whether one was alive.
+// reports whether one was alive. If COMMAND was collected, it reports whether there is a child.
 func (w *watchman) collect() (alive bool) {
-	if w.kill && !w.collected {
-		_ = syscall.Kill(-w.command, syscall.SIGKILL) // reaches all processes of the group together
-		alive = !w.ended
+	standing := false
+	if w.kill {
+		alive = w.killAll()
+		standing = w.killWatched()
+	} else {
+		w.collectOrphans()
 	}
-	standing := w.kill && w.stands != nil && !w.stands.Ended()
-	if standing {
-		alive = true
-		_ = w.stands.Signal(syscall.SIGKILL)
-	}
-	self := os.Getpid()
-	for _, pid := range Children(self) {
-		if pid == w.command && !w.collected {
-			continue
-		}
-		alive = true // if it has ended, this process may have adopted its children since the list was made
-		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got == 0 && w.kill {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may belong to another user
-		}
-	}
-
 	for w.collected { // also if /proc is not available
 		got, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		if err == syscall.ECHILD {
@@ -85,5 +72,44 @@ func (w *watchman) collect() (alive bool) {
 		}
 	}
 
+	return alive || standing
+}
+
+// killAll kills COMMAND and the other children, and reports whether one was alive.
+func (w *watchman) killAll() (alive bool) {
+	if !w.collected {
+		_ = syscall.Kill(-w.command, syscall.SIGKILL) // reaches all processes of the group together
+		alive = !w.ended
+	}
+	for _, pid := range Children(os.Getpid()) {
+		if pid == w.command && !w.collected {
+			continue
+		}
+		alive = true // if it has ended, this process may have adopted its children since the list was made
+		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got == 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may belong to another user
+		}
+	}
+
 	return alive
+}
+
+// killWatched kills the process that COMMAND stands for, and reports whether it was alive.
+func (w *watchman) killWatched() (alive bool) {
+	if w.stands == nil || w.stands.Ended() {
+		return false
+	}
+	_ = w.stands.Signal(syscall.SIGKILL)
+
+	return true
+}
+
+// collectOrphans collects the adopted children that have ended. It stops at COMMAND, which may have to stay for a
+// moment. It does not list the children, because that takes long: see Children.
+func (w *watchman) collectOrphans() {
+	for pid := AnyEnded(); pid != 0 && pid != w.command; pid = AnyEnded() {
+		if got, _ := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); got != pid {
+			return
+		}
+	}
 }

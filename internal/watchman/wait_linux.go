@@ -29,6 +29,13 @@ func AnyEnded() (pid int) {
 	return pid
 }
 
+// childless reports whether this process has no children.
+func childless() bool {
+	var info siginfo
+
+	return errors.Is(waitid(allPIDs, 0, &info, syscall.WEXITED|syscall.WNOHANG|syscall.WNOWAIT), syscall.ECHILD)
+}
+
 // hasEnded reports whether a child has ended. It does not collect it.
 func hasEnded(pid int) bool {
 	var info siginfo
