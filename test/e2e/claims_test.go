@@ -20,7 +20,9 @@ const (
 	released  = "the lock is released"
 )
 
-// claims maps the lock and each task to the process that works on it, according to the output so far.
+// claims maps the lock and each task to the process that works on it, according to the output so far. A name that ends
+// with a question mark has the process that worked on it and has ended since. Its COMMAND may print lines until the
+// guard kills it.
 type claims map[string]string
 
 // of returns the claims after all lines, or after the first line that is an error.
@@ -39,7 +41,12 @@ func of(lines []line) (claims, error) {
 // something that it has not begun.
 func (c claims) add(l line) error {
 	if l.via == ended {
-		maps.DeleteFunc(c, func(_, who string) bool { return who == l.who })
+		for what, who := range maps.Clone(c) {
+			if who == l.who {
+				delete(c, what)
+				c[strings.TrimSuffix(what, "?")+"?"] = who
+			}
+		}
 
 		return nil
 	}
@@ -52,9 +59,10 @@ func (c claims) add(l line) error {
 		if who, taken := c[what]; taken {
 			return fmt.Errorf("%s begins %s while %s works on it", l.who, what, who)
 		}
+		delete(c, what+"?")
 		c[what] = l.who
 	case starting, working, "in progress", suspended, "done":
-		if c[what] != l.who {
+		if c[what] != l.who && c[what+"?"] != l.who {
 			return fmt.Errorf("%s prints %q but has not begun %s", l.who, l.text, what)
 		}
 	}
@@ -68,8 +76,10 @@ func (c claims) add(l line) error {
 // by returns how many things each process works on.
 func (c claims) by() map[string]int {
 	n := map[string]int{}
-	for _, who := range c {
-		n[who]++
+	for what, who := range c {
+		if !strings.HasSuffix(what, "?") {
+			n[who]++
+		}
 	}
 
 	return n
@@ -118,7 +128,15 @@ func TestClaims(t *testing.T) {
 		},
 		"a dead process has no claims": {
 			lines: "a: the lock is acquired|a: worker job-1: starting|a!|b: the lock is acquired",
-			want:  claims{"the lock": "b"},
+			want:  claims{"the lock": "b", "job-1?": "a"},
+		},
+		"COMMAND of a dead process": {
+			lines: "a: the lock is acquired|a!|a: work is in progress...",
+			want:  claims{"the lock?": "a"},
+		},
+		"COMMAND of a dead process while another one works": {
+			lines: "a: the lock is acquired|a!|b: the lock is acquired|a: work is in progress...",
+			err:   `a prints "work is in progress..." but has not begun the lock`,
 		},
 	}
 	for name, test := range tests {
