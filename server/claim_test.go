@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +17,7 @@ import (
 
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
+	"tenure/server"
 )
 
 // shared is a store that other servers may use too. The tests play those.
@@ -200,6 +203,35 @@ func TestClaim_StopEndsACommit(t *testing.T) {
 		require.NoError(t, h.server.Stop(ctx))
 		require.Equal(t, 500*time.Millisecond, time.Since(began))
 		s.requireFailure(Ydb.StatusIds_UNAVAILABLE, "the server is stopping")
+	})
+}
+
+// A damaged node is refused without another attempt to load it, until a pause is over. The log has one line a minute.
+func TestClaim_Damaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		st := &shared{Store: memstore.New(), claim: fmt.Errorf("claim: %w", store.ErrDamaged)}
+		h := serve(t, withStore(st), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		requireTries := func(claims, lines int) {
+			t.Helper()
+			for range 5 {
+				s := h.open(t)
+				s.send(startMessage(h.node, 0, time.Minute))
+				s.requireFailure(Ydb.StatusIds_UNAVAILABLE,
+					"the records of the coordination node are damaged: the log of its server says which")
+			}
+			st.set(func() { require.Equal(t, claims, st.claims) })
+			require.Equal(t, lines, strings.Count(log.String(), "node failed"))
+		}
+		requireTries(1, 1)
+		time.Sleep(10 * time.Second)
+		requireTries(2, 1)
+		time.Sleep(time.Minute)
+		requireTries(3, 2)
+		require.Contains(t, log.String(), "times=2")
+		st.set(func() { st.claim = nil })
+		time.Sleep(10 * time.Second)
+		require.NotZero(t, h.attach(t, 0, time.Minute).id)
 	})
 }
 

@@ -42,8 +42,8 @@ func (e *tooLargeError) Error() string {
 		"is %d bytes: raise --max-memory, or drop a node", e.path, e.needed, e.max)
 }
 
-// tooLargePause is how long a node that was too large is refused without another attempt to load it.
-const tooLargePause = 10 * time.Second
+// loadPause is how long a node that is too large or damaged is refused without another attempt to load it.
+const loadPause = 10 * time.Second
 
 // limited yields the records, and an error as soon as they need too much memory. The limit is a little higher than that
 // for requests, because the estimate for a record is higher than that for what is made of it, and every node that has

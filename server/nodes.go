@@ -31,6 +31,7 @@ type nodes struct {
 	started clock.Instant // no session was attached between the end of the previous server and this instant
 	thaws   clock.Instant // when the wait after a restore is over, see thaw
 	fatal   func(error)   // called when the store has failed
+	faults  *repeats[nodeFault]
 
 	ctx     context.Context // of all owners; ends with errStopping
 	cancel  context.CancelCauseFunc
@@ -56,7 +57,8 @@ func newNodes(c *catalog.Catalog, env *ownerEnv, fatal func(error)) *nodes {
 
 	ns := &nodes{
 		catalog: c, env: env, started: started, thaws: started.Add(c.Wait()), fatal: fatal,
-		ctx: ctx, cancel: cancel,
+		faults: newRepeats(env.clock, func(nodeFault) nodeFault { return nodeFault{} }),
+		ctx:    ctx, cancel: cancel,
 		owned: make(map[store.Space]*owned), idle: make(map[store.Space]bool), frozen: c.Wait() > 0,
 	}
 	ns.limitCommits()
@@ -109,9 +111,13 @@ func (ns *nodes) ownerUnder(path string, terms store.Terms) (*owner, node.Failur
 	}
 	select {
 	case <-have.done: // it has failed; its sessions were attached until then
-		if f := have.failure(); f.Status == node.Overloaded && ns.env.clock.Now().Sub(have.ended) < tooLargePause {
+		soon := ns.env.clock.Now().Sub(have.ended) < loadPause
+		switch f := have.failure(); {
+		case soon && f.Status == node.Overloaded:
 			ns.env.refusals.add("memory", "node", have.path)
 
+			return nil, f
+		case soon && have.damaged():
 			return nil, f
 		}
 
@@ -165,9 +171,14 @@ func (ns *nodes) report(path string, err error) {
 		ns.env.counts.limits.add("memory")
 		log.ErrorContext(ns.ctx, "node not loaded: it needs too much memory", "error", err)
 	default:
-		log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "error", err)
+		if times, due := ns.faults.due(nodeFault{path, err.Error()}); due {
+			log.ErrorContext(ns.ctx, "node failed: loading it again from its records", "error", err, "times", times)
+		}
 	}
 }
+
+// nodeFault is a fault for which a node is loaded again. If its records are damaged, each attempt finds the same fault.
+type nodeFault struct{ path, text string }
 
 // failure returns the Failure that ends the streams of an owner that has ended.
 func (o *owner) failure() node.Failure {
@@ -187,7 +198,16 @@ func (o *owner) reason() string {
 		return "another server serves the coordination node"
 	}
 
+	if o.damaged() {
+		return "the records of the coordination node are damaged: the log of its server says which"
+	}
+
 	return "the coordination node failed and is being loaded again"
+}
+
+// damaged reports whether an owner has ended because it cannot read the node.
+func (o *owner) damaged() bool {
+	return errors.Is(o.err, store.ErrDamaged) || errors.Is(o.err, node.ErrDamaged)
 }
 
 // drop drops the node at the path with everything in it (N3). The node's owner ends first, and none is started in the
