@@ -30,11 +30,13 @@ func (s *stage) share(n int) claims {
 		var err error
 		c, err = of(lines)
 		require.NoError(s.t, err)
+		running := 0
 		for who, n := range c.by() {
 			require.LessOrEqual(s.t, n, capacity, who)
+			running += n
 		}
 
-		return len(c) == n
+		return running == n
 	})
 
 	return c
