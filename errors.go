@@ -29,7 +29,8 @@ var (
 	// ErrDeadlinePassed means that the node has not answered for so long that it may have ended the session.
 	ErrDeadlinePassed = errors.New("no answer from the server before the session deadline")
 
-	// ErrSessionExpired means that the server has ended the session, or refuses to continue it.
+	// ErrSessionExpired means that the server has ended the session, or that it has refused to continue the session until
+	// the deadline.
 	ErrSessionExpired = errors.New("session expired")
 
 	// ErrSessionClosed means that Close was called on the session or the client. It is the same error as
@@ -111,12 +112,42 @@ func (o oneAnswer) NewStream(
 	return nil, errors.ErrUnsupported
 }
 
+// A refusedError reports that the server refuses to continue a session. It wraps ErrSessionExpired and the refusal.
+type refusedError struct {
+	text string
+	why  error
+}
+
+func newRefusedError(path string, e *session.RefusedError) error {
+	doing := "attach to node"
+	if e.Renewal {
+		doing = "renew leases on node"
+	}
+	why := e.Cause
+	if refusal, ok := errors.AsType[*session.StatusError](why); ok {
+		why = newStatusError(doing, path, refusal)
+	}
+
+	text := fmt.Sprintf("the server refuses to continue the session: %s %s: %s", doing, quote(path), ydberr.Text(why))
+	if ydberr.Denied(why) && !ydberr.Answered(why) {
+		text += ": check the credentials"
+	}
+
+	return &refusedError{text: text, why: why}
+}
+
+func (e *refusedError) Error() string   { return e.text }
+func (e *refusedError) Unwrap() []error { return []error{ErrSessionExpired, e.why} }
+
 // cause translates the core's reason for the end of a session or a lease to an error of this package.
 func cause(path string, err error) error {
-	refusal, refused := errors.AsType[*session.StatusError](err)
+	refused, denied := errors.AsType[*session.RefusedError](err)
+	answer, answered := errors.AsType[*session.StatusError](err)
 	switch {
-	case refused:
-		return fmt.Errorf("%w: %w", ErrSessionExpired, newStatusError("attach to node", path, refusal))
+	case denied:
+		return newRefusedError(path, refused)
+	case answered:
+		return fmt.Errorf("%w: %w", ErrSessionExpired, newStatusError("attach to node", path, answer))
 	case errors.Is(err, session.ErrDeadline):
 		return ErrDeadlinePassed
 	case errors.Is(err, session.ErrClosed):

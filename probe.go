@@ -36,6 +36,18 @@ func (p probe) Deadline() clock.Instant { return clock.Instant(p.deadline.Load()
 // Clock implements clientconfig.Session.
 func (p probe) Clock() clock.Clock { return p.client.clock }
 
+// Refusal implements clientconfig.Session.
+func (p probe) Refusal() error {
+	p.mu.Lock()
+	refused := p.core.Refusal()
+	p.mu.Unlock()
+	if refused == nil {
+		return nil
+	}
+
+	return newRefusedError(p.path, refused)
+}
+
 // GivenUp implements clientconfig.Session.
 func (p probe) GivenUp(id uint64) (left time.Duration, ok bool) { return p.givenUp(id) }
 

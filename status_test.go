@@ -22,16 +22,15 @@ import (
 	core "tenure/internal/session"
 )
 
-// refusals are the statuses with which a Failure ends a session at any time. attachRefusals are those that end it in
-// answer to an attach (C2).
+// finals are the statuses with which a Failure ends a session at any time. BAD_SESSION does so in answer to an attach.
+// attachRefusals say nothing about a session that exists. In answer to the first attach, all of them are permanent (C2).
 var (
-	refusals = []Ydb.StatusIds_StatusCode{
-		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
-		Ydb.StatusIds_SCHEME_ERROR,
+	finals         = []Ydb.StatusIds_StatusCode{Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND}
+	attachFinals   = append([]Ydb.StatusIds_StatusCode{Ydb.StatusIds_BAD_SESSION}, finals...)
+	attachRefusals = []Ydb.StatusIds_StatusCode{
+		Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR,
+		Ydb.StatusIds_PRECONDITION_FAILED,
 	}
-	attachRefusals = append([]Ydb.StatusIds_StatusCode{
-		Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED,
-	}, refusals...)
 )
 
 // eachStatus runs a test for each status except SUCCESS.
@@ -83,7 +82,7 @@ func TestStatus_OfFirstAttach(t *testing.T) {
 		require.True(w, ydb.IsOperationError(err, code), "%v", err)
 		require.ErrorContains(w, err, "says the front")
 		require.ErrorContains(w, err, path)
-		if slices.Contains(attachRefusals, code) {
+		if slices.Contains(attachFinals, code) || slices.Contains(attachRefusals, code) {
 			require.Zero(w, time.Since(from))
 			require.NotErrorIs(w, err, tenure.ErrSessionExpired, "there was no session that could expire")
 
@@ -94,23 +93,57 @@ func TestStatus_OfFirstAttach(t *testing.T) {
 	})
 }
 
-// When a later attach is refused for good, the leases end immediately. After other statuses the client retries until
-// the deadline.
+// When the answer to a later attach says that the session is gone, the leases end immediately. After other statuses the
+// client retries until the deadline. If the server has refused until then, that is the reason.
 func TestStatus_OfLaterAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
 		s, f := frontScene(w, time.Second)
 		f.onRequest(refuseAttach(code))
 		s.session.Reconnect()
-		if slices.Contains(attachRefusals, code) {
+		why := func() error { return context.Cause(s.lease.Context()) }
+		switch {
+		case slices.Contains(attachFinals, code):
 			s.requireEnd(0, tenure.ErrSessionExpired)
-			require.True(w, ydb.IsOperationError(context.Cause(s.lease.Context()), code))
-			require.ErrorContains(w, context.Cause(s.lease.Context()), "says the front")
-
-			return
+			require.True(w, ydb.IsOperationError(why(), code))
+			require.ErrorContains(w, why(), "says the front")
+		case slices.Contains(attachRefusals, code):
+			deadline := s.lease.Remaining()
+			from := time.Now()
+			s.requireEnd(core.Believed(s.timeout), tenure.ErrSessionExpired)
+			require.GreaterOrEqual(w, time.Since(from), deadline)
+			require.True(w, ydb.IsOperationError(why(), code))
+			require.NotErrorIs(w, why(), tenure.ErrDeadlinePassed)
+			text := fmt.Sprintf("the server refuses to continue the session: attach to node %q: %v (says the front)", path, code)
+			if code == Ydb.StatusIds_UNAUTHORIZED {
+				text += ": check the credentials and their rights"
+			}
+			require.EqualError(w, why(), text)
+		default:
+			s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
 		}
-		s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
 	})
+}
+
+// Nobody notices a refusal that passes before the deadline: the lease lives on, and so does the place of a waiter.
+func TestStatus_RefusalPasses(t *testing.T) {
+	t.Parallel()
+	for _, code := range attachRefusals {
+		t.Run(code.String(), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(w *world) {
+				s, f := frontScene(w, 4*time.Second)
+				for range 3 {
+					f.onRequest(refuseAttach(code))
+					f.each(func(r *relay) { r.fail(code) })
+					s.lives(s.lease, 5*s.timeout/8)
+					f.onRequest(nil)
+					s.lives(s.lease, s.timeout/2)
+				}
+				s.requireLife()
+			})
+		})
+	}
 }
 
 // A Failure of an attached stream ends the session immediately, or only the stream.
@@ -119,7 +152,7 @@ func TestStatus_OfFailure(t *testing.T) {
 	eachStatus(t, func(w *world, code Ydb.StatusIds_StatusCode) {
 		s, f := frontScene(w, time.Second)
 		f.each(func(r *relay) { r.fail(code) })
-		if slices.Contains(refusals, code) {
+		if slices.Contains(finals, code) {
 			s.requireEnd(0, tenure.ErrSessionExpired)
 			require.True(w, ydb.IsOperationError(context.Cause(s.lease.Context()), code))
 
@@ -260,9 +293,14 @@ func TestStatus_OfRenewal(t *testing.T) {
 			require.LessOrEqual(w, took, s.timeout/4)
 			require.ErrorIs(w, why, tenure.ErrSemaphoreDeleted)
 			require.NoError(w, s.session.Context().Err())
-		case code == Ydb.StatusIds_SESSION_EXPIRED,
-			code == Ydb.StatusIds_UNAUTHORIZED: // no later renewal can be a proof
+		case code == Ydb.StatusIds_SESSION_EXPIRED:
 			s.requireEnd(s.timeout/4, tenure.ErrSessionExpired)
+		case code == Ydb.StatusIds_UNAUTHORIZED: // another stream would not prove more
+			opened := w.opened()
+			s.requireEnd(core.Believed(s.timeout), tenure.ErrSessionExpired)
+			require.EqualError(w, context.Cause(s.lease.Context()), fmt.Sprintf("the server refuses to continue the session: "+
+				"renew leases on node %q: UNAUTHORIZED (says the front): check the credentials and their rights", path))
+			require.Equal(w, opened, w.opened())
 		case slices.Contains(proofs, code):
 			s.lives(s.lease, 3*s.timeout)
 		default:

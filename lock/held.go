@@ -79,6 +79,9 @@ func (h *Held) begin() {
 func (h *Held) endangered(left time.Duration) {
 	cause := fmt.Errorf("%w: the server does not answer, and the lease may be granted to someone else in %v",
 		ErrLost, h.locker.grace)
+	if refusal := h.term.Refusal(); refusal != nil {
+		cause = fmt.Errorf("%w: the lease may be granted to someone else in %v, because %w", ErrLost, h.locker.grace, refusal)
+	}
 	h.cancel(cause)
 	h.locker.observe(Danger{Remaining: left, Cause: cause})
 	if h.locker.electing {

@@ -69,6 +69,10 @@ type Session interface {
 	Deadline() clock.Instant
 	Clock() clock.Clock
 
+	// Refusal returns why the server refuses to continue the session, or nil if the server has proved since then that the
+	// session is alive.
+	Refusal() error
+
 	// GivenUp reports whether the client has given up the session with the id on the same node, so that the server may
 	// still have it, and for how much longer at most. The client ends such a session once it is closed and the server
 	// answers, so it usually lasts for less long.

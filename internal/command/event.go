@@ -14,7 +14,7 @@ type Event interface{ String() string }
 // Started reports that COMMAND runs.
 type Started struct{ PID int }
 
-// Danger reports that the lease may end before the server answers again. COMMAND is being asked to stop.
+// Danger reports that the lease may end before the server renews it. COMMAND is being asked to stop.
 type Danger struct{ Left time.Duration }
 
 // Safe reports that the lease is no longer in danger. COMMAND has been asked to stop nevertheless.
@@ -63,7 +63,7 @@ type Problem struct{ Err error }
 
 func (e Started) String() string { return fmt.Sprintf("COMMAND runs, pid %d", e.PID) }
 func (e Danger) String() string {
-	return fmt.Sprintf("the lease is in danger: it ends in %v unless the server answers", e.Left)
+	return fmt.Sprintf("the lease is in danger: it ends in %v unless the server renews it", e.Left)
 }
 
 func (e Safe) String() string { return "the lease is safe again, but COMMAND has been asked to stop" }

@@ -110,7 +110,7 @@ func (l *locker) released(e lock.Released) {
 	}
 	done.Cause = e.Err.Error()
 	text := ""
-	if !l.endangered { // otherwise Danger has said that the server does not answer
+	if !l.endangered { // otherwise Danger has said that the server does not answer, or refuses
 		text = fmt.Sprintf("the lock may stay locked for up to %v, because the server did not confirm its release: %v",
 			l.Timeout, e.Err)
 	}

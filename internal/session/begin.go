@@ -152,10 +152,13 @@ func (c *Core) answered(a answer, fx *Effects) {
 	}
 	switch {
 	case a.fromNode():
-		c.proof.take(call.sentAt)
-	case a.status == Ydb.StatusIds_SESSION_EXPIRED, // Q2
-		call.renewal && a.status == Ydb.StatusIds_UNAUTHORIZED: // Z2: without the right to read, nothing proves the lease
+		c.proved(call.sentAt)
+	case a.status == Ydb.StatusIds_SESSION_EXPIRED: // Q2
 		c.end(&StatusError{a.status, a.issues}, fx)
+
+		return
+	case call.renewal && a.status == Ydb.StatusIds_UNAUTHORIZED: // Z2
+		c.unproved(&StatusError{a.status, a.issues})
 
 		return
 	case call.renewal && a.status == Ydb.StatusIds_OVERLOADED && c.now < c.proof.due().Add(c.quarter()):

@@ -68,6 +68,7 @@ type Core struct {
 	opened     clock.Instant // when the stream was opened
 	since      clock.Instant // when the stream was attached
 	proof      proof
+	refusal    *RefusedError // the server's last refusal to continue the session, since the newest proof; nil: none
 	reopen     clock.Instant // when to open the next stream, while apart
 	retries    int           // attempts to attach since a stream last stayed attached for long
 	refusals   int           // of them, those that the server refused because too many sessions begin
@@ -155,7 +156,7 @@ func (c *Core) Tick(now clock.Instant, fx *Effects) {
 func (c *Core) enter(now clock.Instant, fx *Effects) bool {
 	c.now = max(c.now, now)
 	if d := c.limit(); c.phase != over && d != 0 && c.now >= d {
-		c.end(ErrDeadline, fx)
+		c.end(c.expiry(), fx)
 	}
 
 	return c.phase != over
@@ -214,7 +215,8 @@ func (c *Core) Close(now clock.Instant, fx *Effects) {
 	}
 	c.finishAll(ErrClosed, fx)
 	switch {
-	case c.id == 0: // without an id there is nothing to ask the server to stop
+	case c.id == 0, // without an id there is nothing to ask the server to stop
+		c.phase == apart && c.refusal != nil: // an ending asks the server, and nobody has to wait for it
 		c.gone(ErrClosed, fx)
 	case c.phase == attached:
 		c.stop(fx)

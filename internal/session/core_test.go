@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -16,14 +17,15 @@ import (
 	"tenure/internal/session"
 )
 
-// endsAlways are the statuses with which a Failure ends the session at any time (docs/protocol.md, C2). Those in
-// endsAttach do so only in answer to an attach.
+// endsAlways are the statuses with which a Failure ends the session at any time (docs/protocol.md, C2). BAD_SESSION does
+// so only in answer to an attach. Those in endsNew end a session that does not exist yet, and are refusals for others.
 var (
-	endsAlways = []Ydb.StatusIds_StatusCode{
-		Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND, Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST,
-		Ydb.StatusIds_SCHEME_ERROR,
-	}
-	endsAttach = []Ydb.StatusIds_StatusCode{Ydb.StatusIds_BAD_SESSION, Ydb.StatusIds_PRECONDITION_FAILED}
+	endsAlways = []Ydb.StatusIds_StatusCode{Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND}
+	endsAttach = append([]Ydb.StatusIds_StatusCode{Ydb.StatusIds_BAD_SESSION}, endsAlways...)
+	endsNew    = append([]Ydb.StatusIds_StatusCode{
+		Ydb.StatusIds_UNAUTHORIZED, Ydb.StatusIds_BAD_REQUEST, Ydb.StatusIds_SCHEME_ERROR,
+		Ydb.StatusIds_PRECONDITION_FAILED,
+	}, endsAttach...)
 )
 
 func eachStatus(t *testing.T, f func(t *testing.T, code Ydb.StatusIds_StatusCode)) {
@@ -45,8 +47,8 @@ func requireEnded(t *testing.T, h *harness, code Ydb.StatusIds_StatusCode) {
 	require.Zero(t, h.wake)
 }
 
-// A Failure in answer to an attach ends the session or leads to another attempt, as its status says. This holds for the
-// first attach and for later ones.
+// A Failure in answer to an attach ends the session or leads to another attempt, as its status says. More statuses end
+// a session that does not exist yet.
 func TestFailure_AnswersAttach(t *testing.T) {
 	t.Parallel()
 	eachStatus(t, func(t *testing.T, code Ydb.StatusIds_StatusCode) {
@@ -61,14 +63,14 @@ func TestFailure_AnswersAttach(t *testing.T) {
 			}
 			opens := len(h.opens)
 			h.failure(code)
-			if slices.Contains(endsAlways, code) || slices.Contains(endsAttach, code) {
+			if slices.Contains(endsAttach, code) || !again && slices.Contains(endsNew, code) {
 				requireEnded(t, h, code)
 
 				continue
 			}
 			require.NoError(t, h.over)
 			pause := 100 * time.Millisecond
-			if code == Ydb.StatusIds_OVERLOADED { // see crowdedPause
+			if code == Ydb.StatusIds_OVERLOADED || slices.Contains(endsNew, code) { // see crowdedPause and refusedPause
 				pause = time.Second
 			}
 			h.advance(pause)
@@ -104,8 +106,8 @@ func TestFailure_WhileAttached(t *testing.T) {
 	})
 }
 
-// A stream that ends with a gRPC error is replaced by another one. During an attach, some codes end the session because
-// they are permanent.
+// A stream that ends with a gRPC error is replaced by another one. During the first attach, some codes end the session,
+// because they are permanent.
 func TestEnded(t *testing.T) {
 	t.Parallel()
 	hopeless := []codes.Code{
@@ -113,12 +115,47 @@ func TestEnded(t *testing.T) {
 	}
 	for c := codes.OK; c <= codes.Unauthenticated; c++ {
 		h := attached(t, defaults())
-		h.ended(status.Error(c, "cut"))
-		require.NoError(t, h.over, c)
-		require.Len(t, h.opens, 2)
+		for range 2 {
+			h.ended(status.Error(c, "cut"))
+			require.NoError(t, h.over, c)
+			require.Len(t, h.opens, 2)
+		}
+		require.Equal(t, slices.Contains(hopeless, c), h.core.Refusal() != nil, c)
+
+		h = newHarness(t, defaults())
 		h.ended(status.Error(c, "cut"))
 		require.Equal(t, slices.Contains(hopeless, c), h.closed, c)
 		require.Equal(t, h.closed, h.over != nil, c)
+	}
+}
+
+// While the server refuses, a session lasts until the deadline that the last proof gives. It asks the server at least
+// three times, and not often. Then it ends with the last refusal.
+func TestRefused_UntilDeadline(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{time.Second, 10 * time.Second, 30 * time.Minute} {
+		cfg := defaults()
+		cfg.Timeout = timeout
+		h := attached(t, cfg)
+		deadline := h.core.Deadline()
+		h.failure(Ydb.StatusIds_UNAUTHORIZED)
+		answered := 1
+		for h.over == nil {
+			require.Equal(t, deadline, h.core.Deadline())
+			if len(h.opens) == answered {
+				h.advance(h.wake.Sub(h.now))
+
+				continue
+			}
+			answered = len(h.opens)
+			h.ended(status.Errorf(codes.Unauthenticated, "refusal %d", answered))
+		}
+		require.Equal(t, deadline, h.now, timeout)
+		last, ok := errors.AsType[*session.RefusedError](h.over)
+		require.True(t, ok)
+		require.ErrorContains(t, last.Cause, fmt.Sprintf("refusal %d", answered))
+		require.GreaterOrEqual(t, answered, 4)
+		require.LessOrEqual(t, answered, 40)
 	}
 }
 

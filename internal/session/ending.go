@@ -9,12 +9,9 @@ import (
 	"tenure/internal/clock"
 )
 
-const (
-	// endPause is the longest pause between two attempts to end a session, and refusedPause is the pause after a refusal.
-	// A server that has been away must be asked soon after its return. A server that refuses must not be asked often.
-	endPause     = 300 * time.Millisecond
-	refusedPause = time.Second
-)
+// endPause is the longest pause between two attempts to end a session. A server that has been away must be asked soon
+// after its return.
+const endPause = 300 * time.Millisecond
 
 // ending is the state of a Core that only ends a session on the server.
 type ending struct {
@@ -62,24 +59,6 @@ func (c *Core) left(cause error) bool {
 		return false
 	default:
 		return c.id != 0
-	}
-}
-
-// denied handles a refusal of an attach that says nothing about the session, such as UNAUTHORIZED. It ends the core.
-// An ending tries again, because the refusal may pass before the session expires.
-func (c *Core) denied(cause error, fx *Effects) {
-	e := c.ending
-	if e != nil && e.refused == 0 {
-		e.refused = c.now
-	}
-	if e == nil || c.now >= e.refused.Add(e.patience) {
-		c.end(cause, fx)
-
-		return
-	}
-	c.disconnect(cause, fx)
-	if c.phase == apart {
-		c.reopen = max(c.reopen, c.now.Add(refusedPause))
 	}
 }
 

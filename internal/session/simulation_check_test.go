@@ -18,6 +18,8 @@ func (c *client) considersAlive() bool {
 //	V2 The counts that all clients together treat as held are within the semaphore's limit.
 //	V3 A session whose deadline has not passed is alive at the node.
 //	V4 The token of a lease is its order id at the node.
+//	V5 A session that exists ends at its deadline, or because it was closed or does not exist any longer. A refusal
+//	   that says nothing about the session does not end it earlier, and is then the reason (see checkCause).
 func (w *world) check() {
 	for _, name := range names {
 		w.checkSemaphore(name)

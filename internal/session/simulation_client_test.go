@@ -39,6 +39,9 @@ type client struct {
 
 	latency time.Duration
 	dark    [2]clock.Instant // by direction: until when nothing gets through
+	barred  clock.Instant    // until when the server refuses to attach a stream of the client
+	denied  clock.Instant    // until when the client lacks the right to read
+	until   clock.Instant    // the deadline before the current event; 0: the session does not exist yet
 
 	attempts map[uint64]*attempt   // unfinished acquires by req_id
 	byName   map[string][]*attempt // acquires by semaphore, oldest first, since none was last outstanding
@@ -132,10 +135,15 @@ func (c *client) do(what string, f func(clock.Instant, *session.Effects)) {
 	if what != "" {
 		c.w.log("%v: %s", c, what)
 	}
+	c.until = c.core.Deadline()
+	refused := c.core.Refusal() != nil
 	var fx session.Effects
 	f(c.local(c.w.now), &fx)
 	for _, a := range fx.Actions {
 		c.perform(a)
+	}
+	if refused && !c.over && c.core.Refusal() == nil {
+		c.w.hit.Pass++
 	}
 	if c.over && len(c.calls) > 0 {
 		c.w.fail("%v: the session has ended but some calls have not finished", c)
@@ -203,6 +211,7 @@ func (c *client) perform(a session.Action) {
 			c.w.fail("%v: the session has ended twice", c)
 		}
 		c.w.log("%v: session over: %v", c, a.Cause)
+		c.checkCause(a.Cause)
 		c.over, c.claims = true, nil
 	case session.Closed:
 		c.gone()

@@ -18,6 +18,8 @@ var passing = []node.Status{
 	node.Unavailable, node.Timeout, node.Aborted, node.Undetermined, node.BadSession, node.PreconditionFailed,
 	400060, // OVERLOADED
 	400030, // INTERNAL_ERROR
+	node.BadRequest, node.Unauthorized,
+	400070, // SCHEME_ERROR
 }
 
 // stream is one stream between a client and the node, with the front server in between. The front server may be cut off
@@ -152,6 +154,8 @@ func (s *stream) arrive(m *pb.SessionRequest) {
 func (s *stream) start(m *pb.SessionRequest_SessionStart) {
 	server := s.w.server
 	switch {
+	case s.w.now < s.c.barred:
+		s.refuse()
 	case !server.exists: // A3
 		s.fail(node.NotFound)
 	case server.node == nil:
@@ -172,6 +176,11 @@ func (s *stream) start(m *pb.SessionRequest_SessionStart) {
 // forward passes a request on to the node. Sometimes the front server answers in place of the node, with a status that
 // does not say what the node has done.
 func (s *stream) forward(m *pb.SessionRequest) {
+	if d := m.GetDescribeSemaphore(); d != nil && s.w.now < s.c.denied { // Z2: also a front server that is cut off
+		s.tell(wire.Response(node.Described{Result: node.Result{Req: d.GetReqId(), Status: node.Unauthorized}}))
+
+		return
+	}
 	if s.isolated || !s.attached {
 		return
 	}

@@ -33,9 +33,12 @@ type world struct {
 	odds    faults // how likely each fault is in this schedule
 }
 
-// faults is a counter or a weight for each kind of fault.
+// faults is a counter or a weight for each kind of fault. Refuse withdraws the access of a client for a while, and Deny
+// its right to read. Pass counts the refusals after which a session has continued, and Stay those that ended one.
 type faults struct {
 	Cut, Dark, CutOff, Suspend, Kill, Crash, Torn, Drop, ForceDelete, Steal, Fail, FrontAnswers, Busy, Slow, Down int
+
+	Refuse, Deny, Pass, Stay int
 }
 
 func (f *faults) each(g func(name string, n *int)) {
@@ -215,6 +218,12 @@ func (w *world) strike(name string, c *client) {
 			w.hit.Fail++
 			p.fail(pick(w, passing...))
 		}
+	case "Refuse":
+		w.hit.Refuse++
+		c.refuse(w.between(0, 2*c.cfg.Timeout))
+	case "Deny":
+		w.hit.Deny++
+		c.denied = w.now.Add(w.between(0, 2*c.cfg.Timeout))
 	}
 }
 
@@ -223,6 +232,7 @@ func (w *world) heal() {
 	w.odds, w.healed = faults{}, w.now
 	for _, c := range w.clients {
 		c.dark = [2]clock.Instant{}
+		c.barred, c.denied = 0, 0
 		c.resume()
 	}
 }

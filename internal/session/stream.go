@@ -151,7 +151,8 @@ func (c *Core) oversized(cause error, fx *Effects) {
 	}
 }
 
-// hopeless reports whether an attach that ended with the code would fail in the same way again.
+// hopeless reports whether an attach that ended with the code would fail in the same way again, until somebody changes
+// something at the server.
 func hopeless(code codes.Code) bool {
 	switch code {
 	case codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.InvalidArgument:
@@ -174,7 +175,7 @@ func (c *Core) started(m *pb.SessionResponse_SessionStarted, fx *Effects) {
 		c.proof.timeout = time.Duration(ms) * time.Millisecond
 	}
 	if c.ending == nil {
-		c.proof.take(c.asked)
+		c.proved(c.asked)
 	}
 	c.phase, c.since = attached, c.now
 	fx.do(Started{c.id, again})
@@ -194,7 +195,8 @@ func (c *Core) stop(fx *Effects) {
 	}})
 }
 
-// failed handles a Failure, which ends the stream. Some statuses end the session as well (docs/protocol.md, C2).
+// failed handles a Failure, which ends the stream. Some statuses end the session as well, immediately or if the server
+// does not change its mind (docs/protocol.md, C2).
 func (c *Core) failed(err *StatusError, fx *Effects) {
 	switch err.Status {
 	case Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND:

@@ -174,6 +174,16 @@ func (t *Term) GivenUp(id uint64) (left time.Duration, ok bool) {
 	return 0, false
 }
 
+// Refusal returns why the server refuses to continue the session at the moment, or nil. It returns nil with clients
+// other than ours.
+func (t *Term) Refusal() error {
+	if s := t.Ours(); s != nil {
+		return s.Refusal()
+	}
+
+	return nil
+}
+
 // Ours returns the session if the client is that of package tenure, and nil for any other client.
 func (t *Term) Ours() clientconfig.Session { return clientconfig.FromContext(t.session.Context()) }
 

@@ -90,7 +90,7 @@ func (w *worker) runCommand(ctx context.Context, t *workers.Task) (err error) {
 
 // errDanger is the result of a task that was stopped although it was not lost in the end. It is not a failure of the
 // task, because it wraps workers.ErrLost.
-var errDanger = fmt.Errorf("stopped because it was about to be lost: the server did not answer in time: %w",
+var errDanger = fmt.Errorf("stopped because it was about to be lost: the server did not renew the lease in time: %w",
 	workers.ErrLost)
 
 // command returns COMMAND for the task.
