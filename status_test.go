@@ -23,7 +23,8 @@ import (
 )
 
 // finals are the statuses with which a Failure ends a session at any time. BAD_SESSION does so in answer to an attach.
-// attachRefusals say nothing about a session that exists. In answer to the first attach, all of them are permanent (C2).
+// attachRefusals say nothing about a session that exists. In answer to the first attach, all of them are permanent
+// (C2).
 var (
 	finals         = []Ydb.StatusIds_StatusCode{Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND}
 	attachFinals   = append([]Ydb.StatusIds_StatusCode{Ydb.StatusIds_BAD_SESSION}, finals...)

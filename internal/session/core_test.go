@@ -17,8 +17,9 @@ import (
 	"tenure/internal/session"
 )
 
-// endsAlways are the statuses with which a Failure ends the session at any time (docs/protocol.md, C2). BAD_SESSION does
-// so only in answer to an attach. Those in endsNew end a session that does not exist yet, and are refusals for others.
+// endsAlways are the statuses with which a Failure ends the session at any time (docs/protocol.md, C2). BAD_SESSION
+// does so only in answer to an attach. Those in endsNew end a session that does not exist yet, and are refusals for
+// others.
 var (
 	endsAlways = []Ydb.StatusIds_StatusCode{Ydb.StatusIds_SESSION_EXPIRED, Ydb.StatusIds_NOT_FOUND}
 	endsAttach = append([]Ydb.StatusIds_StatusCode{Ydb.StatusIds_BAD_SESSION}, endsAlways...)

@@ -112,8 +112,8 @@ type (
 	}
 
 	// Over ends the session and all its leases. Only Finished and Fire actions follow, and those that Close needs to
-	// stop the session at the server. Cause is ErrDeadline, ErrClosed, a *StatusError, a *RefusedError or the gRPC error of
-	// the first attach.
+	// stop the session at the server. Cause is ErrDeadline, ErrClosed, a *StatusError, a *RefusedError or the gRPC error
+	// of the first attach.
 	Over struct{ Cause error }
 
 	// Closed is the last action, except that a call begun later still finishes. Left reports that the server may still
