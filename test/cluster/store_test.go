@@ -158,7 +158,7 @@ func TestStore_WaitsForEtcd(t *testing.T) {
 	began := time.Now()
 	require.NoError(t, other.Close())
 	require.Less(t, time.Since(began), 2*time.Second, "a server that stops does not wait for etcd")
-	requireReady(t, s, "etcd has not answered for 5s")
+	requireReady(t, s, "etcd has not answered for 5s: check that it runs and has a quorum")
 	m.signal(syscall.SIGCONT)
 	require.NoError(t, <-errs)
 	require.NoError(t, <-errs)

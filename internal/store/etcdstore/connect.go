@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -131,6 +132,9 @@ func (c Cluster) explain(ctx context.Context, prefix string, err error) error {
 	for _, member := range c.URLs {
 		if cause := c.dial(ctx, member); cause != nil {
 			err = fmt.Errorf("%s: %w", member, cause)
+			if errors.Is(cause, syscall.ECONNREFUSED) {
+				err = fmt.Errorf("%s refuses connections: start etcd there, or correct the address", member)
+			}
 
 			break
 		}

@@ -78,7 +78,12 @@ func (s *Store) Ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.etcd.clock.Now().Sub(h.answered) > healthLimit {
-		return fmt.Errorf("etcd has not answered for %v: %w", healthLimit, cmp.Or(h.err, errNoAnswer))
+		err := cmp.Or(h.err, errNoAnswer)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errNoAnswer
+		}
+
+		return fmt.Errorf("etcd has not answered for %v: %w", healthLimit, err)
 	}
 
 	return h.alarm
