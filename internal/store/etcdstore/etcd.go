@@ -35,7 +35,7 @@ type etcd struct {
 
 // do makes one attempt to carry out the transaction.
 func (e *etcd) do(ctx context.Context, t ownership.Txn) (ownership.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := e.leader.bound(ctx)
 	defer cancel()
 	compares := make([]clientv3.Cmp, len(t.If))
 	for i, c := range t.If {
