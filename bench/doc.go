@@ -24,6 +24,10 @@
 //
 //	go test -run xxx -bench Peers/peer=tenure$/clients=16 -benchtime 10x -serverprofile /tmp
 //
+// BenchmarkRestart kills tenure serve while 4,000 sessions hold locks, and measures how long they are without an answer:
+//
+//	go test -run xxx -bench Restart -benchtime 10x
+//
 // In BenchmarkTakeover, processes share the embedded server. It needs more than a second for each kill. So does
 // BenchmarkFailover, which kills commands that use tenure serve. With -etcd ADDRESS and -zookeeper ADDRESS it also
 // measures those, with servers that are running already. A kill takes them a session timeout, so run it with a smaller
