@@ -12,6 +12,7 @@ func (e emitter) cluster(c *serverstats.Cluster, nodes []serverstats.Node) {
 	}
 	e.counters(ownerChanges, c.OwnerChanges)
 	e.gauge(forwarded, float64(c.Forwarded))
+	e.gauge(silence, c.Silence.Seconds())
 	for o, h := range c.Operations {
 		e.histogram(etcdSeconds, h, o.Op, o.Result)
 	}

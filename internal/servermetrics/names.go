@@ -54,6 +54,7 @@ var (
 	owned        = desc("owned", "Whether this server serves the node: 1.", "node")
 	ownerChanges = desc("owner_changes_total", "Nodes that this server has got or lost, by reason.", "reason")
 	forwarded    = desc("forwarded_streams", "Streams of clients of this server that other servers serve.")
+	silence      = desc("etcd_silence_seconds", "Time since etcd has last answered this server, which asks every second.")
 	etcdSeconds  = desc("etcd_seconds", "Time of an attempt to carry out a transaction in etcd.", "op", "result")
 	proof        = desc("proof_seconds", "Time in which this server has proven that it still owned a node.")
 	compactions  = desc("etcd_compactions_total", "Compactions of etcd by this server, by result.", "result")

@@ -1,12 +1,16 @@
 package serverstats
 
-import "maps"
+import (
+	"maps"
+	"time"
+)
 
 // Cluster has the numbers of a server that shares its store with others.
 type Cluster struct {
 	Servers      int               // that seem to be alive
 	Registered   bool              // this one seems to be alive to the others
 	Forwarded    int               // streams that other servers serve
+	Silence      time.Duration     // since the store has last answered this server
 	OwnerChanges map[string]uint64 // nodes that this server has got or lost, by reason
 
 	Common
