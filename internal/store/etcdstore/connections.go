@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -30,6 +31,14 @@ type connections struct {
 // silence is how long a request has no answer, and its connection is silent, before the connection is closed.
 const silence = time.Second
 
+const (
+	// reconnect is the longest pause between two attempts to connect to a member. The default of gRPC is two minutes, for
+	// which a server would do nothing after etcd has been away.
+	reconnect = time.Second
+	// connectAttempt is how long an attempt may take, with TLS.
+	connectAttempt = 5 * time.Second
+)
+
 // connection knows when it has last received something.
 type connection struct {
 	net.Conn
@@ -44,7 +53,15 @@ func newConnections(c clock.Clock) *connections {
 
 // options returns the options with which the client of etcd is to dial.
 func (c *connections) options() []grpc.DialOption {
-	return []grpc.DialOption{grpc.WithContextDialer(c.dial), grpc.WithChainUnaryInterceptor(c.call)}
+	return []grpc.DialOption{
+		grpc.WithContextDialer(c.dial), grpc.WithChainUnaryInterceptor(c.call),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnect,
+			},
+			MinConnectTimeout: connectAttempt,
+		}),
+	}
 }
 
 func (c *connections) dial(ctx context.Context, address string) (net.Conn, error) {
