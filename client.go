@@ -47,6 +47,8 @@ const (
 // Client opens sessions and manages coordination nodes. It implements [coordination.Client]. Its methods are safe for
 // concurrent use. Create a client with [Open] or [New].
 type Client struct {
+	refusing
+
 	nodes nodeClient
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
 	local embeddedServer // nil unless the server is the embedded one
@@ -66,6 +68,9 @@ type Client struct {
 }
 
 var _ coordination.Client = (*Client)(nil)
+
+// refusing tells package term that Session returns refusals, and when the client needs a look-up.
+type refusing = clientconfig.Refusing
 
 // Option configures a client. A nil Option has no effect.
 type Option func(*clientconfig.Config)
@@ -188,12 +193,15 @@ func New(db *ydb.Driver, opts ...Option) *Client {
 }
 
 func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
-	return &Client{
+	c := &Client{
 		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
 		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened, attaching: newAttaching(),
 		sessions: make(map[*Session]struct{}),
 		givenUp:  make(map[string][]givenUp), graces: make(map[string]time.Duration),
 	}
+	c.Unknown = c.needsSettings
+
+	return c
 }
 
 var errNilClient = errors.New("the client is nil: create it with Open or New")

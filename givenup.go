@@ -54,6 +54,16 @@ func (c *Client) keptFor(path string, id uint64) (time.Duration, bool) {
 	return c.givenUp[path][i].session.timeout + cmp.Or(c.graces[path], maxGrace), true
 }
 
+// needsSettings reports whether the client has given up a session on the node, and does not know for how long the
+// server keeps it.
+func (c *Client) needsSettings(path string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, known := c.graces[path]
+
+	return !known && len(c.givenUp[path]) > 0
+}
+
 // dismissAll records that no code works under the sessions that the client has given up.
 func (c *Client) dismissAll() {
 	c.mu.Lock()

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 )
 
@@ -41,6 +43,8 @@ type Opener struct {
 	config  Config
 	delayed func(without time.Duration, why error)
 	clock   clock.Clock
+
+	attempted bool // see attempt
 
 	since  clock.Instant // the start of the time without a session; 0: there is a session
 	reason error         // why the newest attempt failed or has not ended; nil: not known
@@ -91,7 +95,7 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	defer cancel()
 	stop := o.watch(limited)
 	defer stop() // also if the client panics
-	session, err := open(limited, o.config)
+	session, err := o.attempt(limited)
 	stop()
 	if err == nil {
 		o.since, o.reason, o.told = 0, nil, ""
@@ -107,6 +111,20 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	}
 
 	return nil, err
+}
+
+// attempt makes one attempt to open a session. The first one saves the round trip of looking up the node, if the client
+// allows that. The later ones do not, because a look-up most often has better reasons for a failure.
+func (o *Opener) attempt(ctx context.Context) (coordination.Session, error) {
+	first := !o.attempted
+	o.attempted = true
+	if first && clientconfig.SessionSuffices(o.config.Client, o.config.Path) {
+		if session, err := openQuickly(ctx, o.config); session != nil || err != nil {
+			return session, err
+		}
+	}
+
+	return open(ctx, o.config)
 }
 
 // begin starts measuring the time without a session, unless it has already started.

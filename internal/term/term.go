@@ -66,14 +66,7 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 	if err := ensureNode(ctx, c); err != nil {
 		return nil, err
 	}
-	session, err := c.Client.Session(ctx, c.Path,
-		options.WithSessionTimeout(c.Timeout),
-		// Pings come every third of the timeout, and at least every 5 s (P1). With the SDK's default, 10 s, the client
-		// would notice a dead stream long after the session has expired.
-		options.WithSessionKeepAliveTimeout(min(c.Timeout/2, 10*time.Second)),
-		options.WithSessionReconnectDelay(min(c.Timeout/10, 500*time.Millisecond)),
-		options.WithDescription(c.Description),
-	)
+	session, err := openSession(ctx, c)
 	switch {
 	case err == nil:
 		return session, nil
@@ -85,6 +78,31 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 
 	// The node may just have been dropped (A3), or there may be too many sessions (A5).
 	return nil, reason(ctx, "open session on", c.Path, err)
+}
+
+// openQuickly opens a session without looking up the node, which most often exists. It returns nil and no error if the
+// server refuses. Then open finds out why. The client must return refusals.
+func openQuickly(ctx context.Context, c Config) (coordination.Session, error) {
+	session, err := openSession(ctx, c)
+	switch {
+	case err == nil:
+		return session, nil
+	case ctx.Err() == nil && (ydberr.Answered(err) || ydberr.Denied(err)):
+		return nil, nil //nolint:nilnil // see above
+	}
+
+	return nil, reason(ctx, "open session on", c.Path, err)
+}
+
+func openSession(ctx context.Context, c Config) (coordination.Session, error) {
+	return c.Client.Session(ctx, c.Path,
+		options.WithSessionTimeout(c.Timeout),
+		// Pings come every third of the timeout, and at least every 5 s (P1). With the SDK's default, 10 s, the client
+		// would notice a dead stream long after the session has expired.
+		options.WithSessionKeepAliveTimeout(min(c.Timeout/2, 10*time.Second)),
+		options.WithSessionReconnectDelay(min(c.Timeout/10, 500*time.Millisecond)),
+		options.WithDescription(c.Description),
+	)
 }
 
 // ensureNode looks up the node before it creates it, because a caller with the right to use a node need not have the
