@@ -255,9 +255,10 @@ func release(ctx context.Context, lease coordination.Lease) error {
 // The SDK's client cancels an acquire in the background, and its Close ends the stream so quickly that neither the
 // cancellation nor the end of the session reaches the server. The server would then grant the semaphore to the dead
 // session, which would own it until its timeout. The server answers requests in order, so the answer to any request
-// shows that the earlier requests have arrived.
+// shows that the earlier requests have arrived. Our client needs no such request: its Close ends the session with a
+// request of its own.
 func (t *Term) Close(ctx context.Context, name string) error {
-	if t.session.Context().Err() == nil {
+	if t.Ours() == nil && t.session.Context().Err() == nil {
 		_, _ = t.session.DescribeSemaphore(ctx, name)
 	}
 
