@@ -24,7 +24,8 @@
 //
 //	go test -run xxx -bench Peers/peer=tenure$/clients=16 -benchtime 10x -serverprofile /tmp
 //
-// BenchmarkRestart kills tenure serve while 4,000 sessions hold locks, and measures how long they are without an answer:
+// BenchmarkRestart kills tenure serve while 4,000 sessions hold locks, and measures how long they are without an
+// answer:
 //
 //	go test -run xxx -bench Restart -benchtime 10x
 //
