@@ -70,9 +70,10 @@ func (p *paper) kinds(t *testing.T) (kinds []audit.Kind) {
 // recording is a server with an audit log that is required.
 type recording struct {
 	*harness
-	log   *audit.Log
-	paper paper
-	admin serverconfig.Admin
+	log     *audit.Log
+	paper   paper
+	admin   serverconfig.Admin
+	session uint64 // for tests that need one
 }
 
 // record starts a server with a node, and with users unless they are nil.
@@ -184,6 +185,89 @@ func TestServer_StopsWhileARefusalWaitsForTheAuditLog(t *testing.T) {
 		require.Equal(t, codes.Unavailable, <-refused)
 		r.paper.fill(false) // for the last attempt of Close
 	})
+}
+
+// A call whose line is not written when the server stops, or when its caller gives up, does not succeed. Nor does it
+// tell the reason of a refusal.
+func TestServer_CallsFailWithoutTheirLineInTheAuditLog(t *testing.T) {
+	t.Parallel()
+	const password = "$2a$10$EGylFlC5kS5pdgxFmQamX.6wIz9H07wtq41vbFGcbCJMvnBxBP5Lu" // "correct horse"
+	u := usersFile(t)
+	u.write(u.line("root"), "grant root / full", u.line("ann"), "grant ann /local read", u.line("bob"),
+		"grant bob /local list", "user eve password="+password)
+	by := serverconfig.Requester{User: "root"}
+	login := func(password string) func(*testing.T, *recording) any {
+		return func(t *testing.T, r *recording) any {
+			t.Helper()
+			a, err := Ydb_Auth_V1.NewAuthServiceClient(r.conn).Login(t.Context(),
+				&Ydb_Auth.LoginRequest{User: "eve", Password: password})
+			require.NoError(t, err)
+
+			return a.GetOperation().GetStatus()
+		}
+	}
+	drop := func(user string) func(*testing.T, *recording) any {
+		return func(t *testing.T, r *recording) any {
+			t.Helper()
+			status, _ := call(t.Context(), r.as(u.tokens[user]), "DropNode", r.node)
+
+			return status
+		}
+	}
+	for name, c := range map[string]struct {
+		want any
+		call func(t *testing.T, r *recording) any
+	}{
+		"node dropped":   {Ydb.StatusIds_UNAVAILABLE, drop("root")},
+		"right missing":  {Ydb.StatusIds_UNAVAILABLE, drop("ann")},
+		"login":          {Ydb.StatusIds_UNAVAILABLE, login("correct horse")},
+		"wrong password": {Ydb.StatusIds_UNAVAILABLE, login("wrong")},
+		"no right at all": {codes.Unavailable, func(t *testing.T, r *recording) any {
+			t.Helper()
+			bob := r.openAs(t, u.tokens["bob"])
+			bob.send(startMessage(r.node, 0, time.Minute))
+			m, err := bob.grpc.Recv()
+			require.Nil(t, m)
+
+			return status.Code(err)
+		}},
+		"session ended": {true, func(t *testing.T, r *recording) any {
+			t.Helper()
+			return r.admin.EndSession(t.Context(), by, r.node, r.session, 0) != nil
+		}},
+		"session ended by a caller who gives up": {true, func(t *testing.T, r *recording) any {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+
+			return errors.Is(r.admin.EndSession(ctx, by, r.node, r.session, 0), context.DeadlineExceeded)
+		}},
+		"backup": {0, func(t *testing.T, r *recording) any {
+			t.Helper()
+			var copied bytes.Buffer
+			require.Error(t, r.admin.Backup(t.Context(), by, &copied))
+
+			return copied.Len()
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := record(t, u)
+				r.session = r.attachAs(t, u.tokens["root"]).id
+				r.paper.kinds(t)
+				r.paper.fill(true)
+				answer := later(func() any { return c.call(t, r) })
+				synctest.Wait()
+				require.Empty(t, answer)
+				time.Sleep(2 * time.Second) // the caller who gives up has done so
+				require.NoError(t, r.server.Stop(context.WithoutCancel(t.Context())))
+				require.Equal(t, c.want, <-answer)
+				require.Empty(t, r.paper.kinds(t))
+				r.paper.fill(false) // for the last attempt of Close
+			})
+		})
+	}
 }
 
 // When too many lines wait, calls that would add one are refused: their callers may have given up, so nothing else
