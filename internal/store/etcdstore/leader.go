@@ -38,6 +38,7 @@ type leader struct {
 type route struct {
 	id, term uint64 // of the member, and that in which it leads
 	kv       clientv3.KV
+	lease    pb.LeaseClient
 	member   pb.MaintenanceClient
 	close    func() error
 }
@@ -52,6 +53,15 @@ func (e *etcd) target() (clientv3.KV, *route) {
 	}
 
 	return e.client, nil
+}
+
+// leases returns what renews leases, as target does.
+func (e *etcd) leases() (pb.LeaseClient, *route) {
+	if _, r := e.target(); r != nil {
+		return r.lease, r
+	}
+
+	return pb.NewLeaseClient(e.client.ActiveConnection()), nil
 }
 
 // failed reports that a transaction has failed. The next ones go to any member, until the next look.
@@ -144,8 +154,8 @@ func (l *leader) find(ctx context.Context) (found *route) {
 				return
 			}
 			r := &route{
-				kv:     clientv3.NewKVFromKVClient(pb.NewKVClient(conn), l.client),
-				member: pb.NewMaintenanceClient(conn), close: conn.Close,
+				kv:    clientv3.NewKVFromKVClient(pb.NewKVClient(conn), l.client),
+				lease: pb.NewLeaseClient(conn), member: pb.NewMaintenanceClient(conn), close: conn.Close,
 			}
 			if r.leads(ctx) {
 				leaders <- r

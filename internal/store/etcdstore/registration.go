@@ -3,9 +3,13 @@ package etcdstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"tenure/internal/clock"
@@ -67,34 +71,44 @@ func (r *registration) run(ctx context.Context) {
 func (r *registration) once(ctx context.Context) bool {
 	bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	lease, err := r.etcd.client.Grant(bounded, int64(r.ttl/time.Second))
+	leases, route := r.etcd.leases()
+	lease, err := leases.LeaseGrant(bounded, &pb.LeaseGrantRequest{TTL: int64(r.ttl / time.Second)})
 	if err != nil {
+		r.etcd.failed(route)
+
 		return false
 	}
-	defer r.revoke(ctx, lease.ID)
+	id := clientv3.LeaseID(lease.GetID())
+	defer r.revoke(ctx, id)
 	key := r.etcd.prefix + ownership.ServerKey(r.server)
-	resp, err := r.etcd.client.Txn(bounded).Then(
-		clientv3.OpPut(key, r.value(), clientv3.WithLease(lease.ID)), clientv3.OpGet(key),
+	kv, route := r.etcd.target()
+	resp, err := kv.Txn(bounded).Then(
+		clientv3.OpPut(key, r.value(), clientv3.WithLease(id)), clientv3.OpGet(key),
 	).Commit()
 	if err != nil {
+		r.etcd.failed(route)
+
 		return false
 	}
 	r.etcd.numbers.add(func(n *serverstats.Common) { n.Registrations++ })
-	alive, err := r.etcd.client.KeepAlive(ctx, lease.ID)
-	if err != nil {
-		return false
-	}
+	ctx, end := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	defer end()
+	expired := make(chan struct{})
+	renewing.Go(func() {
+		defer close(expired)
+		r.renew(ctx, id)
+	})
 	now := r.etcd.clock.Now()
 	current := registered{
 		revision: resp.Responses[1].GetResponseRange().Kvs[0].CreateRevision,
-		lease:    lease.ID, settled: now.Add(r.settle),
+		lease:    id, settled: now.Add(r.settle),
 	}
 	for {
 		select {
-		case _, ok := <-alive:
-			if !ok {
-				return true
-			}
+		case <-expired:
+			return true
 		case r.now <- current:
 		case gone := <-r.bad:
 			if gone.revision == current.revision {
@@ -108,6 +122,50 @@ func (r *registration) once(ctx context.Context) bool {
 			return true
 		}
 	}
+}
+
+// renew renews the lease until ctx ends, the lease is gone, or it has not been renewed for its whole time. It asks the
+// leader of etcd. The client of etcd sends all renewals to one member, also while that cannot reach the leader.
+func (r *registration) renew(ctx context.Context, id clientv3.LeaseID) {
+	period := r.ttl / 3
+	for renewed := r.etcd.clock.Now(); clock.Pause(ctx, r.etcd.clock, period); {
+		began := r.etcd.clock.Now()
+		switch err := r.renewOnce(ctx, id, r.ttl/3); {
+		case err == nil:
+			renewed, period = began, r.ttl/3
+		case errors.Is(err, rpctypes.ErrLeaseNotFound), r.etcd.clock.Now().Sub(renewed) >= r.ttl:
+			return
+		default:
+			period = r.ttl / 30
+		}
+	}
+}
+
+// renewOnce makes one attempt.
+func (r *registration) renewOnce(ctx context.Context, id clientv3.LeaseID, limit time.Duration) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	ctx, stop := r.etcd.leader.bound(ctx)
+	defer stop()
+	leases, route := r.etcd.leases()
+	defer func() {
+		if err != nil {
+			r.etcd.failed(route)
+		}
+	}()
+	stream, err := leases.LeaseKeepAlive(clientv3.WithRequireLeader(ctx))
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(id)}); err != nil {
+		return err
+	}
+	answer, err := stream.Recv()
+	if err == nil && answer.GetTTL() <= 0 {
+		return rpctypes.ErrLeaseNotFound
+	}
+
+	return err
 }
 
 // gone reports whether the key is gone. Another server may have removed it.
