@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,9 +27,10 @@ type Relay struct {
 
 	mu     sync.Mutex // guards the rest
 	lis    net.Listener
-	conns  []net.Conn
+	conns  []net.Conn // pairs of a client's and the server's
 	ended  bool
-	healed chan struct{} // closed and replaced by Heal
+	refuse func(client net.Conn) bool // nil: refuses nobody
+	healed chan struct{}              // closed and replaced by Heal
 }
 
 // A Way is one direction of a Relay.
@@ -119,6 +121,21 @@ func (r *Relay) Cut() {
 	r.breakAll()
 }
 
+// Refuse breaks the connections of the clients that the function accepts, and refuses new ones of theirs, until it is
+// called again. Nil refuses nobody.
+func (r *Relay) Refuse(refuse func(client net.Conn) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.refuse = refuse
+	for pair := range slices.Chunk(r.conns, 2) {
+		if refuse != nil && refuse(pair[0]) {
+			pair[0].Close()
+			pair[1].Close()
+		}
+	}
+}
+
 // Slow delays each read in both directions.
 func (r *Relay) Slow(by time.Duration) {
 	r.ToServer.Delay.Store(int64(by))
@@ -181,7 +198,7 @@ func (r *Relay) add(ends ...net.Conn) bool {
 	defer r.mu.Unlock()
 
 	r.conns = append(r.conns, ends...)
-	if r.ended {
+	if r.ended || r.refuse != nil && r.refuse(ends[0]) {
 		for _, c := range ends {
 			c.Close()
 		}

@@ -75,6 +75,7 @@ var groups = map[string][]fault{
 	"etcd": {
 		{name: "kill -9 of the leader of etcd", happens: killLeader},
 		{name: "SIGSTOP of the leader of etcd", happens: stopLeader},
+		{name: "cut from the leader of etcd to the other members", happens: isolateLeader},
 		{name: "SIGSTOP of a member of etcd", happens: stopFollower},
 		{name: "etcd without a quorum", happens: stopQuorum},
 		{name: "etcd out of space", happens: fill},
@@ -293,6 +294,18 @@ func killBoth(s *stage) {
 }
 
 func stopLeader(s *stage) { s.memberStops(s.AwaitLeader(nil)) }
+
+// isolateLeader leaves the leader to the servers, which it believes to lead until it has not heard from the other
+// members for a while.
+func isolateLeader(s *stage) {
+	leader := s.AwaitLeader(nil)
+	leader.Isolate()
+	s.lasts(away)
+	s.AwaitLeader(leader)
+	s.progress(anywhere)
+	leader.Rejoin()
+	leader.Await()
+}
 
 func stopFollower(s *stage) {
 	leader := s.AwaitLeader(nil)

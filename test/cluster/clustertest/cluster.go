@@ -41,7 +41,7 @@ const prefix = "/tenure/"
 func Start(tb testing.TB, o Options) *Cluster {
 	tb.Helper()
 	const usual = 3
-	c := &Cluster{t: tb, Members: startMembers(tb, cmp.Or(o.Members, usual), o.MemberFlags)}
+	c := &Cluster{t: tb, Members: startMembers(tb, cmp.Or(o.Members, usual), o)}
 	c.etcd = newClient(tb, c.urls()...)
 	for i := range cmp.Or(o.Servers, usual) {
 		c.Servers = append(c.Servers, newServer(tb, i, c.Members, o))

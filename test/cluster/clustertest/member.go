@@ -3,6 +3,7 @@ package clustertest
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -20,29 +21,43 @@ type Member struct {
 	URL  string // for clients, without a relay
 	host string // of the URL
 	id   uint64 // in etcd
+
+	peers  *relaytest.Relay // from the other members; nil: these reach it directly
+	others []*Member
 }
 
 // startMembers starts an etcd cluster and waits until it answers.
-func startMembers(tb testing.TB, n int, flags []string) []*Member {
+func startMembers(tb testing.TB, n int, o Options) []*Member {
 	tb.Helper()
 	program, err := EtcdProgram()
 	require.NoError(tb, err)
-	members, peers, all := make([]*Member, n), make([]string, n), make([]string, n)
+	members, listen, peers, all := make([]*Member, n), make([]string, n), make([]string, n), make([]string, n)
 	for i := range n {
-		peers[i] = "http://" + relaytest.FreeAddress(tb)
-		all[i] = fmt.Sprintf("m%d=%s", i, peers[i])
+		members[i] = new(Member)
+		listen[i] = relaytest.FreeAddress(tb)
+		peers[i] = listen[i]
+		if !o.Direct {
+			members[i].peers = relaytest.New(tb, listen[i])
+			peers[i] = members[i].peers.Address()
+		}
+		all[i] = fmt.Sprintf("m%d=http://%s", i, peers[i])
 	}
 	for i := range n {
 		host := relaytest.FreeAddress(tb)
-		m := &Member{host: host, URL: "http://" + host}
+		m := members[i]
+		m.host, m.URL = host, "http://"+host
 		m.Process = newProcess(tb, fmt.Sprint("etcd ", i), append([]string{
 			program, "--name", fmt.Sprint("m", i), "--data-dir", tb.TempDir(), "--log-level", "error",
 			"--listen-client-urls", m.URL, "--advertise-client-urls", m.URL,
-			"--listen-peer-urls", peers[i], "--initial-advertise-peer-urls", peers[i],
+			"--listen-peer-urls", "http://" + listen[i], "--initial-advertise-peer-urls", "http://" + peers[i],
 			"--initial-cluster", strings.Join(all, ","), "--unsafe-no-fsync",
-		}, flags...), nil)
+		}, o.MemberFlags...), nil)
 		m.Start()
-		members[i] = m
+		for j, other := range members {
+			if j != i {
+				m.others = append(m.others, other)
+			}
+		}
 	}
 	for _, m := range members {
 		m.Await()
@@ -68,6 +83,23 @@ func (m *Member) Await() {
 
 		return err == nil
 	})
+}
+
+// Isolate cuts the member off from the other members until Rejoin is called. Its clients still reach it.
+func (m *Member) Isolate() {
+	m.peers.Cut()
+	for _, other := range m.others {
+		other.peers.Refuse(func(client net.Conn) bool { return m.has(client.RemoteAddr()) })
+	}
+}
+
+// Rejoin undoes Isolate.
+func (m *Member) Rejoin() {
+	m.t.Helper()
+	m.peers.Heal()
+	for _, other := range m.others {
+		other.peers.Refuse(nil)
+	}
 }
 
 // newClient returns a client of members.
