@@ -223,3 +223,37 @@ func TestLog_NotRequired(t *testing.T) {
 	require.NoError(t, l.Failing())
 	require.False(t, l.Full())
 }
+
+// A single event that is not in the file has to be waited for.
+func TestLog_RequiredWaitsForOneEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		l, _ := required(t, d)
+		l.Write(audit.Event{Kind: audit.Start})
+		written := l.Written()
+		require.NotNil(t, written)
+		d.makeRoom(1 << 20)
+		<-written
+		require.Len(t, d.lines(), 1)
+		require.NoError(t, l.Close())
+	})
+}
+
+// A log that is not required drops what it cannot write, and does not let later events wait for it.
+func TestLog_NotRequiredDoesNotRetry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		l, err := audit.Open(audit.Config{Writer: d, Clock: clock.Go()})
+		require.NoError(t, err)
+		l.Write(audit.Event{Kind: audit.Start})
+		synctest.Wait()
+		require.EqualValues(t, 1, l.Dropped())
+		d.makeRoom(1 << 20)
+		l.Write(audit.Event{Kind: audit.Grant})
+		synctest.Wait()
+		require.Len(t, d.lines(), 1)
+		require.NoError(t, l.Close())
+	})
+}
