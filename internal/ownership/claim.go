@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"bytes"
 	"slices"
 
 	"tenure/internal/store"
@@ -20,6 +21,17 @@ func (c *Core) look(other string, fx *Effects) {
 }
 
 func (c *Core) ownerKey() string { return OwnerKey(c.cfg.Space) }
+
+// owns returns the comparisons that hold while nobody has changed the owner's key since the claim. The revision alone
+// says that, unless etcd was put back to an earlier state, in which it counts on from an earlier revision.
+func (c *Core) owns() []Compare {
+	return []Compare{modIs(c.ownerKey(), c.fence), valueIs(c.ownerKey(), c.held)}
+}
+
+// isOurs reports the same of the owner's key as it was read.
+func (c *Core) isOurs(own KV) bool {
+	return own.Mod == c.fence && bytes.Equal(own.Value, c.held)
+}
 
 func (c *Core) looked(r Result, fx *Effects) {
 	lives := len(r.Gets) > 2 && len(r.Gets[2]) > 0
@@ -76,10 +88,11 @@ func (c *Core) elsewhere(server string) bool {
 func (c *Core) claim(old Owner, seen int64, free bool, fx *Effects) {
 	c.phase = claiming
 	c.owner = Owner{Server: c.cfg.Server, Epoch: old.Epoch + 1}
+	c.held = c.owner.encode()
 	key, me := c.ownerKey(), ServerKey(c.cfg.Server)
 	txn := Txn{
 		If:   []Compare{modIs(key, seen), bornAt(me, c.cfg.Registration)},
-		Then: []Op{put(key, c.owner.encode()), get(c.markKey())},
+		Then: []Op{put(key, c.held), get(c.markKey())},
 		Else: []Op{get(key), get(me), get(c.markKey())},
 	}
 	if !free {
@@ -164,7 +177,7 @@ func (c *Core) Release(to string, fx *Effects) {
 	c.phase = releasing
 	c.owner = Owner{Target: to, Epoch: c.owner.Epoch + 1}
 	c.send(&c.main, Txn{
-		If:   []Compare{modIs(c.ownerKey(), c.fence)},
+		If:   c.owns(),
 		Then: []Op{put(c.ownerKey(), c.owner.encode())},
 		Else: []Op{get(c.ownerKey())},
 	}, fx)

@@ -52,7 +52,7 @@ func (c *Core) writePart(fx *Effects) {
 	end := min(m.sent+c.cfg.PartBytes, len(m.content))
 	value := encodePart(key, c.owner.Epoch, m.content[m.sent:end], end == len(m.content))
 	txn := Txn{
-		If:   []Compare{modIs(c.ownerKey(), c.fence)},
+		If:   c.owns(),
 		Then: []Op{put(key, value)},
 		Else: []Op{get(c.ownerKey())},
 	}

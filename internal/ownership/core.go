@@ -62,8 +62,9 @@ type Core struct {
 	cause  error // why the claim has ended
 	lastID RequestID
 
-	owner Owner // that the owner's key has, or will have if the claim succeeds
-	fence int64 // modification revision of the owner's key
+	owner Owner  // that the owner's key has, or will have if the claim succeeds
+	held  []byte // the value of the owner's key since the claim
+	fence int64  // modification revision of the owner's key
 	main  request
 	other string // whose registration is being read; "": only that of this server
 

@@ -333,6 +333,49 @@ func TestCommit_LateRepetition(t *testing.T) {
 	require.Equal(t, want, newBench(t, b.etcd, ownership.Config{Server: "a", FoldEntries: 1}).claim().load())
 }
 
+// After etcd was put back to an earlier state, another server may have claimed the space at the same revision.
+func TestFence_EtcdPutBack(t *testing.T) {
+	t.Parallel()
+	for name, use := range map[string]func(*bench){
+		"commit":    func(b *bench) { b.commit(record("k", "1")) },
+		"proof":     func(b *bench) { b.call(func(fx *ownership.Effects) { b.core.Confirm(fx) }) },
+		"hand-over": func(b *bench) { b.call(func(fx *ownership.Effects) { b.core.Release("", fx) }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, newEtcd(), ownership.Config{Server: "a"}).claim()
+			key := ownership.OwnerKey(1)
+			had, _ := b.etcd.kv(key)
+			b.etcd = newEtcd()
+			for b.etcd.revision < had.Mod-1 {
+				b.etcd.do(t, ownership.Op{Kind: ownership.Put, Key: "other"})
+			}
+			b.etcd.do(t, ownership.Op{Kind: ownership.Put, Key: key, Value: []byte(`{"server":"b","epoch":1}`)})
+			has, _ := b.etcd.kv(key)
+			require.Equal(t, had.Mod, has.Mod)
+
+			use(b)
+			require.Equal(t, []ownership.Action{ownership.Over{Cause: store.ErrFenced}}, b.finish())
+		})
+	}
+}
+
+// The result of a fold that arrives during a hand-over does not end the claim.
+func TestRelease_DuringFold(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, newEtcd(), ownership.Config{Server: "a", FoldEntries: 1}).claim()
+	b.commit(record("k", "1"))
+	b.carryOut(b.take(), false)
+	fold := b.take()
+	b.carryOut(fold, true)
+	b.unknown(fold)
+	again := b.take()
+	b.told = nil
+	b.call(func(fx *ownership.Effects) { b.core.Release("", fx) })
+	b.carryOut(again, false)
+	require.Equal(t, []ownership.Action{ownership.Over{Cause: ownership.ErrReleased}}, b.finish())
+}
+
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newEtcd(), ownership.Config{Server: "a"}).claim()

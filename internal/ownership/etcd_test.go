@@ -1,6 +1,7 @@
 package ownership_test
 
 import (
+	"bytes"
 	"slices"
 
 	"tenure/internal/ownership"
@@ -76,7 +77,10 @@ func (e *etcd) apply(t ownership.Txn, lag int64) (ownership.Result, error) {
 		if !ok {
 			v = version{}
 		}
-		if have := v.mod; c.Create && v.create != c.Revision || !c.Create && have != c.Revision {
+		switch {
+		case c.Value != nil && !bytes.Equal(c.Value, v.value),
+			c.Value == nil && c.Create && v.create != c.Revision,
+			c.Value == nil && !c.Create && v.mod != c.Revision:
 			r.Succeeded = false
 		}
 	}

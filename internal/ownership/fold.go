@@ -77,7 +77,7 @@ func (c *Core) step(fx *Effects) {
 		})
 	}
 	c.send(&f.request, Txn{
-		If:   []Compare{modIs(c.ownerKey(), c.fence), modIs(c.markKey(), f.seen)},
+		If:   append(c.owns(), modIs(c.markKey(), f.seen)),
 		Then: append(ops, put(c.markKey(), f.written.encode())),
 		Else: []Op{get(c.ownerKey()), get(c.markKey())},
 	}, fx)
@@ -90,7 +90,7 @@ func (c *Core) folded(r Result, fx *Effects) {
 	f.request = request{}
 	f.seen = r.Revision
 	if !r.Succeeded {
-		if own, _ := only(r.Gets[0]); own.Mod != c.fence {
+		if own, _ := only(r.Gets[0]); !c.isOurs(own) {
 			c.end(fenced(own), fx)
 
 			return

@@ -26,7 +26,7 @@ func (c *Core) prove(fx *Effects) {
 
 func (c *Core) proved(r Result, fx *Effects) {
 	c.prover.request = request{}
-	if own, _ := only(r.Gets[0]); own.Mod != c.fence {
+	if own, _ := only(r.Gets[0]); !c.isOurs(own) {
 		c.end(fenced(own), fx)
 
 		return

@@ -8,11 +8,12 @@ type Txn struct {
 	Then, Else []Op
 }
 
-// Compare is a comparison of a key's revision with a value. A key that does not exist has the revision 0.
+// Compare is a comparison of a key's revision or value. A key that does not exist has the revision 0.
 type Compare struct {
 	Key      string
 	Create   bool // compare the create revision, not the modification revision
 	Revision int64
+	Value    []byte // not nil: compare the value with it instead
 }
 
 // Kind is the kind of an Op.
@@ -49,10 +50,11 @@ type KV struct {
 	Create, Mod int64 // revisions at which the key was created and last changed
 }
 
-func get(key string) Op                  { return Op{Kind: Get, Key: key} }
-func put(key string, value []byte) Op    { return Op{Kind: Put, Key: key, Value: value} }
-func modIs(key string, r int64) Compare  { return Compare{Key: key, Revision: r} }
-func bornAt(key string, r int64) Compare { return Compare{Key: key, Create: true, Revision: r} }
+func get(key string) Op                    { return Op{Kind: Get, Key: key} }
+func put(key string, value []byte) Op      { return Op{Kind: Put, Key: key, Value: value} }
+func modIs(key string, r int64) Compare    { return Compare{Key: key, Revision: r} }
+func valueIs(key string, v []byte) Compare { return Compare{Key: key, Value: v} }
+func bornAt(key string, r int64) Compare   { return Compare{Key: key, Create: true, Revision: r} }
 
 // only returns the only key of a Get, or false if it does not exist.
 func only(kvs []KV) (KV, bool) {

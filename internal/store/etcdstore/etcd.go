@@ -39,10 +39,13 @@ func (e *etcd) do(ctx context.Context, t ownership.Txn) (ownership.Result, error
 	defer cancel()
 	compares := make([]clientv3.Cmp, len(t.If))
 	for i, c := range t.If {
-		if c.Create {
-			compares[i] = clientv3.Compare(clientv3.CreateRevision(e.prefix+c.Key), "=", c.Revision)
-		} else {
-			compares[i] = clientv3.Compare(clientv3.ModRevision(e.prefix+c.Key), "=", c.Revision)
+		switch key := e.prefix + c.Key; {
+		case c.Value != nil:
+			compares[i] = clientv3.Compare(clientv3.Value(key), "=", string(c.Value))
+		case c.Create:
+			compares[i] = clientv3.Compare(clientv3.CreateRevision(key), "=", c.Revision)
+		default:
+			compares[i] = clientv3.Compare(clientv3.ModRevision(key), "=", c.Revision)
 		}
 	}
 	kv, route := e.target()
