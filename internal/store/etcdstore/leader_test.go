@@ -20,10 +20,12 @@ import (
 type silentMember struct {
 	pb.UnimplementedKVServer
 	pb.UnimplementedMaintenanceServer
+	pb.UnimplementedLeaseServer
 
 	id     uint64
 	leader *atomic.Uint64 // of all members; 0: none
-	txns   chan uint64    // the members that have got a transaction
+
+	txns, renewals chan uint64 // the members that have got one
 }
 
 func (m *silentMember) Txn(ctx context.Context, _ *pb.TxnRequest) (*pb.TxnResponse, error) {
@@ -33,24 +35,34 @@ func (m *silentMember) Txn(ctx context.Context, _ *pb.TxnRequest) (*pb.TxnRespon
 	return nil, ctx.Err()
 }
 
+// LeaseKeepAlive answers one renewal.
+func (m *silentMember) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
+	m.renewals <- m.id
+	r, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+
+	return stream.Send(&pb.LeaseKeepAliveResponse{ID: r.GetID(), TTL: 3})
+}
+
 func (m *silentMember) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
 	return &pb.StatusResponse{Header: &pb.ResponseHeader{MemberId: m.id}, Leader: m.leader.Load()}, nil
 }
 
-// A transaction that waits for a leader that is gone does not wait for its time limit: it ends when another member
-// leads, and the next attempt goes there.
-func TestLeader_EndsAttempts(t *testing.T) {
-	t.Parallel()
-	var leads atomic.Uint64
-	txns := make(chan uint64, 10)
+// silentMembers returns a client of three members, and a function that makes one of them the leader, or none with 0.
+func silentMembers(t *testing.T) (e *etcd, m silentMember, look func(id uint64)) {
+	t.Helper()
+	m = silentMember{leader: new(atomic.Uint64), txns: make(chan uint64, 10), renewals: make(chan uint64, 10)}
 	var endpoints []string
 	for id := range uint64(3) {
 		lis, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		m := &silentMember{id: id + 1, leader: &leads, txns: txns}
+		one := &silentMember{id: id + 1, leader: m.leader, txns: m.txns, renewals: m.renewals}
 		g := grpc.NewServer()
-		pb.RegisterKVServer(g, m)
-		pb.RegisterMaintenanceServer(g, m)
+		pb.RegisterKVServer(g, one)
+		pb.RegisterMaintenanceServer(g, one)
+		pb.RegisterLeaseServer(g, one)
 		go func() { _ = g.Serve(lis) }()
 		t.Cleanup(g.Stop)
 		endpoints = append(endpoints, "http://"+lis.Addr().String())
@@ -58,14 +70,36 @@ func TestLeader_EndsAttempts(t *testing.T) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = client.Close() })
-	e := &etcd{client: client, clock: clock.Go(), leader: &leader{client: client, clock: clock.Go()}}
+	e = &etcd{client: client, clock: clock.Go(), leader: &leader{client: client, clock: clock.Go()}}
 	var current *route
-	look := func(id uint64) {
-		leads.Store(id)
+	t.Cleanup(func() { e.leader.use(&current, nil) })
+
+	return e, m, func(id uint64) {
+		m.leader.Store(id)
 		e.leader.use(&current, nil)
 		e.leader.use(&current, e.leader.find(t.Context()))
 	}
-	t.Cleanup(func() { e.leader.use(&current, nil) })
+}
+
+// A registration is renewed at the leader, whichever member that is. All others may be unable to reach it.
+func TestRegistration_RenewsAtTheLeader(t *testing.T) {
+	t.Parallel()
+	e, m, look := silentMembers(t)
+	r := &registration{etcd: e}
+	for _, id := range []uint64{2, 3, 1} {
+		look(id)
+		for range 3 {
+			require.NoError(t, r.renewOnce(t.Context(), 1, attemptTimeout))
+			require.Equal(t, id, <-m.renewals)
+		}
+	}
+}
+
+// A transaction that waits for a leader that is gone does not wait for its time limit: it ends when another member
+// leads, and the next attempt goes there.
+func TestLeader_EndsAttempts(t *testing.T) {
+	t.Parallel()
+	e, m, look := silentMembers(t)
 	attempt := func() <-chan error {
 		done := make(chan error, 1)
 		go func() {
@@ -78,11 +112,11 @@ func TestLeader_EndsAttempts(t *testing.T) {
 	look(1)
 	look(0)
 	waiting := attempt()
-	<-txns
+	<-m.txns
 	look(2)
 	require.ErrorIs(t, <-waiting, context.Canceled)
 	waiting = attempt()
-	require.Equal(t, uint64(2), <-txns)
+	require.Equal(t, uint64(2), <-m.txns)
 	look(3)
 	require.ErrorIs(t, <-waiting, context.Canceled)
 }
