@@ -3,9 +3,9 @@
 // has no goroutines, reads no clock and does no I/O, so the same calls always have the same effects.
 //
 // The owner's key of a space says which server owns it. Its modification revision is the fence: it changes with each
-// claim, and every transaction that writes to the space compares it, and the value. A server that has lost the space can
-// therefore write nothing, and needs no clock to find out. A take-over is safe at any instant, even from a server that
-// works.
+// claim, and every transaction that writes to the space compares it, and the value. A server that has lost the space
+// can therefore write nothing, and needs no clock to find out. A take-over is safe at any instant, even from a server
+// that works.
 //
 // The following rules make this safe, also if etcd carries out a transaction long after the server has given up waiting
 // for the result, and after it has carried out a repetition of it.

@@ -62,9 +62,9 @@ func (c *Core) plan(changed changes) [][]Op {
 // out again after later ones does not bring back old values (O4). The last step moves the mark, and deletes the entries
 // up to it.
 //
-// etcd walks over all keys of the range, also over those that were deleted since it was last compacted, and does nothing
-// else meanwhile. So the range begins behind the entries that earlier folds have deleted. If etcd carries out a commit
-// again after its entry was deleted, the entry stays there without effect until the space is dropped.
+// etcd walks over all keys of the range, also over those that were deleted since it was last compacted, and does
+// nothing else meanwhile. So the range begins behind the entries that earlier folds have deleted. If etcd carries out a
+// commit again after its entry was deleted, the entry stays there without effect until the space is dropped.
 func (c *Core) step(fx *Effects) {
 	f := &c.folder
 	f.count++
