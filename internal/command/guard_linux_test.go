@@ -208,23 +208,20 @@ func TestRun_GuardFrozen(t *testing.T) {
 // The guard collects the orphans of COMMAND, and the holder its own, while COMMAND runs.
 func TestRun_CollectsOrphans(t *testing.T) {
 	t.Parallel()
-	p := newShell(t, `sh -c 'echo $$' & exec HOLD -- sh -c '(sh -c "echo \$\$" &); `+as("obedient")+`'`)
-	var pids []int
-	for range 4 { // in any order
-		if line := p.line(); line != "ready" {
-			pid, err := strconv.Atoi(line)
+	p := newShell(t,
+		`sh -c 'echo orphan $$' & exec HOLD -- sh -c '(sh -c "echo orphan \$\$" &); `+as("obedient")+`'`)
+	var orphans []int
+	for range 4 { // in any order; COMMAND also prints two lines
+		if text, is := strings.CutPrefix(p.line(), "orphan "); is {
+			pid, err := strconv.Atoi(text)
 			require.NoError(t, err)
-			pids = append(pids, pid)
+			orphans = append(orphans, pid)
 		}
 	}
-	ended := 0
-	for _, pid := range pids {
-		if pid != pids[len(pids)-1] {
-			require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), unix.ESRCH) }, soon, time.Millisecond)
-			ended++
-		}
+	require.Len(t, orphans, 2)
+	for _, pid := range orphans {
+		require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), unix.ESRCH) }, soon, time.Millisecond)
 	}
-	require.Equal(t, 2, ended)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	p.says("SIGTERM")
 	require.Equal(t, 3, p.code())
