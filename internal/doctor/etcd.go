@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tenure/internal/printable"
 )
 
 // EtcdMember is what a member of etcd says about itself.
@@ -155,7 +157,7 @@ func Peers(asked string, others map[string]string) []Line {
 	}
 	slices.SortFunc(lines, func(a, b Line) int { return strings.Compare(a.Found, b.Found) })
 	if len(lines) == 0 {
-		lines = []Line{ok(check, "%s reaches %d other servers", asked, len(others))}
+		lines = []Line{ok(check, "%s reaches %s", asked, printable.Count(len(others), "other server", "other servers"))}
 	}
 
 	return lines

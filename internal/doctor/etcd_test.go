@@ -79,7 +79,7 @@ func TestEtcdServers(t *testing.T) {
 
 func TestPeers(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []doctor.Line{{"peers", doctor.OK, "a:1 reaches 1 other servers", ""}},
+	require.Equal(t, []doctor.Line{{"peers", doctor.OK, "a:1 reaches 1 other server", ""}},
 		doctor.Peers("a:1", map[string]string{"b:1": ""}))
 	require.Equal(t, []doctor.Line{{
 		"peers", doctor.Bad, "c:1 is registered, but does not answer a:1: refused",

@@ -52,7 +52,7 @@ func TestVariables(t *testing.T) {
 		"TENURE_TIMEOT", "tenure_dsn", "TENURE_DIR", "PATH", "TENURE_NOTHING",
 	}, known, cli.Closest))
 	require.Equal(t, []doctor.Line{
-		{"variables", doctor.OK, "1 variables of tenure are set, and a command knows each of them", ""},
+		{"variables", doctor.OK, "the environment has 1 variable of tenure, and none that is unknown", ""},
 	}, doctor.Variables([]string{"TENURE_DSN", "HOME"}, known, cli.Closest))
 }
 

@@ -31,7 +31,8 @@ func Variables(set, known []string, closest func(name string, names []string) st
 		}
 	}
 	if len(lines) == 0 {
-		lines = append(lines, ok(check, "%d variables of tenure are set, and a command knows each of them", n))
+		lines = append(lines, ok(check, "the environment has %s of tenure, and none that is unknown",
+			printable.Count(n, "variable", "variables")))
 	}
 
 	return lines

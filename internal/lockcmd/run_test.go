@@ -40,14 +40,14 @@ func TestRun_Lost(t *testing.T) {
 	srv := tenuretest.NewServer(t)
 	mark := filepath.Join(t.TempDir(), "stopped")
 	p := clitest.Start(t, Command,
-		"--ydb", srv.DSN(), "--timeout", "2s", "--grace", "600ms", "--signal", "USR1", "deploy", "--",
+		"--ydb", srv.DSN(), "--timeout", "8s", "--grace", "2s", "--signal", "USR1", "deploy", "--",
 		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; sleep 1000 & wait`)
 	p.Until(t, "holding")
 	srv.Kill()
 	lines, code := p.Wait(t)
 	require.Equal(t, 123, code)
 	require.Equal(t, []string{
-		"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 600ms: " +
+		"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 2s: " +
 			"stopping COMMAND",
 	}, lines)
 	require.FileExists(t, mark)

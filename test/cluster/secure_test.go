@@ -65,7 +65,7 @@ func TestServers_Secure(t *testing.T) {
 	require.Less(t, code, 2, out+stderr)
 	for _, want := range []string{
 		"etcd: 1 of 1 members answer, version 3.", "etcd space: ", "etcd commit: a write takes ", "servers: 2 are registered",
-		"reaches 1 other servers",
+		"reaches 1 other server",
 	} {
 		require.Contains(t, out, want)
 	}
@@ -80,7 +80,8 @@ func TestServers_Secure(t *testing.T) {
 	for want, args := range map[string][]string{
 		`does not know the user "tenure" with this password`: as("tenure", "wrong"),
 		"to read and write the keys with the prefix /p/":     as("reader", "secret of reader"),
-		"to read and write the keys with the prefix /q/":     append(as("tenure", "secret of tenure"), "--etcd-prefix", "/q/"),
+		"to read and write the keys with the prefix /q/": append(as("tenure", "secret of tenure"),
+			"--etcd-prefix", "/q/"),
 		"certificate": {"--etcd", m.url, "--etcd-ca", trusted, "--etcd-prefix", "/p/"},
 	} {
 		code, _, stderr := run(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
