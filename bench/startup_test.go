@@ -20,6 +20,9 @@ func heldCounts() []int {
 	return []int{0, 100_000, 990_000}
 }
 
+// enough is the flag of tenure serve for largeMemory.
+var enough = fmt.Sprint("--max-memory=", largeMemory)
+
 // BenchmarkStartup measures the time from the start of tenure serve to the answer to an attach, and the memory for each
 // semaphore in the store, compared to a server without any. They are held, 1,000 by each session.
 func BenchmarkStartup(b *testing.B) {
@@ -31,7 +34,7 @@ func BenchmarkStartup(b *testing.B) {
 			u := loadedUsage(b, dir)
 			var residents int64
 			for b.Loop() {
-				s := startTenure(b, "--data", dir)
+				s := startTenure(b, "--data", dir, enough)
 				attached, err := dial(b, s.addr).attach(1, time.Hour/2)
 				require.NoError(b, err)
 				b.StopTimer()
@@ -78,8 +81,9 @@ func filled(b *testing.B, held int) string {
 		return dir
 	}
 	const each = 1_000
-	h := startHost(b, disk, dir)
-	defer h.stop(b)
+	filling := dir + "-unfinished"
+	require.NoError(b, os.RemoveAll(filling))
+	h := startHost(b, disk, filling)
 	c := dial(b, h.addr)
 	for i := range max(1, held/each) {
 		s, err := c.attach(0, time.Hour/2)
@@ -89,6 +93,8 @@ func filled(b *testing.B, held int) string {
 		}
 		s.cancel()
 	}
+	h.stop(b)
+	require.NoError(b, os.Rename(filling, dir))
 
 	return dir
 }
