@@ -66,12 +66,8 @@ func openDisk(path string) (disk, error) {
 }
 
 func (d *osDisk) Lock(name string) (io.Closer, error) {
-	held, err := lockFile(d.dir, d.at, name)
-	if f, ok := held.(*os.File); ok && err == nil {
-		if d.locked, err = f.Stat(); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
+	held, info, err := lockFile(d.dir, d.at, name)
+	d.locked = info
 
 	return held, err
 }

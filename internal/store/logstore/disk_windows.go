@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"io"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -10,15 +11,15 @@ import (
 	"tenure/internal/groupdir"
 )
 
-func lockFile(_ *groupdir.Dir, path, name string) (io.Closer, error) {
+func lockFile(_ *groupdir.Dir, path, name string) (io.Closer, os.FileInfo, error) {
 	l := flock.New(filepath.Join(path, name))
 	switch ok, err := l.TryLock(); {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case !ok:
-		return nil, syscall.EAGAIN
+		return nil, nil, syscall.EAGAIN
 	default:
-		return l, nil
+		return l, nil, nil
 	}
 }
 
