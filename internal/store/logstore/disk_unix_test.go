@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that is about to be started has a copy of the descriptor of the lock, until it executes its program. It does
-// not keep the store from being opened again.
+// A process that is about to be started has a copy of the descriptor of the lock, until it executes its program. It
+// does not keep the store from being opened again.
 func TestClose_CopyOfTheLock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
