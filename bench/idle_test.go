@@ -2,12 +2,10 @@ package bench
 
 import (
 	"context"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 
 	"tenure/bench/benchtest"
 )
@@ -24,20 +22,7 @@ func BenchmarkIdleClient(b *testing.B) {
 		h := startHost(b, memory, b.TempDir())
 		c := openClient(b, h.addr)
 		before := measure()
-		g, ctx := errgroup.WithContext(b.Context())
-		g.SetLimit(attaching)
-		for i := range n {
-			g.Go(func() error {
-				s, err := c.Session(ctx, nodePath)
-				if err != nil {
-					return err
-				}
-				_, err = s.AcquireSemaphore(ctx, "own-"+strconv.Itoa(i), forever, ephemeral)
-
-				return err
-			})
-		}
-		require.NoError(b, g.Wait())
+		holdEach(b, c, n)
 		after := measure()
 		time.Sleep(watched)
 		spent := benchtest.ProcessorTime() - after.CPU

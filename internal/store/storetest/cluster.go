@@ -212,16 +212,21 @@ func (s *Server) Sync(ctx context.Context) error {
 }
 
 func (s *Server) until(ctx context.Context, version uint64) error {
+	select {
+	case <-s.closed:
+		return store.ErrClosed
+	default:
+		return s.await(ctx, func() bool { return s.seen >= version })
+	}
+}
+
+// await waits until the condition is true, which is called with mu held. It looks again at each notify.
+func (s *Server) await(ctx context.Context, ready func() bool) error {
 	for {
 		s.mu.Lock()
-		seen, moved := s.seen, s.moved
+		is, moved := ready(), s.moved
 		s.mu.Unlock()
-		select {
-		case <-s.closed:
-			return store.ErrClosed
-		default:
-		}
-		if seen >= version {
+		if is {
 			return nil
 		}
 		select {

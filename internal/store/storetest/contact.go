@@ -38,21 +38,7 @@ func (s *Server) Reach(ctx context.Context) error {
 func (s *Server) Asked() int64 { return s.asked.Load() }
 
 func (s *Server) reach(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		cut, moved := s.cut, s.moved
-		s.mu.Unlock()
-		if !cut {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-s.closed:
-			return store.ErrClosed
-		}
-	}
+	return s.await(ctx, func() bool { return !s.cut })
 }
 
 var _ store.Contact = (*Server)(nil)
