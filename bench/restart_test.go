@@ -20,9 +20,9 @@ import (
 const restartTimeout = tenure.DefaultSessionTimeout
 
 // BenchmarkRestart kills tenure serve with SIGKILL while 4,000 sessions of one client hold a lock each, and starts it
-// again at once. It measures the time from the kill to the first answer to each session. "ready-ns" is the part of that
-// time in which no server accepted connections. "lost/op" counts the leases that have ended: their sessions did not get
-// an answer before their deadlines.
+// again immediately. It measures the time from the kill to the first answer to each session. "ready-ns" is the part of
+// that time in which no server accepted connections. "lost/op" counts the leases that have ended: their sessions did
+// not get an answer before their deadlines.
 func BenchmarkRestart(b *testing.B) {
 	n := size(4_000)
 	dir, addr := b.TempDir(), freeAddress(b)

@@ -6,7 +6,7 @@ import (
 	"tenure/internal/clock"
 )
 
-// refusedPause is the pause after a refusal. A server that refuses must not be asked often.
+// refusedPause is the pause after a refusal, so that a client does not ask a server that refuses again and again.
 const refusedPause = time.Second
 
 // RefusedError is the cause of the end of a session whose deadline has passed after the server refused to continue it.
