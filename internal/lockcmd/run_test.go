@@ -41,7 +41,7 @@ func TestRun_Lost(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "stopped")
 	p := clitest.Start(t, Command,
 		"--ydb", srv.DSN(), "--timeout", "8s", "--grace", "2s", "--signal", "USR1", "deploy", "--",
-		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; sleep 1000 & wait`)
+		"sh", "-c", `trap "echo >>`+mark+`; exit 0" USR1; echo holding; while :; do sleep 0.1 & wait; done`)
 	p.Until(t, "holding")
 	srv.Kill()
 	lines, code := p.Wait(t)

@@ -44,7 +44,7 @@ func TestBackground_HolderIsKilled(t *testing.T) {
 
 	require.NoError(t, syscall.Kill(holder, syscall.SIGKILL))
 	next.ends()
-	_ = script.end()
+	_ = script.finish()
 	require.Equal(t, "signal: killed", script.cmd.ProcessState.String())
 }
 
@@ -77,7 +77,7 @@ func TestBackground_LockIsLost(t *testing.T) {
 				"--timeout", c.timeout, "--grace", c.grace)
 			srv.awaitQueue("lock", 1, 0)
 			srv.kill()
-			_ = script.end()
+			_ = script.finish()
 			require.Equal(t, c.end, script.cmd.ProcessState.String())
 		})
 	}

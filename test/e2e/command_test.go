@@ -15,8 +15,9 @@ const (
 	begin  = `echo "token $TENURE_TOKEN"; echo "the lock is acquired"; `
 	finish = `echo "suspending work"`
 
-	// obedient works until SIGTERM, and then exits with a code of its own.
-	obedient = `trap '` + finish + `; exit 3' TERM; ` + begin + `sleep 1000 & wait`
+	// obedient works until SIGTERM, and then exits with a code of its own. The signal can miss a process that the shell is
+	// just starting, and lock waits for the whole group, so no process of it runs for long.
+	obedient = `trap '` + finish + `; exit 3' TERM; ` + begin + `while :; do sleep 0.1; done`
 
 	// stubborn ignores SIGTERM and works until it is killed.
 	stubborn = `trap "" TERM; ` + begin + `sleep 1000`
@@ -43,7 +44,7 @@ func waitsFor(holder string, ahead int) string {
 // code waits until the process has ended and returns its exit code.
 func (p *process) code() int {
 	p.stage.t.Helper()
-	_ = p.end()
+	_ = p.finish()
 	p.gone()
 
 	return p.cmd.ProcessState.ExitCode()

@@ -266,7 +266,7 @@ func TestOutput_Data(t *testing.T) {
 		w, unread := fullPipe(t)
 		p := help("full", w)
 		p.terminate()
-		_ = p.end()
+		_ = p.finish()
 		require.Contains(t, []string{"exit status 143", "signal: terminated"}, p.cmd.ProcessState.String())
 		unread()
 	})

@@ -119,12 +119,25 @@ func (p *process) stop() {
 	p.ends()
 }
 
+// finish waits for the end of the process and returns the result of exec.Cmd.Wait. A process that does not end soon
+// fails the test.
+func (p *process) finish() error {
+	p.stage.t.Helper()
+	abort := time.AfterFunc(soon, func() {
+		p.stage.t.Errorf("%s has not ended within %v", p.name, soon)
+		_ = p.cmd.Process.Signal(syscall.SIGABRT) // it may print its stacks
+	})
+	defer abort.Stop()
+	kill := time.AfterFunc(soon+10*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer kill.Stop()
+
+	return p.end()
+}
+
 // ends waits until the process has exited with 0.
 func (p *process) ends() {
 	p.stage.t.Helper()
-	limit := time.AfterFunc(soon, func() { _ = p.cmd.Process.Signal(syscall.SIGABRT) }) // may print its stacks
-	defer limit.Stop()
-	require.NoError(p.stage.t, p.end(), p.name)
+	require.NoError(p.stage.t, p.finish(), p.name)
 	p.gone()
 }
 

@@ -36,7 +36,7 @@ func TestStage(t *testing.T) {
 	scripts := map[string]string{
 		"once":  "mkdir $HOME/$1 2>/dev/null && echo first; exit 0",
 		"works": "echo works; exec sleep 1000",
-		"traps": "trap 'exit 7' TERM; echo traps; sleep 1000 & wait",
+		"traps": "trap 'exit 7' TERM; echo traps; while :; do sleep 0.1; done",
 		"mute":  "sleep 0.1",
 	}
 	const unit = "# /etc/systemd/system/a.service\n[Service]\nExecStart=/usr/local/bin/%s\nSuccessExitStatus=%s\n"
