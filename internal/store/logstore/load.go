@@ -1,7 +1,6 @@
 package logstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -138,65 +137,6 @@ func (from sources) read(
 	}
 
 	return nil, ctx.Err()
-}
-
-// fold has changes in the order in which they were committed.
-type fold []node.Record
-
-// apply adds encoded changes. It retains them.
-func (f *fold) apply(changes []byte) error {
-	return decodeChanges(changes, func(r node.Record) { *f = append(*f, r) })
-}
-
-// read adds the changes of the space in a segment.
-func (f *fold) read(ctx context.Context, space store.Space, t tracedFile) error {
-	r := frameReader{file: t.file, size: t.size}
-	for _, at := range t.at {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		frame, _, ok, err := r.frame(int64(at) * frameAlign)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return errBroken
-		}
-		of, _, changes, err := decodeHead(frame.payload)
-		if err == nil && of != space {
-			err = errBroken
-		}
-		if err = cmp.Or(err, f.apply(changes)); err != nil {
-			return err
-		}
-	}
-
-	return nil
-}
-
-// sorted returns the latest change of each key, in order of the keys. It may change f. Sorting all changes takes less
-// time than collecting them in a map and sorting its keys.
-func (f fold) sorted() []node.Record {
-	type change struct {
-		node.Record
-
-		number int
-	}
-	all := make([]change, len(f))
-	for i, r := range f {
-		all[i] = change{r, i}
-	}
-	slices.SortFunc(all, func(a, b change) int {
-		return cmp.Or(bytes.Compare(a.Key, b.Key), cmp.Compare(a.number, b.number))
-	})
-	latest := f[:0]
-	for i, c := range all {
-		if i+1 == len(all) || !bytes.Equal(c.Key, all[i+1].Key) {
-			latest = append(latest, c.Record)
-		}
-	}
-
-	return latest
 }
 
 // isDamage reports whether the error says that a file is not what was written.
