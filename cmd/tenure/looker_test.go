@@ -145,7 +145,7 @@ func waiter(t *testing.T, s coordination.Session, name string) {
 		d, err := s.DescribeSemaphore(t.Context(), name, options.WithDescribeWaiters(true))
 
 		return err == nil && len(d.Waiters) == 1
-	}, 10*time.Second, time.Millisecond)
+	}, soon, time.Millisecond)
 }
 
 func TestWho(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -15,6 +16,9 @@ import (
 
 // asTenure is the variable that makes this binary run as tenure instead of the tests.
 const asTenure = "RUN_AS_TENURE"
+
+// soon is a limit for what happens immediately, on a machine that also runs other tests.
+const soon = time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asTenure) != "" {

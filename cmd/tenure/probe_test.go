@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,12 +78,14 @@ func TestStatus_Live(t *testing.T) {
 func TestStatus_CheckDraining(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "socket")
-	s := startServing(t, nil, "--listen", "127.0.0.1:0", "--memory", "--socket", path, "--drain", "3s")
-	s.cancel()
+	cmd, _, _ := process(t, "serve", "--listen", "127.0.0.1:0", "--memory", "--socket", path, "--drain", "1h")
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	require.Eventually(t, func() bool {
 		code, _, stderr := tenureRun(t, nil, "status", "--check", "--ydb", "unix://"+path)
 
 		return code == exitNotReady && stderr == "tenure: not ready: the server says that it is stopping, or that its disk "+
 			"does not work: look at its log\n"
-	}, 10*time.Second, 10*time.Millisecond)
+	}, soon, 10*time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
 }

@@ -18,35 +18,45 @@ import (
 )
 
 // A signal ends the server within 2 s, whatever its clients do. The time is compared with that of a server without
-// clients, because every process takes long to end on a busy machine.
+// clients, because every process takes long to end on a busy machine. The machine may also pause once.
 func TestServe_SignalEndsItWithin2Seconds(t *testing.T) {
 	t.Parallel()
 	for name, sig := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			idle, _, _ := process(t, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir())
-			cmd, addr, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir())
-			silent, err := net.Dial("tcp", addr)
-			require.NoError(t, err)
-			t.Cleanup(func() { silent.Close() })
-			deaf(t, addr)
-
-			began := time.Now()
-			require.NoError(t, idle.Process.Signal(sig))
-			require.NoError(t, idle.Wait())
-			usual := time.Since(began)
-			began = time.Now()
-			require.NoError(t, cmd.Process.Signal(sig))
-			require.NoError(t, cmd.Wait(), stderr)
-			require.Less(t, time.Since(began), usual+2*time.Second)
+			var took, usual time.Duration
+			for range 3 {
+				usual, took = endsIn(t, sig, func(string) {}), endsIn(t, sig, func(addr string) {
+					silent, err := net.Dial("tcp", addr)
+					require.NoError(t, err)
+					t.Cleanup(func() { silent.Close() })
+					deaf(t, addr)
+				})
+				if took < usual+2*time.Second {
+					return
+				}
+			}
+			require.Less(t, took, usual+2*time.Second)
 		})
 	}
+}
+
+// endsIn returns how long a server takes to end after a signal. Before the signal, it lets clients connect.
+func endsIn(t *testing.T, sig os.Signal, connect func(addr string)) time.Duration {
+	t.Helper()
+	cmd, addr, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--data", t.TempDir())
+	connect(addr)
+	began := time.Now()
+	require.NoError(t, cmd.Process.Signal(sig))
+	require.NoError(t, cmd.Wait(), stderr)
+
+	return time.Since(began)
 }
 
 // process starts this binary as tenure, and waits until it is ready. It has the race detector if the test has it.
 func process(t *testing.T, args ...string) (cmd *exec.Cmd, addr string, stderr *bytes.Buffer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // kills a process that does not end
+	ctx, cancel := context.WithTimeout(t.Context(), 3*soon) // kills a process that does not end
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, os.Args[0], args...)
 	addr, stderr = begin(t, cmd)

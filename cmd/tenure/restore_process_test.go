@@ -50,19 +50,28 @@ func startLost(t *testing.T, listen, data string) *lost {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
-	log, _ := os.ReadFile(name)
-	require.NoError(t, err, string(log))
+	log := func() string {
+		text, _ := os.ReadFile(name)
+
+		return string(text)
+	}
+	require.NoError(t, err, log())
 	found := readyLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 	require.NotNil(t, found, line)
-	_, rest, _ := strings.Cut(string(log), "address=")
-	address, _, _ := strings.Cut(rest, "\n")
+	var address string
+	require.Eventually(t, func() (whole bool) { // the log does not wait for standard output, nor the other way round
+		_, rest, _ := strings.Cut(log(), "address=")
+		address, _, whole = strings.Cut(rest, "\n")
+
+		return whole
+	}, soon, time.Millisecond)
 
 	return &lost{t: t, cmd: cmd, dsn: "grpc://" + found[1] + "/local", admin: address, addr: found[1]}
 }
 
 func tenureProcess(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // kills a process that does not end
+	ctx, cancel := context.WithTimeout(t.Context(), 3*soon) // kills a process that does not end
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = []string{
@@ -107,7 +116,7 @@ func number(t *testing.T, file string) int64 {
 		text, err = os.ReadFile(file)
 
 		return err == nil
-	}, 20*time.Second, 5*time.Millisecond, file)
+	}, soon, 5*time.Millisecond, file)
 	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	require.NoError(t, err)
 
@@ -171,7 +180,7 @@ func TestRestore_AfterLoss(t *testing.T) {
 	cancel()
 	require.NoError(t, os.RemoveAll(data))
 
-	require.Contains(t, ok(t, "restore", file, "--to", data, "--wait", "6s"), "grants nothing for 6s")
+	require.Contains(t, ok(t, "restore", file, "--to", data, "--wait", "20s"), "grants nothing for 20s")
 	r := startLost(t, "127.0.0.1:0", data) // at another address: the holders are cut off
 	require.Equal(t, 124, r.try("after"), "the old holder may still be there")
 	status := func(flags ...string) string {
@@ -207,7 +216,7 @@ func TestRestore_Move(t *testing.T) {
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "backup"), filepath.Join(dir, "data")
 	s := startLost(t, "127.0.0.1:0", data)
-	holder := s.holder(dir, "deploy", "20s")
+	holder := s.holder(dir, "deploy", "1m")
 	token := number(t, filepath.Join(dir, "deploy.token"))
 	s.kill()
 	ok(t, "backup", "--data", data, file)
@@ -217,7 +226,7 @@ func TestRestore_Move(t *testing.T) {
 	ok(t, "check", "--ydb", r.dsn, "deploy", strconv.FormatInt(token, 10))
 	require.Eventually(t, func() bool {
 		return strings.Contains(ok(t, "session", "ls", "--ydb", r.dsn, "--admin", r.admin, "-o", "json"), `"connected":true`)
-	}, 10*time.Second, 20*time.Millisecond, "the holder comes back")
+	}, soon, 20*time.Millisecond, "the holder comes back")
 	require.NoError(t, holder.Process.Signal(os.Interrupt))
 	_ = holder.Wait()
 	require.NotEqual(t, 123, holder.ProcessState.ExitCode())

@@ -188,7 +188,7 @@ func TestServe_ReplacesCertificatesUnderStreams(t *testing.T) {
 	ca, dir := certtest.New(t), t.TempDir()
 	cert, key := ca.Issue(t).WriteFiles(t, dir, "server")
 	cmd, addr, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--memory", "--tls-cert", cert, "--tls-key", key)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	const streams, connections = 100, 5
 	var all []Ydb_Coordination_V1.CoordinationService_SessionClient
@@ -220,7 +220,7 @@ func TestServe_ReplacesCertificatesUnderStreams(t *testing.T) {
 	certtest.Replace(t, cert, next.Cert)
 	certtest.Replace(t, key, next.Key)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { return serial() != before }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return serial() != before }, soon, 10*time.Millisecond)
 	for _, stream := range all {
 		require.NoError(t, stream.Send(&Ydb_Coordination.SessionRequest{
 			Request: &Ydb_Coordination.SessionRequest_SessionStop_{SessionStop: &Ydb_Coordination.SessionRequest_SessionStop{}},

@@ -31,7 +31,7 @@ func TestServe_AuditRequired(t *testing.T) {
 			got, text = get("http://" + address + "/readyz")
 
 			return got == status
-		}, 20*time.Second, time.Millisecond)
+		}, soon, time.Millisecond)
 
 		return text
 	}
@@ -42,7 +42,7 @@ func TestServe_AuditRequired(t *testing.T) {
 			a, _ := c.CreateNode(t.Context(), &Ydb_Coordination.CreateNodeRequest{Path: path})
 			answer <- a.GetOperation().GetStatus()
 		}()
-		require.Eventually(t, func() bool { return describeNode(t, c, path) == Ydb.StatusIds_SUCCESS }, 20*time.Second,
+		require.Eventually(t, func() bool { return describeNode(t, c, path) == Ydb.StatusIds_SUCCESS }, soon,
 			time.Millisecond)
 
 		return answer
@@ -68,7 +68,7 @@ func TestServe_AuditRequired(t *testing.T) {
 		status, _ := get("http://" + address + "/readyz")
 
 		return status == 503
-	}, 20*time.Second, time.Millisecond)
+	}, soon, time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())
 	for message, times := range map[string]int{

@@ -53,10 +53,10 @@ func TestServe_Drains(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.NoError(t, os.Rename(log, log+".old"))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { _, err := os.Stat(log); return err == nil }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(log); return err == nil }, soon, time.Millisecond)
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.Eventually(t, func() bool { status, _ := get(url + "/readyz"); return status == 503 }, 10*time.Second,
+	require.Eventually(t, func() bool { status, _ := get(url + "/readyz"); return status == 503 }, soon,
 		time.Millisecond)
 	status, _ = get(url + "/healthz")
 	require.Equal(t, 200, status)

@@ -36,7 +36,7 @@ func newStandIn(t *testing.T) *standIn {
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	t.Cleanup(func() { notify.Close() })
-	require.NoError(t, notify.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, notify.SetReadDeadline(time.Now().Add(soon)))
 
 	return &standIn{t: t, notify: notify, env: []string{"NOTIFY_SOCKET=" + path}}
 }
@@ -58,7 +58,7 @@ func (s *standIn) listen(name, network, address string) net.Addr {
 // start starts the server with the process id that systemd names in the environment.
 func (s *standIn) start(args ...string) *exec.Cmd {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), soon)
 	s.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{
 		"-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec "$0" "$@"`, os.Args[0], "serve",

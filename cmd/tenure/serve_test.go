@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
@@ -29,7 +28,7 @@ import (
 // tenureRun runs a command line until it ends.
 func tenureRun(t *testing.T, vars map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // in case it serves, which it should not
+	ctx, cancel := context.WithTimeout(t.Context(), soon) // in case it serves, which it should not
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = cli.Run(ctx, build, &cli.Env{

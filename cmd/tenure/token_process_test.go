@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
@@ -27,7 +26,7 @@ type terminal struct {
 
 func inTerminal(t *testing.T, program string, args ...string) *terminal {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // kills a process that does not end
+	ctx, cancel := context.WithTimeout(t.Context(), soon) // kills a process that does not end
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = []string{asTenure + "=1", "GORACE=atexit_sleep_ms=0", "TENURE_CONFIG=" + os.DevNull}
