@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -135,11 +136,20 @@ func TestFaults(t *testing.T) {
 					if testing.Short() && (!f.short || servers == beside) {
 						t.Skip("one of many")
 					}
-					f.run(newStage(t, servers, kind, r))
+					f.run(newStage(t, servers, kind, r, f.timeout()))
 				})
 			}
 		}
 	}
+}
+
+// timeout returns the session timeout for the fault. It is short if the test waits for it.
+func (f *fault) timeout() time.Duration {
+	if f.code == codeLost || f.outlives {
+		return brief
+	}
+
+	return patient
 }
 
 func (f *fault) run(s *stage) {
@@ -174,7 +184,7 @@ func TestFaults_HostKilled(t *testing.T) {
 			if testing.Short() && kind == obedient {
 				t.Skip("one of many")
 			}
-			s := newStage(t, beside, kind, broken)
+			s := newStage(t, beside, kind, broken, patient)
 			s.kill("the host", s.server.handle)
 			s.until("another process is the host", func() bool {
 				pid := s.host()

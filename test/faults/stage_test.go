@@ -24,8 +24,11 @@ const (
 	// look is the pause between two looks at something that is awaited.
 	look = 10 * time.Millisecond
 
-	// timeout is the session timeout of all locks.
-	timeout = 2 * time.Second
+	// patient is a session timeout that no pause of a busy machine reaches.
+	patient = time.Minute
+
+	// brief is a session timeout for faults that cost the lock. Before the fault, the machine may pause for a second.
+	brief = 5 * time.Second
 )
 
 // Kinds of servers.
@@ -40,7 +43,8 @@ type stage struct {
 	t       *testing.T
 	dir     string
 	servers string
-	kind    string // obedient or stubborn: the holder's COMMAND
+	timeout time.Duration // of the sessions
+	kind    string        // obedient or stubborn: the holder's COMMAND
 	lives   *os.File
 	record  witnesstest.Record
 	listen  string // of tenure serve
@@ -57,12 +61,12 @@ type stage struct {
 	outcome outcome
 }
 
-func newStage(t *testing.T, servers, kind string, r reader) *stage {
+func newStage(t *testing.T, servers, kind string, r reader, timeout time.Duration) *stage {
 	t.Helper()
 	require.NoError(t, build())
 	dir, err := os.MkdirTemp(scratch, "s-") //nolint:usetesting // a socket's path must be short
 	require.NoError(t, err)
-	s := &stage{t: t, dir: dir, servers: servers, kind: kind}
+	s := &stage{t: t, dir: dir, servers: servers, kind: kind, timeout: timeout}
 	lives, life, err := os.Pipe()
 	require.NoError(t, err)
 	s.lives = lives
@@ -89,9 +93,9 @@ func newStage(t *testing.T, servers, kind string, r reader) *stage {
 
 // where returns the arguments of a lock.
 func (s *stage) where(address string) []string {
-	args := []string{"--timeout", timeout.String(), "--dir", filepath.Join(s.dir, "state")}
+	args := []string{"--timeout", s.timeout.String(), "--dir", filepath.Join(s.dir, "state")}
 	if s.servers == served {
-		args = []string{"--timeout", timeout.String(), "--ydb", "grpc://" + address + "/local"}
+		args = []string{"--timeout", s.timeout.String(), "--ydb", "grpc://" + address + "/local"}
 	}
 
 	return append(args, "deploy")
