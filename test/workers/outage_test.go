@@ -81,7 +81,7 @@ func TestOutage_TasksThatStopSlowly(t *testing.T) {
 	const tasks, timeout = 2, 5 * time.Second
 	s.judge.lossy = true
 	relay := relaytest.New(t, s.listen)
-	args := with(Job{Pace: 10 * time.Millisecond, Stop: 2 * time.Second},
+	args := with(Job{Pace: 10 * time.Millisecond, Stop: soon}, // longer than the grace period and a pause of the machine
 		"--tasks", fmt.Sprint(tasks), "--timeout", timeout.String())
 	first := s.start("first", "workers", append(s.at(relay.Address()), args...)...)
 	s.untilRunning(tasks)
