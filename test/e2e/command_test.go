@@ -31,14 +31,12 @@ func (srv *server) under(name, script string, flags ...string) *process {
 	return srv.stage.start(name, "lock", append(args, "lock", "--", "sh", "-c", script)...)
 }
 
-// waitsFor is the line of a lock that waits for the holder, with this many waiters ahead of it.
-func waitsFor(holder string, ahead int) string {
-	place := "you are next"
-	if ahead > 0 {
-		place = fmt.Sprint(ahead, " ahead of you")
-	}
-
-	return fmt.Sprintf(`lock: waiting for "lock": held by %s, %s`, holder, place)
+// waits waits until the process, which is next, reports that it waits for the holder. If the machine is busy, lock may
+// not know yet who that is.
+func (srv *server) waits(p *process, place int, holder string) {
+	srv.stage.t.Helper()
+	p.await(place, soon, fmt.Sprintf(`lock: waiting for "lock": held by %s, you are next`, holder),
+		`lock: waiting for "lock" on `+srv.dsn())
 }
 
 // code waits until the process has ended and returns its exit code.
@@ -101,7 +99,7 @@ func TestCommand_InterruptIsPassedOn(t *testing.T) {
 	first := srv.under("first", obedient, "-timeout", "1m")
 	_, place := first.await(0, soon, acquired)
 	second := srv.under("second", obedient, "-timeout", "1m")
-	second.await(place, soon, waitsFor("first", 0))
+	srv.waits(second, place, "first")
 	first.terminate()
 	require.Equal(t, 3, first.code())
 	off, place := first.await(place, soon, suspended)
@@ -120,7 +118,7 @@ func TestCommand_InterruptedWhileWaiting(t *testing.T) {
 	first := srv.under("first", obedient)
 	_, place := first.await(0, soon, acquired)
 	second := srv.under("second", obedient)
-	second.await(place, soon, waitsFor("first", 0))
+	srv.waits(second, place, "first")
 	second.terminate()
 	require.Equal(t, 128+15, second.code())
 	second.await(place, soon, "lock: terminated: COMMAND has not run")
@@ -142,7 +140,7 @@ func TestCommand_LossStopsIt(t *testing.T) {
 			holder := srv.under("holder", script, "-timeout", timeout.String())
 			_, place := holder.await(0, soon, acquired)
 			next := srv.under("next", begin+finish, "-timeout", "1m")
-			next.await(place, soon, waitsFor("holder", 0))
+			srv.waits(next, place, "holder")
 
 			killed := srv.kill()
 			holder.await(place, soon,

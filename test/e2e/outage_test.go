@@ -11,8 +11,9 @@ import (
 )
 
 // again is how soon after the return of the server work must run again. It takes a few hundred milliseconds on an idle
-// machine. After a restart, the server would keep the sessions that were lost for their timeout and the grace period.
-const again = 5 * time.Second
+// machine. After a restart, the server would keep the sessions that were lost for their timeout and the grace period,
+// which is twice as long.
+const again = 30 * time.Second
 
 // A lock and workers that lose the server for longer than the session timeout report why they have no session, whether
 // they hold something or wait for it. When the server is back, they run again without waiting for the end of the
@@ -36,12 +37,12 @@ func TestOutage_IsReportedWithItsReason(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			srv := newServer(s)
-			srv.setGrace(30 * time.Second)
+			srv.setGrace(2 * again)
 			const timeout = "2s"
 			holder := lockCrew(srv, 1, 2*time.Second).members["lock-1"]
 			_, place := holder.await(0, soon, working)
 			waiter := srv.under("waiter", begin+finish, "-timeout", timeout)
-			waiter.await(place, soon, waitsFor("the crew", 0))
+			srv.waits(waiter, place, "the crew")
 			pool := workersCrew(srv, 1, 2*time.Second).members["workers-1"]
 			s.share(1 + capacity) // the lock and the tasks
 
