@@ -46,9 +46,20 @@ func startJob(t *testing.T, lock, dir string, attr syscall.SysProcAttr, args ...
 	return j
 }
 
+// bounded kills the job if it does not do something soon, unless stop is called.
+func (j *job) bounded(what string) (stop func()) {
+	limit := time.AfterFunc(soon, func() {
+		j.t.Errorf("the job does not %s within %v", what, soon)
+		_ = j.cmd.Process.Kill()
+	})
+
+	return func() { limit.Stop() }
+}
+
 // prints waits until the job prints the line.
 func (j *job) prints(line string) {
 	j.t.Helper()
+	defer j.bounded("print " + line)()
 	for j.lines.Scan() {
 		if j.lines.Text() == line {
 			return
@@ -99,6 +110,7 @@ func (j *job) signal(sig syscall.Signal) {
 // ends waits for the end of the job and requires its exit code.
 func (j *job) ends(code int) {
 	j.t.Helper()
+	defer j.bounded("end")()
 	for j.lines.Scan() {
 	}
 	_ = j.cmd.Wait() // the exit code is checked below
@@ -111,7 +123,7 @@ func TestHost_StepsAside(t *testing.T) {
 	t.Parallel()
 	lock := buildLock(t)
 	own := syscall.SysProcAttr{Setpgid: true} // otherwise the group is that of the test, which may be orphaned
-	const timeout, work = 2 * time.Second, 5 * time.Second
+	const timeout, work = 4 * time.Second, 9 * time.Second
 	stranger := []string{
 		"--timeout", timeout.String(), "b", "--", "sh", "-c", fmt.Sprint("echo works; sleep ", work.Seconds()),
 	}

@@ -119,7 +119,13 @@ func TestHost_ShutsDownCleanly(t *testing.T) {
 	for round := range rounds() {
 		holder := c.holderThat(n, round%2 == 0)
 		host := c.Host()
-		owner, waiting, _ := c.look(theLock)
+		var owner link
+		var waiting []link
+		c.Until("the host tells who waits", soon, func() (ok bool) {
+			owner, waiting, ok = c.look(theLock)
+
+			return ok
+		})
 		turn := c.History.Turns
 		c.Stop(host)
 		if host == holder {
