@@ -21,6 +21,10 @@ const (
 	// notice in time may be stopped itself, and the other clients should not have to wait for it.
 	farewell = 200 * time.Millisecond
 
+	// questionLimit is how long the host waits for a question after the connection of a process. The process may stand
+	// still in between on a busy machine, and would get an error.
+	questionLimit = 10 * time.Second
+
 	// sweepPeriod is the interval at which the host looks for lifelines that are no longer needed.
 	sweepPeriod = time.Minute
 )
@@ -66,7 +70,7 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 	h.server = srv
 	h.socket.Store(s)
 	h.people = &http.Server{
-		Handler: h, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Handler: h, ReadHeaderTimeout: questionLimit, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.running.Go(func() { _ = h.people.Serve(status) })
