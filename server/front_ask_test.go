@@ -62,7 +62,7 @@ func TestFront_StatusClaimsNothing(t *testing.T) {
 	s.requireAcquired("a")
 	waiter := all[1].attach(t, 0, time.Minute)
 	waiter.requirePending("a")
-	all[0].stopIn(t, time.Second)
+	all[0].stopSoon(t)
 	require.Empty(t, c.Owner(space))
 	got, err := all[2].server.Status(t.Context())
 	require.NoError(t, err)

@@ -143,6 +143,28 @@ func (s *session) recv() *pb.SessionResponse {
 	}
 }
 
+// next receives the next message, and answers pings until it is there. The channel is closed if the stream ends before.
+func (s *session) next() <-chan *pb.SessionResponse {
+	c := make(chan *pb.SessionResponse, 1)
+	go func() { // ends with the stream
+		defer close(c)
+		for {
+			m, err := s.grpc.Recv()
+			if err != nil {
+				return
+			}
+			if m.GetPing() == nil {
+				c <- m
+
+				return
+			}
+			_ = s.trySend(pongMessage(m.GetPing().GetOpaque()))
+		}
+	}()
+
+	return c
+}
+
 // requireFailure receives messages up to a Failure, which must be the last one.
 func (s *session) requireFailure(status Ydb.StatusIds_StatusCode, text string) {
 	s.t.Helper()

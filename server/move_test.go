@@ -190,7 +190,7 @@ func TestMove_StopMeanwhile(t *testing.T) {
 	all := f.hold(t, first)
 	second := join(t, f.Cluster, withSettle(time.Nanosecond))
 	require.Eventually(t, func() bool { return f.owned(second) > 0 }, time.Minute, time.Millisecond)
-	first.stopIn(t, 2*time.Second)
+	first.stopSoon(t)
 	for _, h := range all {
 		h.insist(t, second)
 	}
@@ -263,7 +263,7 @@ func TestMove_Stop(t *testing.T) {
 			before, had := f.owned(last), f.owned(first)
 			var stopped sync.WaitGroup
 			for _, m := range all[:stopping] {
-				stopped.Go(func() { m.stopIn(t, 2*time.Second) })
+				stopped.Go(func() { m.stopSoon(t) })
 			}
 			for _, h := range holders {
 				h.still(t, last)
