@@ -2,7 +2,6 @@ package conformance_test
 
 import (
 	"strings"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
@@ -109,7 +108,7 @@ func (s *suite) nodeRefusals() {
 // N3: dropping a node removes its semaphores and sessions. A new node at the same path starts empty.
 func (s *suite) nodeDropTakesAll() {
 	// The timeout is short because the official client retries without a pause until it has passed.
-	session := s.session(options.WithSessionTimeout(time.Second))
+	session := s.session(options.WithSessionTimeout(brief / 2))
 	s.semaphore(session, "slots", 5)
 	lease := s.acquire(session, "slots", 2)
 	require.NoError(s, s.client.DropNode(s.ctx, node))

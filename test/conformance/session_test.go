@@ -11,7 +11,8 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 )
 
-// A4, A5: a session accepts every option, each at its limit where it has one. Session ids count up.
+// A4, A5: a session accepts every option, each at its limit where it has one. Session ids grow, by more than one if a
+// client has to try again on a busy machine.
 func (s *suite) sessionOptions() {
 	first := s.session(
 		options.WithDescription(strings.Repeat("d", 1_024)),
@@ -25,11 +26,12 @@ func (s *suite) sessionOptions() {
 	require.NotZero(s, id)
 	require.NoError(s, first.Context().Err())
 	s.semaphore(first, "job", 1)
-	require.Equal(s, id+1, s.session().SessionID())
+	second := s.session()
+	require.Greater(s, second.SessionID(), id)
 
 	plain, err := s.client.Session(s.ctx, node)
 	require.NoError(s, err)
-	require.Equal(s, id+2, plain.SessionID())
+	require.Greater(s, plain.SessionID(), second.SessionID())
 	s.release(s.acquire(plain, "job", 1))
 }
 
@@ -62,7 +64,7 @@ func (s *suite) sessionOnMissingNode() {
 func (s *suite) sessionClose() {
 	timeout := outliving
 	if s.faulty("Close does not end the session on the server, which keeps it until its timeout") {
-		timeout = time.Second
+		timeout = brief
 	}
 	holder, other := s.session(options.WithSessionTimeout(timeout)), s.session()
 	s.semaphore(holder, "job", 1)
@@ -116,7 +118,7 @@ func (s *suite) sessionReconnect() {
 
 // A10, A12, P2: a session that the server no longer hears from expires at its timeout, not before.
 func (s *suite) sessionExpires(fail func(*relay)) {
-	const timeout = 2 * time.Second
+	const timeout = brief
 	network := newRelay(s.T, s.server)
 	client := s.connect(network.dsn())
 	s.Cleanup(network.Cut) // otherwise the driver's Close waits 20s for a discovery call that is not answered
@@ -166,7 +168,7 @@ func (s *suite) sessionSurvives(fault func(service)) {
 
 // A13, N5: a session that does not come back after a restart expires after its timeout plus the node's grace period.
 func (s *suite) sessionGrace() {
-	const timeout, grace = time.Second, 1_500 * time.Millisecond
+	const timeout, grace = brief, 1_500 * time.Millisecond
 	require.NoError(s, s.client.AlterNode(s.ctx, node, coordination.NodeConfig{
 		// N5: the grace period is at least the self-check period plus 1s.
 		SelfCheckPeriodMillis: 500, SessionGracePeriodMillis: 1,

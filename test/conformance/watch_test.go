@@ -1,8 +1,6 @@
 package conformance_test
 
 import (
-	"time"
-
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
@@ -42,7 +40,7 @@ func (s *suite) watchData() {
 // session. A new waiter does not fire it.
 func (s *suite) watchOwners() {
 	watcher, other, late := s.session(), s.session(), s.session()
-	passing := s.session(options.WithSessionTimeout(time.Second))
+	passing := s.session(options.WithSessionTimeout(brief)) // the official client's Close leaves it to its timeout
 	s.semaphore(watcher, "slots", 5)
 	var lease coordination.Lease
 	var waiting <-chan acquired
