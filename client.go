@@ -320,6 +320,7 @@ func (c *Client) Session(
 	if c.opened != nil {
 		c.opened(probe{s})
 	}
+	clientconfig.Follow(ctx, s.lastAttempt)
 	if err := s.awaitStart(ctx); err != nil {
 		return nil, err
 	}

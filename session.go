@@ -129,6 +129,17 @@ func (s *Session) awaitStart(ctx context.Context) error {
 	}
 }
 
+// lastAttempt returns why the newest attempt to open the session has failed, or nil if none has failed.
+func (s *Session) lastAttempt() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if refusal, refused := errors.AsType[*session.StatusError](s.lost); refused {
+		return newStatusError("open session on node", s.path, refusal)
+	}
+
+	return s.lost
+}
+
 // do calls a method of the core and performs the actions that it returns.
 func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	s.mu.Lock()

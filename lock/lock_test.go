@@ -393,7 +393,8 @@ func TestElect_SessionThatDoesNotStart(t *testing.T) {
 		r := start(t, service, 0)
 		time.Sleep(11 * time.Second)
 		require.Equal(t, "no-session retry", r.story())
-		const why = `the server answers, but does not start a session on node "/local/test": check the right to use the node`
+		const why = `the server answers, but does not start a session on node "/local/test", and this client does not ` +
+			"report why: check the right to use the node, and the log of the server"
 		require.EqualError(t, r.events[0].(lock.NoSession).Err, why)
 		require.EqualError(t, r.events[1].(lock.Retry).Err, why)
 		service.SetFault(func(string) error { return nil })

@@ -63,7 +63,8 @@ func TestElect_NoSession(t *testing.T) {
 		{"refused temporarily", "DescribeNode", overloaded, `look up node "/local/test": OVERLOADED (too many requests)`},
 		{
 			"the session does not start", "Session", errors.New("no"), "the server answers, but does not start a session " +
-				`on node "/local/test": check the right to use the node`,
+				`on node "/local/test", and this client does not report why: check the right to use the node, and the log of ` +
+				"the server",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
+	"tenure/internal/ydberr"
 )
 
 const (
@@ -20,8 +21,9 @@ const (
 	// patience is the time without a session after which a Run reports that.
 	patience = 3 * time.Second
 
-	// An attempt that has not ended after probeAfter may not reveal its reason before openLimit. The Opener then looks up
-	// the node. The look-up ends within probeLimit, so that a reason is known before patience has passed.
+	// An attempt that has not ended after probeAfter may not reveal its reason before openLimit. Each probeAfter, the
+	// Opener asks the client whether the server has refused an attempt. If it has not, the Opener looks up the node once.
+	// The look-up ends within probeLimit, so that a reason is known before patience has passed.
 	probeAfter = time.Second
 	probeLimit = 1900 * time.Millisecond
 )
@@ -91,7 +93,7 @@ func (o *Opener) Repeat(ctx context.Context, attempt func() error, failed func(e
 // Open creates the node if it is missing and opens a session. It marks permanent errors with [backoff.Permanent].
 func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	o.begin()
-	limited, cancel := context.WithTimeout(ctx, openLimit)
+	limited, cancel := context.WithTimeout(clientconfig.NewOpening(ctx), openLimit)
 	defer cancel()
 	stop := o.watch(limited)
 	defer stop() // also if the client panics
@@ -141,23 +143,35 @@ func (o *Opener) watch(ctx context.Context) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if !o.pause(ctx, probeAfter) {
-			return
-		}
-		if o.reason == nil {
-			reason := o.probe(ctx)
+		for o.pause(ctx, probeAfter) {
+			reason := o.refusal(ctx)
+			if reason == nil && o.reason == nil {
+				reason = o.probe(ctx)
+			}
 			if ctx.Err() != nil {
 				return
 			}
-			o.reason = reason
+			if reason != nil && !ydberr.Answered(o.reason) { // the end of the attempt tells of a new answer
+				o.reason = reason
+				o.tell()
+			}
 		}
-		o.pause(ctx, openLimit)
 	}()
 
 	return func() {
 		cancel()
 		<-ended
 	}
+}
+
+// refusal returns the refusal for which the attempt tries again, or nil if the server has not refused.
+func (o *Opener) refusal(ctx context.Context) error {
+	_, failed := clientconfig.LastAttempt(ctx)
+	if failed == nil || !ydberr.Answered(failed) && !ydberr.Busy(failed) {
+		return nil
+	}
+
+	return reason(ctx, "open session on", o.config.Path, failed)
 }
 
 // probe looks up the node and returns a reason why there is no session yet.
@@ -167,7 +181,7 @@ func (o *Opener) probe(ctx context.Context) error {
 	err := lookUp(limited, o.config)
 	switch {
 	case err == nil:
-		return notStarted(o.config.Path)
+		return notStarted(ctx, o.config.Path)
 	case missing(err): // the attempt creates the node, and still waits for the answer
 		return noAnswer(err)
 	}

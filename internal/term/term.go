@@ -73,7 +73,7 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 	case ydberr.Denied(err), ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST):
 		return nil, backoff.Permanent(ydberr.Wrap(fmt.Sprintf("open session on node %q", c.Path), err))
 	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
-		return nil, notStarted(c.Path) // the server has just answered the look-up of the node
+		return nil, notStarted(ctx, c.Path) // the server has just answered the look-up of the node
 	}
 
 	// The node may just have been dropped (A3), or there may be too many sessions (A5).
@@ -167,10 +167,16 @@ func noAnswer(err error) error {
 	return ydberr.Because("no answer from the server: check that it runs and can be reached", err)
 }
 
-// notStarted returns the reason if the server answers other calls. Missing rights lead to it with clients such as the
-// SDK's, which do not report refusals.
-func notStarted(path string) error {
-	return fmt.Errorf("the server answers, but does not start a session on node %q: check the right to use the node", path)
+// notStarted returns the reason if the server answers other calls, but not the request for a session. The context is
+// that of the attempt. Missing rights lead to it only with clients such as the SDK's, which do not report refusals.
+func notStarted(ctx context.Context, path string) error {
+	if ours, _ := clientconfig.LastAttempt(ctx); ours {
+		return fmt.Errorf("the server answers, but not yet to the request for a session on node %q: it is busy, or the "+
+			"node is being loaded: see its log", path)
+	}
+
+	return fmt.Errorf("the server answers, but does not start a session on node %q, and this client does not report why: "+
+		"check the right to use the node, and the log of the server", path)
 }
 
 // Data returns the data that is attached to acquires.
