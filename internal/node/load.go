@@ -77,6 +77,30 @@ func (p *pile[T]) sorted(compare func(a, b T) int) []T {
 	return all
 }
 
+// sort puts the values in order. It moves them only if they are not.
+func (p *pile[T]) sort(compare func(a, b T) int) {
+	var last *T
+	for _, part := range *p {
+		if last != nil && compare(*last, part[0]) > 0 || !slices.IsSortedFunc(part, compare) {
+			*p = pile[T]{p.sorted(compare)}
+
+			return
+		}
+		last = &part[len(part)-1]
+	}
+}
+
+// values yields the values.
+func (p *pile[T]) values(yield func(T) bool) {
+	for _, part := range *p {
+		for _, v := range part {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
 func (l *loader) add(r Record) error {
 	kind, ids, ok := splitKey(r.Key)
 	if !ok {
@@ -229,12 +253,15 @@ func (l *loader) index(sessions []*session, semaphores []*semaphore) error {
 
 // connect adds the links to their sessions and semaphores. The semaphores are in order of their ids.
 func (l *loader) connect(semaphores []*semaphore) error {
-	stored := l.stored.sorted(func(a, b storedLink) int { return cmp.Compare(a.orderID, b.orderID) })
-	next := 0 // links are often in the order of their semaphores
-	for i, s := range stored {
-		if i > 0 && s.orderID == stored[i-1].orderID {
+	l.stored.sort(func(a, b storedLink) int { return cmp.Compare(a.orderID, b.orderID) })
+	defer func() { l.stored = nil }()
+	next := 0         // links are often in the order of their semaphores
+	last := uint64(0) // order id
+	for s := range l.stored.values {
+		if s.orderID == last {
 			return fmt.Errorf("%w: duplicate order id %d", ErrDamaged, s.orderID)
 		}
+		last = s.orderID
 		if next == len(semaphores) || semaphores[next].id != s.semaphore {
 			next, _ = slices.BinarySearchFunc(semaphores, s.semaphore, func(s *semaphore, id uint64) int {
 				return cmp.Compare(s.id, id)
@@ -249,8 +276,8 @@ func (l *loader) connect(semaphores []*semaphore) error {
 			return err
 		}
 	}
-	if n := len(stored); n > 0 && stored[n-1].orderID > l.last.order {
-		return fmt.Errorf("%w: order id %d is above the counter", ErrDamaged, stored[n-1].orderID)
+	if last > l.last.order {
+		return fmt.Errorf("%w: order id %d is above the counter", ErrDamaged, last)
 	}
 
 	return nil

@@ -43,6 +43,9 @@ func (f *fold) add(r node.Record) {
 			f.places[string(r.Key)] = n
 		}
 	}
+	if n := len(f.changes); n == cap(f.changes) {
+		f.changes = slices.Grow(f.changes, max(n, 8)) // append would grow a large slice by a quarter, again and again
+	}
 	f.changes = append(f.changes, r)
 }
 
@@ -72,26 +75,68 @@ func (f *fold) read(ctx context.Context, space store.Space, t tracedFile) error 
 	return nil
 }
 
-// sorted returns the latest change of each key, in order of the keys. It may change f.
+// sorted returns the latest change of each key, in order of the keys. Changes of one kind, which the first byte of the
+// key tells, are often in order already, but the kinds alternate. So sorted separates the kinds first.
 func (f *fold) sorted() []node.Record {
+	kinds, all := f.byKind()
+	latest := all[:0]
+	for _, kind := range kinds {
+		sortChanges(kind)
+		for i, r := range kind {
+			if i+1 == len(kind) || !bytes.Equal(r.Key, kind[i+1].Key) {
+				latest = append(latest, r)
+			}
+		}
+	}
+
+	return latest
+}
+
+// byKind returns the changes by the first byte of the key. Those with the same first byte stay in order. The kinds are
+// adjacent parts of all.
+func (f *fold) byKind() (kinds [256][]node.Record, all []node.Record) {
+	kindOf := func(r node.Record) byte {
+		if len(r.Key) == 0 {
+			return 0
+		}
+
+		return r.Key[0]
+	}
+	var sizes [len(kinds)]int
+	for _, r := range f.changes {
+		sizes[kindOf(r)]++
+	}
+	all = make([]node.Record, len(f.changes))
+	begin := 0
+	for kind, size := range sizes {
+		kinds[kind] = all[begin:begin]
+		begin += size
+	}
+	for _, r := range f.changes {
+		kinds[kindOf(r)] = append(kinds[kindOf(r)], r)
+	}
+
+	return kinds, all
+}
+
+// sortChanges sorts changes by key. Those of the same key stay in order.
+func sortChanges(changes []node.Record) {
+	if slices.IsSortedFunc(changes, func(a, b node.Record) int { return bytes.Compare(a.Key, b.Key) }) {
+		return
+	}
 	type change struct {
 		node.Record
 
 		number int
 	}
-	all := make([]change, len(f.changes))
-	for i, r := range f.changes {
+	all := make([]change, len(changes))
+	for i, r := range changes {
 		all[i] = change{r, i}
 	}
 	slices.SortFunc(all, func(a, b change) int {
 		return cmp.Or(bytes.Compare(a.Key, b.Key), cmp.Compare(a.number, b.number))
 	})
-	latest := f.changes[:0]
 	for i, c := range all {
-		if i+1 == len(all) || !bytes.Equal(c.Key, all[i+1].Key) {
-			latest = append(latest, c.Record)
-		}
+		changes[i] = c.Record
 	}
-
-	return latest
 }

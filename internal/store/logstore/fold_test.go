@@ -13,9 +13,10 @@ import (
 	"tenure/internal/node"
 )
 
-// foldKey returns the key with the number. The order of the keys is not that of their numbers.
+// foldKey returns the key with the number. The order of the keys is not that of their numbers. There are four kinds of
+// keys.
 func foldKey(number int) []byte {
-	return binary.LittleEndian.AppendUint32([]byte("key-"), uint32(number))
+	return binary.LittleEndian.AppendUint32([]byte{"mlsc"[number%4]}, uint32(number))
 }
 
 // A fold has the latest change of each key, in order of the keys, however many keys there are.
@@ -28,6 +29,9 @@ func TestFold(t *testing.T) {
 		for round, keys := range rounds {
 			for i := range keys {
 				r := node.Record{Key: foldKey(i)}
+				if round%2 > 0 { // in order of their numbers within each kind
+					binary.BigEndian.PutUint32(r.Key[1:], uint32(i))
+				}
 				if (i+round)%3 > 0 { // otherwise it deletes the key
 					r.Value = []byte{byte(round)}
 				}
