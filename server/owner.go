@@ -95,6 +95,7 @@ type ownerEnv struct {
 	stats     bool       // keep numbers for metrics
 	counts    *counts
 	limits    Limits
+	loading   func() (loaded func())
 	disk      fullDisk     // nil: unknown
 	contact   *contact     // nil: no other server uses the store
 	quota     *quota.Use   // what all clients together use
@@ -167,7 +168,7 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 	}
 	o.lost = lost
 	began := o.env.clock.Now()
-	o.node, err = node.Load(lost, cfg, o.limited(ctx))
+	o.node, err = o.read(ctx, lost, cfg)
 	if err != nil && ctx.Err() != nil { // it was cancelled, which is not a fault of the node
 		return context.Cause(ctx)
 	}
@@ -188,6 +189,13 @@ func (o *owner) load(ctx context.Context, lost clock.Instant, cfg node.Config) (
 	}
 
 	return nil
+}
+
+// read makes the node from its records.
+func (o *owner) read(ctx context.Context, lost clock.Instant, cfg node.Config) (*node.Node, error) {
+	defer o.env.loading()() // also after a panic
+
+	return node.Load(lost, cfg, o.limited(ctx))
 }
 
 func (o *owner) records(ctx context.Context) iter.Seq2[node.Record, error] {

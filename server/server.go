@@ -183,7 +183,10 @@ func (s *Server) ownerEnv(c *serverconfig.Config) *ownerEnv {
 	env := &ownerEnv{
 		store: s.store, clock: s.clock, log: s.log, lifelines: c.Lifelines, refusals: s.refusals, denials: s.denials,
 		limits: s.limits, audit: c.Audit, quota: s.quota.User(s.clock.Now(), ""), stats: c.Admin != nil && c.Admin.Count,
-		counts: &s.counts,
+		counts: &s.counts, loading: c.Loading,
+	}
+	if env.loading == nil {
+		env.loading = func() (loaded func()) { return func() {} }
 	}
 	if !c.NoDiskReserve {
 		env.disk, _ = s.store.(fullDisk)

@@ -46,7 +46,10 @@ func prepare(env *cli.Env, cmd *cobra.Command, f *serveFlags) (*plan, []error) {
 	p := &plan{log: log, advertise: strings.TrimSuffix(f.advertise, "/"), hungUp: make(chan struct{}, 1)}
 	p.memory = chooseMemory(f.limits.Memory, containerMemory())
 	f.limits.Memory = p.memory.nodes
-	p.opts = []server.Option{server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits)}
+	p.opts = []server.Option{
+		server.WithDatabase(f.database), server.WithLogger(log), server.WithLimits(f.limits),
+		func(c *serverconfig.Config) { c.Loading = newCollector().load },
+	}
 	errs := f.takePassed(cmd)
 	errs = append(errs, f.checkAccess(cmd)...)
 	errs = append(errs, f.checkEtcd(cmd)...)

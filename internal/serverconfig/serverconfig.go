@@ -40,6 +40,9 @@ type Config struct {
 	Audit         *audit.Log    // nil: none. The server does not close it
 	Admin         *Admin        // New fills it in; nil: nobody looks into the server
 
+	// Loading is called before a node is loaded, and loaded after that. Several nodes may be loaded at the same time.
+	Loading func() (loaded func()) // nil: not called
+
 	// Services adds services that not every server needs, such as reflection. The packages of reflection take part in the
 	// start of each process that contains them, and the embedded server has no use for them.
 	Services func(*grpc.Server) // nil: none
