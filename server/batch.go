@@ -82,7 +82,7 @@ func (o *owner) release() {
 		if f, ok := r.Message.(node.Failure); ok {
 			o.failed(s, f)
 		}
-		s.send(r.Message)
+		s.answer(r.Message)
 	}
 	o.next.reset()
 	o.inbox.answered()

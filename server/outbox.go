@@ -11,17 +11,15 @@ import (
 // queue above the bound. The last message may have any size, since descriptions are not limited (D3).
 const maxQueued = 4 << 20
 
-// outbox is a stream's bounded queue of messages. Several goroutines put messages, and one at a time, the writer, takes
-// them. The writer of a stream that is in use waits for more messages. An idle stream has a writer only while it is
-// sent a ping, because most streams are idle most of the time.
+// outbox is a stream's bounded queue of messages. Several goroutines put messages, and one at a time, the writer, sends
+// them. Usually the writer is a goroutine that has one message, and only until it has sent that. A writer that may have
+// to wait for the client is a goroutine of its own, which ends when the queue is empty.
 type outbox struct {
 	mu      sync.Mutex // guards the rest
 	queue   []any
 	taken   []any // what the writer is sending
 	bytes   int
-	inUse   bool          // the writer waits for more
-	writing bool          // there is a writer
-	waiting chan struct{} // carries a value when the writer that waits shall look again; nil if none waits
+	writing bool // there is a writer
 	closed  bool
 }
 
@@ -40,57 +38,48 @@ func (o *outbox) put(m any, start func()) bool {
 	}
 	o.queue = append(o.queue, m)
 	o.bytes += size(m)
-	switch m.(type) {
-	case wire.Ping, node.Attached: // every stream gets these
-	default:
-		o.inUse = true
-	}
 	if !o.writing {
 		o.writing = true
 		start()
 	}
-	o.wake()
 
 	return true
 }
 
-// wake makes a writer that waits look again. It is called with mu held.
-func (o *outbox) wake() {
-	if o.waiting != nil {
-		o.waiting <- struct{}{}
-		o.waiting = nil
-	}
-}
-
-// take returns the queued messages for the writer, which must have finished with the previous ones. It waits for some
-// while the stream is in use. When it returns nothing, the caller is no longer the writer.
-func (o *outbox) take() []any {
-	var wakeUp chan struct{}
-	for {
-		o.mu.Lock()
-		clear(o.taken)
-		o.queue, o.taken, o.bytes = o.taken[:0], o.queue, 0
-		if len(o.taken) > 0 || !o.inUse || o.closed {
-			o.writing = len(o.taken) > 0
-			defer o.mu.Unlock()
-
-			return o.taken
-		}
-		if wakeUp == nil {
-			wakeUp = make(chan struct{}, 1)
-		}
-		o.waiting = wakeUp
-		o.mu.Unlock()
-		<-wakeUp
-	}
-}
-
-// calm lets the writer go if it waits, until the stream is in use again.
-func (o *outbox) calm() {
+// enter makes the caller the writer if there is none. Then no messages are queued. The caller may send one message, and
+// must then call leave.
+func (o *outbox) enter() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.inUse = false
-	o.wake()
+	if o.writing || o.closed {
+		return false
+	}
+	o.writing = true
+
+	return true
+}
+
+// leave ends what enter has begun. If others have put messages meanwhile, it calls start, which must start a writer.
+func (o *outbox) leave(start func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) > 0 {
+		start()
+	} else {
+		o.writing = false
+	}
+}
+
+// take returns the queued messages for the writer, which must have finished with the previous ones. When it returns
+// nothing, the caller is no longer the writer.
+func (o *outbox) take() []any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.taken)
+	o.queue, o.taken, o.bytes = o.taken[:0], o.queue, 0
+	o.writing = len(o.taken) > 0
+
+	return o.taken
 }
 
 // close drops all messages, queued or put later. Calling it again is a no-op.
@@ -100,7 +89,6 @@ func (o *outbox) close() {
 
 	drop(o.queue)
 	o.queue, o.bytes, o.closed = nil, 0, true
-	o.wake()
 }
 
 // drop gives back the memory of messages that are not sent.

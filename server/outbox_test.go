@@ -2,7 +2,6 @@ package server
 
 import (
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,29 +66,28 @@ func TestOutbox_OneWriter(t *testing.T) {
 	require.EqualValues(t, 2, w)
 }
 
-// The writer of a stream in use waits for more, until the stream is calm or closed.
-func TestOutbox_WriterWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, end := range []func(*outbox){(*outbox).calm, (*outbox).close} {
-			var o outbox
-			var w writers
-			require.True(t, o.put(node.Released{}, w.start))
-			var all []any
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				for taken := o.take(); len(taken) > 0; taken = o.take() {
-					all = append(all, taken...)
-				}
-			}()
-			synctest.Wait()
-			require.Len(t, all, 1)
-			require.True(t, o.put(wire.Ping{Opaque: 1}, w.start))
-			synctest.Wait()
-			require.Len(t, all, 2)
-			require.EqualValues(t, 1, w)
-			end(&o)
-			<-ended
-		}
-	})
+// A goroutine that enters is the writer until it leaves. Then it starts a writer for what others have put meanwhile.
+func TestOutbox_Enter(t *testing.T) {
+	t.Parallel()
+	var o outbox
+	var w writers
+	require.True(t, o.enter())
+	require.False(t, o.enter())
+	o.leave(w.start)
+	require.Zero(t, w)
+
+	require.True(t, o.enter())
+	require.True(t, o.put(node.Released{}, w.start))
+	require.Zero(t, w)
+	o.leave(w.start)
+	require.EqualValues(t, 1, w)
+	require.False(t, o.enter(), "the writer has not taken everything")
+	require.Len(t, o.take(), 1)
+	require.False(t, o.enter(), "the writer is sending")
+	require.Empty(t, o.take())
+	require.True(t, o.enter())
+	o.close()
+	o.leave(w.start)
+	require.False(t, o.enter())
+	require.EqualValues(t, 1, w)
 }

@@ -71,6 +71,47 @@ func TestOverload_AnswersInsteadOfWaiting(t *testing.T) {
 	})
 }
 
+// A client that does not read its answers delays nobody else. It gets all of them, in order, when it reads again.
+func TestOverload_UnreadAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		small, before int // requests with small answers, after those with large ones
+	}{
+		{"small", 12_000, 0},
+		{"large", 100, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := serve(t)
+				s, other := h.attach(t, 0, 30*time.Minute), h.attach(t, 0, 30*time.Minute)
+				s.create("big", strings.Repeat("x", 200<<10))
+				var want []uint64
+				for i := range uint64(test.before + test.small) {
+					m := describeMessage(i, "big")
+					if i == uint64(test.before) {
+						synctest.Wait() // until the server has passed the large answers on
+					}
+					if i >= uint64(test.before) {
+						m = acquireMessage(i, "job", forever)
+					}
+					s.send(m)
+					want = append(want, i)
+				}
+				synctest.Wait()
+				other.requireAcquired("other")
+				other.requireReleased("other")
+
+				var got []uint64
+				for range want {
+					m := s.recv()
+					got = append(got, m.GetDescribeSemaphoreResult().GetReqId()+m.GetAcquireSemaphoreResult().GetReqId())
+				}
+				require.Equal(t, want, got)
+			})
+		})
+	}
+}
+
 // The end of a stream reaches a node that is full: the session's timeout starts.
 func TestOverload_DetachIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -23,6 +23,8 @@ func NewCodec(t *turns.Turns) Codec { return Codec{codec.New(), t} }
 // Marshal encodes a message.
 func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
+	case *Sending:
+		return c.marshalSending(m)
 	case *Answer:
 		return c.marshalAnswer(m)
 	case Large:
@@ -31,6 +33,19 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 		return m.Data, nil
 	}
 	buf := codec.Buffer()
+	if appendFrequent(buf, v) {
+		return codec.Slice(buf), nil
+	}
+	codec.Recycle(buf)
+	if m := Response(v); m != nil {
+		v = m
+	}
+
+	return c.Codec.Marshal(v)
+}
+
+// appendFrequent encodes a frequent reply into an empty buffer. It returns false if v is something else.
+func appendFrequent(buf *[]byte, v any) bool {
 	switch m := v.(type) {
 	case Ping:
 		*buf = codec.AppendPing(*buf, codec.Ping, m.Opaque)
@@ -47,13 +62,6 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 			*buf = codec.AppendResult(*buf, codec.ReleaseResult, m.Req, Status(m.Status), m.Released)
 		}
 	}
-	if len(*buf) > 0 {
-		return codec.Slice(buf), nil
-	}
-	codec.Recycle(buf)
-	if m := Response(v); m != nil {
-		v = m
-	}
 
-	return c.Codec.Marshal(v)
+	return len(*buf) > 0
 }
