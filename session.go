@@ -43,6 +43,7 @@ type Session struct {
 	core    *session.Core
 	fx      session.Effects // of the call of core in progress; otherwise only memory
 	streams map[session.StreamID]*stream
+	toFlush *stream // of the call of core in progress: a message for it has been queued
 	silent  *stream // the last stream, if it was dropped because the server did not answer on it
 	wakeAt  clock.Instant
 	timer   clock.Timer   // fires at wakeAt, or earlier
@@ -140,8 +141,15 @@ func (s *Session) lastAttempt() error {
 	return s.lost
 }
 
-// do calls a method of the core and performs the actions that it returns.
+// do calls a method of the core, performs the actions that it returns, and sends the messages.
 func (s *Session) do(f func(clock.Instant, *session.Effects)) {
+	if st := s.apply(f); st != nil {
+		st.flush()
+	}
+}
+
+// apply is do, except that the messages are only queued. It returns the stream to flush, or nil if there are none.
+func (s *Session) apply(f func(clock.Instant, *session.Effects)) *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -149,6 +157,7 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	now := s.client.clock.Now()
 	f(now, fx)
 	defer fx.Reset()
+	s.toFlush = nil
 	deadline := s.core.Deadline()
 	if moved := s.deadline.Swap(int64(deadline)) != int64(deadline); moved {
 		s.renew()
@@ -164,6 +173,8 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 		s.timer.Set(now, fx.Wake)
 	}
 	s.wakeAt = fx.Wake
+
+	return s.toFlush
 }
 
 // perform performs an action of the core. It does not block. The caller holds mu.
@@ -175,7 +186,8 @@ func (s *Session) perform(now clock.Instant, a session.Action) {
 		if a.Message.GetDescribeSemaphore() != nil { // every session sends several within each timeout
 			s.client.unanswered()
 		}
-		s.streams[a.Stream].send(a.Message)
+		s.toFlush = s.streams[a.Stream]
+		s.toFlush.send(a.Message)
 	case session.Drop:
 		why := context.Canceled
 		s.silent = nil
@@ -243,10 +255,13 @@ func (s *Session) tick() {
 	for {
 		select {
 		case <-s.timer.C():
-			s.do(func(now clock.Instant, fx *session.Effects) {
+			st := s.apply(func(now clock.Instant, fx *session.Effects) {
 				s.core.Heard(s.client.attaching.answered())
 				s.core.Tick(now, fx)
 			})
+			if st != nil {
+				st.flushLater() // nothing may delay the deadline, not even the user's code that gRPC calls
+			}
 			s.setTimer()
 		case <-s.closed:
 			s.mu.Lock()

@@ -20,22 +20,26 @@ import (
 // large (D3).
 const maxAnswer = 64 << 20
 
-// stream is one gRPC stream of a session, or the attempt to open it. Its two goroutines run receive and write. Both end
-// when ctx ends.
+// stream is one gRPC stream of a session, or the attempt to open it. Its goroutine runs receive until ctx ends.
+// Messages are sent by the goroutines that have queued them: waking another one takes more time than sending does.
 type stream struct {
-	id   session.StreamID
-	ctx  *lifetime
-	gone chan struct{} // closed when receive has returned, so the SDK knows how the stream has ended
-	wake chan struct{} // has capacity 1; a value means that queue is not empty
+	id      session.StreamID
+	ctx     *lifetime
+	gone    chan struct{} // closed when receive has returned, so the SDK knows how the stream has ended
+	codec   *codec.Requests
+	running *sync.WaitGroup // of the session
 
-	mu    sync.Mutex // guards queue
-	queue []*pb.SessionRequest
+	mu      sync.Mutex                                            // guards the rest; nobody sends while holding it
+	open    Ydb_Coordination_V1.CoordinationService_SessionClient // nil before the stream is open, and after its end
+	queue   []*pb.SessionRequest
+	spare   []*pb.SessionRequest // an empty array for queue
+	sending bool                 // a goroutine is sending, or Send has failed
 }
 
 // open starts a stream. It does not block. The caller holds mu.
 func (s *Session) open(id session.StreamID) *stream {
 	st := &stream{
-		id: id, gone: make(chan struct{}), wake: make(chan struct{}, 1),
+		id: id, gone: make(chan struct{}), codec: codec.NewRequests(), running: &s.running,
 		ctx: &lifetime{Context: s.base, done: make(chan struct{})},
 	}
 	silent, attaching := s.silent, s.client.attaching.of(s)
@@ -85,38 +89,17 @@ func (l *lifetime) end(err error) {
 	}
 }
 
-// send queues a message. It does not block.
-func (st *stream) send(m *pb.SessionRequest) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.queue = append(st.queue, m)
-	select {
-	case st.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take returns the queued messages. It reuses the array of into for the messages that are queued next.
-func (st *stream) take(into []*pb.SessionRequest) []*pb.SessionRequest {
-	clear(into)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	taken := st.queue
-	st.queue = into[:0]
-
-	return taken
-}
-
 // receive opens the stream and passes each message to the core until the stream ends. It calls answered after the first
 // message.
 func (s *Session) receive(st *stream, answered func()) error {
 	// The driver may have a lower limit for sending, and a request above that limit ends the stream.
 	g, err := s.client.stub.Session(st.ctx,
-		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request), grpc.ForceCodecV2(codec.New()))
+		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request), grpc.ForceCodecV2(st.codec))
 	if err != nil {
 		return err
 	}
-	s.running.Go(func() { st.write(g) })
+	st.opened(g)
+	defer st.ended()
 	var in codec.Response
 	for {
 		err := g.RecvMsg(&in)
@@ -131,24 +114,5 @@ func (s *Session) receive(st *stream, answered func()) error {
 		}
 		s.do(func(now clock.Instant, fx *session.Effects) { s.core.Received(now, st.id, &in.Message, fx) })
 		answered()
-	}
-}
-
-// write sends the queued messages. checkRequest has seen them, so gRPC can encode each. An error of Send means that the
-// stream has ended; Recv returns the reason.
-func (st *stream) write(g Ydb_Coordination_V1.CoordinationService_SessionClient) {
-	var messages []*pb.SessionRequest
-	for {
-		select {
-		case <-st.wake:
-		case <-st.ctx.Done():
-			return
-		}
-		messages = st.take(messages)
-		for _, m := range messages {
-			if g.Send(m) != nil {
-				return
-			}
-		}
 	}
 }
