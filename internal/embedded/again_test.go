@@ -27,7 +27,7 @@ func Again(t *testing.T, attr *syscall.SysProcAttr) (here bool) {
 		return true
 	}
 	// Another user can execute this path too, which is not true of a path in the user's build directory.
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=1m")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), name+"="+t.Name(), "TMPDIR=/tmp", noRest)
 	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()

@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -133,7 +132,7 @@ func (h *half) stop() {
 	if h.server == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	require.NoError(h.t, errors.Join(h.server.Stop(ctx), <-h.served))
 	h.server = nil
