@@ -119,10 +119,17 @@ func TestPooled_KillsRest(t *testing.T) {
 // What still runs when COMMAND has ended may finish if it does not take long.
 func TestPooled_RestFinishes(t *testing.T) {
 	t.Parallel()
-	p := newPooled(t, `(sleep 0.1; echo finished) & echo ready`)
-	p.begin()
-	require.Equal(t, "finished\n", p.rest())
-	require.Zero(t, p.end())
+	said := ""
+	for range 3 { // it may take a second: the machine may pause once
+		p := newPooled(t, `(sleep 0.1; echo finished) & echo ready`)
+		p.begin()
+		said = p.rest()
+		require.Zero(t, p.end())
+		if said != "" {
+			break
+		}
+	}
+	require.Equal(t, "finished\n", said)
 }
 
 // A COMMAND that is stopped by a signal is reported, and can be stopped for good.
@@ -133,11 +140,7 @@ func TestPooled_Suspended(t *testing.T) {
 	p.Observe = func(e command.Event) { suspended <- e }
 	p.begin()
 	p.number()
-	for e := range suspended {
-		if e == (command.Suspended{Signal: syscall.SIGSTOP, PID: p.group}) {
-			break
-		}
-	}
+	p.awaitStop(suspended)
 	p.stop(nil)
 	require.Equal(t, "SIGTERM", p.line())
 	require.Equal(t, 3, p.end())
@@ -187,7 +190,7 @@ func TestPooled_OutputBlocks(t *testing.T) {
 			defer cancel()
 			p.Kill = kill
 			go func() { result <- p.Run(ctx, p.lease) }()
-			<-g.blocked
+			received(t, "COMMAND has written something", g.blocked)
 			if name == "stopped" {
 				cancel()
 			}
@@ -271,15 +274,16 @@ func TestState_Slow(t *testing.T) {
 	}
 	result := make(chan error, 1)
 	go func() { result <- p.Run(t.Context(), p.lease) }()
-	<-first
+	received(t, "the first state", first)
 	require.NoError(t, os.WriteFile(fifo, []byte("\n"), 0))
+	require.NoError(t, r.SetReadDeadline(time.Now().Add(soon)))
 	lines := bufio.NewReader(r)
 	for line := ""; line != "done\n"; {
 		line, err = lines.ReadString('\n')
 		require.NoError(t, err)
 	}
 	close(finished)
-	require.NoError(t, <-result)
+	require.NoError(t, received(t, "the end of Run", result))
 	require.NoError(t, w.Close())
 	require.Equal(t, "19999", states[len(states)-1])
 	require.Less(t, len(states), 20000)
@@ -302,7 +306,7 @@ func TestGuard_Renewed(t *testing.T) {
 	require.NoError(t, err)
 	defer g.Close()
 	require.NoError(t, syscall.Kill(g.PID(), syscall.SIGSTOP))
-	deadline := clock.System().Now().Add(500 * time.Millisecond) // the newer one is sent until then
+	deadline := clock.System().Now().Add(3 * time.Second) // the newer one is sent until then
 	_, err = startTrue(t, g, deadline, func() <-chan struct{} {
 		g.Extend(deadline.Add(time.Hour))
 		time.AfterFunc(deadline.Sub(clock.System().Now()), g.Continue)

@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
-
 	"tenure/internal/command"
 )
 
@@ -18,11 +16,7 @@ func TestRun_StopSuspended(t *testing.T) {
 	p.Observe = func(e command.Event) { suspended <- e }
 	p.begin()
 	p.number()
-	for e := range suspended {
-		if e == (command.Suspended{Signal: unix.SIGSTOP, PID: p.group}) {
-			break
-		}
-	}
+	p.awaitStop(suspended)
 	p.stop(nil)
 	require.Equal(t, "SIGTERM", p.line())
 	require.Equal(t, 3, p.end())

@@ -111,6 +111,26 @@ func (p *play) end() int {
 	}
 }
 
+// received waits for a value.
+func received[T any](t *testing.T, what string, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(soon):
+		require.FailNow(t, "waited for too long", what)
+	}
+
+	return v
+}
+
+// awaitStop waits until an event reports that SIGSTOP has stopped COMMAND.
+func (p *play) awaitStop(events <-chan command.Event) {
+	p.t.Helper()
+	want := command.Suspended{Signal: syscall.SIGSTOP, PID: p.group}
+	for received(p.t, "COMMAND is stopped", events) != command.Event(want) {
+	}
+}
+
 // code returns the exit code in an error of Run.
 func code(t *testing.T, err error) int {
 	t.Helper()
@@ -129,10 +149,13 @@ func code(t *testing.T, err error) int {
 // guard.Own. The test does not, because it has children of its own.
 func (p *play) requireGone() {
 	p.t.Helper()
-	for pid := 1; pid > 0; {
-		pid, _ = syscall.Wait4(-p.group, nil, syscall.WNOHANG, nil) // those that have ended
-	}
-	require.Equal(p.t, syscall.ESRCH, syscall.Kill(-p.group, 0))
+	require.Eventually(p.t, func() bool { // a killed process needs a moment to end
+		for pid := 1; pid > 0; {
+			pid, _ = syscall.Wait4(-p.group, nil, syscall.WNOHANG, nil) // those that have ended
+		}
+
+		return errors.Is(syscall.Kill(-p.group, 0), syscall.ESRCH)
+	}, soon, time.Millisecond)
 	require.Empty(p.t, p.rest())
 }
 
