@@ -21,7 +21,7 @@ func open(t *testing.T, srv *tenuretest.Server) *tenure.Client {
 	c, err := tenure.Open(t.Context(), srv.DSN())
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		require.NoError(t, c.Close(ctx))
 	})

@@ -21,7 +21,7 @@ const path = "/local/test"
 // client opens a driver of ydb-go-sdk on the server and creates the node.
 func client(t *testing.T, srv *tenuretest.Server) coordination.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	db, err := ydb.Open(ctx, srv.DSN(), ydb.WithAnonymousCredentials())
 	require.NoError(t, err)

@@ -176,7 +176,7 @@ func write(t *testing.T, l *audit.Log, w *os.File, name string) {
 		}
 
 		return false
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // Ten files are kept. Each is below the limit.

@@ -289,9 +289,9 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 				test.dsn = "grpc://HOST/local"
 			}
 			began := time.Now()
-			_, err := open(t, test.dsn, host, 30*time.Second)
+			_, err := open(t, test.dsn, host, 2*time.Minute)
 			require.EqualError(t, err, strings.ReplaceAll(test.want, "HOST", host))
-			require.Less(t, time.Since(began), 15*time.Second)
+			require.Less(t, time.Since(began), time.Minute)
 		})
 	}
 }
@@ -317,8 +317,8 @@ func TestOpen_Limit(t *testing.T) {
 		"overloaded, and the port in --ydb")
 
 	busy := serveGRPC(t, answers(Ydb.StatusIds_UNAVAILABLE, "Database nodes resolve failed"))
-	_, err = open(t, "grpc://HOST/local", busy, 300*time.Millisecond)
-	require.EqualError(t, err, "no answer from "+busy+" within 300ms: the last attempt failed with "+
+	_, err = open(t, "grpc://HOST/local", busy, 2*time.Second)
+	require.EqualError(t, err, "no answer from "+busy+" within 2s: the last attempt failed with "+
 		"UNAVAILABLE (Database nodes resolve failed): check --ydb")
 
 	hangs := serveGRPC(t, &discovery{answer: func() (*Ydb_Discovery.ListEndpointsResponse, error) {

@@ -53,7 +53,7 @@ func TestHost_RefusesAnotherUser(t *testing.T) {
 		asNobody(t, func() { theirs, err = net.Dial("unix", path) })
 		require.NoError(t, err)
 		defer theirs.Close()
-		require.NoError(t, theirs.SetReadDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, theirs.SetReadDeadline(time.Now().Add(soon)))
 		_, err = theirs.Read(make([]byte, 1))
 		require.Error(t, err)
 		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "it is closed")
@@ -80,7 +80,7 @@ func TestDial_RefusesTheServerOfAnotherUser(t *testing.T) {
 	for _, path := range []string{dir, filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} {
 		require.NoError(t, os.Chmod(path, 0o700))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	_, err = Open(ctx, Config{Dir: dir})
 	require.EqualError(t, err, `state directory "`+dir+`": connect to its socket: `+
@@ -100,7 +100,7 @@ func TestOpen_DoesNotWaitForAFIFO(t *testing.T) {
 			path := filepath.Join(dir, name)
 			require.NoError(t, os.RemoveAll(path))
 			require.NoError(t, syscall.Mkfifo(path, 0o600))
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
 			defer cancel()
 			l, err := Open(ctx, Config{Dir: dir})
 			require.NoError(t, ctx.Err())

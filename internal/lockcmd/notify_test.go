@@ -16,7 +16,7 @@ func TestNotifier(t *testing.T) {
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	defer socket.Close()
-	require.NoError(t, socket.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, socket.SetReadDeadline(time.Now().Add(time.Minute)))
 	t.Setenv("NOTIFY_SOCKET", path)
 	n := newNotifier(true)
 	defer n.close()

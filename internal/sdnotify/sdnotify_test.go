@@ -24,7 +24,7 @@ func TestNotifier(t *testing.T) {
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	defer socket.Close()
-	require.NoError(t, socket.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, socket.SetReadDeadline(time.Now().Add(time.Minute)))
 	t.Setenv(Variable, path)
 
 	n := Start()

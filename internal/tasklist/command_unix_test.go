@@ -40,7 +40,7 @@ func TestCommand_Limit(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	pid := strings.TrimSpace(string(text))
-	require.Eventually(t, func() bool { return !running(pid) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !running(pid) }, time.Minute, time.Millisecond)
 }
 
 // running reports whether a process runs. A process that has ended and that nobody collects does not.

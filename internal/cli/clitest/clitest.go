@@ -17,7 +17,7 @@ import (
 )
 
 // limit is the time limit for a line of output. It is far longer than any line takes.
-const limit = 30 * time.Second
+const limit = time.Minute
 
 // A Process is a running command.
 type Process struct {
@@ -52,7 +52,16 @@ func Start(t *testing.T, build func(*cli.Env) *cobra.Command, args ...string) *P
 	})
 	t.Cleanup(func() {
 		interrupt()
-		reader.Wait()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			reader.Wait()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(limit):
+			t.Errorf("the command %q does not end after an interrupt", args)
+		}
 	})
 
 	return p
