@@ -20,7 +20,8 @@ import (
 
 // BenchmarkLock measures the command lock with a tenure serve, and with the embedded server, which each run then
 // starts: the time from its start until COMMAND has printed its first line, the resident memory of lock and of its
-// guard while COMMAND runs, and the size of the program. "alone" is the time without lock.
+// guard while COMMAND runs, and the size of the program, which is the one that packages contain. "alone" is the time
+// without lock.
 func BenchmarkLock(b *testing.B) {
 	b.Run("server=embedded", func(b *testing.B) { benchmarkLock(b, "--dir", filepath.Join(b.TempDir(), "state")) })
 	if !testing.Short() {
@@ -32,7 +33,7 @@ func BenchmarkLock(b *testing.B) {
 
 func benchmarkLock(b *testing.B, server ...string) {
 	b.Helper()
-	path, size := build(b, "..", "./cmd/lock")
+	path, size := build(b, "..", "./tools/release/commands")
 	command := []string{"/bin/sh", "-c", "echo $PPID; exec cat"}
 	argv := slices.Concat([]string{path}, server, []string{"bench", "--"}, command)
 	var began, alone []time.Duration

@@ -6,8 +6,9 @@
 // It builds what git has recorded for the commit (HEAD, or -commit), not what is in the work tree. The same commit and
 // the same version of Go give the same bytes. The output directory must not exist, or be empty. It then contains
 //
-//	tenure_VERSION_OS_ARCH.tar.gz   the binary with links named lock and workers, manual pages, completion
-//	                                scripts, documents and licences; a .zip without links for Windows
+//	tenure_VERSION_OS_ARCH.tar.gz   the binaries tenure and lock, a link named workers to lock, manual pages,
+//	                                completion scripts, documents and licences; for Windows, a .zip with only
+//	                                tenure.exe
 //	tenure_VERSION_ARCH.deb         a package for Debian and Ubuntu, with units for systemd
 //	tenure_VERSION_oci              a container image for Linux, as an OCI layout
 //	tenure_VERSION.cdx.json         the modules in the binaries, as an SBOM of CycloneDX

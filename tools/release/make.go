@@ -11,12 +11,13 @@ import (
 	"strings"
 )
 
-// A package program is the binary for a target with what belongs to it.
+// A program holds the binaries for a target with what belongs to them.
 type program struct {
 	target
 
-	binary  []byte
-	modules []module // that it links
+	tenure   []byte
+	commands []byte   // lock and workers; nil: the target has no links, and only tenure
+	modules  []module // that they link
 }
 
 // make builds the binaries and writes the packages.
@@ -59,24 +60,34 @@ func (r *release) make(ctx context.Context, targets []target) error {
 	return r.writeSums()
 }
 
-// program builds the binary for a target and finds the licences of its modules.
+// program builds the binaries for a target and finds the licences of their modules.
 func (r *release) program(ctx context.Context, t target, l *licences) (p program, err error) {
 	p.target = t
-	path, err := r.build(ctx, t)
+	path, err := r.build(ctx, t, tenurePackage)
 	if err != nil {
 		return p, err
 	}
-	if p.modules, err = l.of(ctx, path); err != nil {
+	if p.tenure, err = os.ReadFile(path); err != nil {
 		return p, err
 	}
-	p.binary, err = os.ReadFile(path)
+	paths := []string{path}
+	if t.os != "windows" {
+		if path, err = r.build(ctx, t, commandsPackage); err != nil {
+			return p, err
+		}
+		if p.commands, err = os.ReadFile(path); err != nil {
+			return p, err
+		}
+		paths = append(paths, path)
+	}
+	p.modules, err = l.of(ctx, paths...)
 
 	return p, err
 }
 
 // pages returns the manual pages and the completion scripts, which a binary for this machine writes.
 func (r *release) pages(ctx context.Context) (files []file, err error) {
-	path, err := r.build(ctx, host)
+	path, err := r.build(ctx, host, tenurePackage)
 	if err != nil {
 		return nil, err
 	}
@@ -128,15 +139,18 @@ func (r *release) documents(p program) (files []file, err error) {
 	return append(files, file{name: "LICENCES-OF-MODULES", data: notices(p.modules)}), nil
 }
 
-// commands returns the binary with a link for each of the other commands.
+// commands returns the binaries, with a link for workers. For Windows it returns only tenure, because links need extra
+// rights there.
 func commands(p program) []file {
-	name := binaryName(p.target)
-	files := []file{{name: name, data: p.binary, mode: 0o755}}
-	for _, link := range []string{"lock", "workers"} {
-		files = append(files, file{name: link, link: name})
+	if p.commands == nil {
+		return []file{{name: "tenure.exe", data: p.tenure, mode: 0o755}}
 	}
 
-	return files
+	return []file{
+		{name: "tenure", data: p.tenure, mode: 0o755},
+		{name: "lock", data: p.commands, mode: 0o755},
+		{name: "workers", link: "lock"},
+	}
 }
 
 // writeArchive writes the archive for people who install without a package manager.

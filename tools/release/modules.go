@@ -32,28 +32,31 @@ type licences struct {
 
 func newLicences(r *release) *licences { return &licences{r: r, known: make(map[string]module)} }
 
-// of returns the modules of a binary, except our own, and the Go distribution. It fails if one of them has no licence
+// of returns the modules of binaries, except our own, and the Go distribution. It fails if one of them has no licence
 // that it knows.
-func (l *licences) of(ctx context.Context, binary string) ([]module, error) {
-	info, err := buildinfo.ReadFile(binary)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", binary, err)
-	}
+func (l *licences) of(ctx context.Context, binaries ...string) ([]module, error) {
 	var names []string
-	for _, dep := range info.Deps {
-		if dep.Replace != nil {
-			return nil, fmt.Errorf("module %s is replaced: a release must not depend on a replacement", dep.Path)
+	for _, binary := range binaries {
+		info, err := buildinfo.ReadFile(binary)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", binary, err)
 		}
-		if name := dep.Path + "@" + dep.Version; l.known[name].path == "" {
-			names = append(names, name)
+		for _, dep := range info.Deps {
+			if dep.Replace != nil {
+				return nil, fmt.Errorf("module %s is replaced: a release must not depend on a replacement", dep.Path)
+			}
+			names = append(names, dep.Path+"@"+dep.Version)
 		}
 	}
-	if err := l.learn(ctx, names); err != nil {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	unknown := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return l.known[name].path != "" })
+	if err := l.learn(ctx, unknown); err != nil {
 		return nil, err
 	}
 	modules := []module{l.known["std"]}
-	for _, dep := range info.Deps {
-		modules = append(modules, l.known[dep.Path+"@"+dep.Version])
+	for _, name := range names {
+		modules = append(modules, l.known[name])
 	}
 
 	return modules, nil

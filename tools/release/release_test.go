@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +38,27 @@ func TestLicences_NeedALicence(t *testing.T) {
 	require.NoError(t, l.add("example.com/m@v1.0.0", module{path: "example.com/m"}, dir))
 	require.Equal(t, "Apache-2.0", l.known["example.com/m@v1.0.0"].licence)
 	require.Len(t, l.known["example.com/m@v1.0.0"].texts, 2)
+}
+
+// Where html/template is linked, the linker keeps all exported methods, which made lock a third larger.
+func TestCommands_Imports(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", tags, "./commands").Output()
+	require.NoError(t, err)
+	imported := strings.Fields(string(out))
+	require.Contains(t, imported, "text/template") // of cobra, which does not execute templates
+	require.NotContains(t, imported, "html/template")
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	unix := program{target: target{"linux", "amd64"}, tenure: []byte("t"), commands: []byte("c")}
+	require.Equal(t, []file{
+		{name: "tenure", data: []byte("t"), mode: 0o755}, {name: "lock", data: []byte("c"), mode: 0o755},
+		{name: "workers", link: "lock"},
+	}, commands(unix))
+	windows := program{target: target{"windows", "amd64"}, tenure: []byte("t")}
+	require.Equal(t, []file{{name: "tenure.exe", data: []byte("t"), mode: 0o755}}, commands(windows))
 }
 
 func TestDebianVersion(t *testing.T) {

@@ -74,9 +74,23 @@ func (r *release) outputEnv(
 	return strings.TrimSuffix(string(out), "\n"), nil
 }
 
-// build builds the binary for a target, and returns its path.
-func (r *release) build(ctx context.Context, t target) (string, error) {
-	path := filepath.Join(r.scratch, t.os+"-"+t.arch, binaryName(t))
+// The packages of the binaries. That of tenure contains the commands lock and workers too, but a process of them needs
+// more memory in it, and more time to start: it initialises the packages of the server, and html/template, which the
+// server's page uses, keeps the linker from removing methods that nothing calls.
+const (
+	tenurePackage   = "./cmd/tenure"
+	commandsPackage = "./tools/release/commands"
+)
+
+// tags leave out the traces of gRPC, which use html/template too, and which tenure never switches on.
+const tags = "grpcnotrace"
+
+// build builds the binary of a package for a target, and returns its path.
+func (r *release) build(ctx context.Context, t target, pkg string) (string, error) {
+	path := filepath.Join(r.scratch, t.os+"-"+t.arch, filepath.Base(pkg))
+	if t.os == "windows" {
+		path += ".exe"
+	}
 	// The binary must not depend on the directory (-trimpath), on the git repository around it (-buildvcs), on the
 	// machine's C library (CGO_ENABLED) or on flags in the environment.
 	env := []string{
@@ -84,16 +98,8 @@ func (r *release) build(ctx context.Context, t target) (string, error) {
 		"GOEXPERIMENT=", "GOWORK=off", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.time.Unix()),
 	}
 	flags := "-s -w -X " + r.module + "/internal/version.released=" + r.version
-	_, err := r.outputEnv(ctx, r.src, env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", path,
-		"./cmd/tenure")
+	_, err := r.outputEnv(ctx, r.src, env, "go", "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", flags,
+		"-o", path, pkg)
 
 	return path, err
-}
-
-func binaryName(t target) string {
-	if t.os == "windows" {
-		return "tenure.exe"
-	}
-
-	return "tenure"
 }
