@@ -54,7 +54,8 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	unix := program{target: target{"linux", "amd64"}, tenure: []byte("t"), commands: []byte("c")}
 	require.Equal(t, []file{
-		{name: "tenure", data: []byte("t"), mode: 0o755}, {name: "lock", data: []byte("c"), mode: 0o755},
+		{name: "tenure", data: []byte("t"), mode: 0o755},
+		{name: "lock", data: []byte("c"), mode: 0o755},
 		{name: "workers", link: "lock"},
 	}, commands(unix))
 	windows := program{target: target{"windows", "amd64"}, tenure: []byte("t")}
