@@ -21,7 +21,7 @@ func BenchmarkMerge(b *testing.B) {
 			if testing.Short() {
 				window = 20 * time.Millisecond
 			}
-			s := startTenure(b, "--data", dir, enough)
+			s := startTenure(b, "--data", dir)
 			l := startLoad(b, "tenure-streams", s.addr, crowd{clients: 16})
 			defer l.stop(b)
 			var longest, p99 time.Duration

@@ -37,12 +37,8 @@ func serve(k kind, dir string) (addr string, stop func() error, err error) {
 	return l.Addr().String(), stop, err
 }
 
-// largeMemory is the memory for nodes that is enough for the largest number of held semaphores.
-const largeMemory = 2 << 30
-
 func serveTenure(l net.Listener, opts ...server.Option) (stop func() error, err error) {
-	limits := server.Limits{Memory: largeMemory}
-	s, err := server.New(append(opts, server.WithDatabase(database), server.WithLimits(limits))...)
+	s, err := server.New(append(opts, server.WithDatabase(database))...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,9 +20,6 @@ func heldCounts() []int {
 	return []int{0, 100_000, 990_000}
 }
 
-// enough is the flag of tenure serve for largeMemory.
-var enough = fmt.Sprint("--max-memory=", largeMemory)
-
 // BenchmarkStartup measures the time from the start of tenure serve to the answer to an attach, and the memory for each
 // semaphore in the store, compared to a server without any. They are held, 1,000 by each session.
 func BenchmarkStartup(b *testing.B) {
@@ -34,7 +31,7 @@ func BenchmarkStartup(b *testing.B) {
 			u := loadedUsage(b, dir)
 			var residents int64
 			for b.Loop() {
-				s := startTenure(b, "--data", dir, enough)
+				s := startTenure(b, "--data", dir)
 				attached, err := dial(b, s.addr).attach(1, time.Hour/2)
 				require.NoError(b, err)
 				b.StopTimer()

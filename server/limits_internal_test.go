@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,7 +12,36 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/clock"
+	"tenure/internal/node"
 )
+
+// With the defaults, a node can have as many semaphores as its limit allows, all of them held, with all the names and
+// data that its limit allows. The node can also be loaded again.
+func TestLimits_DefaultMemory(t *testing.T) {
+	t.Parallel()
+	const held, sessions = 1_000, 16 // a thousandth of each
+	n := node.New()
+	var fx node.Effects
+	for i := range node.StreamID(sessions) {
+		n.Apply(1, node.Attach{Stream: i + 1, TimeoutMillis: 60_000}, &fx)
+	}
+	names := 0
+	for i := range uint64(held) {
+		id, name := i%sessions+1, fmt.Sprint("held-", i)
+		n.Apply(1, node.Acquire{
+			From: node.From{Stream: node.StreamID(id), Session: id}, Semaphore: name, Count: 1,
+			TimeoutMillis: node.Forever, Ephemeral: true,
+		}, &fx)
+		names += len(name)
+	}
+	records := 0
+	for _, r := range fx.Changes {
+		records += node.RecordFootprint(r)
+	}
+	d := DefaultLimits()
+	require.LessOrEqual(t, (n.Footprint()-names)*d.Semaphores/held+d.NodeBytes, d.Memory)
+	require.LessOrEqual(t, int64((records-names)*d.Semaphores/held+d.NodeBytes), loadLimit(int64(d.Memory)))
+}
 
 // The defaults leave files for everything that is not a connection.
 func TestLimits_Defaults(t *testing.T) {

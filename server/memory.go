@@ -45,9 +45,12 @@ func (e *tooLargeError) Error() string {
 // loadPause is how long a node that is too large or damaged is refused without another attempt to load it.
 const loadPause = 10 * time.Second
 
-// limited yields the records, and an error as soon as they need too much memory. The limit is a little higher than that
-// for requests, because the estimate for a record is higher than that for what is made of it, and every node that has
-// grown up to the limit must be able to load.
+// loadLimit returns the limit for the records of nodes. It is a little higher than that for requests, because the
+// estimate for a record is higher than that for what is made of it, and every node that has grown up to the limit must
+// be able to load.
+func loadLimit(memory int64) int64 { return memory + memory/8 }
+
+// limited yields the records, and an error as soon as they need too much memory.
 func (o *owner) limited(ctx context.Context) iter.Seq2[node.Record, error] {
 	return func(yield func(node.Record, error) bool) {
 		most := int64(o.env.limits.Memory)
@@ -55,7 +58,7 @@ func (o *owner) limited(ctx context.Context) iter.Seq2[node.Record, error] {
 			if err == nil {
 				size := int64(node.RecordFootprint(r))
 				o.footprint += size
-				if used := o.env.memory.Add(size); used > most+most/8 {
+				if used := o.env.memory.Add(size); used > loadLimit(most) {
 					yield(node.Record{}, &tooLargeError{o.path, used, most})
 
 					return

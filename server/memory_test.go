@@ -38,7 +38,7 @@ func TestMemory(t *testing.T) {
 			}
 			held++
 		}
-		require.InDelta(t, 140, held, 10)
+		require.InDelta(t, 214, held, 10)
 		synctest.Wait() // the refusal is counted after the answer
 		require.Equal(t, map[string]uint64{"node": 1}, h.server.Limits())
 

@@ -138,10 +138,10 @@ func BenchmarkNode_Load(b *testing.B) {
 	}
 }
 
-// BenchmarkNode_Memory measures the heap in bytes for each of 100,000 sessions or held semaphores, not counting the
-// user's strings. The result does not depend on the number of iterations.
+// BenchmarkNode_Memory measures the heap in bytes for each of 100,000 sessions, semaphores without owners, held
+// semaphores, or waiters, not counting the user's strings. The result does not depend on the number of iterations.
 func BenchmarkNode_Memory(b *testing.B) {
-	const many = 100_000
+	const many, queue = 100_000, 1_000
 	heap := func() uint64 {
 		runtime.GC()
 		runtime.GC()
@@ -174,9 +174,24 @@ func BenchmarkNode_Memory(b *testing.B) {
 			})
 		}
 		held := heap()
+		for i := range many {
+			p.do(node.Acquire{
+				From: node.From{Stream: node.StreamID(many + i + 1), Session: uint64(i + 1)}, Semaphore: names[(i/queue+1)%many],
+				Count: 1, TimeoutMillis: 86_400_000, Ephemeral: true,
+			})
+		}
+		waiting := heap()
+		for i := range many {
+			p.do(node.Create{
+				From: node.From{Stream: many + 1, Session: 1}, Semaphore: names[i][len("sem"):], Limit: 1,
+			})
+		}
+		free := heap()
 		b.ReportMetric(float64(attached-before)/many, "B/session")
 		b.ReportMetric(float64(detached-before)/many, "B/detached")
 		b.ReportMetric(float64(held-idle)/many, "B/held")
+		b.ReportMetric(float64(waiting-held)/many, "B/waiter")
+		b.ReportMetric(float64(free-waiting)/many, "B/free")
 		runtime.KeepAlive(p)
 	}
 	b.ReportMetric(0, "ns/op") // not meaningful here

@@ -165,3 +165,33 @@ func TestNode_Footprint(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, n.Footprint(), again.Footprint())
 }
+
+// Numbers in a record have different sizes. The estimate for the records is at most an eighth higher than that for the
+// node even if all numbers are large.
+func TestNode_Footprint_LargeNumbers(t *testing.T) {
+	t.Parallel()
+	none := func(func(node.Record, error) bool) {}
+	n, err := node.Load(1, node.Config{Above: 1 << 62}, none)
+	require.NoError(t, err)
+	n.SetDate(1 << 41) // in the year 2039
+	var fx node.Effects
+	for i := range node.StreamID(10) {
+		n.Apply(1, node.Attach{Stream: i + 1, TimeoutMillis: 1}, &fx)
+	}
+	before := n.Footprint()
+	fx = node.Effects{}
+	for i := range uint64(10) {
+		n.Apply(1, node.Acquire{
+			From: node.From{Stream: node.StreamID(i + 1), Session: 1<<62 + i + 1}, Semaphore: "job",
+			Count: 1<<64 - 1, TimeoutMillis: node.Forever, Ephemeral: true,
+		}, &fx)
+	}
+	records := 0
+	for _, r := range fx.Changes {
+		records += node.RecordFootprint(r)
+	}
+	grown := n.Footprint() - before
+	require.Positive(t, grown)
+	require.GreaterOrEqual(t, records, grown)
+	require.LessOrEqual(t, records, grown*9/8)
+}
