@@ -128,10 +128,7 @@ func newRefusedError(path string, e *session.RefusedError) error {
 		why = newStatusError(doing, path, refusal)
 	}
 
-	text := fmt.Sprintf("the server refuses to continue the session: %s %s: %s", doing, quote(path), ydberr.Text(why))
-	if ydberr.Denied(why) && !ydberr.Answered(why) {
-		text += ": check the credentials"
-	}
+	text := fmt.Sprintf("the server refuses to continue the session: %s %s: %v", doing, quote(path), plain(why))
 
 	return &refusedError{text: text, why: why}
 }
@@ -157,6 +154,17 @@ func cause(path string, err error) error {
 	case errors.Is(err, session.ErrDeleted):
 		return ErrSemaphoreDeleted
 	default:
-		return fmt.Errorf("%w: attach to node %q: %w", ErrSessionExpired, path, err)
+		return fmt.Errorf("%w: attach to node %q: %w", ErrSessionExpired, path, plain(err))
 	}
+}
+
+// plain returns an error that unwraps to err, the end of a stream, with a text for people: gRPC begins its own with
+// "rpc error: code =".
+func plain(err error) error {
+	text := ydberr.Text(err)
+	if ydberr.Denied(err) && !ydberr.Answered(err) {
+		text += ": check the credentials"
+	}
+
+	return ydberr.Because(text, err)
 }

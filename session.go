@@ -121,12 +121,12 @@ func (s *Session) awaitStart(ctx context.Context) error {
 	case errors.Is(why, ErrSessionExpired) && refused:
 		return newStatusError("open session on node", s.path, refusal)
 	case errors.Is(why, ErrSessionExpired): // the session never started, so leave out that it has expired
-		return fmt.Errorf("open session on node %q: %w", s.path, s.lost)
+		return fmt.Errorf("open session on node %q: %w", s.path, plain(s.lost))
 	case refused:
 		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, why,
 			newStatusError("attach to node", s.path, refusal))
 	default:
-		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, why, s.lost)
+		return fmt.Errorf("open session on node %q: %w: the last attempt: %w", s.path, why, plain(s.lost))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"tenure/internal/cli"
 	"tenure/internal/clock"
+	"tenure/internal/term"
 	"tenure/internal/ydberr"
 )
 
@@ -48,7 +49,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case err == nil:
 			var ended bool
 			ended, err = w.watch(ctx, session)
-			_ = session.Close(context.WithoutCancel(ctx)) // if it fails, the session times out, and it owns nothing
+			limited, cancel := term.Farewell(ctx)
+			_ = session.Close(limited) // if it fails, the session times out, and it owns nothing
+			cancel()
 			if ended {
 				return err
 			}
