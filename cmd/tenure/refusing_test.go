@@ -62,7 +62,9 @@ func (r *refuser) DescribeNode(context.Context, *pb.DescribeNodeRequest) (*pb.De
 	return &pb.DescribeNodeResponse{Operation: success(&pb.DescribeNodeResult{})}, nil
 }
 
-func (r *refuser) Session(Ydb_Coordination_V1.CoordinationService_SessionServer) error { return r.refuse() }
+func (r *refuser) Session(Ydb_Coordination_V1.CoordinationService_SessionServer) error {
+	return r.refuse()
+}
 
 func (r *refuser) serve(t *testing.T) (dsn string) {
 	t.Helper()
