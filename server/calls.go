@@ -24,14 +24,16 @@ import (
 
 // call is a call from the moment when its headers have arrived.
 type call struct {
-	conn   *conns.Conn // nil: the connection has no limits
-	cancel context.CancelFunc
+	conn   *conns.Conn        // nil: the connection has no limits
+	cancel context.CancelFunc // nil: the call is that of a session, and has an ender
 
 	waiting *waiting      // contains the call until its first message has arrived
 	place   *list.Element // guarded by waiting; nil: not there
 
-	mu    sync.Mutex  // guards alarm
+	mu    sync.Mutex  // guards the rest
 	alarm clock.Timer // rings when the first message should have arrived; nil: it has
+	ender ender       // nil: the call has no goroutine yet
+	ended bool
 }
 
 type callKey struct{}
@@ -56,14 +58,16 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, er
 		return ctx, status.Errorf(codes.Unimplemented, "method %q has no service: call e.g. %s",
 			printable.Short(info.FullMethodName), Ydb_Coordination_V1.CoordinationService_Session_FullMethodName)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	c := &call{conn: conn, cancel: cancel, waiting: &s.waiting}
+	c := &call{conn: conn, waiting: &s.waiting}
+	if info.FullMethodName != Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
+		ctx, c.cancel = context.WithCancel(ctx) // takes 600 bytes, which is much for an idle session
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.alarm = s.clock.NewAlarm(func() {
 		if c.begin() {
 			s.refusals.add("start_timeout", "address", address(ctx))
-			cancel()
+			c.end()
 		}
 	})
 	now := s.clock.Now()
@@ -76,11 +80,42 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, er
 	}
 	if victim != nil {
 		s.refusals.add("waiting_calls", "address", address(ctx))
-		victim.cancel()
+		s.streams.Go(victim.end) // gRPC holds a lock
 	}
 
 	return context.WithValue(ctx, callKey{}, c), nil
 }
+
+// end ends the call before its first message.
+func (c *call) end() {
+	if c.cancel != nil {
+		c.cancel()
+
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.endLocked()
+}
+
+// run is called by the goroutine of a call of a session when it begins.
+func (c *call) run(e ender) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ender = e
+	c.endLocked()
+}
+
+// endLocked is called with mu held.
+func (c *call) endLocked() {
+	if c.ended && c.ender != nil {
+		_ = c.ender.WriteStatus(errGivenUp) // fails only if the connection has ended
+	}
+}
+
+// errGivenUp is the status of a call whose context was canceled.
+var errGivenUp = status.FromContextError(context.Canceled)
 
 // begin notes that the first message has arrived, or will not. It returns false if that was known.
 func (c *call) begin() bool {

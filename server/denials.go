@@ -70,9 +70,10 @@ func (o *owner) checkKey(in input) {
 	if f, ok := answer.Message.(node.Failure); !ok || f.Issue != node.WrongKey {
 		return
 	}
-	e := audit.Event{Kind: audit.Denied, Node: o.path, User: s.pass.caller.name(), Peer: s.peer, Reason: denialKey}
+	e := audit.Event{Kind: audit.Denied, Node: o.path, User: s.pass.caller.name(), Peer: s.pass.peer, Reason: denialKey}
 	if number, due := o.env.denials.add(e, denialKey); due {
-		s.log().WarnContext(context.Background(), "attach with a wrong protection key", "address", s.peer, "refused", number)
+		s.log().WarnContext(context.Background(), "attach with a wrong protection key", "address", s.pass.peer,
+			"refused", number)
 		o.next.refused = true
 	}
 }

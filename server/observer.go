@@ -85,7 +85,7 @@ func (ob *observer) attached(s *stream) {
 	if ob == nil || ob.clients == nil {
 		return
 	}
-	ob.clients[s.session] = client{s.pass.caller.name(), s.peer}
+	ob.clients[s.session] = client{s.pass.caller.name(), s.pass.peer}
 }
 
 // record writes an event to the audit log.

@@ -32,6 +32,9 @@ func (s *Server) limitStream(
 ) error {
 	limited := &limitedStream{ServerStream: g, server: s, method: info.FullMethod}
 	defer limited.leave()
+	if c := callOf(g.Context()); c != nil && c.cancel == nil {
+		c.run(enderOf(g.Context()))
+	}
 	err := handler(srv, limited)
 	if limited.full == "" {
 		return err

@@ -28,7 +28,6 @@ type stream struct {
 	id      node.StreamID
 	grpc    Ydb_Coordination_V1.CoordinationService_SessionServer
 	owner   *owner
-	clock   clock.Clock
 	running *sync.WaitGroup // counts the goroutines that run read and write
 	outbox  outbox
 	sending wire.Sending // used by the writer of the outbox
@@ -37,7 +36,7 @@ type stream struct {
 	answers *answers // not a part of stream, because charges refer to it
 	pass    *pass    // what the caller may do; used by read, or before read runs
 
-	allowance allowance   // used by read
+	allowance *allowance  // used by read
 	reserved  atomic.Bool // a session of the allowance is reserved for the stream
 
 	// The owner's goroutine sets these when it releases Attached, before attached is closed.
@@ -52,7 +51,6 @@ type stream struct {
 	ended chan struct{}          // closed by end
 	err   error                  // of the call; set before ended is closed
 	why   atomic.Pointer[string] // the reason for the end, once one is known
-	peer  string                 // the host of the client
 
 	mu       sync.Mutex  // guards the rest
 	alarm    clock.Timer // rings when the next ping is due
@@ -92,7 +90,7 @@ func (s *stream) gone() bool { return s.hasEnded() || s.grpc.Context().Err() != 
 func (s *stream) send(m any) {
 	if !s.outbox.put(m, s.startWriter) {
 		if s.because(endSlowReader) {
-			s.log().WarnContext(s.grpc.Context(), "stream cut: the client does not read", "address", s.peer)
+			s.log().WarnContext(s.grpc.Context(), "stream cut: the client does not read", "address", s.pass.peer)
 		}
 		s.end(status.Error(codes.ResourceExhausted, "the client does not read what it is sent"))
 	}
@@ -164,10 +162,10 @@ func (s *stream) dieLocked(f node.Failure) {
 	if s.left || s.lastWord != nil {
 		return
 	}
-	s.lastWord = s.clock.NewAlarm(func() {
+	s.lastWord = s.owner.env.clock.NewAlarm(func() {
 		s.end(status.Error(codes.Unavailable, "the client does not read what it is sent"))
 	})
-	now := s.clock.Now()
+	now := s.owner.env.clock.Now()
 	s.lastWord.Set(now, now.Add(lastWord))
 	s.send(f)
 }
@@ -214,7 +212,7 @@ func (s *stream) ring() error {
 
 // setAlarm is called with mu held.
 func (s *stream) setAlarm() {
-	now := s.clock.Now()
+	now := s.owner.env.clock.Now()
 	s.alarm.Set(now, now.Add(pingPeriod(s.timeoutMillis)))
 }
 

@@ -15,6 +15,7 @@ import (
 func (s *stream) read() error {
 	select {
 	case <-s.attached:
+		s.attached = nil // most sessions are idle for long, and its memory can be used meanwhile
 	case <-s.ended:
 		return nil
 	case <-s.grpc.Context().Done():
@@ -78,7 +79,7 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 
 		return true
 	}
-	if issue := s.allowance.refuse(req, s.peer); issue != "" {
+	if issue := s.allowance.refuse(req, s.pass.peer); issue != "" {
 		s.send(refused(req, node.Overloaded, issue))
 
 		return true

@@ -69,11 +69,10 @@ func serveSession(
 	attach := wire.Attach(id, shortened(start))
 	refusal, err = nodes.use(entry.Path, func(o *owner) error {
 		s := &stream{
-			id: id, grpc: g, owner: o, clock: nodes.env.clock,
+			id: id, grpc: g, owner: o,
 			running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
-			allowance: entered.allowance,
+			allowance: &entered.allowance,
 			answers:   new(answers),
-			peer:      host(g.Context()),
 			ender:     enderOf(g.Context()),
 		}
 		s.reserved.Store(entered.reserved)
@@ -101,7 +100,7 @@ func (s *stream) serve(attach node.Attach) error {
 	}
 	defer s.unreserve()
 	defer s.count()
-	s.alarm = s.clock.NewAlarm(func() { s.guarded(s.ring) })
+	s.alarm = o.env.clock.NewAlarm(func() { s.guarded(s.ring) })
 	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
 	if joined {
 		defer o.leave(s)

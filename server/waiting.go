@@ -61,9 +61,17 @@ func (w *waiting) stop() {
 
 // end ends the calls, so that the server does not wait for them when it stops.
 func (w *waiting) end() {
+	for _, c := range w.all() {
+		c.end()
+	}
+}
+
+func (w *waiting) all() (calls []*call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for e := w.calls.Front(); e != nil; e = e.Next() {
-		e.Value.(*call).cancel()
+		calls = append(calls, e.Value.(*call))
 	}
+
+	return calls
 }
