@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -77,7 +78,13 @@ func silentMembers(t *testing.T) (e *etcd, m silentMember, look func(id uint64))
 	return e, m, func(id uint64) {
 		m.leader.Store(id)
 		e.leader.use(&current, nil)
-		e.leader.use(&current, e.leader.find(t.Context()))
+		var found *route
+		require.Eventually(t, func() bool { // a busy machine may not answer within the limit
+			found = e.leader.find(t.Context())
+
+			return found != nil || id == 0
+		}, time.Minute, time.Millisecond)
+		e.leader.use(&current, found)
 	}
 }
 
