@@ -135,25 +135,28 @@ func TestCommand_LossStopsIt(t *testing.T) {
 	for name, script := range map[string]string{"obedient": obedient, "stubborn": stubborn} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t)
-			srv := newServer(s)
-			holder := srv.under("holder", script, "-timeout", timeout.String())
-			_, place := holder.await(0, soon, acquired)
-			next := srv.under("next", begin+finish, "-timeout", "1m")
-			srv.waits(next, place, "holder")
+			inTime(t, timeout, func() time.Duration {
+				s := newStage(t)
+				srv := newServer(s)
+				holder := srv.under("holder", script, "-timeout", timeout.String())
+				_, place := holder.await(0, soon, acquired)
+				next := srv.under("next", begin+finish, "-timeout", "1m")
+				srv.waits(next, place, "holder")
 
-			killed := srv.kill()
-			holder.await(place, soon,
-				"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 1s: "+
-					"stopping COMMAND")
-			off, _ := holder.await(place, soon, suspended,
-				"lock: killing COMMAND: it did not end within 1s of SIGTERM",
-				"lock: killing COMMAND: no answer from the server before the session deadline") // falls on the same instant
-			require.Less(t, off.at.Sub(killed), timeout)
-			require.Equal(t, 123, holder.code())
-			srv.begin()
-			next.ends()
-			s.requireGrowth(2)
+				killed := srv.kill()
+				holder.await(place, soon,
+					"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 1s: "+
+						"stopping COMMAND")
+				off, _ := holder.await(place, soon, suspended,
+					"lock: killing COMMAND: it did not end within 1s of SIGTERM",
+					"lock: killing COMMAND: no answer from the server before the session deadline") // falls on the same instant
+				require.Equal(t, 123, holder.code())
+				srv.begin()
+				next.ends()
+				s.requireGrowth(2)
+
+				return off.at.Sub(killed)
+			})
 		})
 	}
 }

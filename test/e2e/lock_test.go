@@ -21,6 +21,20 @@ func skipSlow(t *testing.T, waits time.Duration) {
 	}
 }
 
+// inTime requires that something takes less time than the limit, which the product promises on a machine that runs. The
+// test machine may pause for a second, so there are three attempts.
+func inTime(t *testing.T, limit time.Duration, attempt func() time.Duration) {
+	t.Helper()
+	var took time.Duration
+	for range 3 {
+		if took = attempt(); took < limit {
+			return
+		}
+		t.Logf("took %v", took)
+	}
+	require.Less(t, took, limit)
+}
+
 // A crew is a group of processes of one command with the same arguments, by name.
 type crew struct {
 	server  *server
@@ -187,18 +201,21 @@ func TestLock_HolderStopsWorkWhenTheServerStaysDown(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
 	skipSlow(t, timeout)
-	s := newStage(t)
-	srv := newServer(s)
-	c := lockCrew(srv, 2, timeout)
+	inTime(t, timeout, func() time.Duration {
+		s := newStage(t)
+		srv := newServer(s)
+		c := lockCrew(srv, 2, timeout)
 
-	on, place := s.await(0, soon, working)
-	killed := srv.kill()
-	off, place := c.members[on.who].await(place, soon, suspended)
-	t.Logf("stopped %v after the server was killed", off.at.Sub(killed))
-	require.Less(t, off.at.Sub(killed), timeout)
+		on, place := s.await(0, soon, working)
+		killed := srv.kill()
+		off, place := c.members[on.who].await(place, soon, suspended)
+		t.Logf("stopped %v after the server was killed", off.at.Sub(killed))
 
-	srv.begin()
-	s.await(place, soon, working)
+		srv.begin()
+		s.await(place, soon, working)
+
+		return off.at.Sub(killed)
+	})
 }
 
 // Processes end on SIGTERM even if the server is down.
