@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/programs/programstest"
 )
 
 // Another server can start at the path of a data directory that was removed, so the server must not answer any more.
@@ -16,7 +18,7 @@ func TestServe_EndsWhenItsDataDirectoryIsRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	cmd, _, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--data", dir)
 	require.NoError(t, os.Rename(dir, dir+".old"))
-	require.Error(t, cmd.Wait())
+	require.Error(t, programstest.Wait(t, cmd))
 	require.Equal(t, 125, cmd.ProcessState.ExitCode())
 	require.Contains(t, stderr.String(), `tenure: store "`+dir+`" has stopped: "`+filepath.Join(dir, "LOCK")+
 		`" was removed or replaced: do not change the directory while a process uses it`)

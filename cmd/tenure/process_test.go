@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+
+	"tenure/internal/programs/programstest"
 )
 
 // A signal ends the server within 2 s, whatever its clients do. The time is compared with that of a server without
@@ -48,7 +50,7 @@ func endsIn(t *testing.T, sig os.Signal, connect func(addr string)) time.Duratio
 	connect(addr)
 	began := time.Now()
 	require.NoError(t, cmd.Process.Signal(sig))
-	require.NoError(t, cmd.Wait(), stderr)
+	require.NoError(t, programstest.Wait(t, cmd), stderr)
 
 	return time.Since(began)
 }

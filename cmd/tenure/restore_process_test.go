@@ -22,6 +22,7 @@ import (
 	embed "tenure"
 	"tenure/internal/access"
 	"tenure/internal/cli"
+	"tenure/internal/programs/programstest"
 )
 
 // A lost is a server as a process, which can be killed and started again.
@@ -201,7 +202,7 @@ func TestRestore_AfterLoss(t *testing.T) {
 			"%s: two holders", name)
 	}
 	for _, holder := range []*exec.Cmd{before, after} {
-		_ = holder.Wait()
+		_ = programstest.Wait(t, holder)
 		require.Equal(t, 123, holder.ProcessState.ExitCode(), "the lease is lost")
 	}
 	r.kill()
@@ -228,7 +229,7 @@ func TestRestore_Move(t *testing.T) {
 		return strings.Contains(ok(t, "session", "ls", "--ydb", r.dsn, "--admin", r.admin, "-o", "json"), `"connected":true`)
 	}, soon, 20*time.Millisecond, "the holder comes back")
 	require.NoError(t, holder.Process.Signal(os.Interrupt))
-	_ = holder.Wait()
+	_ = programstest.Wait(t, holder)
 	require.NotEqual(t, 123, holder.ProcessState.ExitCode())
 	r.kill()
 }

@@ -24,6 +24,7 @@ import (
 
 	"tenure/internal/certs/certtest"
 	"tenure/internal/cli"
+	"tenure/internal/programs/programstest"
 )
 
 // One line says what to do about each thing that is wrong, and the server does not start.
@@ -232,7 +233,7 @@ func TestServe_ReplacesCertificatesUnderStreams(t *testing.T) {
 		}
 	}
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, cmd.Wait())
+	require.NoError(t, programstest.Wait(t, cmd))
 	require.Contains(t, stderr.String(), "read the certificates again")
 }
 

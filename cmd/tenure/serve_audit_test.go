@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+
+	"tenure/internal/programs/programstest"
 )
 
 // With --audit-required, a server whose audit log is on a full disk does not answer, and says why. It continues when
@@ -70,7 +72,7 @@ func TestServe_AuditRequired(t *testing.T) {
 		return status == 503
 	}, soon, time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, cmd.Wait())
+	require.NoError(t, programstest.Wait(t, cmd))
 	for message, times := range map[string]int{
 		`"audit log: cannot write, so answers wait"`: 2, `"audit log: can write again"`: 1,
 		`"audit log: events are missing"`: 1,

@@ -16,6 +16,7 @@ import (
 
 	"tenure/internal/certs/certtest"
 	"tenure/internal/filewatch"
+	"tenure/internal/programs/programstest"
 )
 
 // The streams of clients end when the authority that has signed their certificates is removed, and so do their calls on
@@ -71,6 +72,6 @@ func TestServe_RemovesAuthority(t *testing.T) {
 		stopped = m.GetSessionStopped() != nil
 	}
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, cmd.Wait())
+	require.NoError(t, programstest.Wait(t, cmd))
 	require.Contains(t, stderr.String(), "untrusted_certificate")
 }

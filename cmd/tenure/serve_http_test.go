@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/audit"
+	"tenure/internal/programs/programstest"
 )
 
 // freeAddress returns a loopback address that nobody uses.
@@ -64,7 +65,7 @@ func TestServe_Drains(t *testing.T) {
 	require.NoError(t, err)
 	conn.Close()
 	require.NoError(t, cmd.Process.Kill())
-	require.Error(t, cmd.Wait(), stderr)
+	require.Error(t, programstest.Wait(t, cmd), stderr)
 
 	text, err := os.ReadFile(log + ".old")
 	require.NoError(t, err)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
+
+	"tenure/internal/programs/programstest"
 )
 
 // A standIn stands in for systemd: it starts the server, passes sockets to it, and receives what it says.
@@ -101,7 +103,7 @@ func TestServe_TellsTheServiceManager(t *testing.T) {
 	require.Equal(t, "READY=1", s.said())
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, "STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=11210000", s.said())
-	require.NoError(t, cmd.Wait(), stderr)
+	require.NoError(t, programstest.Wait(t, cmd), stderr)
 }
 
 // A connection that arrives while the server restarts is served by the next server.
@@ -121,7 +123,7 @@ func TestServe_TakesSocketsOfTheServiceManager(t *testing.T) {
 	require.Equal(t, 200, status, text)
 	createNode(t, client(t, addr), "/local/kept")
 	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, first.Wait(), stderr)
+	require.NoError(t, programstest.Wait(t, first), stderr)
 	require.True(t, strings.HasPrefix(s.said(), "STOPPING=1\n"))
 
 	for network, address := range map[string]string{"tcp": grpc, "unix": unix} {
@@ -141,7 +143,7 @@ func TestServe_TakesSocketsOfTheServiceManager(t *testing.T) {
 	_, err := os.Stat(unix)
 	require.NoError(t, err)
 	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, second.Wait(), stderr)
+	require.NoError(t, programstest.Wait(t, second), stderr)
 }
 
 func TestServe_ChecksSocketsOfTheServiceManager(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	embed "tenure"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
+	"tenure/internal/programs/programstest"
 	"tenure/tenuretest"
 )
 
@@ -229,5 +230,5 @@ func TestStatus_ServeHasTheDirectory(t *testing.T) {
 		`open but does not serve it there: if it is "tenure serve", connect to its address with --ydb or TENURE_DSN; `+
 		`otherwise end it\n$`, cmd.Process.Pid, other), stderr)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, cmd.Wait())
+	require.NoError(t, programstest.Wait(t, cmd))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/access"
+	"tenure/internal/programs/programstest"
 )
 
 // A terminal is a process that runs in a terminal of its own, and what the terminal shows.
@@ -61,7 +62,7 @@ func TestToken_HashAsksAtATerminal(t *testing.T) {
 	token, hash := access.NewToken()
 	c.write(token + "\n")
 	c.await(hash)
-	require.NoError(t, c.cmd.Wait())
+	require.NoError(t, programstest.Wait(t, c.cmd))
 	require.NotContains(t, c.shown.String(), token)
 
 	c = inTerminal(t, os.Args[0], "token", "hash", "--password")
@@ -70,7 +71,7 @@ func TestToken_HashAsksAtATerminal(t *testing.T) {
 	c.await("The password again: ")
 	c.write("another secret\n")
 	c.await("tenure: the two passwords differ: try again")
-	require.Error(t, c.cmd.Wait())
+	require.Error(t, programstest.Wait(t, c.cmd))
 	require.NotContains(t, c.shown.String(), "secret")
 }
 
@@ -84,5 +85,5 @@ func TestToken_HashRestoresTheTerminal(t *testing.T) {
 	c.write("visible")
 	c.await("visible")
 	c.write("\n")
-	require.NoError(t, c.cmd.Wait())
+	require.NoError(t, programstest.Wait(t, c.cmd))
 }

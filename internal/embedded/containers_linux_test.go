@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tenure"
+	"tenure/internal/programs/programstest"
 )
 
 // unhurried is a session timeout that is longer than the test, so that no session ends because of it.
@@ -118,7 +119,7 @@ func startContainer(t *testing.T, name, volume string) *container {
 	t.Helper()
 	place := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.Mkdir(place, 0o700))
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestContainers$", "-test.timeout=1m")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestContainers$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), "TENURE_TEST_CONTAINER="+name, "VOLUME="+volume, "PLACE="+place,
 		"GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -204,7 +205,7 @@ func (c *container) kill() {
 func (c *container) ends() {
 	c.t.Helper()
 	c.await("PASS") // printed by package testing
-	require.NoError(c.t, c.cmd.Wait())
+	require.NoError(c.t, programstest.Wait(c.t, c.cmd))
 }
 
 // contained is the program of a container. It reads commands from standard input and prints their results.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/clock"
+	"tenure/internal/programs/programstest"
 )
 
 // Tests that need a lock to be released do not run in parallel with other tests. A process that another test starts
@@ -94,7 +95,7 @@ func TestLifeline_Inherited(t *testing.T) {
 	die(t, line)
 	require.False(t, lines.Cut("key"))
 	require.NoError(t, stdin.Close())
-	require.NoError(t, child.Wait())
+	require.NoError(t, programstest.Wait(t, child))
 	require.True(t, lines.Cut("key"))
 }
 

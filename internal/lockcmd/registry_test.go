@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/programs/programstest"
 )
 
 // A holder that has just been started misses a signal. It is asked again.
@@ -30,7 +32,7 @@ func TestRegistered_EndAsksAgain(t *testing.T) {
 	require.Equal(t, "ready\n", line)
 	ended := make(chan error, 1)
 	go func() {
-		err := holder.Wait()
+		err := programstest.Wait(t, holder)
 		_ = f.Close() // as the system does at the end of a holder
 		ended <- err
 	}()

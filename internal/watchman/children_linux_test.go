@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/programs/programstest"
 )
 
 // Children lists the children that any thread of a process has started, until they have been collected.
@@ -29,6 +31,6 @@ func TestChildren(t *testing.T) { //nolint:paralleltest // no other test of the 
 		runtime.Gosched()
 	}
 	require.Equal(t, []int{child.Process.Pid}, Children(os.Getpid()))
-	require.NoError(t, child.Wait())
+	require.NoError(t, programstest.Wait(t, child))
 	require.Empty(t, Children(os.Getpid()))
 }

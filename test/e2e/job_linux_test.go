@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/programs/programstest"
 )
 
 // reader is a COMMAND that reads the terminal.
@@ -173,7 +175,7 @@ func TestJob_Orphaned(t *testing.T) {
 		term.enters("line")
 		term.sees("got line")
 		term.sees("continued")
-		require.NoError(t, term.cmd.Wait())
+		require.NoError(t, programstest.Wait(t, term.cmd))
 	})
 	t.Run("read", func(t *testing.T) {
 		t.Parallel()

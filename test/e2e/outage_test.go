@@ -42,7 +42,7 @@ func TestOutage_IsReportedWithItsReason(t *testing.T) {
 			holder := lockCrew(srv, 1, 2*time.Second).members["lock-1"]
 			_, place := holder.await(0, soon, working)
 			waiter := srv.under("waiter", begin+finish, "-timeout", timeout)
-			srv.waits(waiter, place, "the crew")
+			srv.next(waiter, place, "the crew")
 			pool := workersCrew(srv, 1, 2*time.Second).members["workers-1"]
 			s.share(1 + capacity) // the lock and the tasks
 

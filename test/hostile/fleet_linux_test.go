@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
+	"tenure/internal/programs/programstest"
 	"tenure/internal/relaytest"
 	"tenure/test/hostile"
 )
@@ -68,7 +69,7 @@ func TestFleet(t *testing.T) {
 		return err
 	})
 	t.Logf("%d sessions attached again in %v", len(sessions), time.Since(began))
-	require.NoError(t, attacker.Wait())
+	require.NoError(t, programstest.Wait(t, attacker))
 	for i, l := range leases {
 		require.NoError(t, context.Cause(l.Context()), i)
 	}

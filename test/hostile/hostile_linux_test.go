@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/programs"
+	"tenure/internal/programs/programstest"
 	"tenure/test/hostile"
 )
 
@@ -225,7 +226,7 @@ func (s *server) stop() time.Duration {
 	s.t.Helper()
 	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGTERM), "the server has ended")
 	began := time.Now()
-	require.NoError(s.t, s.cmd.Wait(), "the server has failed")
+	require.NoError(s.t, programstest.Wait(s.t, s.cmd), "the server has failed")
 
 	return time.Since(began)
 }
