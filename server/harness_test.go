@@ -100,6 +100,9 @@ type session struct {
 	cancel    context.CancelFunc
 	id        uint64
 	keepPings bool // recv returns pings instead of answering them
+
+	sending sync.Mutex               // pings may be answered in the background
+	inbox   chan *pb.SessionResponse // of keep; closed at the end of the stream
 }
 
 func (h *harness) open(t *testing.T) *session {
@@ -128,11 +131,22 @@ func (s *session) send(m *pb.SessionRequest) {
 	require.NoError(s.t, s.trySend(m))
 }
 
-func (s *session) trySend(m *pb.SessionRequest) error { return s.grpc.Send(m) }
+func (s *session) trySend(m *pb.SessionRequest) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+
+	return s.grpc.Send(m)
+}
 
 // recv returns the next message. It answers pings, unless keepPings is set.
 func (s *session) recv() *pb.SessionResponse {
 	s.t.Helper()
+	if s.inbox != nil {
+		m, ok := <-s.inbox
+		require.True(s.t, ok, "the stream has ended")
+
+		return m
+	}
 	for {
 		m, err := s.grpc.Recv()
 		require.NoError(s.t, err)
@@ -143,26 +157,25 @@ func (s *session) recv() *pb.SessionResponse {
 	}
 }
 
-// next receives the next message, and answers pings until it is there. The channel is closed if the stream ends before.
-func (s *session) next() <-chan *pb.SessionResponse {
-	c := make(chan *pb.SessionResponse, 1)
+// keep makes the session answer pings from now on, and not only while the test receives. A session that does not answer
+// for ten seconds ends, and a busy machine may take that long for other things.
+func (s *session) keep() {
+	s.inbox = make(chan *pb.SessionResponse, 100)
 	go func() { // ends with the stream
-		defer close(c)
+		defer close(s.inbox)
 		for {
 			m, err := s.grpc.Recv()
 			if err != nil {
 				return
 			}
 			if m.GetPing() == nil {
-				c <- m
+				s.inbox <- m
 
-				return
+				continue
 			}
 			_ = s.trySend(pongMessage(m.GetPing().GetOpaque()))
 		}
 	}()
-
-	return c
 }
 
 // requireFailure receives messages up to a Failure, which must be the last one.
