@@ -167,7 +167,8 @@ func (s *Store) worthMerging(sealed []*segment) bool {
 // goroutine releases them.
 func (s *Store) merge(ctx context.Context, base *snapshot, old []*segment) (_ *snapshot, err error) {
 	last := old[len(old)-1].number
-	spaces, commits, err := s.foldAll(ctx, old)
+	pace := newPacer(func() bool { return s.behind(last) })
+	spaces, commits, err := s.foldAll(ctx, old, pace)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (s *Store) merge(ctx context.Context, base *snapshot, old []*segment) (_ *s
 		return nil, s.fault("create", name+newSuffix, err)
 	}
 	var next *snapshot
-	err = s.writeSnapshot(ctx, f, last, commits, base, spaces)
+	err = s.writeSnapshot(ctx, f, last, commits, base, spaces, pace)
 	if err == nil {
 		next, err = readSnapshot(last, share(f, name))
 	}
@@ -188,6 +189,18 @@ func (s *Store) merge(ctx context.Context, base *snapshot, old []*segment) (_ *s
 	return next, nil
 }
 
+// behind reports whether the log has grown by several segments since a merge began whose newest segment has the number.
+// Then the merge must not rest, because the log could grow faster than merges shrink it.
+func (s *Store) behind(merging uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.segments[len(s.segments)-1].number > merging+1+mostBehind
+}
+
+// mostBehind is the number of segments that may be added to the log during a merge before it stops resting.
+const mostBehind = 2
+
 // folded is the outcome of all frames of a space in several segments.
 type folded struct {
 	dropped bool // records in the snapshot do not count
@@ -195,7 +208,9 @@ type folded struct {
 }
 
 // foldAll returns the outcome of all frames in the segments, and the number of the last one.
-func (s *Store) foldAll(ctx context.Context, old []*segment) (spaces map[store.Space]*folded, last uint64, err error) {
+func (s *Store) foldAll(
+	ctx context.Context, old []*segment, pace *pacer,
+) (spaces map[store.Space]*folded, last uint64, err error) {
 	spaces = make(map[store.Space]*folded)
 	for _, seg := range old {
 		r := frameReader{file: seg.file, size: seg.end}
@@ -215,6 +230,7 @@ func (s *Store) foldAll(ctx context.Context, old []*segment) (spaces map[store.S
 			}
 			last = f.number
 			at += int64(size)
+			pace.done(ctx, size)
 		}
 	}
 
@@ -240,7 +256,7 @@ func foldFrame(spaces map[store.Space]*folded, f frame) error {
 
 // writeSnapshot writes the records of base, changed by what the segments say.
 func (s *Store) writeSnapshot(
-	ctx context.Context, f file, number, commits uint64, base *snapshot, changed map[store.Space]*folded,
+	ctx context.Context, f file, number, commits uint64, base *snapshot, changed map[store.Space]*folded, pace *pacer,
 ) error {
 	w, err := newSnapshotWriter(f, number)
 	if err != nil {
@@ -266,6 +282,7 @@ func (s *Store) writeSnapshot(
 		var failed error
 		err := base.merged(from, changes, func(r node.Record) bool {
 			if failed = w.add(r); failed == nil {
+				pace.done(ctx, len(r.Key)+len(r.Value))
 				failed = ctx.Err()
 			}
 
