@@ -42,9 +42,9 @@ type Session struct {
 	mu      sync.Mutex // guards core to attached, but not the channel of timer
 	core    *session.Core
 	fx      session.Effects // of the call of core in progress; otherwise only memory
-	streams map[session.StreamID]*stream
-	toFlush *stream // of the call of core in progress: a message for it has been queued
-	silent  *stream // the last stream, if it was dropped because the server did not answer on it
+	stream  *stream         // the current one; nil: there is none
+	queued  bool            // the call of core in progress has queued a message
+	silent  *stream         // the last stream, if it was dropped because the server did not answer on it
 	wakeAt  clock.Instant
 	timer   clock.Timer   // fires at wakeAt, or earlier
 	lost    error         // why the last stream, or the session, has ended
@@ -76,7 +76,7 @@ var _ coordination.Session = (*Session)(nil)
 func newSession(ctx context.Context, c *Client, cfg session.Config) *Session {
 	s := &Session{
 		client: c, path: cfg.Path, key: cfg.Key, config: cfg,
-		core: session.New(cfg), streams: make(map[session.StreamID]*stream),
+		core:  session.New(cfg),
 		timer: c.clock.NewTimer(), started: make(chan struct{}), closed: make(chan struct{}),
 		timeout: cfg.Timeout, stopTimeout: cfg.StopTimeout, dismissed: make(chan struct{}),
 	}
@@ -148,7 +148,7 @@ func (s *Session) do(f func(clock.Instant, *session.Effects)) {
 	}
 }
 
-// apply is do, except that the messages are only queued. It returns the stream to flush, or nil if there are none.
+// apply is do, except that the messages are only queued. It returns the stream to flush, or nil.
 func (s *Session) apply(f func(clock.Instant, *session.Effects)) *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +157,7 @@ func (s *Session) apply(f func(clock.Instant, *session.Effects)) *stream {
 	now := s.client.clock.Now()
 	f(now, fx)
 	defer fx.Reset()
-	s.toFlush = nil
+	s.queued = false
 	deadline := s.core.Deadline()
 	if moved := s.deadline.Swap(int64(deadline)) != int64(deadline); moved {
 		s.renew()
@@ -173,30 +173,33 @@ func (s *Session) apply(f func(clock.Instant, *session.Effects)) *stream {
 		s.timer.Set(now, fx.Wake)
 	}
 	s.wakeAt = fx.Wake
+	if s.queued {
+		return s.stream
+	}
 
-	return s.toFlush
+	return nil
 }
 
 // perform performs an action of the core. It does not block. The caller holds mu.
 func (s *Session) perform(now clock.Instant, a session.Action) {
 	switch a := a.(type) {
 	case session.Open:
-		s.streams[a.Stream] = s.open(a.Stream)
+		s.stream = s.open(a.Stream)
 	case *session.Send:
 		if a.Message.GetDescribeSemaphore() != nil { // every session sends several within each timeout
 			s.client.unanswered()
 		}
-		s.toFlush = s.streams[a.Stream]
-		s.toFlush.send(a.Message)
+		s.stream.send(a.Message)
+		s.queued = true
 	case session.Drop:
 		why := context.Canceled
 		s.silent = nil
 		if a.Silent {
-			why, s.silent = context.DeadlineExceeded, s.streams[a.Stream]
+			why, s.silent = context.DeadlineExceeded, s.stream
 			s.client.unanswered()
 		}
-		s.streams[a.Stream].ctx.end(why)
-		delete(s.streams, a.Stream)
+		s.stream.ctx.end(why)
+		s.stream = nil
 	case session.Started:
 		s.attached = now
 		s.client.attaching.answer(now)

@@ -65,7 +65,8 @@ func (fx *Effects) endLease(l *Lease, cause error) {
 type Action interface{ action() }
 
 type (
-	// Open opens a stream. Send actions for it may follow before it is open.
+	// Open opens a stream. The one before it, if any, has been dropped. Send actions for the stream may follow before it
+	// is open.
 	Open struct{ Stream StreamID }
 
 	// Send sends a message over a stream, after all earlier messages.
