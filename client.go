@@ -103,7 +103,11 @@ func WithConnectTimeout(d time.Duration) Option {
 // options, this connection uses only the TLS settings. So if the options contain a dialer that connects to a different
 // address, open the driver with ydb.Open and use [New] instead.
 func WithDriverOptions(opts ...ydb.Option) Option {
-	return func(c *clientconfig.Config) { c.DriverOptions = append(c.DriverOptions, opts...) }
+	return func(c *clientconfig.Config) {
+		for _, o := range opts {
+			c.DriverOptions = append(c.DriverOptions, o)
+		}
+	}
 }
 
 // Open opens a client for a server. The dsn is the address of the server, such as grpc://localhost:2136/local, or
@@ -140,15 +144,15 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	if err != nil {
 		return nil, err
 	}
-	opts := append([]ydb.Option{WithQuickReconnect()}, cfg.DriverOptions...)
-	db, err := address.WithHints(cfg.Hints).Open(ctx, cfg.ConnectTimeout, opts...)
+	opts := append([]dsn.Option{WithQuickReconnect()}, cfg.DriverOptions...)
+	db, err := dsn.Open(ctx, address.WithHints(cfg.Hints), cfg.ConnectTimeout, opts...)
 	if err != nil {
 		return nil, err
 	}
 	c := newClient(db.Coordination(), ydb.GRPCConn(db), cfg)
 	c.disconnect = db.Close
 	if cfg.Driver != nil {
-		cfg.Driver(db)
+		cfg.Driver(clientconfig.Driver{Conn: ydb.GRPCConn(db), Discovery: db.Discovery(), Scheme: db.Scheme()})
 	}
 
 	return c, nil

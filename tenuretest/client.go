@@ -16,6 +16,7 @@ import (
 
 	"tenure"
 	"tenure/internal/clientconfig"
+	"tenure/internal/dsn"
 )
 
 // Limits on the real time that a client has to open and to close.
@@ -61,7 +62,7 @@ func (s *Server) NewClient(ctx context.Context, opts ...tenure.Option) (*tenure.
 	}
 	c, err := tenure.Open(ctx, s.DSN(), append(opts, func(c *clientconfig.Config) {
 		c.Clock, c.Opened = s.clock, mine.opened
-		c.DriverOptions = []ydb.Option{
+		c.DriverOptions = []dsn.Option{
 			ydb.WithBalancer(balancers.SingleConn()), // the server is the only endpoint
 			ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(dial))),
 		}

@@ -54,3 +54,20 @@ func TestImports_Guard(t *testing.T) {
 		require.NotContains(t, imported, "unicode")
 	}
 }
+
+// Each package that names the driver of ydb-go-sdk takes a third of a second longer to compile: see dsn.Option.
+func TestImports_Driver(t *testing.T) {
+	t.Parallel()
+	const format = `{{range .Imports}}{{if eq . "github.com/ydb-platform/ydb-go-sdk/v3"}}{{$.ImportPath}}{{end}}{{end}}`
+	module, err := exec.CommandContext(t.Context(), "go", "list", "-m").Output()
+	require.NoError(t, err)
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, ".").Output()
+	require.NoError(t, err)
+	var ours []string
+	for path := range strings.FieldsSeq(string(out)) {
+		if rest, ok := strings.CutPrefix(path, strings.TrimSpace(string(module))); ok {
+			ours = append(ours, rest)
+		}
+	}
+	require.ElementsMatch(t, []string{"", "/internal/clientauth", "/internal/dsn"}, ours)
+}

@@ -199,7 +199,7 @@ func (e *examination) examine(ctx context.Context) bool {
 	patient := &doctor.Patient{Client: client.Client, Path: e.Path, Limit: e.ConnectTimeout}
 	if client.Driver != nil {
 		limited, cancel := e.limited(ctx)
-		line, user := doctor.User(limited, client.Driver.Discovery())
+		line, user := doctor.User(limited, client.Driver.Discovery)
 		cancel()
 		e.report.Add(line)
 		patient.User = user

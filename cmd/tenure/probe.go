@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ydb-platform/ydb-go-sdk/v3"
 	health "google.golang.org/grpc/health/grpc_health_v1"
 
 	"tenure/internal/cli"
@@ -96,7 +95,7 @@ func (l *looker) serving(ctx context.Context) (where string, err error) {
 	defer done()
 	ctx, cancel := l.limited(ctx)
 	defer cancel()
-	answer, err := health.NewHealthClient(ydb.GRPCConn(client.Driver)).Check(ctx, &health.HealthCheckRequest{})
+	answer, err := health.NewHealthClient(client.Driver.Conn).Check(ctx, &health.HealthCheckRequest{})
 	switch {
 	case ydberr.Unimplemented(err): // it has answered before, as YDB does
 		return l.Place(), nil

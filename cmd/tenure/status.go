@@ -193,7 +193,7 @@ func (l *looker) showServer(ctx context.Context) error {
 	}
 	defer done()
 	began := l.clock.Now()
-	nodes, more, err := nodesBelow(ctx, client.Driver.Scheme(), l.Database())
+	nodes, more, err := nodesBelow(ctx, client.Driver.Scheme, l.Database())
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure"
 	"tenure/internal/ancestry"
@@ -277,8 +276,8 @@ func (s *Session) Prepare() { roots.Skip(s.DSN) }
 type Client struct {
 	*tenure.Client
 
-	Driver *ydb.Driver // for other services of the server; nil: it is the embedded one
-	Stops  *Stops      // handles SIGTSTP until Close
+	Driver *clientconfig.Driver // for other services of the server; nil: it is the embedded one
+	Stops  *Stops               // handles SIGTSTP until Close
 }
 
 // NewMonitor returns the monitor of the command, which prints on standard error.
@@ -292,7 +291,7 @@ func (s *Session) NewMonitor() *Monitor {
 // come from the variables YDB_*.
 func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 	var stops *Stops
-	var driver *ydb.Driver
+	var driver *clientconfig.Driver
 	opts := []tenure.Option{
 		tenure.WithDir(s.Dir),
 		tenure.WithNotice(m.Notice),
@@ -307,10 +306,10 @@ func (s *Session) Open(ctx context.Context, m *Monitor) (*Client, error) {
 		defer m.Close()
 		opts = []tenure.Option{
 			tenure.WithConnectTimeout(s.ConnectTimeout),
-			tenure.WithDriverOptions(s.Auth.Options(s.address.Endpoint(), s.env.LookupEnv)...),
 			func(c *clientconfig.Config) {
+				c.DriverOptions = s.Auth.Options(s.address.Endpoint(), s.env.LookupEnv)
 				c.Setting, c.Hints = Setting(s.cmd, "ydb"), AuthHints
-				c.Driver = func(db *ydb.Driver) { driver = db }
+				c.Driver = func(db clientconfig.Driver) { driver = &db }
 			},
 		}
 		stops = HandleStops(nil, s.notHandedOver)

@@ -24,6 +24,7 @@ import (
 	"tenure/internal/access"
 	"tenure/internal/certs"
 	"tenure/internal/clock"
+	"tenure/internal/dsn"
 	"tenure/internal/secretfile"
 )
 
@@ -97,8 +98,8 @@ const (
 
 // Options returns the options for the driver of the server at host, a host:port. The credentials are those of the token
 // file, or otherwise those of the variables, or none.
-func (s *Settings) Options(host string, lookup func(string) (string, bool)) []ydb.Option {
-	opts := []ydb.Option{ydb.With(s.configure)}
+func (s *Settings) Options(host string, lookup func(string) (string, bool)) []dsn.Option {
+	opts := []dsn.Option{ydb.With(s.configure)}
 	if s.Token.Path != "" {
 		return append(opts, ydb.WithCredentials(tokenFile{s.Token}))
 	}

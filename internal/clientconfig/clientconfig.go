@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/discovery"
+	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
+	"google.golang.org/grpc"
 
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
@@ -31,10 +33,18 @@ type Config struct {
 	DirSetting     string            // what sets Dir, for messages; empty: tenure.WithDir
 	AddressSetting string            // what sets the address of another server, for messages; empty: tenure.Open
 	ConnectTimeout time.Duration     // for the first answer of the server; 0: DefaultConnectTimeout; negative: no limit
-	DriverOptions  []ydb.Option      // for the driver, after those that the client sets
+	DriverOptions  []dsn.Option      // for the driver, after those that the client sets
 	Opened         func(Session)     // receives each session before its first answer; nil: it is not called
-	Driver         func(*ydb.Driver) // receives the driver that the client has opened; may be nil
+	Driver         func(Driver)      // receives the driver that the client has opened; may be nil
 	Embedded       func(Host)        // receives the client's part of the embedded server before it can host it; may be nil
+}
+
+// A Driver is what the commands use of a *ydb.Driver, beside the client. The comment on dsn.Option says why it is not
+// the driver itself.
+type Driver struct {
+	Conn      grpc.ClientConnInterface
+	Discovery discovery.Client
+	Scheme    scheme.Client
 }
 
 // A Host is a client's part of the embedded server. Its methods are safe for concurrent use.

@@ -13,10 +13,35 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Open opens a driver for the server, without credentials unless the options or the DSN have some. It returns when the
-// server has answered, and fails as soon as it knows that this will not happen. A limit below zero leaves the time to
-// ctx alone; otherwise Open fails after the limit at the latest.
-func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Option) (*ydb.Driver, error) {
+// An Option is a ydb.Option.
+//
+// Most packages do not name the types of ydb-go-sdk that refer to all services of YDB, such as ydb.Option and
+// *ydb.Driver. For each package that does, the compiler reads and writes what it knows of these services once more,
+// which takes a third of a second.
+type Option any
+
+// A Conn is a connection of a driver, which Close closes.
+type Conn struct {
+	grpc.ClientConnInterface
+
+	Close func(context.Context) error
+}
+
+// Dial is Open for packages that need only the connection.
+func Dial(ctx context.Context, a *Address, limit time.Duration, opts ...Option) (Conn, error) {
+	db, err := Open(ctx, a, limit, opts...)
+	if err != nil {
+		return Conn{}, err
+	}
+
+	return Conn{ydb.GRPCConn(db), db.Close}, nil
+}
+
+// Open opens a driver for the server at the address, without credentials unless the options or the DSN have some. It
+// returns when the server has answered, and fails as soon as it knows that this will not happen. A limit below zero
+// leaves the time to ctx alone; otherwise Open fails after the limit at the latest. It is not a method, so that a
+// package with an Address does not refer to the driver.
+func Open(ctx context.Context, a *Address, limit time.Duration, opts ...Option) (*ydb.Driver, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("connect to %s: %w", a.Host, context.Cause(ctx))
 	}
@@ -42,7 +67,9 @@ func (a *Address) Open(ctx context.Context, limit time.Duration, opts ...ydb.Opt
 		dial := func(ctx context.Context, _ string) (net.Conn, error) { return a.Dial(ctx) }
 		all = append(all, ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(dial))))
 	}
-	all = append(all, opts...)
+	for _, o := range opts {
+		all = append(all, o.(ydb.Option))
+	}
 	db, err := ydb.Open(ctx, a.url, append(all, ydb.With(probe))...)
 	switch {
 	case failed != nil:

@@ -38,12 +38,12 @@ func TestMain(m *testing.M) {
 }
 
 // open opens a driver for a DSN in which HOST stands for the server's address.
-func open(t *testing.T, text, host string, limit time.Duration, opts ...ydb.Option) (*ydb.Driver, error) {
+func open(t *testing.T, text, host string, limit time.Duration, opts ...dsn.Option) (*ydb.Driver, error) {
 	t.Helper()
 	a, err := dsn.Parse("--ydb", strings.ReplaceAll(text, "HOST", host))
 	require.NoError(t, err)
 
-	return a.Open(t.Context(), limit, opts...)
+	return dsn.Open(t.Context(), a, limit, opts...)
 }
 
 // listen calls serve for each connection to the address that it returns.
@@ -339,7 +339,7 @@ func TestOpen_Context(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	_, err = a.Open(ctx, -1)
+	_, err = dsn.Open(ctx, a, -1)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.EqualError(t, err, "no answer from "+silent+
 		" (context deadline exceeded): it accepts connections but sends nothing: check that the server is not "+
@@ -348,7 +348,7 @@ func TestOpen_Context(t *testing.T) {
 	why := errors.New("interrupted")
 	interrupted, interrupt := context.WithCancelCause(t.Context())
 	interrupt(why)
-	_, err = a.Open(interrupted, time.Minute)
+	_, err = dsn.Open(interrupted, a, time.Minute)
 	require.ErrorIs(t, err, why)
 }
 
@@ -382,8 +382,8 @@ func TestOpen_ExplainsCertificates(t *testing.T) {
 	explain := func(host string, config *tls.Config) string {
 		a, err := dsn.Parse("--ydb", "grpcs://"+host+"/local")
 		require.NoError(t, err)
-		_, err = a.WithHints(dsn.Hints{CA: "--ca-file", Cert: "--cert-file"}).Open(t.Context(), 5*time.Second,
-			ydb.WithTLSConfig(config))
+		hints := dsn.Hints{CA: "--ca-file", Cert: "--cert-file"}
+		_, err = dsn.Open(t.Context(), a.WithHints(hints), 5*time.Second, ydb.WithTLSConfig(config))
 		require.Error(t, err)
 
 		return strings.ReplaceAll(err.Error(), host, "HOST")

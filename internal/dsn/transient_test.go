@@ -17,7 +17,7 @@ func TestTransient(t *testing.T) {
 	open := func(text string) error {
 		address, err := dsn.Parse("--ydb", text)
 		require.NoError(t, err)
-		_, err = address.Open(t.Context(), 300*time.Millisecond)
+		_, err = dsn.Open(t.Context(), address, 300*time.Millisecond)
 		require.Error(t, err)
 
 		return err

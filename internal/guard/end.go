@@ -10,7 +10,6 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
-	"github.com/ydb-platform/ydb-go-sdk/v3"
 
 	"tenure/internal/clientauth"
 	"tenure/internal/clock"
@@ -52,12 +51,12 @@ func tryEnd(ctx context.Context, l watchman.Lease, auth clientauth.Settings) boo
 	if err != nil {
 		return true
 	}
-	db, err := address.Open(ctx, -1, auth.Options(address.Endpoint(), os.LookupEnv)...)
+	conn, err := dsn.Dial(ctx, address, -1, auth.Options(address.Endpoint(), os.LookupEnv)...)
 	if err != nil {
 		return false
 	}
-	defer func() { _ = db.Close(ctx) }()
-	stream, err := Ydb_Coordination_V1.NewCoordinationServiceClient(ydb.GRPCConn(db)).Session(ctx)
+	defer func() { _ = conn.Close(ctx) }()
+	stream, err := Ydb_Coordination_V1.NewCoordinationServiceClient(conn).Session(ctx)
 	if err != nil {
 		return false
 	}
