@@ -16,6 +16,10 @@ import (
 	"tenure/server"
 )
 
+// moving is a time limit for the move of a node. A server that takes longer than a second to answer, because the machine
+// pauses, is given nothing for a minute.
+const moving = 3 * time.Minute
+
 // withSettle makes nodes move soon after the servers have changed.
 func withSettle(d time.Duration) server.Option { return func(c *serverconfig.Config) { c.Settle = d } }
 
@@ -146,11 +150,12 @@ func TestMove_Join(t *testing.T) {
 	all := f.hold(t, first)
 	require.Equal(t, nodes, f.owned(first))
 	second := join(t, f.Cluster, withSettle(time.Second/2))
-	require.Eventually(t, func() bool { return f.owned(second) > 0 }, time.Minute, 10*time.Millisecond)
+	const few = 2 // the share depends on the ports
+	require.Eventually(t, func() bool { return f.owned(second) >= few }, moving, 10*time.Millisecond)
 	for before := 0; before != f.owned(second); time.Sleep(time.Second) { // until it has stopped
 		before = f.owned(second)
 	}
-	require.InDelta(t, nodes/2, f.owned(second), nodes/2-2) // the share depends on the ports
+	require.LessOrEqual(t, f.owned(second), nodes-few)
 	require.Equal(t, nodes, f.owned(first)+f.owned(second))
 	moved := 0
 	for i, h := range all {
@@ -193,7 +198,7 @@ func TestMove_StopMeanwhile(t *testing.T) {
 	f, first := newFleet(t, nodes, withSettle(time.Nanosecond))
 	all := f.hold(t, first)
 	second := join(t, f.Cluster, withSettle(time.Nanosecond))
-	require.Eventually(t, func() bool { return f.owned(second) > 0 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return f.owned(second) > 0 }, moving, time.Millisecond)
 	first.stopSoon(t)
 	for _, h := range all {
 		h.insist(t, second)
@@ -209,13 +214,13 @@ func TestMove_TooLarge(t *testing.T) {
 	all := f.hold(t, first)
 	small := join(t, f.Cluster, withSettle(time.Nanosecond), server.WithLimits(server.Limits{Memory: 1}))
 	tried := func() bool { return small.server.Limits()["memory"] > 0 }
-	require.Eventually(t, tried, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, tried, moving, 10*time.Millisecond)
 	for _, through := range []*member{first, small} {
 		for _, h := range all {
 			h.insist(t, through)
 		}
 	}
-	require.Eventually(t, func() bool { return f.owned(first) == nodes }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return f.owned(first) == nodes }, moving, 10*time.Millisecond)
 	for _, h := range all {
 		h.insist(t, small)
 	}
