@@ -101,10 +101,10 @@ func TestCommands_HideGRPC(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(r.code, r.hasNode), func(t *testing.T) {
 			t.Parallel()
-			env := map[string]string{"TENURE_DSN": r.serve(t), "TENURE_CONNECT_TIMEOUT": "1s"}
+			env := map[string]string{"TENURE_DSN": r.serve(t), "TENURE_CONNECT_TIMEOUT": "4s"}
 			said := make([]string, len(commands))
 			var running sync.WaitGroup
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // some commands try again forever
+			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second) // some commands try again forever
 			defer cancel()
 			for i, line := range commands {
 				running.Go(func() {

@@ -33,8 +33,8 @@ func TestBackground_HolderIsKilled(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	srv := newServer(s)
-	script := srv.script("script", "LOCK; while :; do sleep 0.05; done", "--timeout", "1m")
-	srv.awaitQueue("lock", 1, 0)
+	script := srv.script("script", "LOCK; echo holds; while :; do sleep 0.05; done", "--timeout", "1m")
+	script.await(0, soon, "holds") // the server knows the owner earlier than lock does
 	match := holderPID.FindSubmatch(srv.describe("lock").GetOwners()[0].GetData())
 	require.NotNil(t, match)
 	holder, err := strconv.Atoi(string(match[1]))
@@ -67,15 +67,15 @@ func TestBackground_LockIsLost(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ trap, timeout, grace, end string }{
 		"obedient": {`trap "exit 3" TERM; `, "9s", "3s", "exit status 3"}, // enough on a busy machine
-		"stubborn": {`trap "" TERM; `, "2s", "500ms", "signal: killed"},
+		"stubborn": {`trap "" TERM; `, "5s", "500ms", "signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			srv := newServer(s)
-			script := srv.script("script", c.trap+"LOCK; while :; do sleep 0.05; done",
+			script := srv.script("script", c.trap+"LOCK; echo holds; while :; do sleep 0.05; done",
 				"--timeout", c.timeout, "--grace", c.grace)
-			srv.awaitQueue("lock", 1, 0)
+			script.await(0, soon, "holds")
 			srv.kill()
 			_ = script.finish()
 			require.Equal(t, c.end, script.cmd.ProcessState.String())
