@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -69,4 +70,20 @@ func TestContact_Nobody(t *testing.T) {
 	require.Equal(t, uint64(1), got.GetAcquireSemaphoreResult().GetReqId(), got)
 	got = attaching.recv()
 	require.NotZero(t, got.GetSessionStarted().GetSessionId(), got)
+}
+
+// A person who asks for the status learns soon that the common store is away, and what to do.
+func TestContact_Status(t *testing.T) {
+	t.Parallel()
+	_, all := cluster(t, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second) // tenure status gives up after 10 s
+	defer cancel()
+	s := all[0].attach(t, 0, time.Minute)
+	all[0].store.Cut(true)
+	s.requireFailure(Ydb.StatusIds_UNAVAILABLE, isCutOff)
+	_, err := all[0].server.Status(ctx)
+	require.ErrorContains(t, err, "status: "+isCutOff)
+	all[1].store.Cut(true)
+	_, err = all[1].server.Status(ctx)
+	require.ErrorContains(t, err, "status: etcd does not answer this server within 2s: check that etcd runs")
 }

@@ -88,7 +88,7 @@ func (s *Server) StatusInMemory(ctx context.Context) (Status, error) { return s.
 func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 	status := Status{GrantsFrom: s.grantsFrom(), Nodes: []NodeStatus{}}
 	if !inMemory {
-		if err := s.catalog.Sync(ctx); err != nil {
+		if err := s.syncSoon(ctx); err != nil {
 			return Status{}, fmt.Errorf("status: %w", err)
 		}
 	}
@@ -110,6 +110,32 @@ func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 	}
 
 	return status, nil
+}
+
+// errStoreAway is returned to a person who would wait in vain.
+var errStoreAway = fmt.Errorf("etcd does not answer this server within %v: check that etcd runs, with a majority of its "+
+	"members, and that this server can reach it: \"tenure doctor --etcd\" shows that", suspectAfter)
+
+// syncSoon is like Sync of the catalog, but does not wait for a common store that is away.
+func (s *Server) syncSoon(ctx context.Context) error {
+	if s.front == nil {
+		return s.catalog.Sync(ctx)
+	}
+	contact, release := s.front.contact.bound(ctx)
+	defer release()
+	limited, cancel := context.WithTimeout(contact, suspectAfter)
+	defer cancel()
+	err := s.catalog.Sync(limited)
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return err
+	case contact.Err() != nil:
+		return context.Cause(contact)
+	case limited.Err() != nil:
+		return errStoreAway
+	}
+
+	return err
 }
 
 // nodeStatusHere returns the state of the node at the path, which this server serves or may serve, or nil if the node

@@ -124,6 +124,7 @@ func TestCommands_HideGRPC(t *testing.T) {
 			for _, text := range said {
 				require.NotContains(t, text, "rpc error")
 			}
+			require.Contains(t, said[0], `tenure: list /local: not now`)
 			require.Contains(t, said[1], `tenure: open session on node "/local/tenure": not now`)
 		})
 	}

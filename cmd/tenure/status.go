@@ -13,6 +13,7 @@ import (
 	"tenure/internal/embedded"
 	"tenure/internal/look"
 	"tenure/internal/printable"
+	"tenure/internal/ydberr"
 	"tenure/server"
 )
 
@@ -193,8 +194,15 @@ func (l *looker) showServer(ctx context.Context) error {
 	}
 	defer done()
 	began := l.clock.Now()
-	nodes, more, err := nodesBelow(ctx, client.Driver.Scheme, l.Database())
-	if err != nil {
+	limited, cancel := l.limited(ctx)
+	defer cancel()
+	nodes, more, err := nodesBelow(limited, client.Driver.Scheme, l.Database())
+	switch {
+	case err != nil && limited.Err() != nil && ctx.Err() == nil && !ydberr.Answered(err) && !ydberr.Busy(err) &&
+		!ydberr.Unreachable(err):
+		return fmt.Errorf("list %s: %w: if the server uses etcd, check that etcd answers: \"tenure doctor --etcd\" shows "+
+			"that", l.Database(), context.Cause(limited))
+	case err != nil:
 		return err
 	}
 	s := serverStatus{
