@@ -113,8 +113,8 @@ func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 }
 
 // errStoreAway is returned to a person who would wait in vain.
-var errStoreAway = fmt.Errorf("etcd does not answer this server within %v: check that etcd runs, with a majority of its "+
-	"members, and that this server can reach it: \"tenure doctor --etcd\" shows that", suspectAfter)
+var errStoreAway = fmt.Errorf("etcd does not answer this server within %v: check that etcd runs, with a majority of "+
+	"its members, and that this server can reach it: \"tenure doctor --etcd\" shows that", suspectAfter)
 
 // syncSoon is like Sync of the catalog, but does not wait for a common store that is away.
 func (s *Server) syncSoon(ctx context.Context) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tenure/internal/admin"
 	"tenure/internal/backup"
 	"tenure/internal/cli"
 	"tenure/internal/embedded"
@@ -37,7 +38,8 @@ backup: that of the whole cluster at one revision of etcd. With --etcd, no serve
 may only read is enough.
 
 The file contains the data of all semaphores and the protection keys of sessions, so only its owner can read it. It
-appears under its name when it is complete. "tenure restore" turns it into a data directory, or writes it to etcd.
+appears under its name when it is complete. A backup that breaks off, for example because etcd was compacted meanwhile,
+is begun again up to twice, unless FILE is "-". "tenure restore" turns it into a data directory, or writes it to etcd.
 
 Exit code:
   0 the backup is complete; 125 failed`,
@@ -137,7 +139,7 @@ func (b *backupFlags) write(ctx context.Context, file string) (summary backup.Su
 			_ = os.Remove(temp.Name())
 		}
 	}()
-	summary, err = b.copyTo(ctx, temp)
+	summary, err = b.copyToFile(ctx, temp)
 	if err != nil {
 		return summary, err
 	}
@@ -182,6 +184,28 @@ func (b *backupFlags) checkFile(file string) error {
 	}
 
 	return nil
+}
+
+// maxBackups is how often a backup is begun.
+const maxBackups = 3
+
+// copyToFile copies the backup to an empty file. A backup is of one instant. If it breaks off, because etcd no longer
+// has that instant or the server cannot go on, copyToFile begins again with a later one.
+func (b *backupFlags) copyToFile(ctx context.Context, f *os.File) (summary backup.Summary, err error) {
+	for n := 1; ; n++ {
+		summary, err = b.copyTo(ctx, f)
+		brokenOff := errors.Is(err, etcdstore.ErrCompacted) || errors.Is(err, admin.ErrBrokenOff)
+		if !brokenOff || n == maxBackups || ctx.Err() != nil {
+			return summary, err
+		}
+		b.complain(fmt.Sprintf("%v: beginning again", err))
+		if _, err = f.Seek(0, io.SeekStart); err == nil {
+			err = f.Truncate(0)
+		}
+		if err != nil {
+			return summary, withoutPath(err)
+		}
+	}
 }
 
 // copyTo copies the backup, and checks that it is complete.

@@ -191,12 +191,12 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 		},
 		{
 			"backup --admin=ADMIN#cut --force DIR/good",
-			"copy the backup from ADMIN: unexpected EOF: look at the log of the server",
+			"copy the backup from ADMIN: it broke off (unexpected EOF): look at the log of the server",
 		},
 		{"backup --admin=ADMIN#shorter --force DIR/good", "check the backup: the backup is incomplete"},
 		{"backup --admin=ADMIN#flipped --force DIR/good", "check the backup: the backup is damaged"},
 		{"backup --admin=ADMIN#busy DIR/new", "another backup is in progress: try again later"},
-		{"backup --admin=ADMIN#cut -", "copy the backup from ADMIN: unexpected EOF"},
+		{"backup --admin=ADMIN#cut -", "copy the backup from ADMIN: it broke off (unexpected EOF)"},
 		{
 			"backup --admin=http://127.0.0.1:1 DIR/new",
 			`connection refused: check that "tenure serve --http" listens there`,
@@ -217,7 +217,8 @@ func TestBackupAndRestore_BadInput(t *testing.T) {
 		code, _, stderr := tenureRun(t, map[string]string{"HOME": dir}, strings.Split(args, " ")...)
 		require.Equal(t, cli.ExitFailure, code, "%s: %s", c.line, stderr)
 		require.Contains(t, stderr, places.Replace(c.want), c.line)
-		require.Equal(t, 1, strings.Count(stderr, "\n"), "%s: %s", c.line, stderr)
+		again := strings.Count(stderr, ": beginning again\n")
+		require.Equal(t, 1, strings.Count(stderr, "\n")-again, "%s: %s", c.line, stderr)
 		require.Equal(t, before, files(t, dir), c.line)
 	}
 }
@@ -241,4 +242,41 @@ func TestBackup_Replaces(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
+}
+
+// A backup that breaks off is begun again, so that all of it is of one instant, but not forever.
+func TestBackup_BeginsAgain(t *testing.T) {
+	t.Parallel()
+	good, err := os.ReadFile(goodBackup)
+	require.NoError(t, err)
+	for _, breaks := range []int{2, 3} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Header().Set("Content-Length", fmt.Sprint(len(good)))
+			send := good
+			if asked <= breaks {
+				send = good[:len(good)-asked]
+			}
+			_, _ = w.Write(send)
+		}))
+		t.Cleanup(server.Close)
+		file := filepath.Join(t.TempDir(), "backup")
+		code, stdout, stderr := tenureRun(t, map[string]string{"HOME": "/home/me"}, "backup", "--admin", server.URL, file)
+		require.Equal(t, 3, asked)
+		require.Empty(t, stdout)
+		require.Equal(t, 2, strings.Count(stderr, "it broke off (unexpected EOF): look at the log of the server, and try "+
+			"again: beginning again\n"), stderr)
+		if breaks == 3 {
+			require.Equal(t, cli.ExitFailure, code)
+			require.NoFileExists(t, file)
+
+			continue
+		}
+		require.Equal(t, cli.ExitOK, code, stderr)
+		written, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, good, written)
+	}
 }

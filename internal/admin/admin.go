@@ -189,6 +189,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	return nil, fmt.Errorf("ask %s: %s: %s", c.base, resp.Status, said)
 }
 
+// ErrBrokenOff is wrapped by the error of a backup that the server has begun and not finished.
+var ErrBrokenOff = errors.New("it broke off")
+
 // Backup copies a backup of the server to w. The caller must check that it is complete.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	resp, err := c.do(ctx, http.MethodGet, "/api/v1/backup", nil)
@@ -201,7 +204,8 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 			"there", c.base, kind)
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
-		return fmt.Errorf("copy the backup from %s: %w: look at the log of the server, and try again", c.base, err)
+		return fmt.Errorf("copy the backup from %s: %w (%w): look at the log of the server, and try again", c.base,
+			ErrBrokenOff, err)
 	}
 
 	return nil

@@ -197,6 +197,31 @@ func TestSnapshot_IsOfOneInstant(t *testing.T) {
 	<-done
 }
 
+// A snapshot during which etcd is compacted fails, so that a backup begins again: the rest would be of another instant.
+func TestSnapshot_Compacted(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	c, prefix := m.client(), m.prefix()
+	s := open(t, c, prefix)
+	require.NoError(t, s.Claim(t.Context(), 1))
+	require.NoError(t, s.Claim(t.Context(), 2))
+	compacted := false
+	var failed error
+	commit(t, s, "k", "1")
+	for _, err := range s.Snapshot(t.Context()) {
+		if failed = err; err != nil || compacted {
+			continue
+		}
+		compacted = true
+		r, err := c.Put(t.Context(), "x", "y")
+		require.NoError(t, err)
+		_, err = c.Compact(t.Context(), r.Header.Revision)
+		require.NoError(t, err)
+	}
+	require.True(t, compacted)
+	require.ErrorIs(t, failed, etcdstore.ErrCompacted)
+}
+
 // A backup goes from a directory to etcd and back. What is there is what the backup has, apart from the fencing tokens
 // and ids, which each restore raises.
 func TestBackup_GoesThereAndBack(t *testing.T) {

@@ -44,6 +44,10 @@ func (s *Store) reading(ctx context.Context, read func(context.Context) error) e
 	return read(ctx)
 }
 
+// ErrCompacted is wrapped by the error of a snapshot if etcd was compacted before everything was read. Another
+// snapshot, of a later revision, may succeed.
+var ErrCompacted = ownership.ErrCompacted
+
 // Snapshot implements store.Store. It reads all spaces at one revision.
 func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
