@@ -28,16 +28,22 @@ const envLoad = "TENURE_BENCH_LOAD"
 type loadConfig struct {
 	Peer, Address string
 	Clients       int
-	Each          bool // each client has a connection of its own
+	Each          bool          // each client has a connection of its own
+	Pause         time.Duration // of each client after each pair
 }
 
 // loadResult is what a process of clients has done in a time.
 type loadResult struct {
 	Pairs, Mallocs                  int
 	Elapsed, CPU, P50, P99, Longest time.Duration
+
+	Slow []slowPair // if the clients pause: those of at least a millisecond, in no order
 }
 
-// add adds up all fields but Longest.
+// slowPair is the time that a pair has taken.
+type slowPair struct{ Begin, End time.Time }
+
+// add adds up all fields but Longest and Slow.
 func (r *loadResult) add(o loadResult) {
 	r.Pairs += o.Pairs
 	r.Mallocs += o.Mallocs
@@ -73,7 +79,7 @@ func loadMain(config string) error {
 		if err != nil {
 			return err
 		}
-		r, err := load(clients, d)
+		r, err := load(clients, d, c.Pause)
 		if err != nil {
 			return err
 		}
@@ -116,9 +122,9 @@ func (c loadConfig) connect(ctx context.Context) ([]func() error, error) {
 	return clients, nil
 }
 
-// load calls the functions concurrently, each repeatedly, until the time has passed.
-func load(clients []func() error, d time.Duration) (r loadResult, err error) {
-	samples := make([][]time.Duration, len(clients))
+// load calls the functions concurrently, each repeatedly and with pauses, until the time has passed.
+func load(clients []func() error, d, pause time.Duration) (r loadResult, err error) {
+	samples, slow := make([][]time.Duration, len(clients)), make([][]slowPair, len(clients))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	used, start := benchtest.ProcessorTime(), time.Now()
@@ -132,6 +138,13 @@ func load(clients []func() error, d time.Duration) (r loadResult, err error) {
 				begun := now
 				now = time.Now()
 				samples[i] = append(samples[i], now.Sub(begun))
+				if pause > 0 {
+					if now.Sub(begun) >= time.Millisecond {
+						slow[i] = append(slow[i], slowPair{begun, now})
+					}
+					time.Sleep(pause)
+					now = time.Now()
+				}
 			}
 
 			return nil
@@ -144,7 +157,7 @@ func load(clients []func() error, d time.Duration) (r loadResult, err error) {
 	slices.Sort(all)
 	r.Pairs, r.Mallocs = len(all), int(after.Mallocs-before.Mallocs)
 	r.P50, r.P99 = benchtest.Quantile(all, 50), benchtest.Quantile(all, 99)
-	r.Longest = benchtest.Quantile(all, 100)
+	r.Longest, r.Slow = benchtest.Quantile(all, 100), slices.Concat(slow...)
 
 	return r, err
 }
@@ -159,7 +172,7 @@ type loader struct {
 // startLoad starts a process of clients and returns when all of them are connected.
 func startLoad(b *testing.B, name, address string, c crowd) *loader {
 	b.Helper()
-	config, err := json.Marshal(loadConfig{Peer: name, Address: address, Clients: c.clients, Each: c.each})
+	config, err := json.Marshal(loadConfig{Peer: name, Address: address, Clients: c.clients, Each: c.each, Pause: c.pause})
 	require.NoError(b, err)
 	self, err := os.Executable()
 	require.NoError(b, err)

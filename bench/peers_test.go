@@ -43,6 +43,7 @@ func crowds() []crowd {
 type crowd struct {
 	clients int
 	each    bool
+	pause   time.Duration // of each client after each pair
 }
 
 func (c crowd) String() string {
