@@ -48,8 +48,8 @@ func BenchmarkMerge(b *testing.B) {
 }
 
 // BenchmarkMerge_Moderate measures the longest pairs of 16 clients that work at about a tenth of the rate which the
-// server can serve: of those during merges of a large store, and of the others. So the processors are not busy without a
-// merge, and the two figures are of the same server at the same load. Another client fills the log with large data.
+// server can serve: of those during merges of a large store, and of the others. So the processors are not busy without
+// a merge, and the two figures are of the same server at the same load. Another client fills the log with large data.
 //
 // "over-5ms/s" is the number of pairs that took more than 5 ms, for each second of merges or of the other time.
 // "merging" is the share of merges in the time.
