@@ -103,8 +103,11 @@ func (s *Settings) Options(host string, lookup func(string) (string, bool)) []ds
 	if s.Token.Path != "" {
 		return append(opts, ydb.WithCredentials(tokenFile{s.Token}))
 	}
+	if account, err := serviceAccount(lookup); account != nil && err == nil {
+		return append(opts, ydb.WithCredentials(account))
+	}
 	login, err := static(lookup)
-	if login == nil || err != nil { // Check has returned the error
+	if login == nil || err != nil { // Check has returned the error, or environ returns it
 		return append(opts, environ.WithEnvironCredentials())
 	}
 
@@ -184,8 +187,8 @@ func static(lookup func(string) (string, bool)) (*login, error) {
 
 // before are the variables that the package environ looks at first.
 var before = []string{
-	"YDB_SERVICE_ACCOUNT_KEY_CREDENTIALS",
-	"YDB_SERVICE_ACCOUNT_KEY_FILE_CREDENTIALS",
+	accountKeyVariable,
+	accountFileVariable,
 	tokenVariable,
 }
 
