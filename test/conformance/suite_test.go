@@ -2,6 +2,8 @@ package conformance_test
 
 import (
 	"context"
+	"flag"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,7 +33,16 @@ const (
 	brief = 4 * time.Second
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// parallel is the number of tests that run at the same time. They mostly wait.
+const parallel = 8
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestClients(t *testing.T) {
 	t.Parallel()
