@@ -65,14 +65,15 @@ func BenchmarkMerge_Moderate(b *testing.B) {
 	filler, err := dial(b, s.addr).attach(0, time.Minute)
 	require.NoError(b, err)
 	defer filler.cancel()
-	require.NoError(b, filler.create("filler"))
+	large := fmt.Sprint("filler-", time.Now().UnixNano()) // this function may be called again for the same store
+	require.NoError(b, filler.create(large))
 
 	var merging time.Duration
 	var during, other []time.Duration
 	for range b.N {
 		ctx, cancel := context.WithCancel(b.Context())
 		var g errgroup.Group
-		g.Go(func() error { return filler.fill(ctx, "filler") })
+		g.Go(func() error { return filler.fill(ctx, large) })
 		var merges []slowPair
 		g.Go(func() (err error) {
 			merges, err = watchMerges(ctx, dir)
