@@ -3,6 +3,7 @@ package tenure_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -107,10 +108,13 @@ func TestSending_ForOthers(t *testing.T) {
 	inWorld(t, func(w *world) {
 		g := newGate(w.direct())
 		s := w.session(w.client(g), 10*time.Second)
+		synctest.Wait() // the answer to the first ping has been sent
 		for len(g.sent) > 0 {
 			<-g.sent
 		}
 		g.shut.Store(true)
+		open := sync.OnceFunc(func() { close(g.pass) })
+		defer open()
 		const calls, some = 50, 20
 		ended := make(chan error, calls)
 		for i := range calls {
@@ -128,7 +132,7 @@ func TestSending_ForOthers(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Len(w, ended, some)
-		close(g.pass)
+		open()
 		synctest.Wait()
 		require.Len(w, ended, calls)
 		for i := range calls {
