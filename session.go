@@ -42,7 +42,7 @@ type Session struct {
 	mu      sync.Mutex // guards core to attached, but not the channel of timer
 	core    *session.Core
 	fx      session.Effects // of the call of core in progress; otherwise only memory
-	stream  *stream         // the current one; nil: there is none
+	stream  *stream         // the current stream, or nil
 	queued  bool            // the call of core in progress has queued a message
 	silent  *stream         // the last stream, if it was dropped because the server did not answer on it
 	wakeAt  clock.Instant

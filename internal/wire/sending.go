@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"sync/atomic"
-
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
@@ -14,21 +12,12 @@ import (
 type Sending struct {
 	Message any // the next one
 
-	unsent atomic.Int64
+	unsent codec.Backlog
 }
 
 // Unsent returns the number of bytes of the messages that gRPC holds. Messages that were sent in another way do not
 // count. It may be called concurrently with everything else.
-func (s *Sending) Unsent() int64 { return s.unsent.Load() }
-
-// Get implements mem.BufferPool.
-func (s *Sending) Get(int) *[]byte { return codec.Buffer() }
-
-// Put implements mem.BufferPool. It is called when a message has been sent, or when its stream has ended.
-func (s *Sending) Put(buf *[]byte) {
-	s.unsent.Add(-int64(len(*buf)))
-	codec.Recycle(buf)
-}
+func (s *Sending) Unsent() int64 { return s.unsent.Bytes() }
 
 // marshalSending encodes the next message.
 func (c Codec) marshalSending(s *Sending) (mem.BufferSlice, error) {
@@ -54,9 +43,8 @@ func (c Codec) marshalSending(s *Sending) (mem.BufferSlice, error) {
 			return nil, err
 		}
 	}
-	s.unsent.Add(int64(len(*buf)))
 
-	return mem.BufferSlice{mem.NewBuffer(buf, s)}, nil
+	return s.unsent.Slice(buf), nil
 }
 
 // countedReceipt also ends the count of an answer.
