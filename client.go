@@ -13,13 +13,10 @@ import (
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
-	"github.com/ydb-platform/ydb-go-sdk/v3/config"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/keepalive"
 
 	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
@@ -144,7 +141,7 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	if err != nil {
 		return nil, err
 	}
-	opts := append([]dsn.Option{WithQuickReconnect()}, cfg.DriverOptions...)
+	opts := append([]dsn.Option{WithQuickReconnect(), WithFixedWindows()}, cfg.DriverOptions...)
 	db, err := dsn.Open(ctx, address.WithHints(cfg.Hints), cfg.ConnectTimeout, opts...)
 	if err != nil {
 		return nil, err
@@ -158,32 +155,9 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	return c, nil
 }
 
-// WithQuickReconnect returns an option for ydb.Open that makes the driver reconnect quickly. [Open] sets it.
-//
-// After a failed attempt, the driver tries to connect again within 50 to 250 ms, instead of one second or more. It
-// closes a connection on which the peer acknowledges nothing for two seconds, instead of ten. Without this option, a
-// session with a timeout of a few seconds may expire before the driver has reconnected.
-func WithQuickReconnect() ydb.Option {
-	return ydb.With(config.WithGrpcOptions(quickReconnect()...))
-}
-
-func quickReconnect() []grpc.DialOption {
-	return []grpc.DialOption{
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{
-				BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 250 * time.Millisecond,
-			},
-			MinConnectTimeout: 3 * time.Second,
-		}),
-		// On systems with TCP_USER_TIMEOUT, this timeout also limits how long sent data may stay unacknowledged.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time: 10 * time.Second, Timeout: 2 * time.Second, PermitWithoutStream: true,
-		}),
-	}
-}
-
 // New returns a client that uses the driver db. The driver must stay open until the client is closed, and Close does
-// not close it. Open the driver with [WithQuickReconnect] to make sessions survive short interruptions.
+// not close it. Open the driver with [WithQuickReconnect] to make sessions survive short interruptions, and with
+// [WithFixedWindows] to make requests cheaper.
 //
 // A program that calls New and not [Open] does not contain the embedded server, because the linker leaves it out.
 //

@@ -94,7 +94,7 @@ func connectEmbedded(local *embedded.Local) (*grpc.ClientConn, error) {
 
 		return local.Dial(ctx)
 	}
-	conn, err := grpc.NewClient("passthrough:///embedded", append(quickReconnect(),
+	conn, err := grpc.NewClient("passthrough:///embedded", append(append(quickReconnect(), fixedWindows()...),
 		grpc.WithContextDialer(dial), grpc.WithNoProxy(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(

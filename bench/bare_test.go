@@ -19,8 +19,14 @@ type bareServer struct {
 	Ydb_Coordination_V1.UnimplementedCoordinationServiceServer
 }
 
+// Windows of the bare server and of clients that use gRPC without package tenure.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
+)
+
 func serveBare(l net.Listener) (stop func() error) {
-	s := grpc.NewServer()
+	s := grpc.NewServer(grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow))
 	Ydb_Coordination_V1.RegisterCoordinationServiceServer(s, bareServer{})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
