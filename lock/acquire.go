@@ -157,11 +157,12 @@ func (l *locker) explain(ctx context.Context, err error) error {
 	case !errors.Is(err, errTime):
 		return err
 	case l.wait == 0:
-		return fmt.Errorf("lock %q: %w", l.name, cmp.Or(l.reason, errTime))
+		return fmt.Errorf("lock %q: %w", l.name, cmp.Or(l.reason, l.opener.Reason(), errTime))
 	}
 
 	return &BusyError{
-		Name: cmp.Or(l.queue.name, l.name), Wait: l.wait, Holders: l.queue.holders, Err: l.reason,
+		Name: cmp.Or(l.queue.name, l.name), Wait: l.wait, Holders: l.queue.holders,
+		Err: cmp.Or(l.reason, l.opener.Reason()),
 	}
 }
 

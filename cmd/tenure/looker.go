@@ -9,13 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/cli"
 	"tenure/internal/clock"
-	"tenure/internal/term"
-	"tenure/internal/ydberr"
 )
 
 // A looker is a command that looks at a server, or changes what is on it.
@@ -28,9 +24,6 @@ type looker struct {
 	admin  string // the admin address; empty: none
 	clock  clock.Clock
 }
-
-// lookTimeout is the timeout of sessions that only look. It is short, because such a session has nothing to lose.
-const lookTimeout = 5 * time.Second
 
 // newLooker adds the flags that all such commands have to cmd, except those to omit. The command takes the arguments.
 func newLooker(env *cli.Env, cmd *cobra.Command, args []string, omit ...string) *looker {
@@ -83,35 +76,6 @@ func (l *looker) open(ctx context.Context) (client *cli.Client, done func(), err
 		client.Close(ctx)
 		monitor.Close()
 	}, nil
-}
-
-// session opens a session on the node, which stays missing if it is. The client tries again while the server refuses
-// temporarily, so there is a limit. For the embedded server there is none: its notices say what it waits for.
-func (l *looker) session(ctx context.Context, client *cli.Client) (coordination.Session, error) {
-	limited := ctx
-	if !l.Embedded() {
-		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, l.ConnectTimeout)
-		defer cancel()
-	}
-	session, err := client.Session(limited, l.Path, options.WithSessionTimeout(lookTimeout))
-	switch {
-	case err == nil:
-		return session, nil
-	case ydberr.NoNode(err), ctx.Err() != nil, limited.Err() == nil:
-		return nil, err
-	case ydberr.Answered(err), ydberr.Busy(err), ydberr.Unreachable(err):
-		return nil, ydberr.Wrap(fmt.Sprintf("open session on node %q", l.Path), err)
-	}
-
-	return nil, ydberr.Because(fmt.Sprintf("open session on node %q: no answer from the server within %v", l.Path,
-		l.ConnectTimeout), err)
-}
-
-func closeSession(ctx context.Context, session coordination.Session) {
-	limited, cancel := term.Farewell(ctx)
-	defer cancel()
-	_ = session.Close(limited) // if it fails, the session times out, and it owns nothing
 }
 
 // print prints the object as JSON, or otherwise the text.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +93,7 @@ func TestCommands_HideGRPC(t *testing.T) {
 		"status", "who a", "check a 5", "watch a", "doctor", "semaphore create --limit 3 a", "semaphore set --data x a",
 		"semaphore delete a", "node create /local/x", "node describe /local/x", "node drop --force /local/x",
 		"lock --wait 2s a", "lock --status a", "workers --once --task a -- true", "workers --status", "status --check",
+		"lock --once k --wait 5s a -- true",
 	}
 	for _, r := range []*refuser{
 		{code: codes.Unauthenticated},
@@ -118,6 +120,9 @@ func TestCommands_HideGRPC(t *testing.T) {
 						},
 					})
 					said[i] = line + ": " + out.String()
+					if ctx.Err() != nil {
+						said[i] += " (did not give up)"
+					}
 				})
 			}
 			running.Wait()
@@ -126,6 +131,14 @@ func TestCommands_HideGRPC(t *testing.T) {
 			}
 			require.Contains(t, said[0], `tenure: list /local: not now`)
 			require.Contains(t, said[1], `tenure: open session on node "/local/tenure": not now`)
+			for _, line := range []string{
+				"lock --status a", "workers --status", "lock --wait 2s a", "lock --once k --wait 5s a -- true",
+			} {
+				text := said[slices.Index(commands, line)]
+				require.Contains(t, text, "not now")
+				require.NotContains(t, text, "no answer")
+				require.NotContains(t, text, "did not give up")
+			}
 		})
 	}
 }

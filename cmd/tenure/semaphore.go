@@ -175,17 +175,17 @@ func (c *changer) change(
 		return err
 	}
 	defer done()
-	session, err := c.session(ctx, client)
+	session, err := c.Look(ctx, client)
 	if ydberr.NoNode(err) && create {
 		if err := client.CreateNode(ctx, c.Path, coordination.NodeConfig{}); err != nil {
 			return err
 		}
-		session, err = c.session(ctx, client)
+		session, err = c.Look(ctx, client)
 	}
 	if err != nil {
 		return err
 	}
-	defer closeSession(ctx, session)
+	defer cli.EndLook(ctx, session)
 
 	return refused(name, do(ctx, session))
 }

@@ -24,14 +24,14 @@ func (l *looker) semaphore(ctx context.Context, name string) (look.Semaphore, er
 		return look.Semaphore{}, err
 	}
 	defer done()
-	session, err := l.session(ctx, client)
+	session, err := l.Look(ctx, client)
 	switch {
 	case ydberr.NoNode(err):
 		return look.Free(name), nil
 	case err != nil:
 		return look.Semaphore{}, err
 	}
-	defer closeSession(ctx, session)
+	defer cli.EndLook(ctx, session)
 	s, _, err := look.Describe(ctx, session, name)
 
 	return s, err

@@ -49,7 +49,7 @@ func (l *looker) watch(ctx context.Context, name string) error {
 	style, said := l.env.Style(), ""
 	watcher := look.Watcher{
 		Name: name, Clock: l.clock,
-		Open: func(ctx context.Context) (coordination.Session, error) { return l.session(ctx, client) },
+		Open: func(ctx context.Context) (coordination.Session, error) { return l.Look(ctx, client) },
 		Changed: func(c look.Change) error {
 			said = ""
 

@@ -3,6 +3,7 @@ package clientconfig
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
 
 // An opening is a call of Client.Session. Such a call tries again until its context ends, and returns only then why the
@@ -38,4 +39,21 @@ func LastAttempt(ctx context.Context) (known bool, failed error) {
 	}
 
 	return true, (*last)()
+}
+
+type limitKey struct{}
+
+// LimitOpening returns a context for a call that opens a session. The call gives up after the limit, instead of after
+// its own limit.
+func LimitOpening(ctx context.Context, limit time.Duration) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+// OpeningLimit returns the limit that LimitOpening has set, or otherwise the usual one.
+func OpeningLimit(ctx context.Context, usual time.Duration) time.Duration {
+	if limit, ok := ctx.Value(limitKey{}).(time.Duration); ok {
+		return limit
+	}
+
+	return usual
 }

@@ -106,24 +106,48 @@ func (r record) add(ctx context.Context, done run) error {
 }
 
 // done reports whether COMMAND has already succeeded for the key of --once. It says so, and does not wait for the lock.
+// If lock may wait, and the server does not let it look for now, done returns false: the wait for the lock says why.
 func (l *locker) done(ctx context.Context, client *cli.Client) (bool, error) {
 	if l.once == "" {
 		return false, nil
 	}
-	session, err := l.session(ctx, client)
+	limited, cancel := l.limitLook(ctx)
+	defer cancel()
+	session, err := l.Look(limited, client)
 	switch {
 	case ydberr.NoNode(err): // nobody has used it yet
 		return false, nil
 	case err != nil:
-		return false, err
+		return false, l.unlessLater(ctx, err)
 	}
-	defer closeSession(ctx, session)
-	done, found, err := recordOf(session, l.names[0]).find(ctx, l.once)
-	if found {
+	defer cli.EndLook(ctx, session)
+	done, found, err := recordOf(session, l.names[0]).find(limited, l.once)
+	switch {
+	case err != nil && (limited.Err() != nil || session.Context().Err() != nil):
+		return false, l.unlessLater(ctx, err)
+	case found:
 		l.skip(done)
 	}
 
 	return found, err
+}
+
+// limitLook returns a context that ends with what is left of --wait.
+func (l *locker) limitLook(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.wait <= 0 {
+		return context.WithCancel(ctx)
+	}
+
+	return context.WithTimeout(ctx, l.waitLeft())
+}
+
+// unlessLater returns the error of done, unless the wait for the lock meets the same problem and may outlast it.
+func (l *locker) unlessLater(ctx context.Context, err error) error {
+	if ctx.Err() != nil || l.wait == 0 || ydberr.Permanent(err) {
+		return err
+	}
+
+	return nil
 }
 
 // skip says that COMMAND does not run, because it has already succeeded for the key.

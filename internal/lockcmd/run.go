@@ -123,7 +123,12 @@ func (l *locker) limitWait() []lock.Option {
 		return []lock.Option{lock.WithWait(0)}
 	}
 
-	return []lock.Option{lock.WithWait(max(time.Millisecond, l.wait-l.clock.Now().Sub(l.began)))}
+	return []lock.Option{lock.WithWait(l.waitLeft())}
+}
+
+// waitLeft returns what is left of --wait, and at least a moment.
+func (l *locker) waitLeft() time.Duration {
+	return max(time.Millisecond, l.wait-l.clock.Now().Sub(l.began))
 }
 
 // busy returns the error for a lock that was not acquired.

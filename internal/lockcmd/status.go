@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
-	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/cli"
 	"tenure/internal/look"
@@ -33,13 +32,13 @@ func (l *locker) showStatus(ctx context.Context) error {
 		return err
 	}
 	defer client.Close(ctx)
-	session, err := l.session(ctx, client)
+	session, err := l.Look(ctx, client)
 	switch {
 	case ydberr.NoNode(err): // nobody has used it yet
 	case err != nil:
 		return err
 	default:
-		defer closeSession(ctx, session)
+		defer cli.EndLook(ctx, session)
 	}
 	free := true
 	for _, name := range l.names {
@@ -59,15 +58,6 @@ func (l *locker) showStatus(ctx context.Context) error {
 	}
 
 	return nil
-}
-
-// session opens a session to look at the node. The node stays missing if it is.
-func (l *locker) session(ctx context.Context, client *cli.Client) (coordination.Session, error) {
-	return client.Session(ctx, l.Path, options.WithSessionTimeout(l.Timeout))
-}
-
-func closeSession(ctx context.Context, session coordination.Session) {
-	_ = session.Close(context.WithoutCancel(ctx)) // if it fails, the session times out, and it owns nothing
 }
 
 // describe describes the lock.

@@ -93,7 +93,7 @@ func (o *Opener) Repeat(ctx context.Context, attempt func() error, failed func(e
 // Open creates the node if it is missing and opens a session. It marks permanent errors with [backoff.Permanent].
 func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	o.begin()
-	limited, cancel := context.WithTimeout(clientconfig.NewOpening(ctx), openLimit)
+	limited, cancel := context.WithTimeout(clientconfig.NewOpening(ctx), clientconfig.OpeningLimit(ctx, openLimit))
 	defer cancel()
 	stop := o.watch(limited)
 	defer stop() // also if the client panics
@@ -105,6 +105,10 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 		return newTerm(session, o.config), nil
 	}
 	if ctx.Err() != nil {
+		if _, failed := clientconfig.LastAttempt(limited); failed != nil && !ydberr.Answered(o.reason) {
+			o.reason = reason(limited, "open session on", o.config.Path, failed)
+		}
+
 		return nil, context.Cause(ctx)
 	}
 	if _, permanent := errors.AsType[*backoff.PermanentError](err); !permanent { // Run returns permanent errors
@@ -114,6 +118,10 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 
 	return nil, err
 }
+
+// Reason returns why there is no session, or nil if there is one or the reason is not known. It must not be called
+// while Open or Repeat runs.
+func (o *Opener) Reason() error { return o.reason }
 
 // attempt makes one attempt to open a session. The first one saves the round trip of looking up the node, if the client
 // allows that. The later ones do not, because a look-up most often has better reasons for a failure.

@@ -72,7 +72,7 @@ func open(ctx context.Context, c Config) (coordination.Session, error) {
 		return session, nil
 	case ydberr.Denied(err), ydberr.Is(err, Ydb.StatusIds_BAD_REQUEST):
 		return nil, backoff.Permanent(ydberr.Wrap(fmt.Sprintf("open session on node %q", c.Path), err))
-	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
+	case ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Busy(err) && !ydberr.Unreachable(err) && !ydberr.Silent(err):
 		return nil, notStarted(ctx, c.Path) // the server has just answered the look-up of the node
 	}
 
@@ -154,7 +154,7 @@ func reason(ctx context.Context, doing, path string, err error) error {
 		return err
 	case ydberr.Unreachable(err):
 		return ydberr.Because(fmt.Sprintf("cannot connect to the server (%s): check that it runs", ydberr.Text(err)), err)
-	case ydberr.Silent(err), ctx.Err() != nil && !ydberr.Answered(err):
+	case ydberr.Silent(err), ctx.Err() != nil && !ydberr.Answered(err) && !ydberr.Busy(err):
 		return noAnswer(err)
 	case ydberr.NoNode(err):
 		return ydberr.Because(fmt.Sprintf("node %q does not exist", path), err)

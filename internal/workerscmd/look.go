@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"tenure/internal/cli"
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	"tenure/internal/identity"
 	"tenure/internal/tasklist"
@@ -99,9 +100,12 @@ func (w *worker) printTable(ctx context.Context, client *cli.Client) {
 
 // table reads the table of the pool.
 func (w *worker) table(ctx context.Context, client *cli.Client, specs []tasklist.Spec) (*table, error) {
-	opts := []workers.Option{workers.WithTimeout(w.Timeout), workers.WithDescription("workers --status")}
+	opts := []workers.Option{workers.WithTimeout(cli.LookTimeout), workers.WithDescription("workers --status")}
 	if pool := w.pool(); pool != "" {
 		opts = append(opts, workers.WithPool(pool))
+	}
+	if !w.Embedded() { // its notices say what it waits for
+		ctx = clientconfig.LimitOpening(ctx, w.ConnectTimeout)
 	}
 	status, err := workers.Look(ctx, client, w.Path, workers.List(specs...), opts...)
 	if err != nil {
