@@ -3,6 +3,7 @@ package lockcmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,9 @@ import (
 const (
 	// moment is how long a wait may take before the user hears of it.
 	moment = time.Second
+
+	// patience is how much longer the first waiting line waits for the holder. Then it appears without the holder.
+	patience = 2 * time.Second
 
 	// reminder is the pause between two waiting lines that do not go to a terminal.
 	reminder = time.Minute
@@ -29,6 +33,11 @@ type queue struct {
 	Server  string        // where the lock is
 	Holders []look.Holder // of the lock; empty: not known
 	Ahead   int           // the number of waiters ahead of this process; negative: not known
+}
+
+// tells reports whether the line of q names a holder of a lock that the line of said does not name one of.
+func (q queue) tells(said queue) bool {
+	return len(q.Holders) > 0 && (len(said.Holders) == 0 || !slices.Equal(q.Names, said.Names))
 }
 
 // line returns the waiting line.
@@ -80,12 +89,14 @@ func (q queue) holding(now time.Time) string {
 }
 
 // A display shows the waiting line while the process waits for the lock: on a terminal in place, elsewhere once, and
-// again every minute. Its methods are safe for concurrent use.
+// again every minute, or earlier if it then names the holder for the first time. Its methods are safe for concurrent
+// use.
 type display struct {
 	clock    clock.Clock
 	show     func(line string) // prints the line, in place on a terminal
 	clear    func()            // removes the line from the terminal
 	terminal bool
+	changed  chan struct{} // has one element if set has been called; made by set
 
 	mu      sync.Mutex // guards the rest
 	queue   queue
@@ -99,8 +110,14 @@ func (d *display) set(q queue) {
 	defer d.mu.Unlock()
 	d.queue = q
 	if d.stop != nil {
+		select {
+		case d.changed <- struct{}{}:
+		default:
+		}
+
 		return
 	}
+	d.changed = make(chan struct{}, 1)
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	d.running.Go(func() { d.run(ctx) }) // ends with end
@@ -108,17 +125,48 @@ func (d *display) set(q queue) {
 
 // run prints the line until ctx ends.
 func (d *display) run(ctx context.Context) {
-	pause := reminder
 	if d.terminal {
-		pause = refresh
 		defer d.clear()
+		for wait := moment; clock.Pause(ctx, d.clock, wait); wait = refresh {
+			d.show(d.current().line(now(d.clock)))
+		}
+
+		return
 	}
-	for wait := moment; clock.Pause(ctx, d.clock, wait); wait = pause {
-		d.mu.Lock()
-		q := d.queue
-		d.mu.Unlock()
-		d.show(q.line(now(d.clock)))
+	if !clock.Pause(ctx, d.clock, moment) {
+		return
 	}
+	var said queue
+	for wait := patience; d.await(ctx, said, wait); wait = reminder {
+		said = d.current()
+		d.show(said.line(now(d.clock)))
+	}
+}
+
+func (d *display) current() queue {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	return d.queue
+}
+
+// await waits for the limit, or until the line tells of a holder that said does not tell of. It returns false if ctx has ended.
+func (d *display) await(ctx context.Context, said queue, limit time.Duration) bool {
+	timer := d.clock.NewTimer()
+	defer timer.Stop()
+	start := d.clock.Now()
+	timer.Set(start, start.Add(limit))
+	for !d.current().tells(said) {
+		select {
+		case <-d.changed:
+		case <-timer.C():
+			return ctx.Err() == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
+
+	return ctx.Err() == nil
 }
 
 // end removes the line. When it has returned, nothing is displayed until set is called again.

@@ -60,21 +60,61 @@ func TestDisplay_Reminds(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, shown, "the lock was granted immediately")
 
-		d.set(queue{Names: []string{"a"}, Server: "S"})
+		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "bob"}}, Ahead: 2})
 		time.Sleep(moment + time.Millisecond)
 		synctest.Wait()
-		require.Equal(t, `waiting for "a" on S`, <-shown)
-		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "bob"}}, Ahead: 2})
+		require.Equal(t, `waiting for "a": held by bob, 2 ahead of you`, <-shown)
+		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "carol"}}, Ahead: 1})
 		time.Sleep(reminder - 2*time.Millisecond)
 		synctest.Wait()
 		require.Empty(t, shown)
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
-		require.Equal(t, `waiting for "a": held by bob, 2 ahead of you`, <-shown)
+		require.Equal(t, `waiting for "a": held by carol, 1 ahead of you`, <-shown)
 		d.end()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Empty(t, shown)
+	})
+}
+
+// Elsewhere than on a terminal, the line waits a little for the holder. Then it names the holder as soon as it is known.
+func TestDisplay_NamesTheHolder(t *testing.T) {
+	t.Parallel()
+	unknown := queue{Names: []string{"a", "b"}, Server: "S"}
+	synctest.Test(t, func(t *testing.T) {
+		shown := make(chan string, 10)
+		d := &display{clock: clock.Go(), show: func(line string) { shown <- line }}
+		next := func(after time.Duration) (line string) {
+			began := time.Now()
+			line = <-shown
+			require.InDelta(t, after, time.Since(began), float64(time.Millisecond))
+
+			return line
+		}
+		d.set(unknown)
+		time.Sleep(moment + patience/2)
+		synctest.Wait()
+		require.Empty(t, shown)
+		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "bob"}}})
+		require.Equal(t, `waiting for "a": held by bob, you are next`, next(0), "one line, not two")
+		d.set(unknown) // a is acquired
+		time.Sleep(time.Second)
+		d.set(queue{Names: []string{"b"}, Holders: []look.Holder{{Who: "carol"}}})
+		require.Equal(t, `waiting for "b": held by carol, you are next`, next(0))
+		d.end()
+
+		d.set(unknown)
+		require.Equal(t, `waiting for "a" and "b" on S`, next(moment+patience))
+		d.set(unknown)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Empty(t, shown)
+		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "bob"}}})
+		require.Equal(t, `waiting for "a": held by bob, you are next`, next(0), "not a minute later")
+		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "carol"}}})
+		require.Equal(t, `waiting for "a": held by carol, you are next`, next(reminder))
+		d.end()
 	})
 }
 
