@@ -63,26 +63,6 @@ func (s *Server) identifyUnary(
 	return handler(ctx, req)
 }
 
-func (s *Server) identifyStream(
-	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
-) error {
-	ctx, err := s.identify(g.Context(), info.FullMethod)
-	if err != nil {
-		return err
-	}
-
-	return handler(srv, &identified{g, ctx})
-}
-
-// identified is a stream whose context knows the caller.
-type identified struct {
-	grpc.ServerStream
-
-	ctx context.Context //nolint:containedctx // it is the stream's own
-}
-
-func (i *identified) Context() context.Context { return i.ctx }
-
 // identify returns a context from which callerOf returns the caller.
 func (s *Server) identify(ctx context.Context, method string) (context.Context, error) {
 	if s.front != nil && fromServer(ctx) {

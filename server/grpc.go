@@ -54,7 +54,7 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials, services func(*
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(s.countUnary, limitUnaryError, s.recoverUnary, s.limitUnary, s.identifyUnary),
-		grpc.ChainStreamInterceptor(limitStreamError, s.recoverStream, s.limitStream, s.identifyStream),
+		grpc.StreamInterceptor(s.interceptStream),
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.WaitForHandlers(true),
 		grpc.ForceServerCodecV2(wire.NewCodec(s.turns)),
@@ -86,15 +86,24 @@ func (s *Server) recoverUnary(
 	return resp, err
 }
 
-func (s *Server) recoverStream(
-	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
+// interceptStream does for a stream what the interceptors of unary calls do. It is one function, because the frames of
+// all interceptors are on the stack of each idle stream, which must not grow.
+func (s *Server) interceptStream(
+	srv any, g grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
-	return s.recovered(g.Context(), info.FullMethod, func() error { return handler(srv, g) })
+	limited := &limitedStream{ServerStream: g, server: s}
+	err := panics.Guard(func() error { return limited.serve(srv, handler) })
+
+	return limitError(s.withoutPanic(g.Context(), limited.method(), err))
 }
 
 // recovered turns a panic of a call into an error of the call. The process keeps running.
 func (s *Server) recovered(ctx context.Context, method string, call func() error) error {
-	err := panics.Guard(call)
+	return s.withoutPanic(ctx, method, panics.Guard(call))
+}
+
+// withoutPanic reports a panic of a call, and returns the error for the caller.
+func (s *Server) withoutPanic(ctx context.Context, method string, err error) error {
 	if p, ok := errors.AsType[*panics.Error](err); ok {
 		s.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", p.Value, "stack", string(p.Stack))
 
@@ -111,11 +120,6 @@ func limitUnaryError(
 	resp, err = handler(ctx, req)
 
 	return resp, limitError(err)
-}
-
-// limitStreamError is limitUnaryError for streams.
-func limitStreamError(srv any, g grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	return limitError(handler(srv, g))
 }
 
 func limitError(err error) error {

@@ -25,36 +25,73 @@ const (
 	maxWatchesPerConn = 32
 )
 
-// limitStream limits the number of streams of the server, and the time until the first message of each. A stream
-// counts from its first message: then its caller is known.
-func (s *Server) limitStream(
-	srv any, g grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
-) error {
-	limited := &limitedStream{ServerStream: g, server: s, method: info.FullMethod}
-	defer limited.leave()
-	if c := callOf(g.Context()); c != nil && c.cancel == nil {
-		c.run(enderOf(g.Context()))
-	}
-	err := handler(srv, limited)
-	if limited.full == "" {
-		return err
-	}
-	if info.FullMethod == Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
-		return g.SendMsg(wire.Response(node.Failure{Status: node.Overloaded, Issue: limited.full})) // A2
-	}
-
-	return status.Error(codes.ResourceExhausted, limited.full)
-}
-
-// limitedStream is a stream that takes a slot when its first message arrives.
+// limitedStream is a stream that takes a slot when its first message arrives. Then its caller is known. The time until
+// that message is limited too.
 type limitedStream struct {
 	grpc.ServerStream
 
+	ctx     context.Context //nolint:containedctx // the stream's own; it knows the caller. nil: that of ServerStream
 	server  *Server
-	method  string
-	started bool   // the first message has arrived
-	release func() // gives the slot back; nil: the stream has none
-	full    string // why there was no slot
+	started bool // the first message has arrived
+	slot    slot
+	full    *string // why there was no slot; nil: there was one
+}
+
+// slot is what a stream counts as.
+type slot uint8
+
+const (
+	noSlot    slot = iota
+	anySlot        // one of Limits.Streams
+	watchSlot      // one of those that watch the server's health
+)
+
+// serve calls the handler of the stream.
+func (l *limitedStream) serve(srv any, handler grpc.StreamHandler) error {
+	defer l.leave()
+	if err := l.begin(); err != nil {
+		return err
+	}
+	err := handler(srv, l)
+	if l.full == nil {
+		return err
+	}
+
+	return l.refuse()
+}
+
+// begin identifies the caller.
+func (l *limitedStream) begin() (err error) {
+	ctx := l.ServerStream.Context()
+	if c := callOf(ctx); c != nil && c.cancel == nil {
+		c.run(enderOf(ctx))
+	}
+	l.ctx, err = l.server.identify(ctx, l.method())
+
+	return err
+}
+
+func (l *limitedStream) refuse() error {
+	if l.method() == Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
+		return l.ServerStream.SendMsg(wire.Response(node.Failure{Status: node.Overloaded, Issue: *l.full})) // A2
+	}
+
+	return status.Error(codes.ResourceExhausted, *l.full)
+}
+
+func (l *limitedStream) method() string {
+	method, _ := grpc.MethodFromServerStream(l.ServerStream)
+
+	return method
+}
+
+// Context implements grpc.ServerStream.
+func (l *limitedStream) Context() context.Context {
+	if l.ctx == nil {
+		return l.ServerStream.Context()
+	}
+
+	return l.ctx
 }
 
 var errNoSlot = errors.New("no slot")
@@ -65,11 +102,20 @@ func (l *limitedStream) RecvMsg(m any) error {
 	if l.started || err != nil {
 		return err
 	}
+
+	return l.start()
+}
+
+// start notes that the first message has arrived.
+func (l *limitedStream) start() error {
 	l.started = true
 	if c := callOf(l.Context()); c != nil {
 		c.begin()
 	}
-	if l.release, l.full = l.server.slot(l.Context(), l.method); l.full != "" {
+	var full string
+	if l.slot, full = l.server.slot(l.Context(), l.method()); full != "" {
+		l.full = &full
+
 		return errNoSlot
 	}
 
@@ -78,41 +124,47 @@ func (l *limitedStream) RecvMsg(m any) error {
 
 // leave is called when the stream has ended.
 func (l *limitedStream) leave() {
-	if c := callOf(l.Context()); c != nil {
+	if c := callOf(l.ServerStream.Context()); c != nil {
 		c.begin() // its first message will not arrive any more
 	}
-	if l.release != nil {
-		l.release()
-	}
+	l.server.giveBack(l.ServerStream.Context(), l.slot)
 }
 
 // slot takes a slot for a stream. If there is none, it returns the text of the refusal.
-func (s *Server) slot(ctx context.Context, method string) (release func(), full string) {
+func (s *Server) slot(ctx context.Context, method string) (taken slot, full string) {
 	if method == grpc_health_v1.Health_Watch_FullMethodName {
-		conn := conns.Of(ctx)
-		if !s.watches.take(conn) {
+		if !s.watches.take(conns.Of(ctx)) {
 			s.refusals.add("health_watches", "address", address(ctx))
 
-			return nil, fmt.Sprintf("at most %d calls may watch the health of the server, and %d of one connection: "+
+			return noSlot, fmt.Sprintf("at most %d calls may watch the health of the server, and %d of one connection: "+
 				"try again later, or call Check", maxWatches, maxWatchesPerConn)
 		}
 
-		return func() { s.watches.giveBack(conn) }, ""
+		return watchSlot, ""
 	}
 	if s.front != nil && fromServer(ctx) { // which has counted the stream
-		return func() {}, ""
+		return noSlot, ""
 	}
-	release = func() { s.inProgress.Add(-1) }
 	if s.inProgress.Add(1) > int64(s.limits.Streams) {
-		release()
+		s.inProgress.Add(-1)
 		s.refusals.add("streams", "address", address(ctx))
 
 		serves := printable.Count(s.limits.Streams, "stream", "streams")
 
-		return nil, "the server already serves " + serves + ": try again later"
+		return noSlot, "the server already serves " + serves + ": try again later"
 	}
 
-	return release, ""
+	return anySlot, ""
+}
+
+// giveBack ends the use of a slot by a stream with the context.
+func (s *Server) giveBack(ctx context.Context, taken slot) {
+	switch taken {
+	case anySlot:
+		s.inProgress.Add(-1)
+	case watchSlot:
+		s.watches.giveBack(conns.Of(ctx))
+	}
 }
 
 // watches counts the calls that watch the server's health.
