@@ -23,10 +23,11 @@ const (
 // answers counts the bytes of the large answers that are in memory. Its zero value has counted none.
 type answers struct{ bytes atomic.Int64 }
 
-// room returns the size that the next answer to a stream may have.
+// room returns the size that the next answer to a stream may have. If stream is nil, the stream has had none.
 func (a *answers) room(stream *answers) int {
 	room := maxAnswers - a.bytes.Load()
-	if waiting := stream.bytes.Load(); waiting > 0 {
+	if stream == nil {
+	} else if waiting := stream.bytes.Load(); waiting > 0 {
 		room = min(room, maxStreamAnswers-waiting)
 	}
 
@@ -78,6 +79,9 @@ func (o *owner) describe(now clock.Instant, s *stream, r node.Describe) {
 		o.env.refusals.add("answers", "node", o.path)
 	}
 	if size := fx.Described(); size > largeAnswer {
+		if s.answers == nil {
+			s.answers = new(answers)
+		}
 		last.Message = &wire.Answer{Described: d, Size: size, Receipt: newCharge(size, &o.env.answers, s.answers)}
 		o.inbox.debit(&s.sender, size+(fx.Copied()-copied)*copyCost)
 	}
@@ -95,7 +99,7 @@ func (s *Server) charge(ctx context.Context, bytes int) error {
 	if !ok || bytes <= largeAnswer {
 		return nil
 	}
-	if bytes > s.nodes.env.answers.room(new(answers)) {
+	if bytes > s.nodes.env.answers.room(nil) {
 		s.refusals.add("answers")
 
 		return &catalog.Error{Status: node.Overloaded, Issue: "Too many answers in flight"}

@@ -34,7 +34,7 @@ type caller struct {
 }
 
 // name returns the name of the user, or nothing if there is none.
-func (c caller) name() string {
+func (c *caller) name() string {
 	if c.user == nil {
 		return ""
 	}
@@ -44,12 +44,16 @@ func (c caller) name() string {
 
 type callerKey struct{}
 
-// callerOf returns the caller that an interceptor has found out.
-func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller)
+// callerOf returns the caller that an interceptor has found out. It must not be changed.
+func callerOf(ctx context.Context) *caller {
+	if c, ok := ctx.Value(callerKey{}).(*caller); ok {
+		return c
+	}
 
-	return c
+	return &nobody
 }
+
+var nobody caller
 
 // identifyUnary refuses calls of nobody that the server knows, and lets the others see their caller.
 func (s *Server) identifyUnary(
@@ -83,7 +87,7 @@ func (s *Server) identify(ctx context.Context, method string) (context.Context, 
 		return nil, s.unidentified(ctx, err)
 	}
 
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return context.WithValue(ctx, callerKey{}, &c), nil
 }
 
 // trusted reports whether the certificate of a connection, if there is one, is still good.

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -145,64 +144,58 @@ func (s *Server) limitUnary(
 // frequent is the period below which pings count as frequent.
 const frequent = time.Second
 
-// entrance is what a stream has that may ask for a session.
+// entrance is what a stream has taken that asks for a session.
 type entrance struct {
-	allowance allowance
-	reserved  bool // a session of the allowance
-	leave     func()
-}
+	allowance
 
-// unused gives the reserved session back.
-func (e *entrance) unused() {
-	if e.reserved {
-		e.reserved = false
-		e.allowance.use.Begun()
-	}
+	conn      *conns.Conn // nil: the connection has no limits
+	pings     int32       // frequent ones, in a second
+	forwarded bool        // by a server that has counted the stream
 }
 
 // enter is called for a stream that asks for a session. It returns a refusal, or an entrance, whose leave is to be
-// called when the stream has ended. It limits streams and new sessions, and the pings that the server has to send for
-// sessions with short timeouts.
-func (s *Server) enter(ctx context.Context, start *sessionStart) (*entrance, *node.Failure) {
-	var rate int64 // in a second
+// called when the stream has ended. If the stream asks for a new session, one is reserved. It limits streams and new
+// sessions, and the pings that the server has to send for sessions with short timeouts.
+func (s *Server) enter(ctx context.Context, start *sessionStart) (e entrance, refusal *node.Failure) {
+	e.server = s
 	if period := pingPeriod(start.GetTimeoutMillis()); period < frequent {
-		rate = int64(time.Second / period)
+		e.pings = int32(time.Second / period) //nolint:gosec // minPing bounds it
 	}
-	if s.pings.Add(rate) > int64(s.limits.PingRate) && rate > 0 {
-		s.pings.Add(-rate)
+	if s.pings.Add(int64(e.pings)) > int64(s.limits.PingRate) && e.pings > 0 {
+		s.pings.Add(-int64(e.pings))
 		s.refusals.add("ping_rate", "address", address(ctx))
 
-		return nil, &node.Failure{Status: node.Overloaded, Issue: fmt.Sprintf("the server already sends %d pings a "+
+		return e, &node.Failure{Status: node.Overloaded, Issue: fmt.Sprintf("the server already sends %d pings a "+
 			"second to sessions with timeouts below 3s: choose a longer timeout, or try again later", s.limits.PingRate)}
 	}
 	now, user, fresh := s.clock.Now(), callerOf(ctx).name(), start.GetSessionId() == 0
-	use := s.quota.User(now, user)
-	enter, forwarded := (*quota.Use).Enter, s.front != nil && fromServer(ctx)
-	if forwarded { // by a server that has counted the stream
+	e.use, e.existing = s.quota.User(now, user), !fresh
+	enter := (*quota.Use).Enter
+	if e.forwarded = s.front != nil && fromServer(ctx); e.forwarded {
 		enter = (*quota.Use).Accept
 	}
-	if limit := enter(use, now, fresh); limit != "" {
-		s.pings.Add(-rate)
+	if limit := enter(e.use, now, fresh); limit != "" {
+		s.pings.Add(-int64(e.pings))
 
-		return nil, &node.Failure{Status: node.Overloaded, Issue: s.exceeded(limit, user, address(ctx))}
+		return e, &node.Failure{Status: node.Overloaded, Issue: s.exceeded(limit, user, address(ctx))}
 	}
-	c := callOf(ctx)
-	if c != nil && c.conn != nil {
-		c.conn.Hold()
-	}
-	e := &entrance{reserved: fresh, allowance: allowance{server: s, use: use, user: user, existing: !fresh}}
-	e.allowance.assure(now, time.Duration(min(start.GetTimeoutMillis(), math.MaxInt32))*time.Millisecond)
-	e.leave = func() {
-		if !forwarded {
-			use.Leave()
-		}
-		s.pings.Add(-rate)
-		if c != nil && c.conn != nil {
-			c.conn.Let()
-		}
+	if c := callOf(ctx); c != nil && c.conn != nil {
+		e.conn = c.conn
+		e.conn.Hold()
 	}
 
 	return e, nil
+}
+
+// leave gives back what the stream has taken, except a session that is reserved.
+func (e *entrance) leave() {
+	if !e.forwarded {
+		e.use.Leave()
+	}
+	e.server.pings.Add(-int64(e.pings))
+	if e.conn != nil {
+		e.conn.Let()
+	}
 }
 
 // enterForwarded is like enter for a stream that another server serves. That server counts the session and the

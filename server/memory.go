@@ -87,15 +87,15 @@ func (o *owner) countSessions() {
 
 // began counts a session for the user of the stream that has attached to it.
 func (o *owner) began(s *stream) {
-	if s.allowance.user != "" && o.users[s.session] != s.allowance.use {
+	if use := s.entrance.use; s.pass.caller.name() != "" && o.users[s.session] != use {
 		if before := o.users[s.session]; before != nil {
 			before.Keep(-1)
 		}
 		if o.users == nil {
 			o.users = make(map[uint64]*quota.Use)
 		}
-		o.users[s.session] = s.allowance.use
-		s.allowance.use.Keep(1)
+		o.users[s.session] = use
+		use.Keep(1)
 	}
 	s.unreserve()
 }

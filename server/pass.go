@@ -1,36 +1,36 @@
 package server
 
 import (
-	"time"
+	"context"
 
 	"tenure/internal/access"
 	"tenure/internal/node"
-	"tenure/internal/serverconfig"
 )
 
 // pass knows what the caller of a stream may do on the stream's node. Changed rights apply to the next request. It is
 // used by one goroutine at a time.
 type pass struct {
-	caller caller
+	server *Server
+	caller *caller
 	peer   string
-	path   string            // of the node
-	access *access.Authority // nil: everybody may do everything
-	trusts serverconfig.Trusts
-	now    func() time.Time
-
-	denials *denials
+	path   string // of the node
 
 	of     *access.Policy // the policy that rights come from
 	rights access.Rights
 }
 
+// passTo returns the pass of a caller for the node at a path.
+func (s *Server) passTo(ctx context.Context, path string) pass {
+	return pass{server: s, caller: callerOf(ctx), peer: host(ctx), path: path}
+}
+
 // withdrawn returns the error, and the Failure for the caller, if the caller is no longer known or trusted.
 func (p *pass) withdrawn() (node.Failure, error) {
-	if !trusted(p.trusts, p.caller.certificate) {
+	if !trusted(p.server.trusts, p.caller.certificate) {
 		return distrusted, &access.DeniedError{Reason: access.UntrustedCertificate, Shown: p.caller.shown}
 	}
-	if p.access != nil {
-		if _, err := p.access.Again(p.caller.shown, p.now()); err != nil {
+	if p.server.access != nil {
+		if _, err := p.server.access.Again(p.caller.shown, p.server.date()); err != nil {
 			return revoked, err
 		}
 	}
@@ -39,12 +39,12 @@ func (p *pass) withdrawn() (node.Failure, error) {
 }
 
 func (p *pass) current() access.Rights {
-	if p.access == nil {
+	if p.server.access == nil { // everybody may do everything
 		return access.Full
 	}
-	if policy := p.access.Policy(); policy != p.of {
+	if policy := p.server.access.Policy(); policy != p.of {
 		p.of, p.rights = policy, 0
-		if user, err := p.access.Again(p.caller.shown, p.now()); err == nil {
+		if user, err := p.server.access.Again(p.caller.shown, p.server.date()); err == nil {
 			p.rights = user.Rights(p.path)
 		}
 	}
@@ -62,7 +62,7 @@ func (p *pass) refuse(req node.Request) (result node.Message, reported bool) {
 	if p.current().Has(need) {
 		return nil, false
 	}
-	reported = p.denials.lacks(p.caller.name(), p.peer, p.path, need.String())
+	reported = p.server.denials.lacks(p.caller.name(), p.peer, p.path, need.String())
 
 	return refused(req, node.Unauthorized, issue), reported
 }
@@ -74,7 +74,7 @@ func (p *pass) enter() (allowed, reported bool) {
 		return true, false
 	}
 
-	return false, p.denials.lacks(p.caller.name(), p.peer, p.path, "any right")
+	return false, p.server.denials.lacks(p.caller.name(), p.peer, p.path, "any right")
 }
 
 // needed returns the right that a request needs, and the text for callers without it.

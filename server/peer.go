@@ -99,5 +99,5 @@ func (s *Server) identifyForwarded(ctx context.Context, method string) (context.
 		return nil, s.unidentified(ctx, err)
 	}
 
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return context.WithValue(ctx, callerKey{}, &c), nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"tenure/internal/access"
@@ -92,36 +93,40 @@ const (
 type allowance struct {
 	server   *Server
 	use      *quota.Use
-	user     string
-	existing bool // the stream asks for a session that exists
-	assured  quota.Bucket
+	existing bool          // the stream asks for a session that exists
+	assured  *quota.Bucket // of renewals that are not refused; nil: full
 }
 
-// assure sets how many renewals are not refused.
-func (a *allowance) assure(now clock.Instant, timeout time.Duration) {
-	rate := assuredRenewals / max(timeout, shortestAssured).Seconds()
-	a.assured = quota.NewBucket(rate, assuredBurst, now)
+// renews reports whether one more renewal is not refused, and counts it.
+func (a *allowance) renews(now clock.Instant, timeoutMillis uint64) bool {
+	if a.assured == nil {
+		timeout := time.Duration(min(timeoutMillis, math.MaxInt32)) * time.Millisecond
+		rate := assuredRenewals / max(timeout, shortestAssured).Seconds()
+		a.assured = new(quota.NewBucket(rate, assuredBurst, now))
+	}
+
+	return a.assured.Take(now)
 }
 
-// refuse counts a request. It returns the text of the refusal if the request is over the rate. It refuses no Release
+// overRate counts a request. It returns the text of the refusal if the request is over the rate. It refuses no Release
 // and no Stop: they give something back.
-func (a *allowance) refuse(req node.Request, peer string) string {
-	now := a.server.clock.Now()
+func (s *stream) overRate(req node.Request) string {
+	now := s.owner.env.clock.Now()
 	switch req.(type) {
 	case node.Release, node.Stop:
-		a.use.Release(now)
+		s.entrance.use.Release(now)
 
 		return ""
 	}
-	limit := a.use.Request(now)
+	limit := s.entrance.use.Request(now)
 	if limit == "" {
 		return ""
 	}
-	if _, renewal := req.(node.Describe); renewal && a.assured.Take(now) {
-		a.use.Release(now)
+	if _, renewal := req.(node.Describe); renewal && s.entrance.renews(now, s.timeoutMillis) {
+		s.entrance.use.Release(now)
 
 		return ""
 	}
 
-	return a.server.exceeded(limit, a.user, peer)
+	return s.entrance.server.exceeded(limit, s.pass.caller.name(), s.pass.peer)
 }

@@ -82,11 +82,11 @@ func (s *stream) deny(refusal node.Message, reported bool) {
 
 		return
 	}
-	s.running.Go(func() { // ends with the stream
+	s.goes(func() {
 		select {
 		case <-written:
 			s.send(refusal)
-		case <-s.ended:
+		case <-s.stage.left(stepAttached): // the stream has ended
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -21,7 +20,6 @@ import (
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/conns"
-	"tenure/internal/node"
 	"tenure/internal/peercred"
 	"tenure/internal/peerkey"
 	"tenure/internal/printable"
@@ -29,7 +27,6 @@ import (
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/turns"
-	"tenure/internal/wire"
 )
 
 // DefaultDatabase is the database of a server without the option [WithDatabase].
@@ -272,29 +269,4 @@ func (s *Server) Stop(ctx context.Context) error {
 func (s *Server) cut() {
 	s.conns.Shut()
 	s.grpc.Stop()
-}
-
-// Session serves one stream.
-func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_SessionServer) error {
-	if err := c.server.checkDatabase(g.Context()); err != nil {
-		return g.Send(wire.Response(node.Failure{Status: node.NotFound, Issue: err.Error()})) // A2, N6
-	}
-	id := node.StreamID(c.server.lastStream.Add(1))
-
-	by := func(path string) *pass {
-		return &pass{
-			caller: callerOf(g.Context()), peer: host(g.Context()), path: path, trusts: c.server.trusts,
-			access: c.server.access, denials: c.server.denials, now: c.server.date,
-		}
-	}
-
-	c.server.open.Add(1)
-	defer c.server.open.Add(-1)
-	enter := func(start *sessionStart) (*entrance, *node.Failure) { return c.server.enter(g.Context(), start) }
-	var forward forwarder
-	if c.server.front != nil {
-		forward = c.server.forward
-	}
-
-	return serveSession(g, c.server.nodes, id, &c.server.streams, by, enter, forward)
 }

@@ -28,60 +28,49 @@ type stream struct {
 	id      node.StreamID
 	grpc    Ydb_Coordination_V1.CoordinationService_SessionServer
 	owner   *owner
-	running *sync.WaitGroup // counts the goroutines that run read and write
+	joined  bool // the owner's members include it
+	asked   bool // the owner has the attach
 	outbox  outbox
 	sending wire.Sending // used by the writer of the outbox
 	pinger  pinger
 	sender  sender   // of the owner's inbox
-	answers *answers // not a part of stream, because charges refer to it
-	pass    *pass    // what the caller may do; used by read, or before read runs
+	answers *answers // used by the owner's goroutine; nil: none was large. It is not a part, because charges refer to it.
+	pass    pass     // what the caller may do; used by read, or before read runs
 
-	allowance *allowance  // used by read
-	reserved  atomic.Bool // a session of the allowance is reserved for the stream
+	entrance entrance    // used by read
+	reserved atomic.Bool // a session of the entrance is reserved for the stream
 
-	// The owner's goroutine sets these when it releases Attached, before attached is closed.
+	// The owner's goroutine sets these when it releases Attached, before stepAttached.
 	session       uint64
 	timeoutMillis uint64
 	started       bool
 
-	attached chan struct{} // closed by write when it has sent SessionStarted
-
-	once  sync.Once
+	stage stage
 	ender ender                  // of the call; nil: read runs in a goroutine of its own
-	ended chan struct{}          // closed by end
-	err   error                  // of the call; set before ended is closed
 	why   atomic.Pointer[string] // the reason for the end, once one is known
 
-	mu       sync.Mutex  // guards the rest
-	alarm    clock.Timer // rings when the next ping is due
-	lastWord clock.Timer // rings when the last message should have been delivered; nil: no last message was sent
-	left     bool        // the call returns; the timers are not set any more
+	mu       sync.Mutex    // guards the rest
+	alarm    clock.Timer   // rings when the next ping is due, or at lastWord
+	lastWord clock.Instant // when the last message should have been delivered; zero: none was sent
+	left     bool          // the call returns; the alarm is not set any more
 }
 
 // end ends the stream. The error becomes the status of the call; nil means OK. Only the first call has an effect.
 func (s *stream) end(err error) {
-	s.once.Do(func() {
-		s.err = err
-		close(s.ended)
-		if s.ender != nil {
-			_ = s.ender.WriteStatus(status.Convert(limitError(err))) // fails only if the connection has ended
-		}
-	})
+	if s.stage.come(stepEnded, err) && s.ender != nil {
+		_ = s.ender.WriteStatus(status.Convert(limitError(err))) // fails only if the connection has ended
+	}
 }
+
+// goes runs a function that returns soon after the stream has ended in a goroutine.
+func (s *stream) goes(f func()) { s.entrance.server.streams.Go(f) }
 
 // log returns a logger that names the stream. Few streams need one.
 func (s *stream) log() *slog.Logger {
 	return s.owner.env.log.With("node", s.owner.path, "stream", uint64(s.id))
 }
 
-func (s *stream) hasEnded() bool {
-	select {
-	case <-s.ended:
-		return true
-	default:
-		return false
-	}
-}
+func (s *stream) hasEnded() bool { return s.stage.is() == stepEnded }
 
 // gone reports whether the stream has ended, or the client has given it up.
 func (s *stream) gone() bool { return s.hasEnded() || s.grpc.Context().Err() != nil }
@@ -138,11 +127,11 @@ func (s *stream) transmit(m any) error {
 // unreserve ends the reservation of a session, which exists now or will not. Calling it again is a no-op.
 func (s *stream) unreserve() {
 	if s.reserved.CompareAndSwap(true, false) {
-		s.allowance.use.Begun()
+		s.entrance.use.Begun()
 	}
 }
 
-func (s *stream) startWriter() { s.running.Go(func() { s.guarded(s.write) }) }
+func (s *stream) startWriter() { s.goes(func() { s.guarded(s.write) }) }
 
 // refuse sends a Failure because of a request that breaks the protocol. Then the stream ends (A2).
 func (s *stream) refuse(issue string) {
@@ -159,38 +148,38 @@ func (s *stream) die(f node.Failure) {
 
 // dieLocked is called with mu held.
 func (s *stream) dieLocked(f node.Failure) {
-	if s.left || s.lastWord != nil {
+	if s.left || s.lastWord != 0 {
 		return
 	}
-	s.lastWord = s.owner.env.clock.NewAlarm(func() {
-		s.end(status.Error(codes.Unavailable, "the client does not read what it is sent"))
-	})
 	now := s.owner.env.clock.Now()
-	s.lastWord.Set(now, now.Add(lastWord))
+	s.lastWord = now.Add(lastWord)
+	s.alarm.Set(now, s.lastWord)
 	s.send(f)
 }
 
-// leave stops the timers for good.
+// leave stops the alarm for good.
 func (s *stream) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.left = true
 	s.alarm.Stop()
-	if s.lastWord != nil {
-		s.lastWord.Stop()
-	}
 }
 
 // guarded runs a part of the stream. An error or a panic ends the stream, and nothing else.
 func (s *stream) guarded(f func() error) {
-	err := panics.Guard(f)
+	if err := panics.Guard(f); err != nil {
+		s.broken(err)
+	}
+}
+
+// broken ends the stream because of an error or a panic. It is not a part of guarded, because that is on the stack of
+// each idle stream.
+func (s *stream) broken(err error) {
 	if p, ok := errors.AsType[*panics.Error](err); ok {
 		s.log().ErrorContext(s.grpc.Context(), "panic while serving a stream", "panic", p.Value, "stack", string(p.Stack))
 		err = status.Error(codes.Internal, "internal error")
 	}
-	if err != nil {
-		s.end(err)
-	}
+	s.end(err)
 }
 
 // ring sends the next ping, or ends the stream if the last one has not been answered. In that case the alarm is stopped
@@ -200,6 +189,12 @@ func (s *stream) ring() error {
 	defer s.mu.Unlock()
 	switch {
 	case s.left:
+	case s.lastWord != 0:
+		if now := s.owner.env.clock.Now(); now < s.lastWord {
+			s.alarm.Set(now, s.lastWord)
+		} else {
+			s.end(status.Error(codes.Unavailable, "the client does not read what it is sent"))
+		}
 	case s.ping():
 		s.setAlarm()
 	default:
@@ -231,10 +226,10 @@ func (s *stream) welcome() {
 	s.ping()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.left {
+	if !s.left && s.lastWord == 0 {
 		s.setAlarm()
 	}
-	close(s.attached)
+	s.stage.come(stepAttached, nil)
 }
 
 // write sends the queued messages, and ends the stream after a Failure or Stopped.

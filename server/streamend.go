@@ -52,8 +52,8 @@ func (o *owner) failed(s *stream, f node.Failure) {
 		s.because(endStolen)
 	default:
 		s.because(endRefused)
-		if s.allowance.existing && !s.started {
-			s.allowance.use.Miss(o.env.clock.Now())
+		if s.entrance.existing && !s.started {
+			s.entrance.use.Miss(o.env.clock.Now())
 		}
 	}
 }

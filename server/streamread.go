@@ -13,13 +13,8 @@ import (
 
 // read submits the client's requests, once the attach has been answered (A1).
 func (s *stream) read() error {
-	select {
-	case <-s.attached:
-		s.attached = nil // most sessions are idle for long, and its memory can be used meanwhile
-	case <-s.ended:
+	if !s.awaitAttached() {
 		return nil
-	case <-s.grpc.Context().Done():
-		return nil // serve sees that too
 	}
 
 	from := node.From{Stream: s.id, Session: s.session}
@@ -40,6 +35,16 @@ func (s *stream) read() error {
 		if !s.handle(from, &in.Message) {
 			return nil
 		}
+	}
+}
+
+// awaitAttached returns false if the stream ends before SessionStarted has been sent.
+func (s *stream) awaitAttached() bool {
+	select {
+	case <-s.stage.left(stepAttaching):
+		return !s.hasEnded()
+	case <-s.grpc.Context().Done():
+		return false // await sees that too
 	}
 }
 
@@ -79,7 +84,7 @@ func (s *stream) handle(from node.From, m *Ydb_Coordination.SessionRequest) bool
 
 		return true
 	}
-	if issue := s.allowance.refuse(req, s.pass.peer); issue != "" {
+	if issue := s.overRate(req); issue != "" {
 		s.send(refused(req, node.Overloaded, issue))
 
 		return true

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"strings"
-	"sync"
 
 	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"tenure/internal/catalog"
 	"tenure/internal/limit"
 	"tenure/internal/node"
 	"tenure/internal/wire"
@@ -19,113 +17,150 @@ import (
 
 type sessionStart = Ydb_Coordination.SessionRequest_SessionStart
 
-// forwarder serves a stream whose node another server serves. It returns false if this server is to serve it.
-type forwarder func(
-	g Ydb_Coordination_V1.CoordinationService_SessionServer, first *Ydb_Coordination.SessionRequest, e catalog.Entry,
-	p *pass,
-) (done bool, err error)
+// Session serves one stream. The goroutines that it starts end soon after it returns. They are counted by
+// Server.streams.
+//
+// What is on the stack here stays there while the stream is idle. So the start, which needs much of it, returns before
+// serve is called.
+func (c *coordinationService) Session(g Ydb_Coordination_V1.CoordinationService_SessionServer) error {
+	c.server.open.Add(1)
+	defer c.server.open.Add(-1)
+	s, err := c.server.start(g)
+	if s == nil {
+		return err
+	}
 
-// serveSession serves a call of CoordinationService/Session. The goroutines that it starts end soon after it returns.
-// They are counted by running.
-func serveSession(
-	g Ydb_Coordination_V1.CoordinationService_SessionServer, nodes *nodes, id node.StreamID, running *sync.WaitGroup,
-	by func(path string) *pass, enter func(*sessionStart) (*entrance, *node.Failure), forward forwarder,
-) error {
+	return s.serve()
+}
+
+// start starts a stream. If it returns no stream, the call returns the error.
+func (s *Server) start(g Ydb_Coordination_V1.CoordinationService_SessionServer) (started *stream, err error) {
+	if err := s.checkDatabase(g.Context()); err != nil {
+		return nil, g.Send(wire.Response(node.Failure{Status: node.NotFound, Issue: err.Error()})) // A2, N6
+	}
+	id := node.StreamID(s.lastStream.Add(1))
 	first, err := g.Recv()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	start := first.GetSessionStart()
 	if start == nil {
-		return status.Error(codes.InvalidArgument, "First message must be a SessionStart") // A1
+		return nil, status.Error(codes.InvalidArgument, "First message must be a SessionStart") // A1
 	}
-	entry, refusal, ok := nodes.verified(g.Context(), start.GetPath())
+	entry, refusal, ok := s.nodes.verified(g.Context(), start.GetPath())
 	if !ok {
-		return g.Send(wire.Response(refusal)) // A2, A3
+		return nil, g.Send(wire.Response(refusal)) // A2, A3
 	}
 	if err := g.Context().Err(); err != nil && start.GetSessionId() == 0 {
-		return status.FromContextError(err).Err() // the client has given the stream up, and does not come back to it
+		return nil, status.FromContextError(err).Err() // the client has given the stream up, and does not come back to it
 	}
-	pass := by(entry.Path)
+	pass := s.passTo(g.Context(), entry.Path)
 	if allowed, reported := pass.enter(); !allowed { // before the node is loaded
 		if reported {
-			if err := nodes.recorded(g.Context()); err != nil {
-				return unrecorded(err)
+			if err := s.nodes.recorded(g.Context()); err != nil {
+				return nil, unrecorded(err)
 			}
 		}
 
-		return g.Send(wire.Response(noAccess))
+		return nil, g.Send(wire.Response(noAccess))
 	}
-	if forward != nil {
-		if done, err := forward(g, first, entry, pass); done {
-			return err
+	if s.front != nil {
+		if done, err := s.forward(g, first, entry, &pass); done {
+			return nil, err
 		}
 	}
-	entered, overloaded := enter(start)
+	entered, overloaded := s.enter(g.Context(), start)
 	if overloaded != nil {
-		return g.Send(wire.Response(*overloaded))
+		return nil, g.Send(wire.Response(*overloaded))
 	}
-	defer entered.leave()
-	attach := wire.Attach(id, shortened(start))
-	refusal, err = nodes.use(entry.Path, func(o *owner) error {
-		s := &stream{
-			id: id, grpc: g, owner: o,
-			running: running, pass: pass, attached: make(chan struct{}), ended: make(chan struct{}),
-			allowance: &entered.allowance,
-			answers:   new(answers),
-			ender:     enderOf(g.Context()),
+	st := &stream{id: id, grpc: g, pass: pass, entrance: entered, ender: enderOf(g.Context())}
+	st.reserved.Store(!entered.existing)
+	st.alarm = s.clock.NewAlarm(func() { st.guarded(st.ring) })
+	defer func() {
+		switch {
+		case started != nil: // serve calls finish
+		case st.joined: // a panic
+			st.finish()
+		default:
+			st.unreserve()
+			st.entrance.leave()
 		}
-		s.reserved.Store(entered.reserved)
-
-		return s.serve(attach)
-	})
+	}()
+	refusal, err = s.nodes.use(entry.Path, st.join)
 	if refusal.Status != 0 {
-		entered.unused()
-
-		return g.Send(wire.Response(refusal)) // A2, A3
+		return nil, g.Send(wire.Response(refusal)) // A2, A3
 	}
+	if err != nil {
+		return nil, err
+	}
+	st.begin(wire.Attach(id, shortened(start)))
 
-	return err
+	return st, nil
 }
 
-// serve serves the stream until its end. It returns errIdle if the owner has just ended because nobody used its node:
-// then nothing has been sent.
-func (s *stream) serve(attach node.Attach) error {
-	o := s.owner
-	joined := o.join(s)
-	if !joined {
+// join makes the stream end with the owner. It returns errIdle if the owner has just ended because nobody used its
+// node.
+func (s *stream) join(o *owner) error {
+	s.owner = o
+	if s.joined = o.join(s); !s.joined {
 		if <-o.done; errors.Is(o.err, errIdle) {
 			return errIdle
 		}
 	}
-	defer s.unreserve()
-	defer s.count()
-	s.alarm = o.env.clock.NewAlarm(func() { s.guarded(s.ring) })
-	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
-	if joined {
-		defer o.leave(s)
-		s.checkAccess() // it may have been withdrawn before revoke could see the stream
-		s.checkContact()
-		if o.inbox.put(&s.sender, input{req: attach, stream: s}) == accepted {
-			defer o.inbox.put(&s.sender, input{req: node.Detach{Stream: s.id}, stream: s}) // A10
-		}
-	} else {
-		s.die(o.failure())
+
+	return nil
+}
+
+// begin asks the owner to attach the stream, unless the owner has ended.
+func (s *stream) begin(attach node.Attach) {
+	if !s.joined {
+		s.die(s.owner.failure())
+
+		return
 	}
+	s.checkAccess() // it may have been withdrawn before revoke could see the stream
+	s.checkContact()
+	s.asked = s.owner.inbox.put(&s.sender, input{req: attach, stream: s}) == accepted
+}
+
+// serve serves the stream until its end.
+func (s *stream) serve() error {
+	defer s.finish()
 	if s.ender != nil {
 		s.guarded(s.read)
 	} else {
-		s.running.Go(func() { s.guarded(s.read) })
+		s.goes(func() { s.guarded(s.read) })
 	}
-	select {
-	case <-s.ended:
-	case <-s.grpc.Context().Done():
-		s.because(endBroken)
-		s.end(status.FromContextError(s.grpc.Context().Err()).Err())
-	}
+	s.awaitEnd()
 	s.outbox.close()
 
-	return s.err
+	return s.stage.reason()
+}
+
+// awaitEnd ends the stream when its context ends.
+func (s *stream) awaitEnd() {
+	for at := s.stage.is(); at != stepEnded; at = s.stage.is() {
+		select {
+		case <-s.stage.left(at):
+		case <-s.grpc.Context().Done():
+			s.because(endBroken)
+			s.end(status.FromContextError(s.grpc.Context().Err()).Err())
+		}
+	}
+}
+
+// finish gives back what the stream has. All of that is done also if there is a panic.
+func (s *stream) finish() {
+	defer s.entrance.leave()
+	defer s.unreserve()
+	defer s.count()
+	defer s.leave() // after the Detach: on a clock that is moved, no time passes before it
+	if s.joined {
+		defer s.owner.leave(s)
+	}
+	if s.asked {
+		s.owner.inbox.put(&s.sender, input{req: node.Detach{Stream: s.id}, stream: s}) // A10
+	}
 }
 
 // shortened returns a SessionStart without most of the texts that are too long, so that they do not take memory while
