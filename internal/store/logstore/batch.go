@@ -16,11 +16,14 @@ import (
 func batchSize(b store.Batch) int {
 	size := (2 + len(b.Drop)) * binary.MaxVarintLen64
 	for _, r := range b.Changes {
-		size += len(r.Key) + len(r.Value) + 2*binary.MaxVarintLen64
+		size += changeSize(r)
 	}
 
 	return size
 }
+
+// changeSize returns an upper bound of the size of an encoded change.
+func changeSize(r node.Record) int { return len(r.Key) + len(r.Value) + 2*binary.MaxVarintLen64 }
 
 func appendBatch(buf []byte, b store.Batch) []byte {
 	buf = binary.AppendUvarint(buf, uint64(b.Space))
@@ -29,18 +32,23 @@ func appendBatch(buf []byte, b store.Batch) []byte {
 		buf = binary.AppendUvarint(buf, uint64(space))
 	}
 	for _, r := range b.Changes {
-		if r.Value == nil {
-			buf = binary.AppendUvarint(buf, uint64(len(r.Key))<<1|1)
-			buf = append(buf, r.Key...)
-		} else {
-			buf = binary.AppendUvarint(buf, uint64(len(r.Key))<<1)
-			buf = append(buf, r.Key...)
-			buf = binary.AppendUvarint(buf, uint64(len(r.Value)))
-			buf = append(buf, r.Value...)
-		}
+		buf = appendChange(buf, r)
 	}
 
 	return buf
+}
+
+func appendChange(buf []byte, r node.Record) []byte {
+	if r.Value == nil {
+		buf = binary.AppendUvarint(buf, uint64(len(r.Key))<<1|1)
+
+		return append(buf, r.Key...)
+	}
+	buf = binary.AppendUvarint(buf, uint64(len(r.Key))<<1)
+	buf = append(buf, r.Key...)
+	buf = binary.AppendUvarint(buf, uint64(len(r.Value)))
+
+	return append(buf, r.Value...)
 }
 
 // errBadBatch reports a payload that cannot be decoded although its checksum is right.
@@ -53,6 +61,18 @@ type decoder struct {
 }
 
 func (d *decoder) number() uint64 {
+	if len(d.rest) > 0 && d.rest[0] < 0x80 {
+		n := d.rest[0]
+		d.rest = d.rest[1:]
+
+		return uint64(n)
+	}
+
+	return d.longNumber()
+}
+
+// longNumber reads a number of several bytes.
+func (d *decoder) longNumber() uint64 {
 	n, size := binary.Uvarint(d.rest)
 	if size <= 0 {
 		d.rest, d.err = nil, errBadBatch
@@ -90,20 +110,13 @@ func decodeHead(payload []byte) (space store.Space, drop []store.Space, changes 
 	return space, drop, d.rest, d.err
 }
 
-// decodeChanges calls yield with each change. The slices are parts of the argument.
-func decodeChanges(changes []byte, yield func(node.Record)) error {
-	d := decoder{rest: changes}
-	for len(d.rest) > 0 {
-		n := d.number()
-		r := node.Record{Key: d.bytes(n >> 1)}
-		if n&1 == 0 {
-			r.Value = d.bytes(d.number())
-		}
-		if d.err != nil {
-			return d.err
-		}
-		yield(r)
+// change returns the next change. The slices are parts of what is decoded.
+func (d *decoder) change() (key, value []byte) {
+	n := d.number()
+	key = d.bytes(n >> 1)
+	if n&1 == 0 {
+		value = d.bytes(d.number())
 	}
 
-	return d.err
+	return key, value
 }

@@ -51,7 +51,11 @@ func TestFrame_RoundTrip(t *testing.T) {
 			require.Equal(t, want.Space, space)
 			require.ElementsMatch(t, want.Drop, drop)
 			var got []node.Record
-			require.NoError(t, decodeChanges(changes, func(r node.Record) { got = append(got, r) }))
+			for d := (decoder{rest: changes}); len(d.rest) > 0; {
+				key, value := d.change()
+				require.NoError(t, d.err)
+				got = append(got, node.Record{Key: key, Value: value})
+			}
 			require.Len(t, got, len(want.Changes))
 			for i, r := range want.Changes {
 				require.Equal(t, string(r.Key), string(got[i].Key))
@@ -90,7 +94,7 @@ func decodeAny(t *rapid.T) {
 	_, _, _ = parseFrame(b)
 	_, _, changes, err := decodeHead(b)
 	if err == nil {
-		_ = decodeChanges(changes, func(node.Record) {})
+		_ = new(fold).apply(changes)
 	}
 	var names []string
 	for _, suffix := range []string{"", segmentKind.suffix, snapshotKind.suffix, newSuffix} {
@@ -125,7 +129,7 @@ func decodeAny(t *rapid.T) {
 		return
 	}
 	for _, sec := range s.sections {
-		if err := s.merged(sec, nil, func(node.Record) bool { return true }); err != nil {
+		if err := s.merged(sec, new(latest), func(node.Record) bool { return true }); err != nil {
 			require.True(t, isDamage(err), "%v", err)
 		}
 	}

@@ -1,52 +1,133 @@
 package logstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
+	"math"
 	"slices"
 
 	"tenure/internal/node"
 	"tenure/internal/store"
 )
 
-// fold has the changes of a space, in the order in which the first change of each key was committed. As long as many of
-// them replace others, it has only the latest one of each key.
+// fold collects the changes of a space, in the order in which they were committed, and finds the latest one of each
+// key. It keeps changes encoded, and refers to them by entries without pointers, which the garbage collector does not
+// have to look at.
 type fold struct {
-	changes []node.Record
-	places  map[string]int // of keys in changes; nil: none yet, or see every
-	applied int
-	every   bool // it has every change since the one that set this
+	parts   [][]byte // encoded changes
+	size    int      // of parts
+	classes []class  // in no order
+	limit   int      // of size, above which the fold drops what was replaced; 0: foldLimit
 }
 
-// maxPlaces is the number of keys above which a fold has a map of them only if that halves the changes. To collect many
-// different keys in a map takes longer than to sort them.
-const maxPlaces = 8_192
+// foldLimit is the size of encoded changes up to which a fold keeps those that were replaced. More than a few segments
+// must be merged only if merges have failed for some time.
+const foldLimit = 32 << 20
+
+// class has the changes whose keys begin with the same byte. A node's keys consist of such a byte and one or two ids.
+// So changes of one class, but not of all together, are often nearly in order, and few bytes of their keys differ.
+type class struct {
+	first   byte // 0 also for the empty key
+	length  int  // of the keys; -1 if it differs
+	entries []entry
+	recent  []uint32 // 1 + the index of an entry, by the hash of its words; 0: none; nil while there are few entries
+}
+
+// entry refers to a change.
+type entry struct {
+	words [2]uint64 // the bytes of the key after the first one, up to keyWords, and zero bytes after the end of the key
+	part  uint32
+	place uint32 // twice the offset in the part, plus 1 if the change deletes the key
+}
+
+const (
+	keyWords  = 17 // bytes of a key that determine its class and its words
+	entrySize = 24
+
+	fewEntries = 128 // below which it is not worth while to look for a faster way
+	recentBits = 13
+)
 
 // apply adds encoded changes. It retains them.
-func (f *fold) apply(changes []byte) error { return decodeChanges(changes, f.add) }
+func (f *fold) apply(changes []byte) error {
+	part := uint32(len(f.parts))
+	f.parts = append(f.parts, changes)
+	f.size += len(changes)
+	for d := (decoder{rest: changes}); len(d.rest) > 0; {
+		at := len(changes) - len(d.rest)
+		key, value := d.change()
+		if d.err != nil {
+			return d.err
+		}
+		place := uint32(at) << 1
+		if value == nil {
+			place |= 1
+		}
+		f.class(key).add(key, part, place)
+	}
+	if f.size > cmp.Or(f.limit, foldLimit) {
+		f.compact()
+	}
 
-func (f *fold) add(r node.Record) {
-	f.applied++
-	if !f.every {
-		if at, ok := f.places[string(r.Key)]; ok {
-			f.changes[at] = r
+	return nil
+}
+
+// class returns the class of a key.
+func (f *fold) class(key []byte) *class {
+	first := byte(0)
+	if len(key) > 0 {
+		first = key[0]
+	}
+	for i := range f.classes {
+		if f.classes[i].first == first {
+			return &f.classes[i]
+		}
+	}
+	f.classes = append(f.classes, class{first: first, length: len(key)})
+
+	return &f.classes[len(f.classes)-1]
+}
+
+// add adds a change. If the change follows soon after one of the same key, as the deletion of an ephemeral semaphore
+// often does, it takes the place of that one. So there are fewer entries, and ids that only grow stay in order.
+func (c *class) add(key []byte, part, place uint32) {
+	if c.length != len(key) {
+		c.length = -1
+	}
+	if len(key) < keyWords {
+		var padded [keyWords]byte
+		copy(padded[:], key)
+		key = padded[:]
+	}
+	words := [2]uint64{binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint64(key[9:])}
+	n := len(c.entries)
+	if n >= fewEntries && c.exact() {
+		if c.recent == nil {
+			c.recent = make([]uint32, 1<<recentBits)
+		}
+		recent := &c.recent[hashWords(words)]
+		if i := *recent; i > 0 && c.entries[i-1].words == words {
+			c.entries[i-1].part, c.entries[i-1].place = part, place
 
 			return
 		}
-		if n := len(f.changes); n >= maxPlaces && f.applied < 2*n {
-			f.every, f.places = true, nil
-		} else {
-			if f.places == nil {
-				f.places = make(map[string]int)
-			}
-			f.places[string(r.Key)] = n
-		}
+		*recent = uint32(n + 1)
 	}
-	if n := len(f.changes); n == cap(f.changes) {
-		f.changes = slices.Grow(f.changes, max(n, 8)) // append would grow a large slice by a quarter, again and again
+	if n == cap(c.entries) {
+		c.entries = slices.Grow(c.entries, max(n, 8)) // append would grow a large slice by a quarter, again and again
 	}
-	f.changes = append(f.changes, r)
+	c.entries = append(c.entries, entry{words, part, place})
+}
+
+// exact reports whether keys with the same words are equal.
+func (c *class) exact() bool { return c.length >= 0 && c.length <= keyWords }
+
+// hashWords returns a number of recentBits bits.
+func hashWords(words [2]uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+
+	return (words[0]*odd ^ words[1]) * odd >> (64 - recentBits)
 }
 
 // read adds the changes of the space in a segment.
@@ -75,68 +156,34 @@ func (f *fold) read(ctx context.Context, space store.Space, t tracedFile) error 
 	return nil
 }
 
-// sorted returns the latest change of each key, in order of the keys. Changes of one kind, which the first byte of the
-// key tells, are often in order already, but the kinds alternate. So sorted separates the kinds first.
-func (f *fold) sorted() []node.Record {
-	kinds, all := f.byKind()
-	latest := all[:0]
-	for _, kind := range kinds {
-		sortChanges(kind)
-		for i, r := range kind {
-			if i+1 == len(kind) || !bytes.Equal(r.Key, kind[i+1].Key) {
-				latest = append(latest, r)
-			}
-		}
-	}
+// change decodes the change to which an entry refers.
+func (f *fold) change(e entry) node.Record {
+	d := decoder{rest: f.parts[e.part][e.place>>1:]}
+	key, value := d.change()
 
-	return latest
+	return node.Record{Key: key, Value: value}
 }
 
-// byKind returns the changes by the first byte of the key. Those with the same first byte stay in order. The kinds are
-// adjacent parts of all.
-func (f *fold) byKind() (kinds [256][]node.Record, all []node.Record) {
-	kindOf := func(r node.Record) byte {
-		if len(r.Key) == 0 {
-			return 0
+// compact replaces the changes by copies of those that were not replaced by later ones.
+func (f *fold) compact() {
+	old := *f
+	*f = fold{limit: math.MaxInt}
+	var b []byte
+	for changes := old.latest(func(int) {}); changes.next(); {
+		r := changes.record
+		if size := changeSize(r); len(b)+size > cap(b) {
+			f.retain(b)
+			b = make([]byte, 0, max(size, windowSize))
 		}
-
-		return r.Key[0]
+		b = appendChange(b, r)
 	}
-	var sizes [len(kinds)]int
-	for _, r := range f.changes {
-		sizes[kindOf(r)]++
-	}
-	all = make([]node.Record, len(f.changes))
-	begin := 0
-	for kind, size := range sizes {
-		kinds[kind] = all[begin:begin]
-		begin += size
-	}
-	for _, r := range f.changes {
-		kinds[kindOf(r)] = append(kinds[kindOf(r)], r)
-	}
-
-	return kinds, all
+	f.retain(b)
+	f.limit = max(cmp.Or(old.limit, foldLimit), 2*f.size)
 }
 
-// sortChanges sorts changes by key. Those of the same key stay in order.
-func sortChanges(changes []node.Record) {
-	if slices.IsSortedFunc(changes, func(a, b node.Record) int { return bytes.Compare(a.Key, b.Key) }) {
-		return
-	}
-	type change struct {
-		node.Record
-
-		number int
-	}
-	all := make([]change, len(changes))
-	for i, r := range changes {
-		all[i] = change{r, i}
-	}
-	slices.SortFunc(all, func(a, b change) int {
-		return cmp.Or(bytes.Compare(a.Key, b.Key), cmp.Compare(a.number, b.number))
-	})
-	for i, c := range all {
-		changes[i] = c.Record
+// retain adds changes that appendChange has encoded.
+func (f *fold) retain(b []byte) {
+	if err := f.apply(b); err != nil {
+		panic("logstore: fold: " + err.Error()) // appendChange and change do not fit together
 	}
 }

@@ -131,7 +131,8 @@ func (from sources) read(
 			return t.file, err
 		}
 	}
-	err = from.base.merged(from.section, f.sorted(), func(r node.Record) bool { return ctx.Err() == nil && yield(r) })
+	changes := f.latest(func(int) {})
+	err = from.base.merged(from.section, changes, func(r node.Record) bool { return ctx.Err() == nil && yield(r) })
 	if err != nil {
 		return from.base.file, err
 	}

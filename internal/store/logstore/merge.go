@@ -272,9 +272,9 @@ func (s *Store) writeSnapshot(
 	}
 	slices.Sort(all)
 	for _, space := range all {
-		from, changes := base.section(space), []node.Record(nil)
+		from, changes := base.section(space), new(latest)
 		if c := changed[space]; c != nil {
-			changes = c.fold.sorted()
+			changes = c.fold.latest(func(size int) { pace.done(ctx, size) })
 			if c.dropped {
 				from = section{}
 			}

@@ -132,9 +132,10 @@ func (s *snapshot) section(space store.Space) section {
 }
 
 // merged yields the records of the section with the changes applied, in order of the keys, until yield returns false.
-// The changes are in order of their keys, without duplicates. A record is valid until yield returns.
-func (s *snapshot) merged(from section, changes []node.Record, yield func(node.Record) bool) error {
+// A record is valid until yield returns.
+func (s *snapshot) merged(from section, changes *latest, yield func(node.Record) bool) error {
 	var content []byte
+	more := changes.next()
 	for at := from.at; at < from.end; {
 		b, end, err := s.block(content, at, from.end)
 		if err != nil {
@@ -147,22 +148,28 @@ func (s *snapshot) merged(from section, changes []node.Record, yield func(node.R
 			if d.err != nil {
 				return d.err
 			}
-			for len(changes) > 0 && bytes.Compare(changes[0].Key, r.Key) < 0 {
-				if changes[0].Value != nil && !yield(changes[0]) {
+			for ; more; more = changes.next() {
+				order := bytes.Compare(changes.record.Key, r.Key)
+				if order > 0 {
+					break
+				}
+				if order == 0 { // instead of the record
+					r = changes.record
+					more = changes.next()
+
+					break
+				}
+				if changes.record.Value != nil && !yield(changes.record) {
 					return nil
 				}
-				changes = changes[1:]
-			}
-			if len(changes) > 0 && bytes.Equal(changes[0].Key, r.Key) {
-				r, changes = changes[0], changes[1:]
 			}
 			if r.Value != nil && !yield(r) {
 				return nil
 			}
 		}
 	}
-	for _, r := range changes {
-		if r.Value != nil && !yield(r) {
+	for ; more; more = changes.next() {
+		if r := changes.record; r.Value != nil && !yield(r) {
 			return nil
 		}
 	}
