@@ -36,7 +36,7 @@ type cluster struct {
 	nodes   int     // that exist
 }
 
-// startCluster starts a cluster, which ends with the benchmark. With hosts, or -serverprofile, its servers run in
+// startCluster starts a cluster, which ends with the benchmark. With hosts, or -profiles, its servers run in
 // processes of this test binary. Otherwise they are tenure serve.
 func startCluster(b *testing.B, hosts bool) *cluster {
 	b.Helper()

@@ -178,6 +178,9 @@ func startLoad(b *testing.B, name, address string, c crowd) *loader {
 	require.NoError(b, err)
 	l := &loader{cmd: exec.CommandContext(b.Context(), self)}
 	l.cmd.Env = append(os.Environ(), envLoad+"="+string(config))
+	if p := profile(b, "-clients"); p != "" {
+		l.cmd.Env = append(l.cmd.Env, p)
+	}
 	l.cmd.Stderr = os.Stderr
 	l.in, err = l.cmd.StdinPipe()
 	require.NoError(b, err)

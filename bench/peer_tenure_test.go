@@ -10,7 +10,7 @@ import (
 	"tenure"
 )
 
-// serveTenureCommand runs tenure serve on a directory. With -serverprofile, it runs the same server in a process of
+// serveTenureCommand runs tenure serve on a directory. With -profiles, it runs the same server in a process of
 // this test binary.
 func serveTenureCommand(b *testing.B) *daemon {
 	b.Helper()

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,13 +25,13 @@ import (
 	"tenure/test/embedded"
 )
 
-var profiles = flag.String("serverprofile", "", "write CPU profiles of the server to this directory")
+var profiles = flag.String("profiles", "", "write CPU profiles of servers and clients to this directory")
 
 // Environment variables that configure a server process.
 const (
-	envKind    = "TENURE_BENCH_KIND" // the kind of the server; unset in the process that runs the benchmarks
-	envDir     = "TENURE_BENCH_DIR"  // the directory of the store, or the URLs of etcd
-	envProfile = "TENURE_BENCH_PROFILE"
+	envKind    = "TENURE_BENCH_KIND"    // the kind of the server; unset in the process that runs the benchmarks
+	envDir     = "TENURE_BENCH_DIR"     // the directory of the store, or the URLs of etcd
+	envProfile = "TENURE_BENCH_PROFILE" // the file for the profile of a process that serves, or of one with clients
 )
 
 // kind is what a server process serves.
@@ -48,13 +49,13 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	if config := os.Getenv(envLoad); config != "" {
-		exitWith(loadMain(config))
+		exitWith(profiled(func() error { return loadMain(config) }))
 	}
 	if address := os.Getenv(envZooKeeper); address != "" {
 		exitWith(zookeeperMain(address, os.Args[1:]))
 	}
 	if k := kind(os.Getenv(envKind)); k != "" {
-		exitWith(hostMain(k, os.Getenv(envDir), os.Getenv(envProfile)))
+		exitWith(profiled(func() error { return hostMain(k, os.Getenv(envDir)) }))
 	}
 	dir, err := os.MkdirTemp("", "tenure-bench")
 	if err != nil {
@@ -74,20 +75,39 @@ func exitWith(err error) {
 	os.Exit(0)
 }
 
+// profiled calls f and writes a CPU profile, if this process is to write one.
+func profiled(f func() error) (err error) {
+	name := os.Getenv(envProfile)
+	if name == "" {
+		return f()
+	}
+	profile, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, profile.Close()) }()
+	if err := pprof.StartCPUProfile(profile); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+
+	return f()
+}
+
+// profile returns the environment variable that makes a process write a profile, or "" without -profiles.
+func profile(tb testing.TB, suffix string) string {
+	tb.Helper()
+	if *profiles == "" {
+		return ""
+	}
+	name := strings.NewReplacer("/", "-", "=", "-").Replace(tb.Name()) + suffix + ".prof"
+
+	return envProfile + "=" + filepath.Join(*profiles, name)
+}
+
 // hostMain serves until its standard input ends. It prints its address when it is ready, and its usage after each line
 // of input.
-func hostMain(k kind, dir, profile string) error {
-	if profile != "" {
-		f, err := os.Create(profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
+func hostMain(k kind, dir string) error {
 	addr, stop, err := serve(k, dir)
 	if err != nil {
 		return err
@@ -144,12 +164,12 @@ func startHost(tb testing.TB, k kind, dir string) *host {
 	require.NoError(tb, err)
 	h := &host{cmd: exec.Command(self)}
 	h.cmd.Env = append(os.Environ(), envKind+"="+string(k), envDir+"="+dir)
-	if *profiles != "" {
-		name := strings.NewReplacer("/", "-", "=", "-").Replace(tb.Name())
-		if k == shared {
-			name += "-" + strconv.Itoa(int(sharing.Add(1)))
-		}
-		h.cmd.Env = append(h.cmd.Env, envProfile+"="+filepath.Join(*profiles, name+".prof"))
+	suffix := ""
+	if k == shared {
+		suffix = "-" + strconv.Itoa(int(sharing.Add(1)))
+	}
+	if p := profile(tb, suffix); p != "" {
+		h.cmd.Env = append(h.cmd.Env, p)
 	}
 	h.cmd.Stderr = os.Stderr
 	h.in, err = h.cmd.StdinPipe()
