@@ -48,6 +48,17 @@ func (p probe) Refusal() error {
 	return newRefusedError(p.path, refused)
 }
 
+// RefusalChanged implements clientconfig.Session.
+func (p probe) RefusalChanged() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.turned == nil {
+		p.turned = make(chan struct{})
+	}
+
+	return p.turned
+}
+
 // GivenUp implements clientconfig.Session.
 func (p probe) GivenUp(id uint64) (left time.Duration, ok bool) { return p.givenUp(id) }
 

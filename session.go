@@ -49,6 +49,8 @@ type Session struct {
 	timer   clock.Timer   // fires at wakeAt, or earlier
 	lost    error         // why the last stream, or the session, has ended
 	renewed chan struct{} // closed when the deadline moves or a lease ends; nil unless somebody waits for that
+	turned  chan struct{} // closed when refused changes; nil unless somebody waits for that
+	refused bool          // the server refuses to continue the session
 
 	lastDeadline clock.Instant // the last deadline that was not 0
 	attached     clock.Instant // when the newest attach was answered
@@ -158,6 +160,9 @@ func (s *Session) apply(f func(clock.Instant, *session.Effects)) *stream {
 	f(now, fx)
 	defer fx.Reset()
 	s.queued = false
+	if refused := s.core.Refusal() != nil; refused != s.refused {
+		s.turn(refused)
+	}
 	deadline := s.core.Deadline()
 	if moved := s.deadline.Swap(int64(deadline)) != int64(deadline); moved {
 		s.renew()
@@ -234,6 +239,15 @@ func (s *Session) renew() {
 	if s.renewed != nil {
 		close(s.renewed)
 		s.renewed = nil
+	}
+}
+
+// turn wakes those who wait for RefusalChanged. The caller holds mu.
+func (s *Session) turn(refused bool) {
+	s.refused = refused
+	if s.turned != nil {
+		close(s.turned)
+		s.turned = nil
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
+	"tenure/internal/clientconfig"
 	"tenure/internal/clock"
 	core "tenure/internal/session"
 )
@@ -126,7 +127,8 @@ func TestStatus_OfLaterAttach(t *testing.T) {
 	})
 }
 
-// Nobody notices a refusal that passes before the deadline: the lease lives on, and so does the place of a waiter.
+// A refusal that passes before the deadline ends nothing: the lease lives on, and so does the place of a waiter. Only
+// RefusalChanged tells of it.
 func TestStatus_RefusalPasses(t *testing.T) {
 	t.Parallel()
 	for _, code := range attachRefusals {
@@ -134,11 +136,21 @@ func TestStatus_RefusalPasses(t *testing.T) {
 			t.Parallel()
 			inWorld(t, func(w *world) {
 				s, f := frontScene(w, 4*time.Second)
+				probe := clientconfig.FromContext(s.session.Context())
 				for range 3 {
+					begins := probe.RefusalChanged()
 					f.onRequest(refuseAttach(code))
 					f.each(func(r *relay) { r.fail(code) })
+					from := time.Now()
+					<-begins
+					require.Less(w, time.Since(from), time.Second)
+					ends := probe.RefusalChanged()
+					require.Error(w, probe.Refusal())
 					s.lives(s.lease, 5*s.timeout/8)
+					require.Error(w, probe.Refusal())
 					f.onRequest(nil)
+					<-ends
+					require.NoError(w, probe.Refusal())
 					s.lives(s.lease, s.timeout/2)
 				}
 				s.requireLife()

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// An Event reports progress. It is a [Waiting], [Acquired], [Danger], [Safe], [Lost], [Released], [Leader], [Retry] or
-// [NoSession]. Later versions may add kinds.
+// An Event reports progress. It is a [Waiting], [Acquired], [Danger], [Safe], [Lost], [Released], [Leader], [Retry],
+// [NoSession] or [SessionRefused]. Later versions may add kinds.
 //
 // Each Acquired is followed by either one Lost or one Released, and neither comes without an Acquired. Danger and Safe
 // come in turns between them.
@@ -96,12 +96,21 @@ type NoSession struct {
 	Err error         // the reason, and what to do about it
 }
 
-func (Waiting) event()   {}
-func (Acquired) event()  {}
-func (Danger) event()    {}
-func (Safe) event()      {}
-func (Lost) event()      {}
-func (Released) event()  {}
-func (Leader) event()    {}
-func (Retry) event()     {}
-func (NoSession) event() {}
+// SessionRefused reports that the server has refused for a second to continue the session that waits for the lock or
+// holds it, for example because the access token is no longer valid. The call keeps trying until the deadline of the
+// session. The event comes again with another reason, and with a nil Err when the server continues the session. The
+// client of package tenure is the only one that tells.
+type SessionRefused struct {
+	Err error // the reason; nil: the server continues the session
+}
+
+func (Waiting) event()        {}
+func (Acquired) event()       {}
+func (Danger) event()         {}
+func (Safe) event()           {}
+func (Lost) event()           {}
+func (Released) event()       {}
+func (Leader) event()         {}
+func (Retry) event()          {}
+func (NoSession) event()      {}
+func (SessionRefused) event() {}

@@ -30,6 +30,8 @@ type Held struct {
 	lost     chan struct{} // closed when Lost was observed
 	watch    sync.WaitGroup
 
+	stopRefusal func() // ends the events SessionRefused
+
 	once sync.Once
 	err  error // the result of Release
 }
@@ -42,6 +44,7 @@ func newHeld(ctx context.Context, l *locker, t *term.Term) *Held {
 	ctx = context.WithoutCancel(ctx)
 	h.ctx, h.cancel = context.WithCancelCause(ctx)
 	h.alive, h.end = context.WithCancelCause(ctx)
+	h.stopRefusal = t.WatchRefusal(func(refusal error) { l.observe(SessionRefused{Err: refusal}) })
 
 	return h
 }
@@ -191,6 +194,7 @@ func (h *Held) release(ctx context.Context) (err error) {
 	}
 	h.end(errReleased)
 	h.watch.Wait()
+	h.stopRefusal()
 	h.cancel(errReleased)
 	limited, cancel := term.Limit(ctx)
 	defer cancel()
@@ -221,6 +225,7 @@ func (h *Held) free(ctx context.Context) error {
 // giveUp releases what was acquired and closes the session, if the lock as a whole was not acquired.
 func (h *Held) giveUp(ctx context.Context) {
 	h.end(errReleased)
+	h.stopRefusal()
 	h.cancel(errReleased)
 	farewell, cancel := term.Farewell(ctx)
 	defer cancel()

@@ -63,3 +63,45 @@ func TestAcquire_MissingRights(t *testing.T) {
 		})
 	}
 }
+
+// A waiter learns long before its deadline that its token is withdrawn. If the token comes back, the wait goes on.
+func TestAcquire_TokenWithdrawn(t *testing.T) {
+	t.Parallel()
+	ann, hash := access.NewToken()
+	root, rootHash := access.NewToken()
+	file := filepath.Join(t.TempDir(), "tokens")
+	others := "user root token=" + rootHash + "\ngrant all /local full\n"
+	write := func(lines string) { require.NoError(t, os.WriteFile(file, []byte(lines), 0o600)) }
+	write("user ann token=" + hash + "\n" + others)
+	srv := tenuretest.NewServer(t, server.WithTokensFile(file))
+	as := func(token string) *tenure.Client {
+		c, err := tenure.Open(t.Context(), srv.DSN(), tenure.WithDriverOptions(ydb.WithAccessTokenCredentials(token)))
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close(t.Context()) })
+
+		return c
+	}
+	first, err := lock.Acquire(t.Context(), as(root), path, name)
+	require.NoError(t, err)
+	events := newRecorder()
+	acquired := make(chan *lock.Held, 1)
+	go func() {
+		held, err := lock.Acquire(t.Context(), as(ann), path, name, events.observer(), lock.WithTimeout(10*time.Minute))
+		if err == nil {
+			acquired <- held
+		}
+		close(acquired)
+	}()
+	await(t, events, func(e lock.Waiting) bool { return len(e.Holders) > 0 })
+
+	write(others) // the server notices that within seconds
+	e := await(t, events, func(lock.SessionRefused) bool { return true })
+	require.ErrorContains(t, e.Err, `the server refuses to continue the session: attach to node "/local/test": `)
+	write("user ann token=" + hash + "\n" + others)
+	await(t, events, func(e lock.SessionRefused) bool { return e.Err == nil })
+	require.NoError(t, first.Release(t.Context()))
+	held := <-acquired
+	require.NotNil(t, held)
+	require.NoError(t, held.Release(t.Context()))
+	require.Empty(t, all[lock.Retry](events))
+}

@@ -141,6 +141,14 @@ type NoSession struct {
 	Err error         // the reason, and what to do about it
 }
 
+// SessionRefused reports that the server has refused for a second to continue the session, for example because the
+// access token is no longer valid. Run keeps trying until the deadline of the session. The event comes again with
+// another reason, and with a nil Err when the server continues the session. The client of package tenure is the only
+// one that tells.
+type SessionRefused struct {
+	Err error // the reason; nil: the server continues the session
+}
+
 func (Asking) event()     {}
 func (Started) event()    {}
 func (Ended) event()      {}
@@ -160,3 +168,5 @@ func (Draining) event()   {}
 func (Lost) event()       {}
 func (Retry) event()      {}
 func (NoSession) event()  {}
+
+func (SessionRefused) event() {}

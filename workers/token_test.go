@@ -3,17 +3,23 @@ package workers_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
+	"tenure/internal/access"
 	"tenure/internal/coordtest"
 	"tenure/internal/identity"
+	"tenure/server"
+	"tenure/tenuretest"
 	"tenure/workers"
 )
 
@@ -93,4 +99,43 @@ func TestRun_NoSession(t *testing.T) {
 		require.Contains(t, w.story(), "NoSession{3s no answer from the server: check that it runs and can be reached}")
 		require.Equal(t, errStopped, w.end(t))
 	})
+}
+
+// A worker learns long before its deadline that its token is withdrawn. If the token comes back, the worker goes on.
+func TestRun_TokenWithdrawn(t *testing.T) {
+	t.Parallel()
+	ann, hash := access.NewToken()
+	_, other := access.NewToken()
+	file := filepath.Join(t.TempDir(), "tokens")
+	others := "user root token=" + other + "\ngrant all /local full\n"
+	write := func(lines string) { require.NoError(t, os.WriteFile(file, []byte(lines), 0o600)) }
+	write("user ann token=" + hash + "\n" + others)
+	srv := tenuretest.NewServer(t, server.WithTokensFile(file))
+	client, err := tenure.Open(t.Context(), srv.DSN(), tenure.WithDriverOptions(ydb.WithAccessTokenCredentials(ann)))
+	require.NoError(t, err)
+	defer client.Close(t.Context())
+
+	ctx, stop := context.WithCancel(t.Context())
+	refusals, working := make(chan error, 9), make(chan struct{}, 9)
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, client, path, names(1), 1, func(ctx context.Context, _ string) error {
+			working <- struct{}{}
+			<-ctx.Done()
+
+			return nil
+		}, workers.WithTimeout(10*time.Minute), workers.WithObserver(func(e workers.Event) {
+			if e, ok := e.(workers.SessionRefused); ok {
+				refusals <- e.Err
+			}
+		}))
+	}()
+	<-working
+	write(others) // the server notices that within seconds
+	require.ErrorContains(t, <-refusals, `the server refuses to continue the session: attach to node "/local/test": `)
+	write("user ann token=" + hash + "\n" + others)
+	require.NoError(t, <-refusals)
+	require.Empty(t, working, "the task has run all the time")
+	stop()
+	require.ErrorIs(t, <-done, context.Canceled)
 }

@@ -195,6 +195,10 @@ func (w *worker) connect(first <-chan struct{}) {
 		}
 		over := make(chan error, 1)
 		w.tell(func() { w.begin(t, over) })
+		stop := t.WatchRefusal(func(refusal error) {
+			w.tell(func() { w.observe(SessionRefused{Err: refusal}) })
+		})
+		defer stop()
 
 		return <-over
 	}, retry)

@@ -83,6 +83,9 @@ type Session interface {
 	// session is alive.
 	Refusal() error
 
+	// RefusalChanged returns a channel that is closed when Refusal begins or ceases to return an error.
+	RefusalChanged() <-chan struct{}
+
 	// GivenUp reports whether the client has given up the session with the id on the same node, so that the server may
 	// still have it, and for how much longer at most. The client ends such a session once it is closed and the server
 	// answers, so it usually lasts for less long.

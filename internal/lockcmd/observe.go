@@ -43,6 +43,8 @@ func (l *locker) observe(e lock.Event) {
 		l.report(event{Event: "lost", Cause: e.Cause.Error()}, text)
 	case lock.Released:
 		l.released(e)
+	case lock.SessionRefused:
+		l.refused(e)
 	case lock.NoSession:
 		l.display.end()
 		l.monitor.NoSession(e.For, e.Err)
@@ -97,6 +99,18 @@ func (l *locker) waiting(e lock.Waiting) {
 		place := e.Ahead + 1
 		l.report(event{Event: "waiting", Place: &place, Holders: q.Holders}, "")
 	}
+}
+
+// refused says that the server refuses to continue the session, or that it continues the session after that.
+func (l *locker) refused(e lock.SessionRefused) {
+	resume := l.display.pause()
+	defer resume()
+	if e.Err == nil {
+		l.report(event{Event: "session_accepted"}, "the server continues the session")
+
+		return
+	}
+	l.report(event{Event: "session_refused", Cause: e.Err.Error()}, e.Err.Error()+": trying again")
 }
 
 func (l *locker) released(e lock.Released) {

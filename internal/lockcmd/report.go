@@ -22,7 +22,7 @@ type event struct {
 	Tokens    map[string]uint64 `json:"tokens,omitempty"`    // acquired: by name
 	Waited    *float64          `json:"waited,omitempty"`    // acquired: seconds
 	Remaining *float64          `json:"remaining,omitempty"` // danger, safe: seconds until someone else may get the lock
-	Cause     string            `json:"cause,omitempty"`     // danger, lost, stopping, released
+	Cause     string            `json:"cause,omitempty"`     // danger, lost, stopping, released, session_refused
 	Signal    string            `json:"signal,omitempty"`    // stopping
 	After     *float64          `json:"after,omitempty"`     // restarted: seconds
 	Run       *run              `json:"run,omitempty"`       // skipped: the successful run for the key

@@ -150,7 +150,8 @@ func (d *display) current() queue {
 	return d.queue
 }
 
-// await waits for the limit, or until the line tells of a holder that said does not tell of. It returns false if ctx has ended.
+// await waits for the limit, or until the line tells of a holder that said does not tell of. It returns false if ctx
+// has ended.
 func (d *display) await(ctx context.Context, said queue, limit time.Duration) bool {
 	timer := d.clock.NewTimer()
 	defer timer.Stop()
@@ -167,6 +168,19 @@ func (d *display) await(ctx context.Context, said queue, limit time.Duration) bo
 	}
 
 	return ctx.Err() == nil
+}
+
+// pause removes the line from the terminal, so that another line can be printed. The caller must call resume then.
+func (d *display) pause() (resume func()) {
+	d.mu.Lock()
+	q, shown := d.queue, d.stop != nil
+	d.mu.Unlock()
+	if !d.terminal || !shown {
+		return func() {}
+	}
+	d.end()
+
+	return func() { d.set(q) }
 }
 
 // end removes the line. When it has returned, nothing is displayed until set is called again.

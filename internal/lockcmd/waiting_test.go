@@ -78,7 +78,7 @@ func TestDisplay_Reminds(t *testing.T) {
 	})
 }
 
-// Elsewhere than on a terminal, the line waits a little for the holder. Then it names the holder as soon as it is known.
+// Elsewhere than on a terminal, the line waits a little for the holder, and names the holder as soon as it is known.
 func TestDisplay_NamesTheHolder(t *testing.T) {
 	t.Parallel()
 	unknown := queue{Names: []string{"a", "b"}, Server: "S"}
@@ -114,6 +114,30 @@ func TestDisplay_NamesTheHolder(t *testing.T) {
 		require.Equal(t, `waiting for "a": held by bob, you are next`, next(0), "not a minute later")
 		d.set(queue{Names: []string{"a"}, Holders: []look.Holder{{Who: "carol"}}})
 		require.Equal(t, `waiting for "a": held by carol, you are next`, next(reminder))
+		d.end()
+	})
+}
+
+// On a terminal, the line makes room for another one, and comes back.
+func TestDisplay_Pauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var shown, cleared atomic.Int64
+		d := &display{
+			clock: clock.Go(), terminal: true,
+			show: func(string) { shown.Add(1) }, clear: func() { cleared.Add(1) },
+		}
+		d.pause()()
+		d.set(queue{Names: []string{"a"}, Server: "S"})
+		time.Sleep(moment + time.Millisecond)
+		resume := d.pause()
+		require.EqualValues(t, 1, cleared.Load())
+		time.Sleep(time.Hour)
+		require.EqualValues(t, 1, shown.Load())
+		resume()
+		time.Sleep(moment + time.Millisecond)
+		synctest.Wait()
+		require.EqualValues(t, 2, shown.Load())
 		d.end()
 	})
 }

@@ -23,6 +23,8 @@ func (w *worker) observe(e workers.Event) {
 		w.draining(e)
 	case workers.Lost:
 		w.lost(e)
+	case workers.SessionRefused:
+		w.sessionRefused(e)
 	case workers.NoSession:
 		w.monitor.NoSession(e.For, e.Err)
 	case workers.Retry:
@@ -126,6 +128,15 @@ func (w *worker) lost(e workers.Lost) {
 		m.losses[cli.LossCause(e.Cause)]++
 	})
 	w.report(event{Event: "lost", Cause: e.Cause.Error()}, e.Cause.Error())
+}
+
+func (w *worker) sessionRefused(e workers.SessionRefused) {
+	if e.Err == nil {
+		w.report(event{Event: "session_accepted"}, "the server continues the session")
+
+		return
+	}
+	w.report(event{Event: "session_refused", Cause: e.Err.Error()}, e.Err.Error()+": trying again")
 }
 
 func (w *worker) started(e workers.Started) {

@@ -27,7 +27,7 @@ type event struct {
 	From     string    `json:"from,omitempty"`     // adopted: the worker that did not take the task
 	To       string    `json:"to,omitempty"`       // moving: the worker that gets it
 	Here     bool      `json:"here,omitempty"`     // done: it has run in this process
-	Cause    string    `json:"cause,omitempty"`    // ended, failed, lost, refused, stopping
+	Cause    string    `json:"cause,omitempty"`    // ended, failed, lost, refused, session_refused, stopping
 	Code     *int      `json:"code,omitempty"`     // ended: the exit code of COMMAND
 	Signal   string    `json:"signal,omitempty"`   // stopping
 	For      *float64  `json:"for,omitempty"`      // stuck: seconds
