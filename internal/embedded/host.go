@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -29,14 +30,22 @@ const (
 	sweepPeriod = time.Minute
 )
 
+// service is what a host does with its server once the server runs. The fields of a host name neither *server.Server
+// nor *http.Server, because each package that uses a Local would compile the generic code of all types behind them
+// again.
+type service interface {
+	Status(ctx context.Context) (server.Status, error)
+	Stop(ctx context.Context) error
+}
+
 // host is the server inside this process.
 type host struct {
 	dir    *directory
 	log    *slog.Logger
-	server *server.Server
+	server service
 	socket atomic.Pointer[socket] // where the server listens; nil until it does
 	admin  *serverconfig.Admin    // ends sessions
-	people *http.Server           // answers requests for a Report on the other socket
+	people io.Closer              // answers requests for a Report on the other socket
 
 	running sync.WaitGroup // goroutines that run alongside the server and end with it
 	ended   chan struct{}  // closed when the server has stopped and another process can become the host
@@ -69,11 +78,12 @@ func newHost(dir *directory, log *slog.Logger, failed func(error)) (*host, error
 
 	h.server = srv
 	h.socket.Store(s)
-	h.people = &http.Server{
+	people := &http.Server{
 		Handler: h, ReadHeaderTimeout: questionLimit, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
+	h.people = people
 	ctx, cancel := context.WithCancel(context.Background())
-	h.running.Go(func() { _ = h.people.Serve(status) })
+	h.running.Go(func() { _ = people.Serve(status) })
 	h.running.Go(func() { h.sweep(ctx, lines) })
 	go func() { // ends with the server; see stop
 		defer close(h.ended)
