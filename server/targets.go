@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -73,7 +72,7 @@ func (t *targets) of(space store.Space, without string) (store.Member, bool) {
 			addresses = append(addresses, address)
 		}
 	}
-	slices.SortFunc(addresses, cmp.Compare)
+	slices.Sort(addresses)
 	m, ok := t.members[rendezvous.New(addresses, hash).Lookup(fmt.Sprintf("%016x", uint64(space)))]
 
 	return m, ok
