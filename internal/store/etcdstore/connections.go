@@ -37,6 +37,10 @@ const (
 	reconnect = time.Second
 	// connectAttempt is how long an attempt may take, with TLS.
 	connectAttempt = 5 * time.Second
+
+	// Windows of a fixed size. Otherwise gRPC measures the connection, with a ping for each answer.
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
 )
 
 // connection knows when it has last received something.
@@ -61,6 +65,7 @@ func (c *connections) options() []grpc.DialOption {
 			},
 			MinConnectTimeout: connectAttempt,
 		}),
+		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow),
 	}
 }
 

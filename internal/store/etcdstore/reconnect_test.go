@@ -4,16 +4,44 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"tenure/internal/clock"
+	"tenure/internal/relaytest"
 )
+
+// A server sends its requests to etcd and nothing else.
+func TestConnections_NoPings(t *testing.T) {
+	t.Parallel()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	g := grpc.NewServer()
+	pb.RegisterMaintenanceServer(g, &silentMember{leader: new(atomic.Uint64)})
+	go func() { _ = g.Serve(lis) }()
+	t.Cleanup(g.Stop)
+	var sent relaytest.Frames
+	conn, err := grpc.NewClient(lis.Addr().String(), append(newConnections(clock.Go()).options(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(sent.Dial))...)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+
+	const requests = 50
+	for range requests {
+		_, err := pb.NewMaintenanceClient(conn).Status(t.Context(), &pb.StatusRequest{})
+		require.NoError(t, err)
+	}
+
+	require.GreaterOrEqual(t, sent.Data.Load(), int64(requests))
+	require.Zero(t, sent.Pings.Load())
+}
 
 // A server connects soon after a member of etcd is back, however long that was away.
 func TestConnections_ConnectAgainSoon(t *testing.T) {
