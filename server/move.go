@@ -15,7 +15,6 @@ import (
 
 const (
 	offerTimeout = time.Second     // of a question to the server that is to take a node over
-	offerPause   = time.Minute     // before a server that has not answered is asked again
 	leaveTimeout = time.Second / 5 // to tell the others that this server stops
 
 	releaseTimeout = 2 * time.Second // without an answer of the common store, others have to find out
@@ -134,15 +133,15 @@ func (s *Server) leave(ctx context.Context) {
 // mover hands nodes over to the servers that should serve them.
 type mover struct {
 	server *Server
-	failed map[string]clock.Instant // when a server has not taken a node
-	idle   int64                    // version of the servers for which nodes that are not loaded were given up
+	failed setbacks
+	idle   int64 // version of the servers for which nodes that are not loaded were given up
 }
 
 // moveNodes hands nodes over, one at a time, until ctx ends. A node moves when the servers have changed since this
 // server has claimed it, and have been the same for a while. So it moves once for each change, even if the servers do
 // not agree about who is alive, or if a server cannot serve it.
 func (s *Server) moveNodes(ctx context.Context) {
-	m := &mover{server: s, failed: make(map[string]clock.Instant)}
+	m := &mover{server: s, failed: make(setbacks)}
 	for clock.Pause(ctx, s.clock, memberCheck) {
 		m.round(ctx)
 	}
@@ -170,15 +169,14 @@ func (m *mover) round(ctx context.Context) {
 
 // move hands the node of the owner over if another server should serve it, and takes it.
 func (m *mover) move(ctx context.Context, o *owner) {
-	f, now := m.server.front, m.server.clock.Now()
+	f := m.server.front
 	to, ok := f.targets.of(o.space, "")
 	if !ok || to.ID == f.members.Self().ID {
 		return
 	}
-	if at, ok := m.failed[to.ID]; ok && now.Sub(at) < offerPause {
+	if !m.failed.over(to.ID, m.server.clock.Now()) {
 		return
 	}
-	delete(m.failed, to.ID)
 	f.expect(to.ID, dialable(to))
 	err := f.takes(ctx, to)
 	if err == nil {
@@ -191,8 +189,11 @@ func (m *mover) move(ctx context.Context, o *owner) {
 			m.server.nodes.ownerUnder(o.path, store.Terms{Avoid: []string{to.ID}}) // unless somebody has claimed it
 		}
 	}
-	if err != nil && ctx.Err() == nil {
-		m.failed[to.ID] = now
+	switch {
+	case err == nil:
+		m.failed.worked(to.ID)
+	case ctx.Err() == nil:
+		m.failed.failed(to.ID, m.server.clock.Now())
 		f.log.WarnContext(ctx, "a server does not take a node", "node", o.path, "server", to.ID, "address", to.Address,
 			"error", err)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // moving is a time limit for the move of a node. A server that takes longer than a second to answer is given nothing
-// for a minute, and the machine may pause.
+// for a while, and the machine may pause.
 const moving = 3 * time.Minute
 
 // withSettle makes nodes move soon after the servers have changed.
