@@ -22,9 +22,11 @@ func TestSetbacks(t *testing.T) {
 		now = now.Add(pause)
 		require.True(t, s.over("a", now))
 	}
-	for _, seconds := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
-		fail(seconds * time.Second)
+	for pause := 2 * time.Second; pause < time.Minute; pause *= 2 {
+		fail(pause)
 	}
+	fail(time.Minute)
+	fail(time.Minute)
 	s.worked("a")
 	fail(2 * time.Second)
 }
