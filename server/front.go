@@ -35,6 +35,8 @@ type front struct {
 	gone    gone
 	contact *contact
 
+	unreached *repeats[string] // servers that seem to be alive, by id
+
 	mu       sync.Mutex              // guards the rest
 	owners   map[store.Space]string  // the ids of the servers that served these nodes when they were last asked
 	expected map[string]string       // the ids of the servers at these addresses
@@ -66,8 +68,9 @@ func newFront(c *serverconfig.Config, records store.Store, limits Limits, clk cl
 
 	return &front{
 		members: members, clock: clk, log: log, key: key,
-		pool:    relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
-		contact: newContact(), targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
+		pool:      relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
+		unreached: newRepeats(clk, func(string) string { return "several" }),
+		contact:   newContact(), targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
 		owners: make(map[store.Space]string), expected: make(map[string]string), streams: make(map[*forwarded]struct{}),
 	}, nil
 }
@@ -217,11 +220,24 @@ func (f *front) search(
 			continue
 		}
 		if f.clock.Now().Sub(began) >= ownerPatience {
+			if got == unreachable && address != "" {
+				f.reportUnreached(ctx, id, address)
+			}
+
 			return false, errNoOwner
 		}
 		if !clock.Pause(ctx, f.clock, pause) {
 			return false, context.Cause(ctx)
 		}
+	}
+}
+
+// reportUnreached logs that this server cannot reach another one, which has a node and seems to be alive. As long as
+// that one proves to the common store that it lives, its nodes stay with it.
+func (f *front) reportUnreached(ctx context.Context, id, address string) {
+	if number, due := f.unreached.due(id); due {
+		f.log.WarnContext(ctx, "another server cannot be reached: its nodes cannot be used through this one", "server", id,
+			"address", address, "times", number)
 	}
 }
 

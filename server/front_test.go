@@ -3,8 +3,10 @@ package server_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -296,15 +298,21 @@ func TestFront_NoOwner(t *testing.T) {
 		t.Run(strconv.FormatBool(vanishes), func(t *testing.T) {
 			t.Parallel()
 			c := storetest.NewCluster()
-			m := join(t, c)
+			var log lockedBuffer
+			m := join(t, c, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			m.createNode(t)
 			ghost := c.Join("ghost", "grpc://"+silent(t))
 			ghost.Seize(space)
 			s := m.open(t)
 			s.send(startMessage(m.node, 0, time.Minute))
 			if !vanishes {
-				s.requireFailure(Ydb.StatusIds_UNAVAILABLE,
-					"no server of the cluster serves the coordination node at the moment")
+				const none = "no server of the cluster serves the coordination node at the moment"
+				s.requireFailure(Ydb.StatusIds_UNAVAILABLE, none)
+				s = m.open(t)
+				s.send(startMessage(m.node, 0, time.Minute))
+				s.requireFailure(Ydb.StatusIds_UNAVAILABLE, none)
+				require.Equal(t, 1, strings.Count(log.String(), `msg="another server cannot be reached: its nodes cannot be `+
+					`used through this one" server=ghost`), "one line a minute")
 
 				return
 			}
