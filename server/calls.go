@@ -21,8 +21,10 @@ import (
 	"tenure/internal/quota"
 )
 
-// call is a call from the moment when its headers have arrived.
+// call is a call from the moment when its headers have arrived. It is also the context of the call, because it knows
+// when the values of that are not needed any more.
 type call struct {
+	done   <-chan struct{}    // of the context
 	conn   *conns.Conn        // nil: the connection has no limits
 	cancel context.CancelFunc // nil: the call is that of a session, and has an ender
 
@@ -33,6 +35,9 @@ type call struct {
 	alarm clock.Timer // rings when the first message should have arrived; nil: it has
 	ender ender       // nil: the call has no goroutine yet
 	ended bool
+
+	values sync.Mutex      // guards inner; not mu, because gRPC looks for values in functions that are called with mu
+	inner  context.Context //nolint:containedctx // the context without the call; nil: forgotten
 }
 
 type callKey struct{}
@@ -42,6 +47,61 @@ func callOf(ctx context.Context) *call {
 	c, _ := ctx.Value(callKey{}).(*call)
 
 	return c
+}
+
+// Deadline implements context.Context.
+func (c *call) Deadline() (deadline time.Time, ok bool) {
+	if ctx := c.context(); ctx != nil {
+		return ctx.Deadline()
+	}
+
+	return time.Time{}, false
+}
+
+// Done implements context.Context.
+func (c *call) Done() <-chan struct{} { return c.done }
+
+// Err implements context.Context.
+func (c *call) Err() error {
+	if ctx := c.context(); ctx != nil {
+		return ctx.Err()
+	}
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// Value implements context.Context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	if ctx := c.context(); ctx != nil {
+		return ctx.Value(key)
+	}
+
+	return nil
+}
+
+func (c *call) context() context.Context {
+	c.values.Lock()
+	defer c.values.Unlock()
+
+	return c.inner
+}
+
+// forget gives back the memory of the headers and of all other values, which callers of Value do not get any more. A
+// call with a deadline keeps them.
+func (c *call) forget() {
+	if _, ok := c.Deadline(); ok {
+		return
+	}
+	c.values.Lock()
+	defer c.values.Unlock()
+	c.inner = nil
 }
 
 // admit decides whether a call begins, before it has a goroutine. It also limits the time until its first message.
@@ -61,11 +121,12 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, er
 	if info.FullMethodName != Ydb_Coordination_V1.CoordinationService_Session_FullMethodName {
 		ctx, c.cancel = context.WithCancel(ctx) // takes 600 bytes, which is much for an idle session
 	}
+	c.inner, c.done = ctx, ctx.Done()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.alarm = s.clock.NewAlarm(func() {
+	c.alarm = s.clock.NewAlarm(func() { // refers to no other context, since it may be kept for a while when it is stopped
 		if c.begin() {
-			s.refusals.add("start_timeout", "address", address(ctx))
+			s.refusals.add("start_timeout", "address", address(c))
 			c.end()
 		}
 	})
@@ -82,7 +143,7 @@ func (s *Server) admit(ctx context.Context, info *tap.Info) (context.Context, er
 		s.streams.Go(victim.end) // gRPC holds a lock
 	}
 
-	return context.WithValue(ctx, callKey{}, c), nil
+	return c, nil
 }
 
 // end ends the call before its first message.

@@ -13,6 +13,7 @@ import (
 	"tenure/internal/access"
 	"tenure/internal/audit"
 	"tenure/internal/catalog"
+	"tenure/internal/conns"
 	"tenure/internal/node"
 )
 
@@ -116,6 +117,9 @@ func (s *Server) loginRefused(ctx context.Context, err error) (reported bool, re
 
 // host returns the address of the caller of ctx without the port.
 func host(ctx context.Context) string {
+	if c := conns.Of(ctx); c != nil {
+		return c.Host()
+	}
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return ""
@@ -126,10 +130,9 @@ func host(ctx context.Context) string {
 
 // hostOf returns an address without the port.
 func hostOf(a net.Addr) string {
-	host, _, err := net.SplitHostPort(addressText(a))
-	if err != nil {
-		return addressText(a) // a Unix socket has no port
+	if a == nil {
+		return ""
 	}
 
-	return host
+	return conns.HostOf(a)
 }

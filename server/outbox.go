@@ -82,6 +82,15 @@ func (o *outbox) take() []any {
 	return o.taken
 }
 
+// shrink gives back the memory of an empty queue. The next message needs a little longer to be queued.
+func (o *outbox) shrink() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing && len(o.queue) == 0 {
+		o.queue, o.taken = nil, nil
+	}
+}
+
 // close drops all messages, queued or put later. Calling it again is a no-op.
 func (o *outbox) close() {
 	o.mu.Lock()

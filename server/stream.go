@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/clock"
+	"tenure/internal/codec"
 	"tenure/internal/node"
 	"tenure/internal/panics"
 	"tenure/internal/wire"
@@ -28,10 +29,9 @@ type stream struct {
 	id      node.StreamID
 	grpc    Ydb_Coordination_V1.CoordinationService_SessionServer
 	owner   *owner
-	joined  bool // the owner's members include it
-	asked   bool // the owner has the attach
 	outbox  outbox
-	sending wire.Sending // used by the writer of the outbox
+	sending wire.Sending   // used by the writer of the outbox
+	in      codec.Incoming // used by read
 	pinger  pinger
 	sender  sender   // of the owner's inbox
 	answers *answers // used by the owner's goroutine; nil: none was large. It is not a part, because charges refer to it.
@@ -39,14 +39,15 @@ type stream struct {
 
 	entrance entrance    // used by read
 	reserved atomic.Bool // a session of the entrance is reserved for the stream
+	joined   bool        // the owner's members include it
+	asked    bool        // the owner has the attach
 
 	// The owner's goroutine sets these when it releases Attached, before stepAttached.
+	started       bool
 	session       uint64
 	timeoutMillis uint64
-	started       bool
 
 	stage stage
-	ender ender                  // of the call; nil: read runs in a goroutine of its own
 	why   atomic.Pointer[string] // the reason for the end, once one is known
 
 	mu       sync.Mutex    // guards the rest
@@ -57,8 +58,11 @@ type stream struct {
 
 // end ends the stream. The error becomes the status of the call; nil means OK. Only the first call has an effect.
 func (s *stream) end(err error) {
-	if s.stage.come(stepEnded, err) && s.ender != nil {
-		_ = s.ender.WriteStatus(status.Convert(limitError(err))) // fails only if the connection has ended
+	if !s.stage.come(stepEnded, err) {
+		return
+	}
+	if e := enderOf(s.grpc.Context()); e != nil {
+		_ = e.WriteStatus(status.Convert(limitError(err))) // fails only if the connection has ended
 	}
 }
 
@@ -197,6 +201,7 @@ func (s *stream) ring() error {
 		}
 	case s.ping():
 		s.setAlarm()
+		s.outbox.shrink() // pings are rare, and perhaps the only messages for long
 	default:
 		s.because(endPingTimeout)
 		s.dieLocked(node.Failure{Status: node.Timeout, Issue: "Ping timeout"}) // P2

@@ -6,7 +6,6 @@ import (
 
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
-	"tenure/internal/codec"
 	"tenure/internal/node"
 	"tenure/internal/wire"
 )
@@ -18,9 +17,8 @@ func (s *stream) read() error {
 	}
 
 	from := node.From{Stream: s.id, Session: s.session}
-	var in codec.Request // handle keeps nothing of it
 	for {
-		err := s.grpc.RecvMsg(&in)
+		err := s.grpc.RecvMsg(&s.in)
 		if errors.Is(err, io.EOF) {
 			s.because(endClient)
 			s.end(nil) // the client closed the stream
@@ -32,8 +30,12 @@ func (s *stream) read() error {
 
 			return err
 		}
-		if !s.handle(from, &in.Message) {
+		m := s.in.Message() // handle keeps nothing of it
+		if !s.handle(from, m) {
 			return nil
+		}
+		if _, pong := m.GetRequest().(*Ydb_Coordination.SessionRequest_Pong); pong {
+			s.in.Forget() // pongs are rare, and perhaps the only messages for long
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (s *Server) start(g Ydb_Coordination_V1.CoordinationService_SessionServer) 
 	if overloaded != nil {
 		return nil, g.Send(wire.Response(*overloaded))
 	}
-	st := &stream{id: id, grpc: g, pass: pass, entrance: entered, ender: enderOf(g.Context())}
+	st := &stream{id: id, grpc: g, pass: pass, entrance: entered}
 	st.reserved.Store(!entered.existing)
 	st.alarm = s.clock.NewAlarm(func() { st.guarded(st.ring) })
 	defer func() {
@@ -126,10 +126,13 @@ func (s *stream) begin(attach node.Attach) {
 // serve serves the stream until its end.
 func (s *stream) serve() error {
 	defer s.finish()
-	if s.ender != nil {
+	if c := callOf(s.grpc.Context()); c != nil {
+		c.forget()
+	}
+	if enderOf(s.grpc.Context()) != nil {
 		s.guarded(s.read)
 	} else {
-		s.goes(func() { s.guarded(s.read) })
+		s.goes(func() { s.guarded(s.read) }) // nothing else makes RecvMsg return
 	}
 	s.awaitEnd()
 	s.outbox.close()

@@ -14,7 +14,7 @@ import (
 // Codec encodes and decodes messages of any type for gRPC, with the options [grpc.ForceCodecV2] and
 // [grpc.ForceServerCodecV2]. It is fast for SessionRequest and SessionResponse.
 //
-// RecvMsg also accepts a [*Request] or a [*Response], which it reuses, and a [*Raw].
+// RecvMsg also accepts an [*Incoming], a [*Request] or a [*Response], which it reuses, and a [*Raw].
 type Codec struct{ slow encoding.CodecV2 }
 
 var _ encoding.CodecV2 = Codec{}
@@ -62,6 +62,9 @@ func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	defer whole.Free()
 	b := whole.ReadOnlyData()
+	if in, ok := v.(*Incoming); ok {
+		v = in.take()
+	}
 	switch m := v.(type) {
 	case *pb.SessionRequest:
 		var r Request

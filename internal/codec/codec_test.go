@@ -32,6 +32,20 @@ func kinds() map[string]func() (m proto.Message, reused func() (into any, messag
 
 			return &pb.SessionRequest{}, func() (any, proto.Message) { return r, &r.Message }
 		},
+		"incoming": func() (proto.Message, func() (any, proto.Message)) {
+			in := new(codec.Incoming)
+
+			return &pb.SessionRequest{}, func() (any, proto.Message) { return in, current{in} }
+		},
+		"forgotten": func() (proto.Message, func() (any, proto.Message)) {
+			in := new(codec.Incoming)
+
+			return &pb.SessionRequest{}, func() (any, proto.Message) {
+				in.Forget()
+
+				return in, current{in}
+			}
+		},
 		"response": func() (proto.Message, func() (any, proto.Message)) {
 			r := new(codec.Response)
 
@@ -39,6 +53,12 @@ func kinds() map[string]func() (m proto.Message, reused func() (into any, messag
 		},
 	}
 }
+
+// current is the last message of an Incoming.
+type current struct{ in *codec.Incoming }
+
+// ProtoReflect implements proto.Message.
+func (c current) ProtoReflect() protoreflect.Message { return c.in.Message().ProtoReflect() }
 
 // Both codecs encode any message to the same bytes, or refuse it.
 func TestMarshal(t *testing.T) {

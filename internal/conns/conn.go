@@ -31,7 +31,22 @@ type address struct {
 	net.Addr
 
 	conn *Conn
+	host string // see HostOf
 }
+
+// HostOf returns an address without the port.
+func HostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String() // a Unix socket has no port
+	}
+
+	return host
+}
+
+// Host returns the remote address without the port. All calls return the same string, so that the many calls of a
+// connection need no memory for it.
+func (c *Conn) Host() string { return c.address.host }
 
 // Of returns the connection of a call with gRPC, nil if it is not one of a Set.
 func Of(ctx context.Context) *Conn {

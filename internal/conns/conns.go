@@ -106,7 +106,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interv
 // add adds a connection, and closes another one if there is no room. It returns nil if the connection is refused.
 func (s *Set) add(inner net.Conn) *Conn {
 	c := &Conn{Conn: inner, set: s, from: prefix(inner.RemoteAddr())}
-	c.address = &address{inner.RemoteAddr(), c}
+	c.address = &address{inner.RemoteAddr(), c, HostOf(inner.RemoteAddr())}
 	if tcp, ok := inner.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAliveConfig(keepAlive) // a connection that has failed is noticed when it is read
 	}
