@@ -126,7 +126,11 @@ func TestWithLimit(t *testing.T) {
 // Using a name as both kinds, or with two limits, is a permanent error that names both, also if the lock is taken.
 func TestWithLimit_Mismatch(t *testing.T) {
 	t.Parallel()
-	const remedy = ": use the same kind and limit everywhere, or choose another name"
+	const (
+		remedy = ": use the same limit everywhere, or choose another name"
+		remove = `: use the same limit everywhere, choose another name, or run "tenure semaphore delete", which also ` +
+			`deletes its data`
+	)
 	for which, client := range clients(t) {
 		t.Run(which, func(t *testing.T) {
 			t.Parallel()
@@ -138,16 +142,16 @@ func TestWithLimit_Mismatch(t *testing.T) {
 				want string
 			}{
 				{
-					"plain", lock.WithLimit(3), `acquire semaphore "plain" on node "/local/test": an ephemeral semaphore with ` +
-						`this name and without a limit is in use, and a persistent one with limit 3 is needed` + remedy,
+					"plain", lock.WithLimit(3), `acquire semaphore "plain" on node "/local/test": the semaphore has no limit ` +
+						`and is in use, and a persistent one with limit 3 is needed` + remedy,
 				},
 				{
-					"three", nil, `acquire semaphore "three" on node "/local/test": a persistent semaphore with this name and ` +
-						`limit 3 already exists, and an ephemeral one without a limit is needed` + remedy,
+					"three", nil, `acquire semaphore "three" on node "/local/test": the semaphore is persistent and has ` +
+						`limit 3, and one without a limit is needed` + remove,
 				},
 				{
 					"three", lock.WithLimit(5), `acquire semaphore "three" on node "/local/test": ` +
-						`the semaphore has limit 3, and limit 5 is needed` + remedy,
+						`the semaphore has limit 3, and limit 5 is needed` + remove,
 				},
 			} {
 				for _, wait := range []lock.Option{nil, lock.WithWait(0), lock.WithWait(time.Minute)} {

@@ -476,7 +476,7 @@ func TestElect_PersistentSemaphore(t *testing.T) {
 			second := start(t, service, 0)
 			err := <-second.done
 			require.ErrorContains(t, err, `acquire semaphore "lock" on node "/local/test": `)
-			require.ErrorContains(t, err, "already exists, and an ephemeral one without a limit is needed")
+			require.ErrorContains(t, err, "and one without a limit is needed")
 			if reveal {
 				_, ok := errors.AsType[*coordtest.StatusError](err)
 				require.True(t, ok, "the error wraps that of the client")

@@ -34,7 +34,7 @@ func (s *Server) allow(token string, need access.Rights, from net.Addr) (user st
 		_, _ = s.reportCaller(requestFrom(from), err)
 	case !rights.Has(need):
 		s.lacks(serverconfig.Requester{User: name, Address: from}, need)
-		err = fmt.Errorf("user %q has no such right on %s", name, s.catalog.Database())
+		err = fmt.Errorf("user %q lacks a right on %s: this needs %s", name, s.catalog.Database(), need)
 	}
 
 	return name, err

@@ -254,7 +254,8 @@ func (r *restoreFlags) tell(file string, s backup.Summary) error {
 		_, err = fmt.Fprintln(r.env.Data, "sessions are kept: never start the old server again")
 	case r.wait > 0:
 		_, err = fmt.Fprintf(r.env.Data, "the server grants nothing for %v after it starts, because clients of the old "+
-			"server may still hold locks; the longest session timeout in the backup is %v\n", r.wait, s.LongestTimeout)
+			"server may still hold locks: --wait sets that time; the longest session timeout in the backup is %v\n",
+			r.wait, s.LongestTimeout)
 	default:
 		_, err = fmt.Fprintln(r.env.Data, "the server grants immediately: make sure that no client of the old server still "+
 			"holds a lock")

@@ -182,6 +182,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	switch {
 	case resp.StatusCode == http.StatusNotFound && method == http.MethodPost:
 		return nil, ErrNoSession
+	case resp.StatusCode == http.StatusForbidden && c.token == "": // not because of the caller, or not of its token
+		return nil, fmt.Errorf("%s refuses: %s", c.base, said)
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
 		return nil, fmt.Errorf("%s refuses: %s: check the access token and its rights", c.base, said)
 	}

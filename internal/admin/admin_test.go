@@ -74,3 +74,22 @@ func TestNew_ClearText(t *testing.T) {
 		require.NoError(t, err, address)
 	}
 }
+
+// A server may refuse a request of every caller. Then the reason says what to do, and a caller without a token cannot
+// correct its token.
+func TestClient_Forbidden(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "it has no users: start it with --tokens", http.StatusForbidden)
+	}))
+	t.Cleanup(s.Close)
+	for token, want := range map[string]string{
+		"":       " refuses: it has no users: start it with --tokens",
+		"secret": " refuses: it has no users: start it with --tokens: check the access token and its rights",
+	} {
+		c, err := admin.New(s.URL, token, nil)
+		require.NoError(t, err)
+		_, err = c.Status(t.Context())
+		require.EqualError(t, err, s.URL+want)
+	}
+}

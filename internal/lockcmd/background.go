@@ -124,7 +124,7 @@ func (l *locker) whileNeeded(ctx context.Context, cause error) (needed context.C
 	return needed, unwatch
 }
 
-var errNoHolder = errors.New("no lock --pid of this user holds it on this machine")
+var errNoHolder = errors.New("no lock --pid of this user holds it on this machine: see who holds it with lock --status")
 
 // releaseHolder ends the background holders of the locks, and waits until they have released them.
 func (l *locker) releaseHolder(ctx context.Context) error {

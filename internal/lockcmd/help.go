@@ -46,7 +46,8 @@ Signals:
 
 Waiting:
   --wait covers the attempts to reach the server as well as the queue. With --no-wait, the server decides in one round
-  trip. If the lock is not acquired, COMMAND has not run. A server that cannot be reached is a failure (125).
+  trip. If the lock is not acquired, COMMAND has not run. A server that cannot be reached is a failure (125). With
+  --no-wait and --quiet, lock prints nothing if the lock is taken: the exit code says so.
 
   Several locks are acquired in the order of their names, so that two commands cannot block each other. Exclusive
   and shared locks are one kind of semaphore, and those with --limit are another kind. To use one name as both
@@ -56,7 +57,10 @@ Waiting:
 
 Once:
   --once records each successful run with its key and token under the name of the lock. A run that fails, is killed or
-  loses the lock is not recorded. The record keeps the newest 1,000 keys.
+  loses the lock is not recorded. The record keeps the newest 1,000 keys. It is the data of the semaphore NAME#once.
+
+  To run COMMAND again for a key, leave --once out. To make all keys of NAME new, run "tenure semaphore delete
+  NAME#once".
 
 Without COMMAND:
   With --pid, lock returns when it has the lock. A process in the background holds the lock until PID ends, or until

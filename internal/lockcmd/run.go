@@ -137,6 +137,9 @@ func (l *locker) busy(err error) error {
 	if !ok {
 		return err
 	}
+	if l.quiet && l.wait == 0 && busy.Err == nil { // as flock -n: a job that runs already is not a failure
+		return &cli.ExitError{Code: l.conflictCode}
+	}
 	text := fmt.Sprintf("%s is taken", cli.Quoted(l.names))
 	if l.wait > 0 {
 		text = fmt.Sprintf("%s was not acquired within %v", cli.Quoted(l.names), l.wait)

@@ -14,6 +14,10 @@ type Change struct {
 	// A watch reports that something has changed, and the state is read after that. More may have happened in between.
 	Unseen uint64 `json:"unseen,omitempty"` // at most so many grants between this change and the one before are missing
 	Again  bool   `json:"again,omitempty"`  // the state is the same as before: it has changed and changed back
+
+	// No token was seen before, so Unseen also counts the grants from before the watch began. A person does not want to
+	// know the number then.
+	first bool
 }
 
 // A history compares each state of a semaphore with the one before.
@@ -27,7 +31,7 @@ type history struct {
 func (h *history) add(s Semaphore, fired bool) *Change {
 	c := &Change{Semaphore: s}
 	if h.last != nil {
-		c.Unseen = h.unseen(s)
+		c.Unseen, c.first = h.unseen(s), h.newest == 0
 		switch same := h.last.same(s); {
 		case same && !fired && c.Unseen == 0:
 			h.keep(s)

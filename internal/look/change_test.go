@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/printable"
 )
 
 // state returns a semaphore with these tokens of holders and waiters.
@@ -79,4 +81,15 @@ func TestHistory(t *testing.T) {
 			require.Equal(t, test.again, c.Again)
 		})
 	}
+}
+
+// A watch that begins while the semaphore is free has seen no token yet. The number of the grants that may be missing
+// would count all grants from before the watch.
+func TestHistory_FirstToken(t *testing.T) {
+	t.Parallel()
+	var h history
+	line := func(s Semaphore) string { return h.add(s, true).Line(printable.Style{}) }
+	require.Contains(t, line(state(nil, nil)), `"deploy" free`)
+	require.Contains(t, line(state([]uint64{812}, nil)), "token 812, grants before this one may be missing")
+	require.Contains(t, line(state([]uint64{815}, nil)), "token 815, at most 2 grants before this one are not shown")
 }

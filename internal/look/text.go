@@ -129,6 +129,8 @@ func (c Change) Line(style printable.Style) string {
 		parts = append(parts, style.Bad("changed and changed back"))
 	}
 	switch {
+	case c.Unseen > 0 && c.first:
+		parts = append(parts, style.Bad("grants before this one may be missing"))
 	case c.Unseen == 1:
 		parts = append(parts, style.Bad("at most 1 grant before this one is not shown"))
 	case c.Unseen > 1:

@@ -214,16 +214,20 @@ func (t *Term) unless(ctx context.Context, err error, name string) error {
 
 // mismatch says what is wrong if a semaphore is not of the kind that the request needs. Otherwise it returns "".
 func (r Request) mismatch(found *State) string {
-	const remedy = ": use the same kind and limit everywhere, or choose another name"
+	const (
+		remedy = ": use the same limit everywhere, or choose another name"
+		remove = `: use the same limit everywhere, choose another name, or run "tenure semaphore delete", which also ` +
+			`deletes its data`
+	)
 	switch {
 	case r.Limit == 0 && !found.Ephemeral:
-		return fmt.Sprintf("a persistent semaphore with this name and limit %d already exists, "+
-			"and an ephemeral one without a limit is needed", found.Limit) + remedy
+		return fmt.Sprintf("the semaphore is persistent and has limit %d, and one without a limit is needed",
+			found.Limit) + remove
 	case r.Limit != 0 && found.Ephemeral:
-		return fmt.Sprintf("an ephemeral semaphore with this name and without a limit is in use, "+
-			"and a persistent one with limit %d is needed", r.Limit) + remedy
+		return fmt.Sprintf("the semaphore has no limit and is in use, and a persistent one with limit %d is needed",
+			r.Limit) + remedy
 	case r.Limit != 0 && found.Limit != r.Limit:
-		return fmt.Sprintf("the semaphore has limit %d, and limit %d is needed", found.Limit, r.Limit) + remedy
+		return fmt.Sprintf("the semaphore has limit %d, and limit %d is needed", found.Limit, r.Limit) + remove
 	}
 
 	return ""

@@ -138,7 +138,7 @@ func (c *config) taskFlags(env *cli.Env) []cli.Flag {
 			Usage: "name of the pool (default PREFIX with --tasks, otherwise workers)",
 			Check: func() error { return checkName(c.poolName) },
 			Default: func() (value, source string, err error) {
-				return cmp.Or(c.pool(), "workers"), "default", nil
+				return cmp.Or(c.pool(), defaultPool), "default", nil
 			},
 		},
 	}

@@ -1,6 +1,7 @@
 package workerscmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,8 @@ func (w *worker) look(ctx context.Context) error {
 			return err
 		}
 
+		w.hint(t)
+
 		return w.printOn(w.env.Data, t)
 	}
 	d := &drawing{out: w.env.Data}
@@ -68,6 +71,15 @@ func (w *worker) look(ctx context.Context) error {
 	}
 
 	return nil
+}
+
+// hint says which pool the table shows if nobody is in it, and tasks are left: most likely, the workers were started
+// with another list of tasks.
+func (w *worker) hint(t *table) {
+	if len(t.Workers) == 0 && len(t.Unassigned) > 0 && w.output == "text" {
+		w.complain(fmt.Errorf("no worker is in the pool %q of node %q: to see another pool, pass the --path, the --pool, "+
+			"and the --tasks, --task or --tasks-file of its workers", cmp.Or(w.pool(), defaultPool), w.Path))
+	}
 }
 
 // printOn prints the table in the format of --output.

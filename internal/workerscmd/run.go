@@ -216,6 +216,9 @@ func (w *worker) options() ([]workers.Option, error) {
 	return opts, nil
 }
 
+// defaultPool is the name of the pool of workers whose list is not that of --tasks. It is that of package workers.
+const defaultPool = "workers"
+
 // pool returns the name of the pool; empty: the default. Workers with different prefixes are different pools, so that
 // they do not report each other's tasks.
 func (c *config) pool() string {
