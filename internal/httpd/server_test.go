@@ -157,6 +157,7 @@ func TestServer_Remote(t *testing.T) {
 	}
 	status, body := call(t, "POST", url+"/api/v1/sessions/end", "{}", "Authorization", "Bearer "+lister)
 	require.Equal(t, 403, status, body)
+	require.Contains(t, body, "lacks a right on /local: this needs ydb.generic.full", "it names the right")
 	status, _ = call(t, "POST", url+"/api/v1/sessions/end", "{}", "Authorization", "Bearer "+root,
 		"Content-Type", "application/json")
 	require.Equal(t, 400, status)

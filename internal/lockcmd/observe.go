@@ -65,7 +65,12 @@ func (l *locker) stopped(e command.Event) {
 			l.onGrant()
 		}
 	case command.Stopping:
-		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()}, "")
+		text := "" // the user knows, or Danger or Lost has said it
+		if errors.Is(e.Cause, command.ErrTimeIsUp) {
+			text = fmt.Sprintf("%s=%v is over: stopping COMMAND with %s", cli.Setting(l.cmd, "max-hold"), l.maxHold,
+				command.SignalName(e.Signal))
+		}
+		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()}, text)
 	case command.Killing, command.Suspended, command.Problem:
 		l.complain(errors.New(e.String()))
 	}
