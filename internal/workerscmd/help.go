@@ -66,9 +66,9 @@ Failures:
 Batches:
   With --once, a task whose COMMAND exits with 0 is done, which its semaphore records together with the token, and no
   worker runs it again. A task that fails is run again, at most --retries times, and then has failed for good. The
-  command ends when no task is left, and lists those that have failed. A record is the data of the semaphore TASK#record.
-  To run one task again, run "tenure semaphore delete TASK#record". To run all of them again, use another --path or
-  other names.
+  command ends when no task is left, and lists those that have failed. The record of a task is the data of the
+  semaphore TASK#record. To run one task again, run "tenure semaphore delete TASK#record". To run all of them again, use
+  another --path or other names.
 
 Environment of COMMAND:
   TENURE_TASK is the name of the task, and TENURE_WORKER that of the worker. TENURE_TOKEN is a number that grows with
