@@ -53,6 +53,7 @@ type answer struct {
 	Nodes   []NodeStatus `json:"nodes,omitempty"`
 	Server  string       `json:"server,omitempty"` // its id
 	Reaches bool         `json:"reaches,omitempty"`
+	Rights  string       `json:"rights,omitempty"` // see MemberStatus
 	Error   answerError  `json:"error,omitempty"`
 	Text    string       `json:"text,omitempty"` // of the error
 }
@@ -158,7 +159,7 @@ func (s *Server) answerTo(ctx context.Context, q question) answer {
 	case q.Ask == askNodes:
 		nodes, err := s.served(ctx, q.InMemory)
 
-		return failedAnswer(answer{Nodes: nodes}, err)
+		return failedAnswer(answer{Nodes: nodes, Rights: s.rightsDigest()}, err)
 	}
 	e, _, ok := s.nodes.verified(ctx, q.Path)
 	if !ok {

@@ -26,6 +26,10 @@ type MemberStatus struct {
 	Nodes   int       `json:"nodes"`           // how many it owns
 	Asked   bool      `json:"asked,omitzero"`  // it has made this status
 	Error   string    `json:"error,omitempty"` // why it did not answer the one that has made this status
+
+	// Rights is equal for servers with the same users and rights: "none" without a tokens file, and otherwise a digest
+	// that needs the secret of the cluster. It is empty if the server has not told it.
+	Rights string `json:"rights,omitempty"`
 }
 
 // statusPatience is how long a server may take to show the nodes that it serves, if the caller cannot wait.
@@ -156,7 +160,7 @@ func (s *Server) askAll(
 	asking.Wait()
 	nodes = make(map[string]*NodeStatus)
 	for i := range answers {
-		servers[i].Error = answers[i].Text
+		servers[i].Error, servers[i].Rights = answers[i].Text, answers[i].Rights
 		for j := range answers[i].Nodes {
 			nodes[answers[i].Nodes[j].Path] = &answers[i].Nodes[j]
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net"
@@ -34,6 +35,7 @@ type front struct {
 	targets targets
 	gone    gone
 	contact *contact
+	rights  digester
 
 	unreached *repeats[string] // servers that seem to be alive, by id
 
@@ -65,12 +67,16 @@ func newFront(c *serverconfig.Config, records store.Store, limits Limits, clk cl
 	if err != nil {
 		return nil, err
 	}
+	digestKey, err := key.Derive("digest of users and rights", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
 
 	return &front{
 		members: members, clock: clk, log: log, key: key,
 		pool:      relay.NewPool(key.Client(), min(maxConnCalls, limits.StreamsPerConnection)),
 		unreached: newRepeats(clk, func(string) string { return "several" }),
-		contact:   newContact(), targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
+		contact:   newContact(), rights: digester{key: digestKey}, targets: targets{settle: cmp.Or(c.Settle, defaultSettle)},
 		owners: make(map[store.Space]string), expected: make(map[string]string), streams: make(map[*forwarded]struct{}),
 	}, nil
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,6 +42,39 @@ func clusterOf(t *testing.T, n int, files ...*users) []*member {
 	}
 
 	return all
+}
+
+// The status of a cluster shows which servers have the same users and rights.
+func TestFront_RightsDigest(t *testing.T) {
+	t.Parallel()
+	one, same, other := usersFile(t), usersFile(t), usersFile(t)
+	same.tokens = one.tokens
+	lines := []string{one.line("root"), "grant root / full", "grant all /local list"}
+	one.write(lines...)
+	slices.Reverse(lines)
+	same.write(append(lines, "# the same")...)
+	all := clusterOf(t, 3, one, same, other)
+	rights := func(m *member) (found [3]string) {
+		st, err := m.server.Status(t.Context())
+		require.NoError(t, err)
+		require.Len(t, st.Servers, 3)
+		for i, of := range all {
+			at := slices.IndexFunc(st.Servers, func(s server.MemberStatus) bool { return s.ID == of.store.Self().ID })
+			found[i] = st.Servers[at].Rights
+		}
+
+		return found
+	}
+	before := rights(all[2])
+	require.Len(t, before[0], 16)
+	require.Equal(t, before[0], before[1])
+	require.NotEqual(t, before[0], before[2])
+	require.Equal(t, before, rights(all[0]), "whichever server is asked")
+	one.write(one.line("root"), "grant root / full")
+	require.NoError(t, all[0].server.Reload())
+	after := rights(all[2])
+	require.NotEqual(t, before[0], after[0])
+	require.Equal(t, before[1:], after[1:])
 }
 
 // A caller has the same rights through any server, and loses them there and where the node is served.

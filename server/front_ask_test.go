@@ -42,6 +42,7 @@ func TestFront_StatusAndEnd(t *testing.T) {
 			at := slices.IndexFunc(st.Servers, func(s server.MemberStatus) bool { return s.ID == m.store.Self().ID })
 			require.Equal(t, server.MemberStatus{
 				ID: m.store.Self().ID, Address: "grpc://" + m.address, Nodes: 1 - i, Asked: st.Servers[at].Asked,
+				Rights: "none",
 			}, st.Servers[at])
 		}
 	}

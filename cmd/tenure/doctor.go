@@ -31,7 +31,8 @@ which it removes. With --data, it also checks the data directory of a "tenure se
 
 With --etcd, it also checks the etcd of several servers: its members and their versions, whether its user may read and
 write the prefix, its space and alarms, how long a write takes, and whether the registered servers have the same version
-and limits. With --admin, it asks one of the servers whether it reaches the others.
+and limits. With --admin, it asks one of the servers whether it reaches the others, and whether they have the same users
+and rights.
 
 Exit code:
   0 everything is ok; 1 there are warnings; 2 something is bad; 125 failed`,

@@ -35,7 +35,7 @@ func (e *examination) examineEtcd(ctx context.Context) {
 	e.report.Add(doctor.EtcdServers(servers)...)
 }
 
-// examinePeers asks one of several servers whether it reaches the others.
+// examinePeers asks one of several servers whether it reaches the others, and compares their users and rights.
 func (e *examination) examinePeers(ctx context.Context) {
 	ctx, cancel := e.limited(ctx)
 	defer cancel()
@@ -47,7 +47,7 @@ func (e *examination) examinePeers(ctx context.Context) {
 	if err != nil || len(status.Servers) == 0 {
 		return // adminVersion reports an error
 	}
-	asked, others := "", make(map[string]string)
+	asked, others, digests := "", make(map[string]string), make(map[string]string)
 	for _, s := range status.Servers {
 		at := s.Peer
 		if at == "" {
@@ -58,6 +58,10 @@ func (e *examination) examinePeers(ctx context.Context) {
 		} else {
 			others[at] = s.Error
 		}
+		if s.Rights != "" {
+			digests[at] = s.Rights
+		}
 	}
 	e.report.Add(doctor.Peers(asked, others)...)
+	e.report.Add(doctor.Users(digests)...)
 }

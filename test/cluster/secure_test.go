@@ -65,7 +65,7 @@ func TestServers_Secure(t *testing.T) {
 	require.Less(t, code, 2, out+stderr)
 	for _, want := range []string{
 		"etcd: 1 of 1 members answer, version 3.", "etcd space: ", "etcd commit: a write takes ", "servers: 2 are registered",
-		"reaches 1 other server",
+		"reaches 1 other server", "users: 2 servers have no tokens file",
 	} {
 		require.Contains(t, out, want)
 	}
