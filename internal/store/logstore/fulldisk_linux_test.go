@@ -102,6 +102,14 @@ func TestStore_FullTmpfs(t *testing.T) {
 	}
 }
 
+// emptyDisk removes the file of fillDisk. It gives back the space first, because a process that another test has just
+// started may still have the file open.
+func emptyDisk(t *testing.T, filler string) {
+	t.Helper()
+	require.NoError(t, os.Truncate(filler, 0))
+	require.NoError(t, os.Remove(filler))
+}
+
 // fullDisk counts failed operations.
 type fullDisk struct{ makes, commits, opens int }
 
@@ -120,7 +128,7 @@ func (f *fullDisk) at(t *testing.T, disk, dir string, opts Options, pages int) {
 	filler := fillDisk(t, disk, pages)
 	s, err := Open(dir, opts)
 	made := !failed(err, &f.makes)
-	require.NoError(t, os.Remove(filler))
+	emptyDisk(t, filler)
 	if !made {
 		s, err = Open(dir, opts)
 		require.NoError(t, err)
@@ -145,7 +153,7 @@ func (f *fullDisk) at(t *testing.T, disk, dir string, opts Options, pages int) {
 		begun = acked + 1
 		require.NoError(t, s.Close())
 	}
-	require.NoError(t, os.Remove(filler))
+	emptyDisk(t, filler)
 
 	s, err = Open(dir, opts)
 	require.NoError(t, err)
