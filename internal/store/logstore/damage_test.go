@@ -44,6 +44,10 @@ func (img image) newest(t *testing.T, k kind) string {
 func idle(t *testing.T, s *Store) {
 	t.Helper()
 	require.Eventually(t, func() bool {
+		names, err := s.disk.List()
+		if err != nil || len(sortOut(names).leftovers) > 0 {
+			return false
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 

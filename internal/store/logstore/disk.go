@@ -37,6 +37,8 @@ type file interface {
 	io.WriterAt
 	io.Closer
 	Stat() (fs.FileInfo, error)
+	// Truncate cuts the file off at a size.
+	Truncate(size int64) error
 	// Sync makes the content and the size of the file durable.
 	Sync() error
 }

@@ -145,6 +145,14 @@ func (f *hookedFile) WriteAt(p []byte, at int64) (int, error) {
 	return f.file.WriteAt(p, at)
 }
 
+func (f *hookedFile) Truncate(size int64) error {
+	if err := f.disk.call("truncate", *f.name.Load()); err != nil {
+		return err
+	}
+
+	return f.file.Truncate(size)
+}
+
 func (f *hookedFile) Stat() (fs.FileInfo, error) {
 	if err := f.disk.call("stat", *f.name.Load()); err != nil {
 		return nil, err

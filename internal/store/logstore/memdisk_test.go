@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -55,7 +56,16 @@ type memFile struct {
 
 type memWrite struct {
 	at   int64
-	data []byte
+	data []byte // nil: the file was cut off
+}
+
+// apply applies the write, which is durable.
+func (w memWrite) apply(content []byte) []byte {
+	if w.data == nil {
+		return content[:min(w.at, int64(len(content)))]
+	}
+
+	return overwrite(content, w.data, w.at)
 }
 
 func newMemDisk() *memDisk {
@@ -112,6 +122,9 @@ func (d *memDisk) cut(survives float64, rng *rand.Rand) *memDisk {
 
 // torn applies those sectors of the write that are lucky.
 func (w memWrite) torn(content []byte, lucky func() bool) []byte {
+	if w.data == nil && lucky() {
+		return w.apply(content)
+	}
 	for at, rest := w.at, w.data; len(rest) > 0; {
 		n := min(sectorSize-at%sectorSize, int64(len(rest)))
 		if lucky() {
@@ -297,7 +310,7 @@ func (h *memHandle) ReadAt(p []byte, at int64) (int, error) {
 func (h *memHandle) WriteAt(p []byte, at int64) (int, error) {
 	err := h.view.change("write", h.name, func() error {
 		h.f.content = overwrite(h.f.content, p, at)
-		h.f.writes = append(h.f.writes, memWrite{at, slices.Clone(p)})
+		h.f.writes = append(h.f.writes, memWrite{at, bytes.Clone(p)})
 
 		return nil
 	})
@@ -308,10 +321,20 @@ func (h *memHandle) WriteAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
+func (h *memHandle) Truncate(size int64) error {
+	return h.view.change("truncate", h.name, func() error {
+		w := memWrite{at: size}
+		h.f.content = w.apply(h.f.content)
+		h.f.writes = append(h.f.writes, w)
+
+		return nil
+	})
+}
+
 func (h *memHandle) Sync() error {
 	return h.view.change("sync", h.name, func() error {
 		for _, w := range h.f.writes {
-			h.f.durable = overwrite(h.f.durable, w.data, w.at)
+			h.f.durable = w.apply(h.f.durable)
 		}
 		h.f.writes = nil
 

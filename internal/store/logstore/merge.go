@@ -43,8 +43,8 @@ func (s *Store) prepare(ctx context.Context) {
 	})
 }
 
-// pieceSize is how much of a segment or a snapshot is written before it is synced. A large sync would delay those of
-// commits.
+// pieceSize is how much of a segment or a snapshot is written before it is synced, and how much of it is given back at
+// once. A large sync would delay those of commits.
 const pieceSize = 256 << 10
 
 // createSegment creates an empty segment, which is durable.
@@ -99,7 +99,7 @@ func (s *Store) tidy(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		s.replace(next, base, old)
+		s.replace(ctx, next, base, old)
 		s.opts.Logger.DebugContext(ctx, "merged old files of the log", "directory", s.dir, "segments", len(old),
 			"size", next.size)
 
@@ -314,7 +314,7 @@ func (s *Store) mergeError(f *sharedFile, err error) error {
 }
 
 // replace makes the store use the snapshot instead of the files from which it was made, and removes these.
-func (s *Store) replace(next, base *snapshot, old []*segment) {
+func (s *Store) replace(ctx context.Context, next, base *snapshot, old []*segment) {
 	var files []*sharedFile
 	for _, seg := range old {
 		files = append(files, seg.file)
@@ -328,7 +328,11 @@ func (s *Store) replace(next, base *snapshot, old []*segment) {
 	s.mu.Lock()
 	s.base, s.segments = next, slices.Clone(s.segments[len(old):])
 	s.mu.Unlock()
+	pace := newPacer(func() bool { return s.behind(next.number) })
 	for _, f := range files {
+		if f.sole() {
+			s.shrink(ctx, f, pace)
+		}
 		f.release()
 	}
 }

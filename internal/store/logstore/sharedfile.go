@@ -21,6 +21,10 @@ func share(f file, name string) *sharedFile {
 // use adds a user. The caller must know that there is another one.
 func (s *sharedFile) use() { s.users.Add(1) }
 
+// sole reports whether there is one user only. If the store does not use the file any more, nobody can become another
+// user.
+func (s *sharedFile) sole() bool { return s.users.Load() == 1 }
+
 func (s *sharedFile) release() {
 	if s.users.Add(-1) > 0 {
 		return
