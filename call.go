@@ -10,6 +10,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/flight"
+	"tenure/internal/nocontext"
 	"tenure/internal/session"
 	"tenure/internal/ydberr"
 )
@@ -51,9 +52,9 @@ func (s *Session) call(ctx context.Context, op, name string, c *session.Call) (s
 	return s.begin(ctx, op, name, c)
 }
 
-// check returns an error if ctx has ended, or if the request of the call cannot be sent.
+// check returns an error if ctx is nil or has ended, or if the request of the call cannot be sent.
 func (s *Session) check(ctx context.Context, op, name string, c *session.Call) error {
-	if err := ctx.Err(); err != nil {
+	if err := nocontext.Or(ctx).Err(); err != nil {
 		return fmt.Errorf("%s %q: %w", op, name, err)
 	}
 

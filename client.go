@@ -23,6 +23,7 @@ import (
 	"tenure/internal/dsn"
 	"tenure/internal/identity"
 	"tenure/internal/limit"
+	"tenure/internal/nocontext"
 	"tenure/internal/session"
 	"tenure/internal/ydberr"
 )
@@ -125,6 +126,8 @@ func WithDriverOptions(opts ...ydb.Option) Option {
 func Open(ctx context.Context, dsn string, opts ...Option) (*Client, error) {
 	cfg := clientconfig.New(opts)
 	switch {
+	case ctx == nil:
+		return nil, nocontext.Err
 	case dsn == Embedded:
 		return openEmbedded(ctx, cfg)
 	case dsn == "" && cfg.Setting == "":
@@ -184,13 +187,16 @@ func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfi
 
 var errNilClient = errors.New("the client is nil: create it with Open or New")
 
-// checkNode returns an error if the client is nil or closed, or if a request cannot contain the path and the config.
-func (c *Client) checkNode(op, path string, config coordination.NodeConfig) error {
+// checkNode returns an error if the client is nil or closed, if ctx is nil, or if a request cannot contain the path and
+// the config.
+func (c *Client) checkNode(ctx context.Context, op, path string, config coordination.NodeConfig) error {
 	switch {
 	case c == nil:
-		return fmt.Errorf("%s %s: %w", op, quote(path), errNilClient)
+		return fmt.Errorf("%s %s: %w", op, limit.Quote(path), errNilClient)
+	case ctx == nil:
+		return fmt.Errorf("%s %s: %w", op, limit.Quote(path), nocontext.Err)
 	case c.isClosed():
-		return fmt.Errorf("%s %s: %w", op, quote(path), ydberr.ErrClientClosed)
+		return fmt.Errorf("%s %s: %w", op, limit.Quote(path), ydberr.ErrClientClosed)
 	}
 
 	return checkNode(op, path, config)
@@ -206,7 +212,7 @@ func (c *Client) isClosed() bool {
 // CreateNode creates a coordination node, and the parent directories that are missing. If the node already exists,
 // CreateNode leaves it unchanged and returns nil.
 func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := c.checkNode("create node", path, config); err != nil {
+	if err := c.checkNode(ctx, "create node", path, config); err != nil {
 		return err
 	}
 
@@ -215,7 +221,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, config coordinatio
 
 // AlterNode changes the settings of a node. Fields of config that are zero leave the node's setting unchanged.
 func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := c.checkNode("alter node", path, config); err != nil {
+	if err := c.checkNode(ctx, "alter node", path, config); err != nil {
 		return err
 	}
 
@@ -224,7 +230,7 @@ func (c *Client) AlterNode(ctx context.Context, path string, config coordination
 
 // DropNode removes a node with all its sessions and semaphores.
 func (c *Client) DropNode(ctx context.Context, path string) error {
-	if err := c.checkNode("drop node", path, coordination.NodeConfig{}); err != nil {
+	if err := c.checkNode(ctx, "drop node", path, coordination.NodeConfig{}); err != nil {
 		return err
 	}
 
@@ -233,7 +239,7 @@ func (c *Client) DropNode(ctx context.Context, path string) error {
 
 // DescribeNode returns the scheme entry and the settings of a node.
 func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
-	if err := c.checkNode("describe node", path, coordination.NodeConfig{}); err != nil {
+	if err := c.checkNode(ctx, "describe node", path, coordination.NodeConfig{}); err != nil {
 		return nil, nil, err
 	}
 
@@ -253,7 +259,8 @@ func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, 
 // The session timeout is [DefaultSessionTimeout] unless [options.WithSessionTimeout] sets it. It must be between
 // [MinSessionTimeout] and [MaxSessionTimeout], and fractions of a millisecond are dropped. The other durations among
 // the session options limit single steps, and must be positive. The client shortens them if the session timeout
-// requires it.
+// requires it. Leave out options.WithSessionStopTimeout: in ydb-go-sdk it sets what options.WithSessionStartTimeout
+// sets.
 //
 // Without [options.WithDescription], the description of the session names the process, such as
 // "alice@ci-3, pid 42 (backup)".
@@ -261,7 +268,10 @@ func (c *Client) Session(
 	ctx context.Context, path string, opts ...options.SessionOption,
 ) (coordination.Session, error) {
 	if c == nil {
-		return nil, fmt.Errorf("open session on node %s: %w", quote(path), errNilClient)
+		return nil, fmt.Errorf("open session on node %s: %w", limit.Quote(path), errNilClient)
+	}
+	if ctx == nil {
+		return nil, fmt.Errorf("open session on node %s: %w", limit.Quote(path), nocontext.Err)
 	}
 	o := options.CreateSessionOptions{
 		SessionTimeout:          DefaultSessionTimeout,
@@ -312,11 +322,17 @@ func sessionConfig(path string, o options.CreateSessionOptions) (session.Config,
 		return session.Config{}, fmt.Errorf("session timeout %v is out of range: must be between %v and %v",
 			o.SessionTimeout, MinSessionTimeout, MaxSessionTimeout)
 	}
-	for _, d := range []time.Duration{
-		o.SessionStartTimeout, o.SessionStopTimeout, o.SessionKeepAliveTimeout, o.SessionReconnectDelay,
+	for _, set := range []struct {
+		option string
+		to     time.Duration
+	}{
+		{"WithSessionStartTimeout", o.SessionStartTimeout},
+		{"WithSessionStopTimeout", o.SessionStopTimeout},
+		{"WithSessionKeepAliveTimeout", o.SessionKeepAliveTimeout},
+		{"WithSessionReconnectDelay", o.SessionReconnectDelay},
 	} {
-		if d <= 0 {
-			return session.Config{}, fmt.Errorf("a session option sets the duration %v: must be greater than zero", d)
+		if set.to <= 0 {
+			return session.Config{}, fmt.Errorf("options.%s is set to %v: must be greater than zero", set.option, set.to)
 		}
 	}
 	if o.Description == "" {
@@ -365,6 +381,7 @@ func (c *Client) Close(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
+	ctx = nocontext.Or(ctx)
 	c.dismissAll()
 	c.mu.Lock()
 	c.closed = true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
 	"tenure/tenuretest"
@@ -36,6 +37,19 @@ func TestClient_Nil(t *testing.T) {
 	require.NoError(t, l.Release())
 	require.NoError(t, s.DeleteSemaphore(t.Context(), "x", nil))
 	require.NoError(t, s.Close(t.Context()))
+}
+
+// The error names the session option whose duration is out of range.
+func TestClient_SessionDurations(t *testing.T) {
+	c := open(t, tenuretest.NewServer(t))
+	for want, opt := range map[string]options.SessionOption{
+		"options.WithSessionStartTimeout is set to 0s":       options.WithSessionStartTimeout(0),
+		"options.WithSessionKeepAliveTimeout is set to -1ns": options.WithSessionKeepAliveTimeout(-1),
+		"options.WithSessionReconnectDelay is set to 0s":     options.WithSessionReconnectDelay(0),
+	} {
+		_, err := c.Session(t.Context(), path, opt)
+		require.EqualError(t, err, `open session on node "/local/test": `+want+": must be greater than zero")
+	}
 }
 
 // A session without a description says whose it is.

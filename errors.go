@@ -13,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/operation"
 	"google.golang.org/grpc"
 
+	"tenure/internal/limit"
 	"tenure/internal/session"
 	"tenure/internal/ydberr"
 )
@@ -38,6 +39,9 @@ var (
 	ErrSessionClosed = coordination.ErrSessionClosed
 )
 
+// ErrClientClosed is wrapped by the errors of the methods of a [Client] on which Close was called.
+var ErrClientClosed = ydberr.ErrClientClosed
+
 // StatusError reports that the server has refused a request. It wraps the SDK's error for the same status, so the SDK's
 // checks work on it, such as ydb.IsOperationErrorNotFoundError.
 //
@@ -59,10 +63,10 @@ func newStatusError(op, object string, e *session.StatusError) *StatusError {
 
 func (e *StatusError) Error() string {
 	if ydberr.NoNode(e.sdk) { // the server's text names a node as YDB does internally
-		return fmt.Sprintf("%s %s: %s", e.Operation, quote(e.Object), ydberr.Text(e.sdk))
+		return fmt.Sprintf("%s %s: %s", e.Operation, limit.Quote(e.Object), ydberr.Text(e.sdk))
 	}
 
-	return fmt.Sprintf("%s %s: %v", e.Operation, quote(e.Object), &session.StatusError{Status: e.Status, Issues: e.Issues})
+	return fmt.Sprintf("%s %s: %v", e.Operation, limit.Quote(e.Object), &session.StatusError{Status: e.Status, Issues: e.Issues})
 }
 
 // Unwrap returns the SDK's error for the status.
@@ -74,7 +78,7 @@ func nodeError(op, path string, err error) error {
 		return nil
 	}
 
-	return ydberr.Wrap(op+" "+quote(path), err)
+	return ydberr.Wrap(op+" "+limit.Quote(path), err)
 }
 
 // sdkError returns the SDK's error for a status. The SDK does not export the type of that error, so sdkError makes a
@@ -128,7 +132,7 @@ func newRefusedError(path string, e *session.RefusedError) error {
 		why = newStatusError(doing, path, refusal)
 	}
 
-	text := fmt.Sprintf("the server refuses to continue the session: %s %s: %v", doing, quote(path), plain(why))
+	text := fmt.Sprintf("the server refuses to continue the session: %s %s: %v", doing, limit.Quote(path), plain(why))
 
 	return &refusedError{text: text, why: why}
 }

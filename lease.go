@@ -10,6 +10,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/clock"
+	"tenure/internal/nocontext"
 	"tenure/internal/session"
 )
 
@@ -87,7 +88,7 @@ func (l *Lease) Release() error { return l.ReleaseContext(l.session.base) }
 // has ended nevertheless, and the client keeps asking the server to release the semaphore until it answers or the
 // session ends.
 func (l *Lease) ReleaseContext(ctx context.Context) error {
-	_, err := l.session.begin(ctx, "release semaphore", l.core.Name, session.NewRelease(l.core))
+	_, err := l.session.begin(nocontext.Or(ctx), "release semaphore", l.core.Name, session.NewRelease(l.core))
 
 	return err
 }

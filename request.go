@@ -105,13 +105,3 @@ func badText(m protoreflect.Message) (bad protoreflect.Name) {
 func checkNode(op, path string, config coordination.NodeConfig) error {
 	return checkRequest(op, path, &pb.CreateNodeRequest{Path: path, Config: &pb.Config{Path: config.Path}})
 }
-
-// quote quotes a text in Go syntax. If the text is longer than limit.Name, quote returns its beginning and its length.
-func quote(text string) string {
-	if len(text) <= limit.Name {
-		return fmt.Sprintf("%q", text)
-	}
-	const shown = 64
-
-	return fmt.Sprintf("%q... (%d bytes)", text[:shown], len(text))
-}

@@ -17,11 +17,19 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/embedded"
 	"tenure/internal/flight"
+	"tenure/internal/nocontext"
 	"tenure/internal/session"
 )
 
 // Session is a session on a coordination node. It implements [coordination.Session], which describes how to use
-// sessions. Its methods are safe for concurrent use.
+// sessions. [Client.Session] opens one. Its methods are safe for concurrent use.
+//
+// A session has one queue and one lease for each semaphore, whichever goroutine asks for it. So goroutines that must
+// exclude each other need a session each, as package lock gives them.
+//
+// When the session has ended, its methods return errors that wrap [ErrSessionClosed], and also the cause of the end of
+// its context if that is another error. If ctx ends first, they return errors that wrap the error of ctx, and the
+// server may have processed the request nevertheless.
 type Session struct {
 	// A Session is the shell of a session.Core. Each event locks mu, calls the core, and performs the actions that the
 	// core returns. None of this blocks, so neither the user's code nor the network can delay the deadline.
@@ -327,6 +335,7 @@ func (s *Session) setTimer() {
 // it may still have the session, also after a restart. The client then ends the session in the background, as soon as
 // the server answers or until the client is closed. Calling Close again is safe.
 func (s *Session) Close(ctx context.Context) error {
+	ctx = nocontext.Or(ctx)
 	s.do(s.core.Close)
 	s.dismiss()
 	select {
@@ -439,13 +448,19 @@ func (s *Session) DeleteSemaphore(ctx context.Context, name string, opts ...opti
 }
 
 // AcquireSemaphore acquires count units of a semaphore. If they are not available, it waits in the semaphore's queue
-// until they are, or until the time set by [options.WithAcquireTimeout] has passed. By default it waits without limit.
-// If ctx ends, the session gives up its place in the queue. The returned lease is a [*Lease].
+// until they are, or until the time set by [options.WithAcquireTimeout] has passed. That time counts in whole
+// milliseconds and must not be negative. With 0, AcquireSemaphore does not wait. By default it waits without limit. If
+// ctx ends, the session gives up its place in the queue. The end of ctx has no effect on the returned lease, which
+// is a [*Lease].
+//
+// The count must be at least 1 and at most the limit of the semaphore, which must exist. With [options.WithEphemeral],
+// the semaphore exists while a session owns it or waits for it, and has the largest limit: coordination.Exclusive
+// takes all of it, and coordination.Shared one unit.
 //
 // A session has at most one lease of each semaphore, and at most one place in its queue:
 //
 //   - If the session already owns the semaphore, AcquireSemaphore can lower the count and replace the data, but not
-//     raise the count. It returns the existing lease.
+//     raise the count. It returns the existing lease, which the first Release ends for all.
 //   - If the session is already waiting for the semaphore, the new acquire replaces the earlier one and keeps its place
 //     in the queue. Its count must not be higher. The earlier acquire fails with a [*StatusError] whose status is
 //     ABORTED.

@@ -26,8 +26,11 @@ func New(ctx context.Context) (context.Context, *Look) {
 	return context.WithValue(ctx, key{}, look), look
 }
 
-// From returns the Look of the context, or nil.
+// From returns the Look of the context, or nil. The context may be nil.
 func From(ctx context.Context) *Look {
+	if ctx == nil {
+		return nil
+	}
 	look, _ := ctx.Value(key{}).(*Look)
 
 	return look
