@@ -14,6 +14,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/limit"
+	"tenure/internal/nocontext"
 	"tenure/internal/term"
 )
 
@@ -55,7 +56,7 @@ func newLocker(client coordination.Client, node, name string, opts []Option) *lo
 // prepare checks the arguments and makes the opener.
 func (l *locker) prepare(ctx context.Context) error {
 	if err := l.check(ctx); err != nil {
-		return fmt.Errorf("lock %q: %w", l.name, err)
+		return l.wrong(err)
 	}
 	for _, name := range append([]string{l.name}, l.also...) {
 		l.requests = append(l.requests, l.request(name))
@@ -67,6 +68,9 @@ func (l *locker) prepare(ctx context.Context) error {
 
 	return nil
 }
+
+// wrong returns the error of a call with wrong arguments. The name may be one of them.
+func (l *locker) wrong(err error) error { return fmt.Errorf("lock %s: %w", limit.Quote(l.name), err) }
 
 func (l *locker) request(name string) term.Request {
 	r := term.Request{Name: name, NoWait: l.wait == 0, Look: true}
@@ -85,7 +89,7 @@ func (l *locker) request(name string) term.Request {
 
 func (l *locker) check(ctx context.Context) error {
 	if ctx == nil {
-		return errors.New("the context is nil")
+		return nocontext.Err
 	}
 	seen := map[string]bool{}
 	for _, name := range append([]string{l.name}, l.also...) {
@@ -96,6 +100,9 @@ func (l *locker) check(ctx context.Context) error {
 			return fmt.Errorf("the name %q is given twice", name)
 		}
 		seen[name] = true
+	}
+	if l.limited && l.wait < 0 {
+		return fmt.Errorf("the wait %v is negative: leave out WithWait to wait without a limit", l.wait)
 	}
 	timeout := cmp.Or(l.term.Timeout, limit.DefaultTimeout)
 	switch {

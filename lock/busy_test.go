@@ -3,6 +3,9 @@ package lock_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +14,10 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure"
 	"tenure/internal/coordtest"
 	"tenure/lock"
+	"tenure/tenuretest"
 )
 
 // If the lock is taken, TryAcquire says who holds it. If it is free, TryAcquire takes it.
@@ -184,4 +189,53 @@ func TestDo_TimeLimitDuringGrant(t *testing.T) {
 			require.Zero(t, service.Owner(path, name))
 		})
 	}
+}
+
+// slowCreation is a client whose CreateNode gets no answer.
+type slowCreation struct{ *tenure.Client }
+
+func (slowCreation) CreateNode(ctx context.Context, _ string, _ coordination.NodeConfig) error {
+	<-ctx.Done()
+
+	return ctx.Err()
+}
+
+// If the time limit passes while the call creates the node, the reason is not that the node does not exist.
+func TestWithWait_CreatesNode(t *testing.T) {
+	t.Parallel()
+	client := slowCreation{tenuretest.NewServer(t).Client(t)}
+	_, err := lock.Acquire(t.Context(), client, "/local/new", name, lock.WithWait(300*time.Millisecond))
+	require.ErrorIs(t, err, lock.ErrBusy)
+	require.EqualError(t, err, `lock "lock": not acquired within 300ms: `+
+		"no answer from the server: check that it runs and can be reached")
+}
+
+// Also after a short time limit, the error names the holder.
+func TestWithWait_ShortNamesHolder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		held := acquire(t, service, name, lock.WithData([]byte("alice")))
+		_, err := lock.Acquire(t.Context(), service, path, name, lock.WithWait(100*time.Millisecond))
+		require.EqualError(t, err, `lock "lock": not acquired within 100ms: held by alice`)
+		require.NoError(t, held.Release(t.Context()))
+	})
+}
+
+// A negative limit, such as the time until a deadline that has passed, does not mean that there is no limit.
+func TestWithWait_Negative(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []time.Duration{-1, -time.Hour, math.MinInt64} {
+		err := lock.Do(t.Context(), coordtest.NewService(), path, name, unused(t), lock.WithWait(limit))
+		require.EqualError(t, err, fmt.Sprintf(
+			`lock "lock": the wait %v is negative: leave out WithWait to wait without a limit`, limit))
+	}
+}
+
+// The error of a name that is too long does not contain all of it.
+func TestAcquire_LongName(t *testing.T) {
+	t.Parallel()
+	_, err := lock.Acquire(t.Context(), coordtest.NewService(), path, strings.Repeat("n", 1<<20))
+	require.EqualError(t, err, `lock "`+strings.Repeat("n", 64)+`"... (1048576 bytes): `+
+		"the semaphore name has 1048576 bytes: the limit is 1024")
 }

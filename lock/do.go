@@ -32,7 +32,7 @@ func Do(
 ) error {
 	l := newLocker(client, node, name, opts)
 	if work == nil {
-		return fmt.Errorf("lock %q: %w", name, errNoWork)
+		return l.wrong(errNoWork)
 	}
 	if err := l.prepare(ctx); err != nil {
 		return err

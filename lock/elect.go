@@ -2,7 +2,7 @@ package lock
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 )
@@ -15,7 +15,8 @@ import (
 // If lead returns while it still leads, Elect returns what lead returned, also if ctx has ended. Otherwise, when ctx
 // ends, Elect returns its cause ([context.Cause]). It retries or returns errors as Do does.
 //
-// The observer ([WithObserver]) learns from [Leader] events who leads. [WithData] sets what the others see of this
+// The observer ([WithObserver]) learns from [Leader] events who leads, also when lead has returned: a process that
+// serves requests while it leads can stop doing so then. [WithData] sets what the others see of this
 // process when it leads, such as its address. [Observe] is for processes that do not campaign.
 func Elect(
 	ctx context.Context, client coordination.Client, node, name string,
@@ -23,10 +24,10 @@ func Elect(
 ) error {
 	l := newLocker(client, node, name, opts)
 	if lead == nil {
-		return fmt.Errorf("lock %q: %w", name, errNoWork)
+		return l.wrong(errNoWork)
 	}
 	if l.wait >= 0 {
-		return fmt.Errorf("lock %q: Elect does not limit the wait: leave out WithWait, or end the context", name)
+		return l.wrong(errors.New("Elect does not limit the wait: leave out WithWait, or end the context"))
 	}
 	if err := l.prepare(ctx); err != nil {
 		return err

@@ -174,3 +174,23 @@ func TestObserve_Arguments(t *testing.T) {
 	err = lock.Observe(t.Context(), coordtest.NewService(), path, "", func(lock.Leader) {})
 	require.EqualError(t, err, `lock "": the semaphore name is empty`)
 }
+
+// When lead has returned, the observer learns that this process no longer leads, before another one can lead.
+func TestElect_TellsOfItsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		service := coordtest.NewService()
+		var leaders []lock.Leader
+		require.NoError(t, lock.Elect(t.Context(), service, path, name, func(context.Context, *lock.Held) error {
+			return nil
+		}, lock.WithObserver(func(e lock.Event) {
+			if l, ok := e.(lock.Leader); ok {
+				require.NotZero(t, service.Owner(path, name))
+				leaders = append(leaders, l)
+			}
+		})))
+		require.Len(t, leaders, 2)
+		require.True(t, leaders[0].Self)
+		require.Equal(t, lock.Leader{}, leaders[1])
+	})
+}

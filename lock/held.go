@@ -11,6 +11,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"golang.org/x/sync/errgroup"
 
+	"tenure/internal/nocontext"
 	"tenure/internal/term"
 )
 
@@ -165,6 +166,9 @@ func (h *Held) SessionID() uint64 { return h.term.SessionID() }
 // SetData replaces the data that others can see (see [WithData]). It returns when the server has answered. If ctx ends
 // first, it is unknown whether the data is replaced. The caller must not change the data until the lock is released.
 func (h *Held) SetData(ctx context.Context, data []byte) error {
+	if ctx == nil {
+		return fmt.Errorf("set the data of lock %q: %w", h.locker.name, nocontext.Err)
+	}
 	for _, r := range h.locker.requests {
 		if err := h.term.SetData(ctx, h.alive, r, data); err != nil {
 			return fmt.Errorf("set the data of lock %q: %w", r.Name, err)
@@ -175,8 +179,13 @@ func (h *Held) SetData(ctx context.Context, data []byte) error {
 }
 
 // Release releases the lock and closes its session. It ends the context of the lock immediately. It returns nil when
-// the server has confirmed the release. If ctx ends first, or if 5 s have passed, it returns an error, and the lock may
-// stay locked until the session timeout has passed.
+// the server has confirmed the release. If ctx ends first, or if 5 s have passed, it returns an error that wraps the
+// error of ctx, or [context.DeadlineExceeded]. The client then keeps trying in the background. If the process ends
+// before that succeeds, the lock may stay locked until the session timeout has passed. So during a shutdown, pass a
+// context that has not ended, such as context.WithoutCancel(ctx).
+//
+// [Do] and [Elect] release the lock when work has returned. If work calls Release, its context ends, and Do returns an
+// error.
 //
 // If the lock was lost, Release returns an error that wraps [ErrLost]. It must be called in this case too. Calling it
 // again returns the same result.
@@ -196,10 +205,15 @@ func (h *Held) release(ctx context.Context) (err error) {
 	h.watch.Wait()
 	h.stopRefusal()
 	h.cancel(errReleased)
-	limited, cancel := term.Limit(ctx)
+	limited, cancel := term.Limit(nocontext.Or(ctx))
 	defer cancel()
 	if inTime {
-		err = h.free(limited)
+		if h.locker.electing {
+			h.locker.lead(Leader{}) // before another process can lead
+		}
+		if err = h.free(limited); err != nil {
+			err = fmt.Errorf("lock %q: %w", h.locker.name, err)
+		}
 		h.locker.observe(Released{Err: err})
 	}
 	_ = h.term.Close(limited, h.locker.name) // if it fails, the session times out

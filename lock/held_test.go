@@ -11,6 +11,7 @@ import (
 
 	"tenure"
 	"tenure/internal/coordtest"
+	"tenure/internal/nocontext"
 	"tenure/lock"
 	"tenure/tenuretest"
 )
@@ -133,7 +134,8 @@ func TestHeld_ReleaseWithoutAServer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		require.EqualError(t, held.Release(ctx), `release on node "/local/test": no answer in time`)
+		require.EqualError(t, held.Release(ctx),
+			`lock "lock": release on node "/local/test": no answer in time: context deadline exceeded`)
 		require.Equal(t, time.Second, time.Since(began))
 		require.Error(t, held.Context().Err())
 	})
@@ -256,4 +258,37 @@ func TestClosedClient_DuringWork(t *testing.T) {
 	})
 	require.ErrorIs(t, err, lock.ErrLost)
 	require.ErrorIs(t, err, tenure.ErrSessionClosed)
+}
+
+// Release with a nil context releases the lock nevertheless, and says that the context is nil.
+func TestHeld_NoContext(t *testing.T) {
+	t.Parallel()
+	srv := tenuretest.NewServer(t)
+	client := srv.Client(t)
+	held := acquire(t, client, name)
+	var none context.Context
+	require.ErrorIs(t, held.SetData(none, nil), nocontext.Err)
+	require.True(t, held.Valid())
+	if err := held.Release(none); err != nil { // nil if the server has answered quickly
+		require.ErrorIs(t, err, nocontext.Err)
+	}
+	require.False(t, held.Valid())
+	again, err := lock.Acquire(t.Context(), client, path, name)
+	require.NoError(t, err)
+	require.NoError(t, again.Release(t.Context()))
+}
+
+// If ctx has ended, Release returns its error, and the client releases the lock in the background.
+func TestHeld_ReleaseAfterContext(t *testing.T) {
+	t.Parallel()
+	client := tenuretest.NewServer(t).Client(t)
+	held := acquire(t, client, name)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := held.Release(ctx); err != nil {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	again, err := lock.Acquire(t.Context(), client, path, name)
+	require.NoError(t, err)
+	require.NoError(t, again.Release(t.Context()))
 }

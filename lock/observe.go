@@ -3,7 +3,6 @@ package lock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
@@ -22,7 +21,7 @@ func Observe(
 ) error {
 	l := newLocker(client, node, name, opts)
 	if f == nil {
-		return fmt.Errorf("lock %q: %w", name, errors.New("the function is nil"))
+		return l.wrong(errors.New("the function is nil"))
 	}
 	if err := l.prepare(ctx); err != nil {
 		return err

@@ -11,14 +11,15 @@ import (
 type Option func(*config)
 
 type config struct {
-	term   term.Config
-	grace  time.Duration
-	wait   time.Duration // negative: no limit
-	shared bool
-	limit  *uint64 // nil: the semaphore is ephemeral
-	count  *uint64 // nil: 1
-	also   []string
-	tell   func(Event)
+	term    term.Config
+	grace   time.Duration
+	wait    time.Duration // negative: no limit, unless limited is set
+	limited bool          // WithWait was used
+	shared  bool
+	limit   *uint64 // nil: the semaphore is ephemeral
+	count   *uint64 // nil: 1
+	also    []string
+	tell    func(Event)
 
 	mu *sync.Mutex // held while tell runs
 }
@@ -32,7 +33,7 @@ func (c *config) observe(e Event) {
 
 // WithTimeout sets the session timeout: how long the lock of a crashed holder, or of one that is cut off from the
 // server, stays locked. A short timeout finds a dead holder sooner, and a long one survives longer network outages. The
-// timeout must be between 100 ms and 30 min. The default is 10 s.
+// timeout must be between 100 ms and 30 min. The default, also with 0, is 10 s.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.term.Timeout = timeout }
 }
@@ -58,9 +59,10 @@ const graceShare = 3
 // work has not run.
 //
 // With 0 the call does not wait: the server decides in one round trip whether the lock is free. The attempts to reach
-// the server may then take up to 10 s, and their error is not a BusyError. By default there is no limit.
+// the server may then take up to 10 s, and their error is not a BusyError. A negative limit is an error. By default
+// there is no limit.
 func WithWait(limit time.Duration) Option {
-	return func(c *config) { c.wait = limit }
+	return func(c *config) { c.wait, c.limited = limit, true }
 }
 
 // WithShared shares the lock with all other holders that use WithShared. A holder without it holds the lock alone. The

@@ -68,8 +68,11 @@ func (l *locker) look(ctx context.Context, t *term.Term, r term.Request) (stop f
 	go func() {
 		defer close(ended)
 		moment := queuedMoment
-		if l.electing {
+		switch {
+		case l.electing:
 			moment = electedMoment
+		case l.limited:
+			moment = min(moment, l.wait/2) // so that a BusyError can name the holder
 		}
 		if !clock.Pause(ctx, l.clock, moment) {
 			return

@@ -74,7 +74,8 @@ func TestDo_NilClient(t *testing.T) {
 		require.EqualError(t, lock.Do(t.Context(), client, path, name, work), `lock "lock": the coordination client is nil`)
 	}
 	var none context.Context
-	require.EqualError(t, lock.Do(none, coordtest.NewService(), path, name, work), `lock "lock": the context is nil`)
+	require.EqualError(t, lock.Do(none, coordtest.NewService(), path, name, work),
+		`lock "lock": the context is nil: pass one, such as context.Background()`)
 }
 
 // A client that is closed stays closed, so no function tries again.

@@ -107,6 +107,9 @@ func (o *Opener) Open(ctx context.Context) (*Term, error) {
 	if ctx.Err() != nil {
 		if _, failed := clientconfig.LastAttempt(limited); failed != nil && !ydberr.Answered(o.reason) {
 			o.reason = reason(limited, "open session on", o.config.Path, failed)
+			if o.creates(failed) {
+				o.reason = noAnswer(failed)
+			}
 		}
 
 		return nil, context.Cause(ctx)
@@ -175,12 +178,15 @@ func (o *Opener) watch(ctx context.Context) (stop func()) {
 // refusal returns the refusal for which the attempt tries again, or nil if the server has not refused.
 func (o *Opener) refusal(ctx context.Context) error {
 	_, failed := clientconfig.LastAttempt(ctx)
-	if failed == nil || !ydberr.Answered(failed) && !ydberr.Busy(failed) {
+	if failed == nil || !ydberr.Answered(failed) && !ydberr.Busy(failed) || o.creates(failed) {
 		return nil
 	}
 
 	return reason(ctx, "open session on", o.config.Path, failed)
 }
+
+// creates reports whether the refusal is no reason, because the attempt that was refused creates the node.
+func (o *Opener) creates(refusal error) bool { return ydberr.NoNode(refusal) && !o.config.NoCreate }
 
 // probe looks up the node and returns a reason why there is no session yet.
 func (o *Opener) probe(ctx context.Context) error {

@@ -239,7 +239,7 @@ func (t *Term) Release(ctx context.Context, lease coordination.Lease) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("release on node %q: no answer in time", t.config.Path)
+		return fmt.Errorf("release on node %q: no answer in time: %w", t.config.Path, ctx.Err())
 	}
 
 	return ydberr.Wrap(fmt.Sprintf("release on node %q", t.config.Path), err)
