@@ -100,13 +100,13 @@ func (c *config) complete() {
 
 // WithTimeout sets the session timeout: how long the tasks of a crashed worker, or of one that is cut off from the
 // server, stay assigned to it. A short timeout finds a dead worker sooner, and a long one survives longer network
-// outages. The timeout must be between 100 ms and 30 min. The default is 10 s.
+// outages. The timeout must be between 100 ms and 30 min. The default, also with 0, is 10 s.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.term.Timeout = timeout }
 }
 
 // WithCapacity sets the sum of the weights of the tasks that the worker takes. The default is 4. With 0 the worker
-// takes none and only reports what the pool does.
+// takes none and only reports what the pool does. A negative capacity is an error.
 func WithCapacity(capacity int) Option {
 	return func(c *config) { c.pool.Capacity = capacity }
 }
@@ -122,16 +122,16 @@ func WithBalance() Option {
 	return func(c *config) { c.pool.Greedy = false }
 }
 
-// WithPool sets the name of the pool: up to 255 bytes. Workers of the same pool on the same node share tasks. The
+// WithPool sets the name of the pool: 1 to 255 bytes of valid UTF-8. Workers of the same pool on the same node share tasks. The
 // default is "workers". Use different names for pools that have nothing to do with each other.
 func WithPool(name string) Option {
 	return func(c *config) { c.poolName = name }
 }
 
-// WithName gives the worker a stable name, which must be unique in the pool: up to 255 bytes. When a worker with a
-// stable name leaves, the others keep its tasks free for the session timeout. If a worker with the same name joins
-// within that time, it gets the same tasks. So a restart moves no task, and a worker that dies for good leaves its
-// tasks alone for longer.
+// WithName gives the worker a stable name, which must be unique in the pool: 1 to 255 bytes of valid UTF-8. When a
+// worker with a stable name leaves, the others keep its tasks free for the session timeout. If a worker with the same
+// name joins within that time, it gets the same tasks. So a restart moves no task, and a worker that dies for good
+// leaves its tasks alone for longer.
 //
 // While a worker with this name is in the pool, Run waits for its end, for a little longer than the session timeout,
 // and then returns an error that wraps [ErrNameInUse].
@@ -146,43 +146,51 @@ func WithName(name, directory string) Option {
 	}
 }
 
-// WithLabels attaches labels to the worker, for others to see. The caller must not change the map until Run returns.
+// WithLabels attaches labels to the worker, for others to see: see [Member]. Together they should be small, because
+// every worker reads those of all others. The server accepts up to 1 MiB. The caller must not change the map until Run
+// returns.
 func WithLabels(labels map[string]string) Option {
 	return func(c *config) { c.pool.Labels = labels }
 }
 
-// WithOnly makes the worker take only tasks whose names match the pattern, as [path.Match] defines it.
+// WithOnly makes the worker take only tasks whose names match the pattern, as [path.Match] defines it. If the
+// pattern is empty, it takes all. A malformed pattern is an error.
 func WithOnly(pattern string) Option {
 	return func(c *config) { c.pool.Only = pattern }
 }
 
 // WithSettle sets how long the pool must not have changed before tasks move to where there is more room. The default is
-// the session timeout. Tasks that nobody owns do not wait for that.
+// the session timeout. With 0, tasks move immediately. A negative time is an error. Tasks that nobody owns do not wait
+// for that.
 func WithSettle(settle time.Duration) Option {
 	return func(c *config) { c.settle = &settle }
 }
 
-// WithMoves sets how many tasks of this worker may be on the move to other workers at the same time. The default is 1.
+// WithMoves sets how many tasks of this worker may be on the move to other workers at the same time: 1, the
+// default, to 1,000,000.
 func WithMoves(moves int) Option {
 	return func(c *config) { c.pool.Moves = moves }
 }
 
 // WithBackoff sets the pause after a function has returned without being told to: first after the first time, and twice
 // as long each further time in a row, up to longest. The pause is that of the task, in the whole pool. A run of at
-// least longest resets it. The defaults are one second and one minute.
+// least longest resets it. The defaults are one second and one minute. First must be positive, and longest not below
+// first.
 func WithBackoff(first, longest time.Duration) Option {
 	return func(c *config) { c.pool.Backoff, c.pool.MaxBackoff = first, longest }
 }
 
 // WithGiveUp sets after how many failures in a row the worker leaves a task to others, for the longest pause of
-// [WithBackoff]. A function that returns nil has not failed. The default is 3. With 0 the worker keeps the task.
+// [WithBackoff]. A function that returns nil has not failed. The default is 3. With 0 the worker keeps the task. A
+// negative number is an error.
 func WithGiveUp(failures int) Option {
 	return func(c *config) { c.pool.GiveUp = failures }
 }
 
 // WithOnce makes the pool run each task until it has succeeded once. A task whose function returns nil is done for the
 // whole pool, which is recorded on the server, and is not run again. A task that fails is run again up to retries
-// times, and has then failed for good. When all tasks are done or have failed, Run returns nil or a [*FailedError].
+// times, and has then failed for good. When all tasks are done or have failed, Run returns nil or a [*FailedError]. A
+// negative number is an error.
 //
 // All workers of the pool must use WithOnce. A function may run again although it has succeeded, if its worker loses
 // its session before that is recorded.
@@ -198,7 +206,7 @@ func WithPersistent() Option {
 
 // WithDrain limits the time that functions have to return when Run ends. After that, Run returns a [*StuckError]. The
 // worker keeps the tasks of functions that still run, and releases each when its function has returned. By default, and
-// with 0, there is no limit.
+// with 0, there is no limit. A negative limit is an error.
 func WithDrain(drain time.Duration) Option {
 	return func(c *config) { c.drain = drain }
 }

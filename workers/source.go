@@ -39,6 +39,15 @@ func (f SourceFunc) Watch(ctx context.Context, update func([]Spec) error) error 
 	return f(ctx, update)
 }
 
+var errNoSource = errors.New("the source of tasks is nil")
+
+// noSource reports whether the source is nil or a nil function.
+func noSource(s Source) bool {
+	f, ok := s.(SourceFunc)
+
+	return s == nil || ok && f == nil
+}
+
 // List returns a source with these tasks, which do not change.
 func List(specs ...Spec) Source {
 	return SourceFunc(func(_ context.Context, update func([]Spec) error) error {
@@ -85,7 +94,7 @@ func check(specs []Spec) ([]pool.Spec, error) {
 			err = errors.New(`a name must not end with "#members" or "#record" or contain "#worker="`)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("task %q: %w", s.Name, err)
+			return nil, fmt.Errorf("task %s: %w", limit.Quote(s.Name), err)
 		}
 		list[i] = pool.Spec{Name: s.Name, Weight: max(s.Weight, 1)}
 	}

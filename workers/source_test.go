@@ -122,3 +122,26 @@ func TestSource_Fails(t *testing.T) {
 		require.Equal(t, []error{broken}, w.causes)
 	})
 }
+
+// A source that is a nil function is refused like a nil source. It does not end the process.
+func TestRun_NilSource(t *testing.T) {
+	t.Parallel()
+	const want = "the source of tasks is nil"
+	for _, source := range []workers.Source{nil, workers.SourceFunc(nil)} {
+		err := workers.Run(t.Context(), coordtest.NewService(), path, source, func(context.Context, *workers.Task) error {
+			return nil
+		})
+		require.EqualError(t, err, want)
+		_, err = workers.Look(t.Context(), coordtest.NewService(), path, source)
+		require.EqualError(t, err, want)
+	}
+}
+
+// The error of a name that is too long does not contain all of it.
+func TestRun_LongName(t *testing.T) {
+	t.Parallel()
+	err := workers.Run(t.Context(), coordtest.NewService(), path, workers.Names(strings.Repeat("n", 1<<20)),
+		func(context.Context, *workers.Task) error { return nil })
+	require.EqualError(t, err, `task "`+strings.Repeat("n", 64)+`"... (1048576 bytes): `+
+		"the semaphore name has 1048576 bytes: the limit is 1024")
+}

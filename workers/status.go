@@ -9,6 +9,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"golang.org/x/sync/errgroup"
 
+	"tenure/internal/nocontext"
 	"tenure/internal/pool"
 	"tenure/internal/roster"
 	"tenure/internal/term"
@@ -120,8 +121,11 @@ func Look(
 
 // firstList returns the first list of a source.
 func firstList(ctx context.Context, tasks Source) (list []pool.Spec, err error) {
-	if tasks == nil {
-		return nil, errors.New("the source of tasks is nil")
+	switch {
+	case ctx == nil:
+		return nil, nocontext.Err
+	case noSource(tasks):
+		return nil, errNoSource
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -11,6 +11,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/limit"
+	"tenure/internal/nocontext"
 	"tenure/internal/ydberr"
 )
 
@@ -77,6 +78,8 @@ func (t *Task) Save(ctx context.Context, state []byte) error {
 	t.saving.Lock()
 	defer t.saving.Unlock()
 	switch {
+	case ctx == nil:
+		return fmt.Errorf("save the state of task %q: %w", t.name, nocontext.Err)
 	case !t.keeps:
 		return fmt.Errorf("save the state of task %q: it needs WithPersistent", t.name)
 	case len(state) > limit.Data:

@@ -18,6 +18,7 @@ import (
 	"tenure/internal/access"
 	"tenure/internal/coordtest"
 	"tenure/internal/identity"
+	"tenure/internal/nocontext"
 	"tenure/server"
 	"tenure/tenuretest"
 	"tenure/workers"
@@ -56,7 +57,9 @@ func TestRun_NilClient(t *testing.T) {
 	}
 	var none context.Context
 	err := run(none, coordtest.NewService(), path, names(1), 1, work)
-	require.EqualError(t, err, "the context is nil")
+	require.ErrorIs(t, err, nocontext.Err)
+	_, err = workers.Look(none, coordtest.NewService(), path, workers.Names(names(1)...))
+	require.ErrorIs(t, err, nocontext.Err)
 }
 
 func TestRun_NilOptions(t *testing.T) {

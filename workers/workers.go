@@ -16,6 +16,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/identity"
+	"tenure/internal/nocontext"
 	"tenure/internal/pool"
 	"tenure/internal/term"
 )
@@ -108,11 +109,11 @@ type worker struct {
 func (w *worker) check(ctx context.Context) error {
 	switch {
 	case ctx == nil:
-		return errors.New("the context is nil")
+		return nocontext.Err
 	case w.work == nil:
 		return errors.New("the work is nil")
-	case w.source == nil:
-		return errors.New("the source of tasks is nil")
+	case noSource(w.source):
+		return errNoSource
 	}
 
 	return w.config.check()
