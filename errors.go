@@ -66,7 +66,9 @@ func (e *StatusError) Error() string {
 		return fmt.Sprintf("%s %s: %s", e.Operation, limit.Quote(e.Object), ydberr.Text(e.sdk))
 	}
 
-	return fmt.Sprintf("%s %s: %v", e.Operation, limit.Quote(e.Object), &session.StatusError{Status: e.Status, Issues: e.Issues})
+	refusal := &session.StatusError{Status: e.Status, Issues: e.Issues}
+
+	return fmt.Sprintf("%s %s: %v", e.Operation, limit.Quote(e.Object), refusal)
 }
 
 // Unwrap returns the SDK's error for the status.

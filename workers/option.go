@@ -122,8 +122,8 @@ func WithBalance() Option {
 	return func(c *config) { c.pool.Greedy = false }
 }
 
-// WithPool sets the name of the pool: 1 to 255 bytes of valid UTF-8. Workers of the same pool on the same node share tasks. The
-// default is "workers". Use different names for pools that have nothing to do with each other.
+// WithPool sets the name of the pool: 1 to 255 bytes of valid UTF-8. Workers of the same pool on the same node share
+// tasks. The default is "workers". Use different names for pools that have nothing to do with each other.
 func WithPool(name string) Option {
 	return func(c *config) { c.poolName = name }
 }
