@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +17,6 @@ import (
 
 	"tenure"
 	"tenure/internal/clientconfig"
-	"tenure/internal/dsn"
 )
 
 // Limits on the real time that a client has to open and to close.
@@ -34,7 +34,8 @@ type client struct {
 }
 
 // Client returns a new client of the server, which is closed when the test ends. Advance moves its time, and Partition
-// cuts its network. Options that set the clock or the network have no effect.
+// cuts its network. Options that set the clock or the network have no effect. [tenure.WithDriverOptions] sets the
+// credentials and the authorities that a server with users or TLS needs.
 func (s *Server) Client(tb testing.TB, opts ...tenure.Option) *tenure.Client {
 	tb.Helper()
 
@@ -60,12 +61,12 @@ func (s *Server) NewClient(ctx context.Context, opts ...tenure.Option) (*tenure.
 
 		return conn, nil
 	}
-	c, err := tenure.Open(ctx, s.DSN(), append(opts, func(c *clientconfig.Config) {
+	c, err := tenure.Open(ctx, s.DSN(), append(slices.Clip(opts), func(c *clientconfig.Config) {
 		c.Clock, c.Opened = s.clock, mine.opened
-		c.DriverOptions = []dsn.Option{
+		c.DriverOptions = append(c.DriverOptions,
 			ydb.WithBalancer(balancers.SingleConn()), // the server is the only endpoint
 			ydb.With(config.WithGrpcOptions(grpc.WithContextDialer(dial))),
-		}
+		)
 	})...)
 	if err != nil {
 		mine.network.close()

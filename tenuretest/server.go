@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,12 +28,13 @@ const anyPort = "127.0.0.1:0"
 // Server is a coordination server in the test's process. Its methods may be called from several goroutines. A fault of
 // the server itself fails the test; on a server that Start returned it panics.
 type Server struct {
-	tb    testing.TB // nil: the server comes from Start
-	opts  []server.Option
-	tls   bool
-	addr  string // set by the first start, before any other method is called
-	disk  memstore.Disk
-	clock *clocktest.Clock
+	tb       testing.TB // nil: the server comes from Start
+	opts     []server.Option
+	tls      bool
+	database string
+	addr     string // set by the first start, before any other method is called
+	disk     memstore.Disk
+	clock    *clocktest.Clock
 
 	advancing sync.Mutex // one Advance at a time
 
@@ -45,7 +47,7 @@ type Server struct {
 }
 
 // NewServer starts a server without any nodes. The server stops when the test ends. The options are for tests of TLS,
-// users and limits. The server keeps its data in memory, whatever the options say.
+// users, limits and other databases than /local. The server keeps its data in memory, whatever the options say.
 func NewServer(tb testing.TB, opts ...server.Option) *Server {
 	tb.Helper()
 
@@ -74,9 +76,22 @@ func Start(opts ...server.Option) (*Server, error) {
 }
 
 func newServer(opts []server.Option) *Server {
-	return &Server{
-		opts: opts, addr: anyPort, clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
+	s := &Server{
+		opts: opts, addr: anyPort, database: server.DefaultDatabase,
+		clock: clocktest.New(), clients: make(map[*tenure.Client]*client),
 	}
+	var c serverconfig.Config
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	s.tls = c.TLS != nil
+	if c.Database != nil {
+		s.database = strings.TrimRight(*c.Database, "/")
+	}
+
+	return s
 }
 
 // Close closes the clients that Client and NewClient returned, and stops the server. A server that NewServer returned
@@ -95,11 +110,11 @@ func (s *Server) DSN() string {
 		scheme = "grpcs://"
 	}
 
-	return scheme + s.addr + server.DefaultDatabase
+	return scheme + s.addr + s.database
 }
 
 // Database returns the path that all paths of the server start with.
-func (s *Server) Database() string { return server.DefaultDatabase }
+func (s *Server) Database() string { return s.database }
 
 // DropStreams breaks every connection of every client, as a failing network does. Clients may connect again
 // immediately. Sessions stay for their timeouts.
@@ -151,7 +166,6 @@ func (s *Server) start() error {
 	control := &serverconfig.Control{}
 	srv, err := server.New(append(slices.Clone(s.opts), func(c *serverconfig.Config) {
 		c.Store, c.Clock, c.Control, c.DataDir = records, s.clock, control, nil
-		s.tls = c.TLS != nil
 	})...)
 	if err != nil {
 		return err

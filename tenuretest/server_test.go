@@ -2,6 +2,8 @@ package tenuretest_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +13,9 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 	"go.uber.org/goleak"
 
+	"tenure"
+	"tenure/internal/access"
+	"tenure/server"
 	"tenure/tenuretest"
 )
 
@@ -84,4 +89,21 @@ func BenchmarkNewServer(b *testing.B) {
 	for b.Loop() {
 		tenuretest.NewServer(b).Stop()
 	}
+}
+
+// A client uses the options that its caller gives for the driver. So a test can have users.
+func TestServer_ClientOptions(t *testing.T) {
+	ann, hash := access.NewToken()
+	file := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(file, []byte("user ann token="+hash+"\ngrant all /db full\n"), 0o600))
+	srv := tenuretest.NewServer(t, server.WithTokensFile(file), server.WithDatabase("/db"))
+	require.Equal(t, "/db", srv.Database())
+
+	c, err := srv.NewClient(t.Context(), tenure.WithDriverOptions(ydb.WithAccessTokenCredentials(ann)))
+	require.NoError(t, err)
+	require.NoError(t, c.CreateNode(t.Context(), "/db/test", coordination.NodeConfig{}))
+	require.NoError(t, c.Close(t.Context()))
+	nobody, err := srv.NewClient(t.Context())
+	require.NoError(t, err)
+	require.ErrorContains(t, nobody.CreateNode(t.Context(), "/db/test", coordination.NodeConfig{}), "without user token")
 }
