@@ -51,7 +51,10 @@ type Client struct {
 	stub  Ydb_Coordination_V1.CoordinationServiceClient
 	local embeddedServer // nil unless the server is the embedded one
 	clock clock.Clock
-	log   *slog.Logger // nil if the client logs nothing
+
+	database string
+
+	log *slog.Logger // nil if the client logs nothing
 
 	attaching attaching
 
@@ -150,7 +153,7 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 		return nil, err
 	}
 	c := newClient(db.Coordination(), ydb.GRPCConn(db), cfg)
-	c.disconnect = db.Close
+	c.disconnect, c.database = db.Close, address.Database
 	if cfg.Driver != nil {
 		cfg.Driver(clientconfig.Driver{Conn: ydb.GRPCConn(db), Discovery: db.Discovery(), Scheme: db.Scheme()})
 	}
@@ -170,7 +173,21 @@ func New(db *ydb.Driver, opts ...Option) *Client {
 		return nil
 	}
 
-	return newClient(db.Coordination(), ydb.GRPCConn(db), clientconfig.New(opts))
+	c := newClient(db.Coordination(), ydb.GRPCConn(db), clientconfig.New(opts))
+	c.database = db.Name()
+
+	return c
+}
+
+// Database returns the database of the server, such as /local. The path of each node on that server begins with it, so
+// a program that is to work with any DSN uses paths such as client.Database()+"/app". For a nil Client, Database
+// returns an empty string.
+func (c *Client) Database() string {
+	if c == nil {
+		return ""
+	}
+
+	return c.database
 }
 
 func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {

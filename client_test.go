@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
+	"tenure/server"
 	"tenure/tenuretest"
 )
 
@@ -37,6 +39,25 @@ func TestClient_Nil(t *testing.T) {
 	require.NoError(t, l.Release())
 	require.NoError(t, s.DeleteSemaphore(t.Context(), "x", nil))
 	require.NoError(t, s.Close(t.Context()))
+}
+
+// A program that builds its paths with Database works with any server.
+func TestClient_Database(t *testing.T) {
+	for _, database := range []string{"/local", "/ru/prod/db"} {
+		srv := tenuretest.NewServer(t, server.WithDatabase(database))
+		require.Equal(t, database, srv.Database())
+		driver, err := ydb.Open(t.Context(), srv.DSN())
+		require.NoError(t, err)
+		opened, err := tenure.Open(t.Context(), srv.DSN())
+		require.NoError(t, err)
+		for _, c := range []*tenure.Client{srv.Client(t), opened, tenure.New(driver)} {
+			require.Equal(t, database, c.Database())
+			require.NoError(t, c.CreateNode(t.Context(), c.Database()+"/app", coordination.NodeConfig{}))
+			require.NoError(t, c.Close(t.Context()))
+		}
+		require.NoError(t, driver.Close(t.Context()))
+	}
+	require.Empty(t, (*tenure.Client)(nil).Database())
 }
 
 // The error names the session option whose duration is out of range.

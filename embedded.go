@@ -79,6 +79,7 @@ func openEmbedded(ctx context.Context, cfg *clientconfig.Config) (*Client, error
 	}
 	c := newClient(directNodes{Ydb_Coordination_V1.NewCoordinationServiceClient(conn)}, conn, cfg)
 	c.disconnect, c.local = func(context.Context) error { return conn.Close() }, local
+	c.database = EmbeddedDatabase
 
 	return c, nil
 }

@@ -84,10 +84,14 @@ func (s *Session) note(now clock.Instant, a session.Action) {
 				slog.Any("cause", cause(s.path, a.Cause)))
 		}
 	case session.Over:
+		level := slog.LevelWarn
+		if s.core.ID() == 0 {
+			level = slog.LevelDebug // it never started, and the call that opens it returns the reason
+		}
 		if errors.Is(a.Cause, session.ErrClosed) {
 			write(slog.LevelInfo, "session closed")
 		} else {
-			write(slog.LevelWarn, "session ended", slog.Any("cause", cause(s.path, a.Cause)), s.sinceProof(now))
+			write(level, "session ended", slog.Any("cause", cause(s.path, a.Cause)), s.sinceProof(now))
 		}
 	case session.Closed:
 		close(s.journal.entries)

@@ -90,8 +90,9 @@ func TestLog_LifeOfSessions(t *testing.T) {
 		require.Equal(w, 10*time.Second*97/100, core.Believed(10*time.Second))
 		require.Contains(w, log.text, over)
 		require.Contains(w, log.text, "INFO lost session ended on the server node=/local/test session=2")
-		require.Contains(w, log.text[len(log.text)-1],
-			`cause=session expired: attach to node "/local/none": the node does not exist`)
+		refused := log.text[len(log.text)-1]
+		require.Contains(w, refused, `cause=session expired: attach to node "/local/none": the node does not exist`)
+		require.Contains(w, refused, "DEBUG session ended", "the call has returned the reason")
 	})
 }
 
