@@ -35,4 +35,8 @@
 //     within the grace.
 //   - Use the same node path, name and limit ([WithLimit]) in all processes that share a lock.
 //   - Keep the client open until the calls have returned and each [Held] is released.
+//   - Do not ask for a lock inside work that already holds it. Each call has a session of its own, so the inner call
+//     waits for the outer one, forever without [WithWait].
+//   - If a function needs several locks, ask for all of them in one call ([WithAlso]). Functions that hold one lock and
+//     ask for another one in different orders can wait for each other forever.
 package lock

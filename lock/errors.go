@@ -12,8 +12,9 @@ import (
 // danger: its session has ended, or could not be kept alive. [Do] returns an error that wraps it.
 var ErrLost = term.ErrLost
 
-// ErrBusy is wrapped by the error of a call that gave up because the lock is taken: with [TryAcquire] or [WithWait].
-// Work has not run. The error is a [*BusyError].
+// ErrBusy is wrapped by the error of a call that gave up before it had the lock: with [TryAcquire] because the lock is
+// taken, and with [WithWait] because the time limit has passed. Work has not run. The error is a [*BusyError]. Its
+// field Err says whether there was no session, so that the lock may be free.
 var ErrBusy = errors.New("the lock is taken")
 
 // A BusyError wraps ErrBusy and says who holds the lock.

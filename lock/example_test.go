@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"time"
 
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 
@@ -155,6 +159,104 @@ func ExampleTryAcquire() {
 	// Output:
 	// first makes the report with token 1
 	// second leaves: lock "report": the lock is taken: held by first
+}
+
+// Requests for the same order wait for each other, whichever machine they reach. A request that waits for too long is
+// told to come again. The context of the request limits the work, not the lock: if the client of the request hangs up,
+// the work ends, and the lock is free.
+func ExampleWithWait() {
+	dsn, stop := serve()
+	defer stop()
+
+	ctx := context.Background()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(ctx) }()
+
+	client, working := tenure.New(db), make(chan struct{})
+	pay := func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Minute) // for the wait and the work
+		defer cancel()
+		err := lock.Do(ctx, client, "/local/test", "order/"+r.PathValue("id"), func(ctx context.Context, _ *lock.Held) error {
+			close(working)
+			<-ctx.Done() // real work returns when it is done, or when ctx ends
+
+			return nil
+		}, lock.WithWait(100*time.Millisecond), lock.WithData([]byte("request 1")))
+		switch busy, ok := errors.AsType[*lock.BusyError](err); {
+		case err == nil:
+			w.WriteHeader(http.StatusNoContent)
+		case ok && busy.Err == nil:
+			http.Error(w, err.Error(), http.StatusConflict)
+		default: // there is no session, the lock was lost, or the work has failed
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /orders/{id}", pay)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	post := func(ctx context.Context) {
+		request, _ := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/orders/7", nil)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return // the client has hung up
+		}
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		fmt.Print(response.Status, ": ", string(body))
+	}
+	first, hangUp := context.WithCancel(ctx)
+	gone := make(chan struct{})
+	go func() { defer close(gone); post(first) }()
+	<-working
+	post(ctx)
+	hangUp()
+	<-gone
+	// Output:
+	// 409 Conflict: lock "order/7": not acquired within 100ms: held by request 1
+}
+
+// At most three downloads run at a time, on all machines together. A large one counts as two.
+func ExampleWithLimit() {
+	dsn, stop := serve()
+	defer stop()
+
+	ctx := context.Background()
+	db, err := ydb.Open(ctx, dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(ctx) }()
+
+	begin := func(size uint64) {
+		slot, err := lock.TryAcquire(ctx, tenure.New(db), "/local/test", "downloads",
+			lock.WithLimit(3), lock.WithCount(size), lock.WithData([]byte("a download")))
+		if err != nil {
+			fmt.Println(err)
+
+			return
+		}
+		fmt.Println("begin a download of size", size)
+		defer func() { _ = slot.Release(ctx) }() // a real program releases it when the download has ended
+		if size > 1 {
+			_, err := lock.TryAcquire(ctx, tenure.New(db), "/local/test", "downloads", lock.WithLimit(3), lock.WithCount(size))
+			fmt.Println("another one:", err)
+		}
+	}
+	begin(1)
+	begin(2)
+	// Output:
+	// begin a download of size 1
+	// begin a download of size 2
+	// another one: lock "downloads": the lock is taken: held by a download
 }
 
 // One of the processes that run this program leads. When it loses the lock, another one leads.

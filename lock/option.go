@@ -112,7 +112,8 @@ func WithoutCreate() Option {
 
 // WithObserver makes the call pass each [Event] to observe, never concurrently. The call waits for observe, which must
 // not block, and must not use the [Held]. Danger, Safe and Lost events may come while work is running. All other events
-// come while it is not.
+// come while it is not, except that a [Leader] event without a leader may follow them. If the option is given several
+// times, only the last observer is called. A nil observer is ignored.
 func WithObserver(observe func(Event)) Option {
 	return func(c *config) {
 		if observe != nil {

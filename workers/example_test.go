@@ -49,6 +49,44 @@ func ExampleRun() {
 	// result: context canceled
 }
 
+// A task saves how far it is. Its next run continues there, in whichever process that is.
+func ExampleTask_Save() {
+	dsn, shutdown := serve()
+	defer shutdown()
+
+	db, err := ydb.Open(context.Background(), dsn)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer func() { _ = db.Close(context.Background()) }()
+
+	for range 2 { // two processes, one after the other
+		ctx, stop := context.WithCancel(context.Background())
+		follow := func(ctx context.Context, shard *workers.Task) error {
+			next := 0
+			if state := shard.State(); state != nil { // nil in the first run
+				if _, err := fmt.Sscan(string(state), &next); err != nil {
+					return err
+				}
+			}
+			fmt.Println("handling message", next, "of", shard.Name())
+			defer stop() // a real task goes on until ctx ends
+
+			return shard.Save(ctx, fmt.Append(nil, next+1))
+		}
+		err := workers.Run(ctx, tenure.New(db), "/local/test", workers.Numbered("shard-", 1), follow, workers.WithPersistent())
+		fmt.Println("result:", err)
+		stop()
+	}
+	// Output:
+	// handling message 0 of shard-0
+	// result: context canceled
+	// handling message 1 of shard-0
+	// result: context canceled
+}
+
 // serve starts a server that keeps its data in memory.
 func serve() (dsn string, stop func()) {
 	s, err := server.New()
