@@ -76,7 +76,8 @@ func ExampleTask_Save() {
 
 			return shard.Save(ctx, fmt.Append(nil, next+1))
 		}
-		err := workers.Run(ctx, tenure.New(db), "/local/test", workers.Numbered("shard-", 1), follow, workers.WithPersistent())
+		shards := workers.Numbered("shard-", 1)
+		err := workers.Run(ctx, tenure.New(db), "/local/test", shards, follow, workers.WithPersistent())
 		fmt.Println("result:", err)
 		stop()
 	}
