@@ -118,7 +118,7 @@ func TestStatus_OfLaterAttach(t *testing.T) {
 			require.NotErrorIs(w, why(), tenure.ErrDeadlinePassed)
 			text := fmt.Sprintf("the server refuses to continue the session: attach to node %q: %v (says the front)", path, code)
 			if code == Ydb.StatusIds_UNAUTHORIZED {
-				text += ": check the credentials and their rights"
+				text += ": check the credentials, their rights and the path"
 			}
 			require.EqualError(w, why(), text)
 		default:
@@ -312,7 +312,7 @@ func TestStatus_OfRenewal(t *testing.T) {
 			opened := w.opened()
 			s.requireEnd(core.Believed(s.timeout), tenure.ErrSessionExpired)
 			require.EqualError(w, context.Cause(s.lease.Context()), fmt.Sprintf("the server refuses to continue the session: "+
-				"renew leases on node %q: UNAUTHORIZED (says the front): check the credentials and their rights", path))
+				"renew leases on node %q: UNAUTHORIZED (says the front): check the credentials, their rights and the path", path))
 			require.Equal(w, opened, w.opened())
 		case slices.Contains(proofs, code):
 			s.lives(s.lease, 3*s.timeout)

@@ -416,11 +416,11 @@ func TestElect_ReturnsPermanentErrors(t *testing.T) {
 	}{
 		{
 			name: "no right to look up the node", call: "DescribeNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
-			want: `look up node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`,
+			want: `look up node "/local/test": UNAUTHORIZED (no): check the credentials, their rights and the path`,
 		},
 		{
 			name: "no right to create the node", call: "CreateNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
-			want: `create node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`,
+			want: `create node "/local/test": UNAUTHORIZED (no): check the credentials, their rights and the path`,
 		},
 		{
 			name: "path is not a node", call: "CreateNode", answer: answer(Ydb.StatusIds_SCHEME_ERROR),
@@ -443,7 +443,7 @@ func TestElect_ReturnsPermanentErrors(t *testing.T) {
 			name: "refused, with a status", call: "AcquireSemaphore", reveal: true,
 			answer: answer(Ydb.StatusIds_UNAUTHORIZED),
 			want: `acquire semaphore "lock" on node "/local/test": UNAUTHORIZED (no): ` +
-				`check the credentials and their rights`,
+				`check the credentials, their rights and the path`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -526,7 +526,7 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	t.Parallel()
 	denied := &coordtest.StatusError{Status: Ydb.StatusIds_UNAUTHORIZED, Text: "no"}
 	for _, test := range []struct{ call, want string }{
-		{"DescribeNode", `look up node "/local/test": UNAUTHORIZED (no): check the credentials and their rights`},
+		{"DescribeNode", `look up node "/local/test": UNAUTHORIZED (no): check the credentials, their rights and the path`},
 		{"AcquireSemaphore", `on node "/local/test": the server refuses: check the right to write to the node`},
 	} {
 		t.Run(test.call, func(t *testing.T) {
@@ -553,7 +553,7 @@ func TestRun_RefusedTask(t *testing.T) {
 		time.Sleep(settled + soon)
 		require.Equal(t, []string{"job-0", "job-1"}, w.has())
 		require.Contains(t, w.story(),
-			`Refused{job-2 acquire semaphore "job-2" on node "/local/test": a persistent semaphore`)
+			`Refused{job-2 acquire semaphore "job-2" on node "/local/test": the semaphore is persistent`)
 		time.Sleep(time.Minute)
 		require.Greater(t, strings.Count(w.story(), "Refused{job-2"), 2)
 		require.Equal(t, errStopped, w.end(t))
@@ -570,7 +570,7 @@ func TestRun_AllTasksRefused(t *testing.T) {
 			h.CreatePersistent(path, task, 1)
 		}
 		w := h.enter(t, 2)
-		require.ErrorContains(t, <-w.done, "a persistent semaphore")
+		require.ErrorContains(t, <-w.done, "the semaphore is persistent")
 		require.Empty(t, h.runs)
 	})
 }

@@ -3,6 +3,7 @@ package lockcmd
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tenure/internal/cli"
@@ -27,7 +28,7 @@ func (l *locker) observe(e lock.Event) {
 	case lock.Danger:
 		l.endangered = true
 		l.report(event{Event: "danger", Remaining: seconds(e.Remaining), Cause: e.Cause.Error()},
-			e.Cause.Error()+": stopping COMMAND")
+			withoutLoss(e.Cause)+": stopping COMMAND")
 	case lock.Safe:
 		l.report(event{Event: "safe", Remaining: seconds(e.Remaining)},
 			"the server answers again, but COMMAND is already stopping")
@@ -55,6 +56,11 @@ func (l *locker) observe(e lock.Event) {
 		}
 		l.monitor.Failed(e.Err)
 	}
+}
+
+// withoutLoss returns the text of the cause without that of [lock.ErrLost]: while the lease is in danger, it is not lost.
+func withoutLoss(cause error) string {
+	return strings.TrimPrefix(cause.Error(), lock.ErrLost.Error()+": ")
 }
 
 // stopped tells the user what happens to COMMAND, except what observe tells.

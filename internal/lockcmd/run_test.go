@@ -49,7 +49,7 @@ func TestRun_Lost(t *testing.T) {
 	lines, code := p.Wait(t)
 	require.Equal(t, 123, code)
 	require.Equal(t, []string{
-		"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 2s: " +
+		"lock: the server does not answer, and the lease may be granted to someone else in 2s: " +
 			"stopping COMMAND",
 	}, lines)
 	require.FileExists(t, mark)

@@ -150,7 +150,7 @@ func operationText(err operationError) string {
 		text += " (" + said + ")"
 	}
 	if Denied(err) {
-		text += ": check the credentials and their rights"
+		text += ": check the credentials, their rights and the path"
 	}
 
 	return text

@@ -45,7 +45,7 @@ func TestText(t *testing.T) {
 		},
 		{
 			"missing rights", where(&answer{code: Ydb.StatusIds_UNAUTHORIZED}),
-			"UNAUTHORIZED: check the credentials and their rights",
+			"UNAUTHORIZED: check the credentials, their rights and the path",
 		},
 		{"transport error", where(where(status.Error(codes.Unavailable, "connection refused"))), "connection refused"},
 		{

@@ -145,7 +145,7 @@ func TestCommand_LossStopsIt(t *testing.T) {
 
 				killed := srv.kill()
 				holder.await(place, soon,
-					"lock: lease lost: the server does not answer, and the lease may be granted to someone else in 1s: "+
+					"lock: the server does not answer, and the lease may be granted to someone else in 1s: "+
 						"stopping COMMAND")
 				off, _ := holder.await(place, soon, suspended,
 					"lock: killing COMMAND: it did not end within 1s of SIGTERM",

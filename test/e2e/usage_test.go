@@ -70,7 +70,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 	away := freeAddress(t)
 	srv.createSemaphore("job-0")
 
-	const persistent = "a persistent semaphore with this name and limit 1 already exists"
+	const persistent = "the semaphore is persistent and has limit 1"
 	at, elsewhere := " -ydb "+srv.dsn(), " -ydb grpc://"+srv.listen+"/other"
 	for name, test := range map[string]struct{ line, want string }{
 		"lock, no server":           {"lock -ydb grpc://" + away + "/local nightly", "no server at " + away},

@@ -54,7 +54,7 @@ func TestSecure_Withdrawn(t *testing.T) {
 
 			withdrawn := time.Now()
 			srv.withdraw()
-			asked, _ := holder.await(place, soon, "lock: lease lost: the lease may be granted to someone else in 1s, because "+
+			asked, _ := holder.await(place, soon, "lock: the lease may be granted to someone else in 1s, because "+
 				refusal+": stopping COMMAND")
 			holder.await(place, soon, c.last, "lock: killing COMMAND: "+refusal) // falls on the same instant
 			require.Greater(t, asked.at.Sub(withdrawn), timeout/4)
