@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"tenure/internal/relaytest"
 )
 
 // daemon is the process of a server.
@@ -87,11 +89,8 @@ func startServer(b *testing.B, addr, program string, args ...string) *daemon {
 // freeAddress returns a host and port on which nobody listens.
 func freeAddress(b *testing.B) string {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	require.NoError(b, l.Close())
 
-	return l.Addr().String()
+	return relaytest.FreeAddress(b)
 }
 
 // installed returns the path of a program and skips the benchmark if there is none, or with -short.

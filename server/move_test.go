@@ -10,6 +10,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/relaytest"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
@@ -169,12 +170,12 @@ func TestMove_Join(t *testing.T) {
 // A server that cannot be reached at its address, or is another one, is given nothing.
 func TestMove_Unfit(t *testing.T) {
 	t.Parallel()
-	for name, address := range map[string]func(t *testing.T) string{"refuses": refusing, "silent": silent} {
+	for name, address := range map[string]string{"refuses": relaytest.FreeAddress(t), "silent": silent(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, first := newFleet(t, 10, withSettle(time.Nanosecond))
 			all := f.hold(t, first)
-			f.Join("ghost", "grpc://"+address(t))
+			f.Join("ghost", "grpc://"+address)
 			for range 30 {
 				for _, h := range all {
 					require.Zero(t, h.still(t, first))
@@ -299,7 +300,7 @@ func TestFront_RefusingServer(t *testing.T) {
 	c := storetest.NewCluster()
 	m := join(t, c)
 	m.createNode(t)
-	ghost := c.Join("ghost", "grpc://"+refusing(t))
+	ghost := c.Join("ghost", "grpc://"+relaytest.FreeAddress(t))
 	ghost.Seize(space)
 	began := time.Now()
 	m.attach(t, 0, time.Minute).cancel()

@@ -13,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
 	"tenure/internal/programs/programstest"
+	"tenure/internal/relaytest"
 )
 
 // With --audit-required, a server whose audit log is on a full disk does not answer, and says why. It continues when
@@ -23,7 +24,7 @@ func TestServe_AuditRequired(t *testing.T) {
 	if _, err := os.Stat(full); err != nil {
 		t.Skip("the system has no file that is always full")
 	}
-	address, log := freeAddress(t), filepath.Join(t.TempDir(), "audit.log")
+	address, log := relaytest.FreeAddress(t), filepath.Join(t.TempDir(), "audit.log")
 	require.NoError(t, os.Symlink(full, log))
 	cmd, addr, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--memory", "--http", address,
 		"--audit", log, "--audit-required")

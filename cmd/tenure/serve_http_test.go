@@ -17,17 +17,8 @@ import (
 
 	"tenure/internal/audit"
 	"tenure/internal/programs/programstest"
+	"tenure/internal/relaytest"
 )
-
-// freeAddress returns a loopback address that nobody uses.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, lis.Close())
-
-	return lis.Addr().String()
-}
 
 // get returns the status and the text of an answer, or 0 if there is none.
 func get(url string) (int, string) {
@@ -45,7 +36,7 @@ func get(url string) (int, string) {
 // ends.
 func TestServe_Drains(t *testing.T) {
 	t.Parallel()
-	address, dir := freeAddress(t), t.TempDir()
+	address, dir := relaytest.FreeAddress(t), t.TempDir()
 	log := filepath.Join(dir, "audit.log")
 	cmd, addr, stderr := process(t, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"),
 		"--http", address, "--drain", "1h", "--audit", log)

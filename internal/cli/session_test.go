@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/cli"
+	"tenure/internal/relaytest"
 )
 
 // settings is a command that prints the server and the node that its flags choose. With an argument it opens a client.
@@ -228,11 +229,7 @@ func TestSession_Verbose(t *testing.T) {
 
 func TestSession_OpenReportsThatThereIsNoServer(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to end
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-
+	address := relaytest.FreeAddress(t)
 	code, _, stderr := run(t, settings, variables("TENURE_DSN=grpc://"+address+"/local"), "open")
 	require.Equal(t, "demo: no server at "+address+
 		` (connection refused): start one with "tenure serve", or check TENURE_DSN`+"\n", stderr)

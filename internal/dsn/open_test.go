@@ -29,6 +29,7 @@ import (
 
 	"tenure/internal/certs/certtest"
 	"tenure/internal/dsn"
+	"tenure/internal/relaytest"
 	"tenure/tenuretest"
 )
 
@@ -74,15 +75,6 @@ func says(t *testing.T, text string) string {
 		_, _ = conn.Write([]byte(text))
 		<-t.Context().Done()
 	})
-}
-
-func refused(t *testing.T) string {
-	t.Helper()
-	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, lis.Close())
-
-	return lis.Addr().String()
 }
 
 // web returns an HTTP server, with or without TLS and HTTP/2.
@@ -153,8 +145,12 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		want   string
 	}{
 		"nothing listens": {
-			server: refused,
-			want:   `no server at HOST (connection refused): start one with "tenure serve", or check --ydb`,
+			server: func(t *testing.T) string {
+				t.Helper()
+
+				return relaytest.FreeAddress(t)
+			},
+			want: `no server at HOST (connection refused): start one with "tenure serve", or check --ydb`,
 		},
 		"an unknown host": {
 			server: func(*testing.T) string { return "no-such-host.invalid:2136" },
@@ -419,6 +415,6 @@ func TestOpen(t *testing.T) {
 	require.Equal(t, "/local", db.Name())
 	require.NoError(t, db.Close(context.WithoutCancel(t.Context())))
 
-	_, err = open(t, "grpc://HOST/local", refused(t), 10*time.Second)
+	_, err = open(t, "grpc://HOST/local", relaytest.FreeAddress(t), 10*time.Second)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }

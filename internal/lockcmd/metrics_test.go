@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/cli/clitest"
+	"tenure/internal/relaytest"
 	"tenure/tenuretest"
 )
 
@@ -18,10 +19,7 @@ import (
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	srv := tenuretest.NewServer(t)
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := lis.Addr().String()
-	require.NoError(t, lis.Close())
+	address := relaytest.FreeAddress(t)
 
 	p := clitest.Start(t, Command, "--ydb", srv.DSN(), "--metrics", address, "deploy")
 	p.Until(t, "starting work")
@@ -36,7 +34,7 @@ func TestMetrics(t *testing.T) {
 	p.Interrupt()
 	_, code := p.Wait(t)
 	require.Zero(t, code)
-	_, err = net.Dial("tcp", address)
+	_, err := net.Dial("tcp", address)
 	require.Error(t, err)
 }
 

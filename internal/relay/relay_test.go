@@ -23,6 +23,7 @@ import (
 	"tenure/internal/codec"
 	"tenure/internal/panics"
 	"tenure/internal/relay"
+	"tenure/internal/relaytest"
 	"tenure/internal/wire"
 )
 
@@ -225,11 +226,9 @@ func TestForward_Panic(t *testing.T) {
 // A call that does not reach the other server is not taken for one that it has ended.
 func TestForward_Unreachable(t *testing.T) {
 	t.Parallel()
-	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	lis.Close()
 	var running sync.WaitGroup
-	_, err = newPool(t, 1).Forward(t.Context(), lis.Addr().String(), call(newClient(t), clock.Go(), &running, nil))
+	address := relaytest.FreeAddress(t)
+	_, err := newPool(t, 1).Forward(t.Context(), address, call(newClient(t), clock.Go(), &running, nil))
 	require.ErrorIs(t, err, relay.ErrUnreachable)
 }
 

@@ -3,17 +3,17 @@ package etcdstore
 import (
 	"context"
 	"errors"
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/relaytest"
 )
 
 // Errors of an etcd that does not answer say what to do.
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	lis := relaytest.Listen(t)
 	member := "http://" + lis.Addr().String()
 	c := Cluster{URLs: []string{member}}
 	require.EqualError(t, c.explain(t.Context(), "/t/", errSilent), "etcd at "+member+
