@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -209,7 +210,7 @@ func TestClaim_StopEndsACommit(t *testing.T) {
 // A damaged node is refused without another attempt to load it, until a pause is over. The log has one line a minute.
 func TestClaim_Damaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log outputtest.Buffer
 		st := &shared{Store: memstore.New(), claim: fmt.Errorf("claim: %w", store.ErrDamaged)}
 		h := serve(t, withStore(st), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		requireTries := func(claims, lines int) {

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/audit"
+	"tenure/internal/outputtest"
 	"tenure/internal/printable"
 	"tenure/internal/serverconfig"
 	"tenure/server"
@@ -37,7 +38,7 @@ func TestEcho(t *testing.T) {
 	deep := "/local" + strings.Repeat("/"+strings.Repeat("x", 255), 31) // the longest that is valid
 	header := strings.Repeat("a b%", 1_000)                             // printable, and below the limit of headers
 
-	var log, lines lockedBuffer
+	var log, lines outputtest.Buffer
 	audited, err := audit.Open(audit.Config{Writer: &lines})
 	require.NoError(t, err)
 	u := usersFile(t)

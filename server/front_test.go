@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
 	"tenure/server"
@@ -281,16 +282,6 @@ func silent(t *testing.T) string {
 	return lis.Addr().String()
 }
 
-// refusing returns an address at which nobody listens.
-func refusing(t *testing.T) string {
-	t.Helper()
-	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer lis.Close()
-
-	return lis.Addr().String()
-}
-
 // A stream waits for a server that serves its node, but not for long.
 func TestFront_NoOwner(t *testing.T) {
 	t.Parallel()
@@ -298,7 +289,7 @@ func TestFront_NoOwner(t *testing.T) {
 		t.Run(strconv.FormatBool(vanishes), func(t *testing.T) {
 			t.Parallel()
 			c := storetest.NewCluster()
-			var log lockedBuffer
+			var log outputtest.Buffer
 			m := join(t, c, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			m.createNode(t)
 			ghost := c.Join("ghost", "grpc://"+silent(t))

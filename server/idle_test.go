@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/node"
+	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -37,7 +38,7 @@ func (l *loads) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &loads{Store: memstore.New()}
-		var log lockedBuffer
+		var log outputtest.Buffer
 		h := serve(t, withStore(st),
 			server.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		unloaded := func() int { return strings.Count(log.String(), "node unloaded") }

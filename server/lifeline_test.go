@@ -17,6 +17,7 @@ import (
 
 	"tenure/internal/catalog"
 	"tenure/internal/node"
+	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -459,7 +460,7 @@ func TestLifeline_StopWhileStoreIsSlow(t *testing.T) {
 // A panic in a check, at the load or later, is logged and leaves the session to its timeout. It ends nothing else.
 func TestLifeline_Panic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log outputtest.Buffer
 		data := detachedSessions(t, 2)
 		lines := newLifelines()
 		lines.act = func(key string) {

@@ -13,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -53,7 +54,7 @@ func TestMemory(t *testing.T) {
 		s.requireAcquired("job-0")
 		h.stop(t)
 
-		var log lockedBuffer
+		var log outputtest.Buffer
 		small := serve(t, withStore(open(t, data)), server.WithLimits(server.Limits{Memory: 50_000}),
 			server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		for range 3 {

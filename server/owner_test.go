@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -19,6 +18,7 @@ import (
 
 	"tenure/internal/clock"
 	"tenure/internal/node"
+	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 	"tenure/server"
@@ -180,7 +180,7 @@ func TestOwner_FailedCommitStopsServer(t *testing.T) {
 // A panic in a node's goroutine fails only that node. Its streams end, and it is loaded again from its records. Other
 // nodes are not affected.
 func TestOwner_PanicFailsOneNode(t *testing.T) {
-	var log lockedBuffer
+	var log outputtest.Buffer
 	clk := &panicky{Clock: clock.Go(), timer: 1}
 	h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	createNode(t, h, "/local/other")
@@ -239,7 +239,7 @@ func TestOwner_EndsWhileLoading(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log lockedBuffer
+				var log outputtest.Buffer
 				h := serve(t, withStore(&endless{memstore.New()}),
 					server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				s := h.open(t)
@@ -424,23 +424,4 @@ func (p *panickyTimer) Set(now, at clock.Instant) {
 		panic("the timer is broken")
 	}
 	p.Timer.Set(now, at)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.b.String()
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/clock"
+	"tenure/internal/outputtest"
 	"tenure/server"
 )
 
@@ -224,7 +225,7 @@ func TestStream_BadRequests(t *testing.T) {
 // A client that does not read loses its stream, and no other client waits for it.
 func TestStream_SlowReaderIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log outputtest.Buffer
 		h := serve(t, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		slow, other := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
 		slow.requireAcquired("held")
@@ -248,7 +249,7 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 // streams are not affected.
 func TestStream_PanicEndsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log outputtest.Buffer
 		clk := &panicky{Clock: clock.Go(), alarm: 3}
 		h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		victim := h.attach(t, 0, 3*time.Second)

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"tenure/internal/cli"
+	"tenure/internal/outputtest"
 )
 
 // A refuser is a server that lets clients connect, and then refuses what they ask for.
@@ -110,7 +111,7 @@ func TestCommands_HideGRPC(t *testing.T) {
 			defer cancel()
 			for i, line := range commands {
 				running.Go(func() {
-					var out lockedBuffer
+					var out outputtest.Buffer
 					_ = cli.Run(ctx, build, &cli.Env{
 						Args: strings.Fields(line), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out,
 						LookupEnv: func(name string) (string, bool) {
@@ -141,24 +142,4 @@ func TestCommands_HideGRPC(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A lockedBuffer is a buffer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.b.String()
 }

@@ -2,7 +2,6 @@ package hostile_test
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -14,13 +13,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/outputtest"
 	"tenure/internal/programs"
 	"tenure/internal/programs/programstest"
 	"tenure/test/hostile"
@@ -125,28 +124,8 @@ type server struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	addr string
-	log  output
+	log  outputtest.Buffer
 	peak func() int // stops watching the memory and returns the peak
-}
-
-// output is what a process has printed so far. Its methods are safe for concurrent use.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-
-	return o.text.String()
 }
 
 var ready = regexp.MustCompile(`serving grpc://(\S+)/local`)
