@@ -19,9 +19,9 @@
 // TENURE_ETCD_PROGRAM names the program of etcd. Without it, they build etcd, and are skipped with -short.
 //
 // BenchmarkHandover and BenchmarkMemory use raw gRPC streams over one connection, so that no client library is
-// measured, and package server in a process of this test binary. With -profiles DIR, each server process of this
-// kind writes a CPU profile to DIR. BenchmarkPeers then uses such processes too, with one profile for each peer, and one
-// of the clients for each number of them:
+// measured, and package server in a process of this test binary. With -profiles DIR, each server process of this kind
+// writes a CPU profile to DIR. BenchmarkPeers then uses such processes too, with one profile for each peer, and one of
+// the clients for each number of them:
 //
 //	go test -run xxx -bench Peers/peer=tenure$/clients=16 -benchtime 10x -profiles /tmp
 //
