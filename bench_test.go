@@ -1,7 +1,6 @@
 package tenure_test
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -20,38 +19,42 @@ import (
 // semaphores. The server runs in the same process, so the allocations are those of both.
 func BenchmarkAcquireRelease(b *testing.B) {
 	for name, client := range map[string]struct {
-		open func(context.Context, *ydb.Driver) coordination.Client
+		open func(*ydb.Driver) coordination.Client
 		most int // outstanding acquires; the SDK's client takes minutes to queue more than this
+		opts []ydb.Option
 	}{
-		"tenure":     {func(_ context.Context, db *ydb.Driver) coordination.Client { return tenure.New(db) }, 100_000},
-		"ydb-go-sdk": {func(_ context.Context, db *ydb.Driver) coordination.Client { return db.Coordination() }, 10_000},
+		"tenure": {
+			func(db *ydb.Driver) coordination.Client { return tenure.New(db) }, 100_000,
+			[]ydb.Option{tenure.WithFixedWindows()}, // as Open does
+		},
+		"ydb-go-sdk": {(*ydb.Driver).Coordination, 10_000, nil},
 	} {
 		for _, outstanding := range []int{1, 1_000, 10_000, 100_000} {
 			b.Run(fmt.Sprintf("%s/outstanding=%d", name, outstanding), func(b *testing.B) {
 				if outstanding > client.most {
 					b.Skipf("a call of this client costs more with each outstanding one: %d take too long", outstanding)
 				}
-				benchmarkAcquireRelease(b, client.open, outstanding)
+				benchmarkAcquireRelease(b, client.open, outstanding, client.opts...)
 			})
 		}
 	}
 }
 
 func benchmarkAcquireRelease(
-	b *testing.B, open func(context.Context, *ydb.Driver) coordination.Client, outstanding int,
+	b *testing.B, open func(*ydb.Driver) coordination.Client, outstanding int, opts ...ydb.Option,
 ) {
 	b.Helper()
 	srv := tenuretest.NewServer(b)
 	ctx := b.Context()
-	db, err := ydb.Open(ctx, srv.DSN(), ydb.WithAnonymousCredentials())
+	db, err := ydb.Open(ctx, srv.DSN(), append(opts, ydb.WithAnonymousCredentials())...)
 	require.NoError(b, err)
 	defer func() { _ = db.Close(ctx) }()
-	c := open(ctx, db)
+	c := open(db)
 	require.NoError(b, c.CreateNode(ctx, path, coordination.NodeConfig{}))
-	opts := []options.SessionOption{options.WithSessionTimeout(30 * time.Second)}
-	holder, err := c.Session(ctx, path, opts...)
+	timeout := options.WithSessionTimeout(30 * time.Second)
+	holder, err := c.Session(ctx, path, timeout)
 	require.NoError(b, err)
-	s, err := c.Session(ctx, path, opts...)
+	s, err := c.Session(ctx, path, timeout)
 	require.NoError(b, err)
 	wait(b, holder, s, outstanding)
 
