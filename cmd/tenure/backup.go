@@ -87,10 +87,25 @@ func (b *backupFlags) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	b.complain(fmt.Sprintf("wrote %s: %s in %v", printable.Text(file), contents(summary),
+	b.complain(fmt.Sprintf("wrote %s, a backup of %s: %s in %v", printable.Text(file), b.source(), contents(summary),
 		b.clock.Now().Sub(began).Round(time.Millisecond)))
 
 	return nil
+}
+
+// source names the server that the backup is of. Without a flag it is the embedded one, which may not be the one that
+// the user means.
+func (b *backupFlags) source() string {
+	switch {
+	case b.admin != "":
+		return b.admin
+	case b.etcd.urls != "":
+		return "the servers over etcd"
+	case b.data != "":
+		return printable.Text(b.data)
+	}
+
+	return b.Place()
 }
 
 // contents says what a backup contains.

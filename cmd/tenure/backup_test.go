@@ -234,6 +234,7 @@ func TestBackup_Replaces(t *testing.T) {
 	ok(t, "restore", goodBackup, "--to", data, "--wait", "0s")
 	code, _, stderr := tenureRun(t, nil, "backup", "--force", "--data", data, file)
 	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Contains(t, stderr, ", a backup of "+data+": 2 nodes")
 	require.Contains(t, ok(t, "restore", "--check", file),
 		"is complete and intact: the backup has 2 nodes, 1 semaphore, 0 sessions")
 	info, err := os.Stat(file)
