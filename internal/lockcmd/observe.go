@@ -58,7 +58,7 @@ func (l *locker) observe(e lock.Event) {
 	}
 }
 
-// withoutLoss returns the text of the cause without that of [lock.ErrLost]: while the lease is in danger, it is not lost.
+// withoutLoss returns the text of the cause without that of [lock.ErrLost]: a lease that is in danger is not lost yet.
 func withoutLoss(cause error) string {
 	return strings.TrimPrefix(cause.Error(), lock.ErrLost.Error()+": ")
 }
