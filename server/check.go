@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 
 	"tenure/internal/access"
 	"tenure/internal/catalog"
@@ -22,18 +23,28 @@ func Check(opts ...Option) error {
 		database = *c.Database
 	}
 	_, advertiseErr := parseAdvertise(&c)
-	_, limitsErr := withDefaults(c.Limits, openFiles())
+	_, limitsErr := withDefaults(Limits(c.Limits), openFiles())
 	var tokensErr error
 	if c.Tokens != nil {
 		_, tokensErr = access.Load(*c.Tokens)
 	}
 
-	return errors.Join(checkTLS(&c), advertiseErr, limitsErr, tokensErr, catalog.CheckDatabase(database))
+	return errors.Join(
+		checkTLS(&c), checkLifetime(&c), advertiseErr, limitsErr, tokensErr, catalog.CheckDatabase(database),
+	)
 }
 
 func checkTLS(c *serverconfig.Config) error {
 	if t := c.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
 		return errors.New("server: WithTLS: the config has no certificate: set Certificates")
+	}
+
+	return nil
+}
+
+func checkLifetime(c *serverconfig.Config) error {
+	if d := c.TokenLifetime; d < 0 {
+		return fmt.Errorf("server: WithTokenLifetime: %v is negative: set a positive lifetime, or 0 for the default", d)
 	}
 
 	return nil

@@ -22,12 +22,11 @@ func WithDatabase(path string) Option { return func(c *serverconfig.Config) { c.
 // server logs nothing.
 func WithLogger(log *slog.Logger) Option { return func(c *serverconfig.Config) { c.Logger = log } }
 
-// Limits bound what the clients of a server can use.
-type Limits = serverconfig.Limits
-
-// WithLimits sets the limits of the server. New returns an error if one of them is negative, or if the limit of open
-// files is too low for it.
-func WithLimits(l Limits) Option { return func(c *serverconfig.Config) { c.Limits = l } }
+// WithLimits sets the limits of the server. A field that is zero means its default. New returns an error if one of them
+// is negative, or if the limit of open files is too low for it.
+func WithLimits(l Limits) Option {
+	return func(c *serverconfig.Config) { c.Limits = serverconfig.Limits(l) }
+}
 
 // WithTLS makes the server use TLS for connections over a network. Connections over a Unix socket do not use it. The
 // config needs a certificate, or a function that returns one. GetConfigForClient or GetCertificate can change the
@@ -49,7 +48,7 @@ func WithAdvertise(address string) Option {
 func WithTokensFile(file string) Option { return func(c *serverconfig.Config) { c.Tokens = &file } }
 
 // WithTokenLifetime sets how long the tokens are valid that the server issues to users who log in with a password. 0
-// means 12 hours. Clients log in again in time.
+// means 12 hours. New returns an error if it is negative. Clients log in again in time.
 func WithTokenLifetime(d time.Duration) Option {
 	return func(c *serverconfig.Config) { c.TokenLifetime = d }
 }

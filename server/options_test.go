@@ -1,11 +1,15 @@
 package server_test
 
 import (
+	"context"
 	"crypto/tls"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/nocontext"
 	"tenure/server"
 )
 
@@ -28,4 +32,26 @@ func TestNew_Options(t *testing.T) {
 	srv, err := server.New(nil, server.WithLogger(nil))
 	require.NoError(t, err)
 	require.NoError(t, srv.Stop(t.Context()))
+}
+
+// A nil context, a nil listener and a negative lifetime are mistakes that the server reports. It stops nevertheless.
+func TestServer_WrongArguments(t *testing.T) {
+	t.Parallel()
+	_, err := server.New(server.WithTokenLifetime(-time.Second))
+	require.EqualError(t, err, "server: WithTokenLifetime: -1s is negative: set a positive lifetime, or 0 for the default")
+
+	dir := filepath.Join(t.TempDir(), "data")
+	srv, err := server.New(server.WithDataDir(dir))
+	require.NoError(t, err)
+	require.EqualError(t, srv.Serve(nil), "server: Serve: the listener is nil")
+	var none context.Context
+	_, err = srv.Status(none)
+	require.ErrorIs(t, err, nocontext.Err)
+	_, err = srv.StatusInMemory(none)
+	require.ErrorIs(t, err, nocontext.Err)
+	require.NoError(t, srv.Stop(none))
+
+	again, err := server.New(server.WithDataDir(dir))
+	require.NoError(t, err, "the store is closed")
+	require.NoError(t, again.Stop(t.Context()))
 }

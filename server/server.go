@@ -20,6 +20,7 @@ import (
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
 	"tenure/internal/conns"
+	"tenure/internal/nocontext"
 	"tenure/internal/peercred"
 	"tenure/internal/peerkey"
 	"tenure/internal/printable"
@@ -83,7 +84,7 @@ func New(opts ...Option) (*Server, error) {
 			opt(&c)
 		}
 	}
-	if err := checkTLS(&c); err != nil {
+	if err := cmp.Or(checkTLS(&c), checkLifetime(&c)); err != nil {
 		return nil, err
 	}
 	log := slog.New(printable.Handler(cmp.Or(c.Logger, slog.New(slog.DiscardHandler)).Handler()))
@@ -91,7 +92,7 @@ func New(opts ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := withDefaults(c.Limits, openFiles())
+	limits, err := withDefaults(Limits(c.Limits), openFiles())
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +196,9 @@ func (s *Server) ownerEnv(c *serverconfig.Config) *ownerEnv {
 // Serve accepts connections on the listener until Stop is called or the store fails, and closes the listener. It
 // returns nil after Stop. Serve may be called for several listeners.
 func (s *Server) Serve(lis net.Listener) error {
+	if lis == nil {
+		return errors.New("server: Serve: the listener is nil")
+	}
 	err := s.grpc.Serve(s.conns.Listener(lis))
 	if failure := s.storeFailure(); failure != nil {
 		return failure
@@ -231,6 +235,7 @@ func (s *Server) storeFailure() error {
 // that are left. The error is that of the store, if the store has failed or cannot be closed. All calls return when the
 // server has stopped, with the same error.
 func (s *Server) Stop(ctx context.Context) error {
+	ctx = nocontext.Or(ctx) // the server must stop nevertheless
 	s.stopping.Do(func() {
 		defer close(s.stopped)
 

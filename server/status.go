@@ -11,6 +11,7 @@ import (
 
 	"tenure/internal/catalog"
 	"tenure/internal/clock"
+	"tenure/internal/nocontext"
 	"tenure/internal/node"
 )
 
@@ -86,6 +87,9 @@ func (s *Server) Status(ctx context.Context) (Status, error) { return s.status(c
 func (s *Server) StatusInMemory(ctx context.Context) (Status, error) { return s.status(ctx, true) }
 
 func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
+	if ctx == nil {
+		return Status{}, fmt.Errorf("status: %w", nocontext.Err)
+	}
 	status := Status{GrantsFrom: s.grantsFrom(), Nodes: []NodeStatus{}}
 	if !inMemory {
 		if err := s.syncSoon(ctx); err != nil {
