@@ -19,8 +19,8 @@ const (
 )
 
 // Stalls returns the stalls of each processor until ctx ends. A thread on each of them sleeps for short times. If this
-// process may, these threads have real-time priority: then no process causes a stall, but only the system, and the
-// machine that runs a virtual one.
+// process may, these threads have real-time priority: then the load of other processes causes no stall, but the system
+// and the machine that runs a virtual one do. The Go runtime of this process can cause one as well, if it is busy.
 func Stalls(ctx context.Context) []Stall {
 	var own unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &own); err != nil {
