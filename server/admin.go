@@ -37,14 +37,14 @@ const statsLimit = 500 * time.Millisecond
 func (s *Server) stats(ctx context.Context) *serverstats.Server {
 	out := &serverstats.Server{
 		Ready: s.ready() == nil, Failed: s.storeFailure() != nil, Streams: int(s.open.Load()),
-		Limits: collect(&s.counts.limits), Denials: collect(&s.counts.denials), StreamEnds: collect(&s.counts.streamEnds),
+		Limits: s.counts.limits.all(), Denials: s.counts.denials.all(), StreamEnds: s.counts.streamEnds.all(),
 		Calls: make(map[serverstats.Call]uint64), AuditDropped: s.nodes.env.audit.Dropped(),
 		GrantsIn: s.grantsIn(),
 	}
-	s.counts.calls.each(func(value string, n uint64) {
+	for value, n := range s.counts.calls.all() {
 		method, status, _ := strings.Cut(value, " ")
 		out.Calls[serverstats.Call{Method: method, Status: status}] = n
-	})
+	}
 	ctx, cancel := context.WithTimeout(ctx, statsLimit)
 	defer cancel()
 	for _, o := range s.nodes.loaded() {
@@ -56,13 +56,6 @@ func (s *Server) stats(ctx context.Context) *serverstats.Server {
 	slices.SortFunc(out.Nodes, func(a, b serverstats.Node) int { return strings.Compare(a.Path, b.Path) })
 
 	return out
-}
-
-func collect(l *labelled) map[string]uint64 {
-	all := make(map[string]uint64)
-	l.each(func(value string, n uint64) { all[value] = n })
-
-	return all
 }
 
 // loaded returns the owners that run.

@@ -13,7 +13,7 @@ func (s *Server) clusterStats(ctx context.Context) *serverstats.Cluster {
 	if s.front == nil {
 		return nil
 	}
-	c := &serverstats.Cluster{OwnerChanges: collect(&s.counts.owners), Silence: s.front.members.Silence()}
+	c := &serverstats.Cluster{OwnerChanges: s.counts.owners.all(), Silence: s.front.members.Silence()}
 	if counted, ok := s.store.(interface{ Numbers() serverstats.Common }); ok {
 		c.Common = counted.Numbers()
 	}

@@ -1,8 +1,8 @@
 package server
 
 import (
+	"maps"
 	"sync"
-	"sync/atomic"
 )
 
 // counts are the numbers that a server keeps about itself as a whole. Owners keep those about their nodes.
@@ -17,23 +17,26 @@ type counts struct {
 // labelled counts events by the value of a label. Only the server chooses the values, so there are few. The zero value
 // has counted nothing. Its methods are safe for concurrent use.
 type labelled struct {
-	numbers sync.Map // label value -> *atomic.Uint64
+	mu      sync.Mutex
+	numbers map[string]uint64 // by label value; nil: nothing has been counted
 }
 
 // add counts one event.
 func (l *labelled) add(value string) {
-	n, ok := l.numbers.Load(value)
-	if !ok {
-		n, _ = l.numbers.LoadOrStore(value, new(atomic.Uint64))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.numbers == nil {
+		l.numbers = make(map[string]uint64)
 	}
-	n.(*atomic.Uint64).Add(1)
+	l.numbers[value]++
 }
 
-// each calls f for each value that has been counted, in no order.
-func (l *labelled) each(f func(value string, n uint64)) {
-	l.numbers.Range(func(value, n any) bool {
-		f(value.(string), n.(*atomic.Uint64).Load())
+// all returns a copy of the numbers, by the values that have been counted. It is not nil.
+func (l *labelled) all() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(map[string]uint64, len(l.numbers))
+	maps.Copy(all, l.numbers)
 
-		return true
-	})
+	return all
 }

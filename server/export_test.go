@@ -9,10 +9,7 @@ func (s *Server) ServeSession(g Ydb_Coordination_V1.CoordinationService_SessionS
 
 // Limits returns how often each limit has refused something.
 func (s *Server) Limits() map[string]uint64 {
-	all := make(map[string]uint64)
-	s.counts.limits.each(func(limit string, n uint64) { all[limit] = n })
-
-	return all
+	return s.counts.limits.all()
 }
 
 // AnswerBytes returns the bytes of the large answers in memory, after adding to them.
