@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ydb-platform/ydb-go-genproto/Ydb_Coordination_V1"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
@@ -48,7 +47,7 @@ type Client struct {
 	refusing
 
 	nodes nodeClient
-	stub  Ydb_Coordination_V1.CoordinationServiceClient
+	open  opener
 	local embeddedServer // nil unless the server is the embedded one
 	clock clock.Clock
 
@@ -152,10 +151,14 @@ func openAddress(ctx context.Context, text string, cfg *clientconfig.Config) (*C
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(db.Coordination(), ydb.GRPCConn(db), cfg)
+	conn := ydb.GRPCConn(db)
+	c := newClient(db.Coordination(), conn, cfg)
 	c.disconnect, c.database = db.Close, address.Database
 	if cfg.Driver != nil {
-		cfg.Driver(clientconfig.Driver{Conn: ydb.GRPCConn(db), Discovery: db.Discovery(), Scheme: db.Scheme()})
+		invoke := func(ctx context.Context, method string, request, reply any) error {
+			return conn.Invoke(ctx, method, request, reply)
+		}
+		cfg.Driver(clientconfig.Driver{Invoke: invoke, Discovery: db.Discovery(), Scheme: db.Scheme()})
 	}
 
 	return c, nil
@@ -192,7 +195,7 @@ func (c *Client) Database() string {
 
 func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfig.Config) *Client {
 	c := &Client{
-		nodes: nodes, stub: Ydb_Coordination_V1.NewCoordinationServiceClient(conn),
+		nodes: nodes, open: newOpener(conn),
 		clock: cfg.Clock, log: cfg.Logger, opened: cfg.Opened, attaching: newAttaching(),
 		sessions: make(map[*Session]struct{}),
 		givenUp:  make(map[string][]givenUp), graces: make(map[string]time.Duration),

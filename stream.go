@@ -59,6 +59,22 @@ func (s *Session) open(id session.StreamID) *stream {
 	return st
 }
 
+// An opener opens the gRPC stream of a session. The comment on clientconfig.Driver says why a Client has it and not the
+// connection.
+type opener func(context.Context, *codec.Requests) (Ydb_Coordination_V1.CoordinationService_SessionClient, error)
+
+func newOpener(conn grpc.ClientConnInterface) opener {
+	stub := Ydb_Coordination_V1.NewCoordinationServiceClient(conn)
+
+	return func(
+		ctx context.Context, requests *codec.Requests,
+	) (Ydb_Coordination_V1.CoordinationService_SessionClient, error) {
+		// The driver may have a lower limit for sending, and a request above that limit ends the stream.
+		return stub.Session(ctx,
+			grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request), grpc.ForceCodecV2(requests))
+	}
+}
+
 // lifetime is the context of a stream. If the server did not answer, the context ends with context.DeadlineExceeded.
 // This tells the SDK's balancer that the endpoint does not answer, so it chooses another one for the next stream.
 type lifetime struct {
@@ -92,9 +108,7 @@ func (l *lifetime) end(err error) {
 // receive opens the stream and passes each message to the core until the stream ends. It calls answered after the first
 // message.
 func (s *Session) receive(st *stream, answered func()) error {
-	// The driver may have a lower limit for sending, and a request above that limit ends the stream.
-	g, err := s.client.stub.Session(st.ctx,
-		grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(limit.Request), grpc.ForceCodecV2(st.codec))
+	g, err := s.client.open(st.ctx, st.codec)
 	if err != nil {
 		return err
 	}

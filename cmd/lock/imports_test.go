@@ -71,3 +71,23 @@ func TestImports_Driver(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{"", "/internal/clientauth", "/internal/dsn"}, ours)
 }
+
+// A package compiles the generic code behind each type that its own types refer to, however far away. So types that
+// others use do not refer to all of gRPC or to a server: see clientconfig.Driver.
+func TestImports_Generic(t *testing.T) {
+	t.Parallel()
+	for path, foreign := range map[string][]string{
+		"../..":                  {"HashTrieMap"},
+		"../../internal/cli":     {"HashTrieMap", "grpc/internal/buffer"},
+		"../../internal/command": {"HashTrieMap", "grpc/internal/buffer"},
+		"../../internal/lockcmd": {"HashTrieMap", "grpc/internal/buffer"},
+	} {
+		compiled, err := exec.CommandContext(t.Context(), "go", "list", "-export", "-f", "{{.Export}}", path).Output()
+		require.NoError(t, err)
+		symbols, err := exec.CommandContext(t.Context(), "go", "tool", "nm", strings.TrimSpace(string(compiled))).Output()
+		require.NoError(t, err)
+		for _, name := range foreign {
+			require.NotContains(t, string(symbols), name, path)
+		}
+	}
+}

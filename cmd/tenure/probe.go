@@ -95,7 +95,8 @@ func (l *looker) serving(ctx context.Context) (where string, err error) {
 	defer done()
 	ctx, cancel := l.limited(ctx)
 	defer cancel()
-	answer, err := health.NewHealthClient(client.Driver.Conn).Check(ctx, &health.HealthCheckRequest{})
+	var answer health.HealthCheckResponse
+	err = client.Driver.Invoke(ctx, health.Health_Check_FullMethodName, &health.HealthCheckRequest{}, &answer)
 	switch {
 	case ydberr.Unimplemented(err): // it has answered before, as YDB does
 		return l.Place(), nil

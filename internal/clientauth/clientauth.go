@@ -99,7 +99,7 @@ const (
 // Options returns the options for the driver of the server at host, a host:port. The credentials are those of the token
 // file, or otherwise those of the variables, or none.
 func (s *Settings) Options(host string, lookup func(string) (string, bool)) []dsn.Option {
-	opts := []dsn.Option{ydb.With(s.configure)}
+	opts := []dsn.Option{ydb.With(func(c *config.Config) { configure(s, c) })}
 	if s.Token.Path != "" {
 		return append(opts, ydb.WithCredentials(tokenFile{s.Token}))
 	}
@@ -114,8 +114,9 @@ func (s *Settings) Options(host string, lookup func(string) (string, bool)) []ds
 	return append(opts, ydb.With(func(c *config.Config) { config.WithCredentials(login.credentials(host, c))(c) }))
 }
 
-// configure changes the TLS settings of a driver, after it has added the authorities of rootsVariable to them.
-func (s *Settings) configure(c *config.Config) {
+// configure changes the TLS settings of a driver, after it has added the authorities of rootsVariable to them. The
+// comment on clientconfig.Driver says why it is not a method.
+func configure(s *Settings, c *config.Config) {
 	t := c.TLSConfig()
 	if s.CA.Path != "" {
 		pool, err := certs.ReadAuthorities(s.CA, now())

@@ -13,7 +13,6 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/discovery"
 	"github.com/ydb-platform/ydb-go-sdk/v3/scheme"
-	"google.golang.org/grpc"
 
 	"tenure/internal/clock"
 	"tenure/internal/dsn"
@@ -40,9 +39,10 @@ type Config struct {
 }
 
 // A Driver is what the commands use of a *ydb.Driver, beside the client. The comment on dsn.Option says why it is not
-// the driver itself.
+// the driver itself. It is not the connection either: the compiler needs a tenth of a second for each package with a
+// type that refers to grpc.CallOption, because behind it is all of gRPC.
 type Driver struct {
-	Conn      grpc.ClientConnInterface
+	Invoke    func(ctx context.Context, method string, request, reply any) error // calls another service of the server
 	Discovery discovery.Client
 	Scheme    scheme.Client
 }
