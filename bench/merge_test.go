@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -13,8 +12,6 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"golang.org/x/sync/errgroup"
-
-	"tenure/bench/benchtest"
 )
 
 // BenchmarkMerge measures how long merges of a large store delay the pairs of 16 clients. The store contains held
@@ -32,19 +29,19 @@ func BenchmarkMerge(b *testing.B) {
 			s := startTenure(b, "--data", dir)
 			l := startLoad(b, "tenure-streams", s.addr, crowd{clients: 16})
 			defer l.stop(b)
-			var most, p99 time.Duration
+			var longest, p99 time.Duration
 			for range b.N {
 				r := l.run(b, window)
-				most, p99 = max(most, r.Longest), max(p99, r.P99)
+				longest, p99 = max(longest, r.Longest), max(p99, r.P99)
 			}
 			if !testing.Short() {
 				snapshots, err := filepath.Glob(filepath.Join(dir, "*.snapshot"))
 				require.NoError(b, err)
 				require.NotEmpty(b, snapshots, "there was no merge")
 			}
-			require.NotZero(b, most)
+			require.NotZero(b, longest)
 			b.ReportMetric(0, "ns/op") // is the fixed time
-			b.ReportMetric(float64(most), "longest-ns")
+			b.ReportMetric(float64(longest), "longest-ns")
 			b.ReportMetric(float64(p99), "p99-ns")
 		})
 	}
@@ -53,10 +50,6 @@ func BenchmarkMerge(b *testing.B) {
 // BenchmarkMerge_Moderate measures the longest pairs of 16 clients that work at about a tenth of the rate which the
 // server can serve: of those during merges of a large store, and of the others. So the processors are not busy without
 // a merge, and the two figures are of the same server at the same load. Another client fills the log with large data.
-//
-// A pair is also long if the machine stalls, which a virtual one does for tens of milliseconds. So the figures with
-// "steady" are of the pairs during which it did not. The difference between "merge-steady" and "other-steady" is what
-// merges cause. "stalled" is the share of stalls in the time of the processors, and "stall-longest" the longest one.
 //
 // "over-5ms/s" is the number of pairs that took more than 5 ms, for each second of merges or of the other time.
 // "merging" is the share of merges in the time.
@@ -75,78 +68,52 @@ func BenchmarkMerge_Moderate(b *testing.B) {
 	large := fmt.Sprint("filler-", time.Now().UnixNano()) // this function may be called again for the same store
 	require.NoError(b, filler.create(large))
 
-	var merges, stalls, pairs []slowPair
+	var merging time.Duration
+	var during, other []time.Duration
 	for range b.N {
 		ctx, cancel := context.WithCancel(b.Context())
 		var g errgroup.Group
 		g.Go(func() error { return filler.fill(ctx, large) })
-		g.Go(func() error {
-			seen, err := watchMerges(ctx, dir)
-			merges = append(merges, seen...)
+		var merges []slowPair
+		g.Go(func() (err error) {
+			merges, err = watchMerges(ctx, dir)
 
 			return err
 		})
-		g.Go(func() error {
-			for _, stall := range benchtest.Stalls(ctx) {
-				stalls = append(stalls, slowPair(stall))
-			}
-
-			return nil
-		})
-		pairs = append(pairs, l.run(b, window).Slow...)
+		r := l.run(b, window)
 		cancel()
 		require.NoError(b, g.Wait())
-	}
-	elapsed := window * time.Duration(b.N)
-	merging := total(merges)
-	if !testing.Short() {
-		require.NotZero(b, merging, "there was no merge")
+		for _, m := range merges {
+			merging += m.End.Sub(m.Begin)
+		}
+		for _, pair := range r.Slow {
+			if overlaps(pair, merges) {
+				during = append(during, pair.End.Sub(pair.Begin))
+			} else {
+				other = append(other, pair.End.Sub(pair.Begin))
+			}
+		}
 	}
 	b.ReportMetric(0, "ns/op") // is the fixed time
-	b.ReportMetric(float64(merging)/float64(elapsed), "merging")
-	b.ReportMetric(float64(total(stalls))/float64(elapsed)/float64(runtime.NumCPU()), "stalled")
-	b.ReportMetric(float64(longest(stalls)), "stall-longest-ns")
-	reportPairs(b, "merge", merging, stalls, pairs, func(p slowPair) bool { return overlaps(p, merges) })
-	reportPairs(b, "other", elapsed-merging, stalls, pairs, func(p slowPair) bool { return !overlaps(p, merges) })
-}
-
-// reportPairs adds the figures of those pairs that count to the results of the benchmark. They were made in the time.
-func reportPairs(b *testing.B, name string, in time.Duration, stalls, pairs []slowPair, count func(slowPair) bool) {
-	b.Helper()
-	var all, steady []slowPair
-	over := 0
-	for _, p := range pairs {
-		if !count(p) {
-			continue
+	b.ReportMetric(float64(merging)/float64(window)/float64(b.N), "merging")
+	report := func(name string, pairs []time.Duration, share float64) {
+		longest := time.Duration(0)
+		over := 0
+		for _, p := range pairs {
+			longest = max(longest, p)
+			if p > 5*time.Millisecond {
+				over++
+			}
 		}
-		all = append(all, p)
-		if overlaps(p, stalls) {
-			continue
-		}
-		steady = append(steady, p)
-		if p.End.Sub(p.Begin) > 5*time.Millisecond {
-			over++
-		}
+		b.ReportMetric(float64(longest), name+"-longest-ns")
+		b.ReportMetric(float64(over)/share/window.Seconds()/float64(b.N), name+"-over-5ms/s")
 	}
-	b.ReportMetric(float64(longest(all)), name+"-longest-ns")
-	b.ReportMetric(float64(longest(steady)), name+"-steady-longest-ns")
-	b.ReportMetric(float64(over)/max(in.Seconds(), 1e-9), name+"-steady-over-5ms/s")
-}
-
-func longest(times []slowPair) (d time.Duration) {
-	for _, t := range times {
-		d = max(d, t.End.Sub(t.Begin))
+	share := float64(merging) / float64(window) / float64(b.N)
+	if !testing.Short() {
+		require.NotZero(b, share, "there was no merge")
 	}
-
-	return d
-}
-
-func total(times []slowPair) (d time.Duration) {
-	for _, t := range times {
-		d += t.End.Sub(t.Begin)
-	}
-
-	return d
+	report("merge", during, max(share, 1e-9))
+	report("other", other, max(1-share, 1e-9))
 }
 
 func overlaps(pair slowPair, merges []slowPair) bool {
