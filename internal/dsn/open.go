@@ -16,8 +16,8 @@ import (
 // An Option is a ydb.Option.
 //
 // Most packages do not name the types of ydb-go-sdk that refer to all services of YDB, such as ydb.Option and
-// *ydb.Driver. For each package that does, the compiler reads and writes what it knows of these services once more,
-// which takes a third of a second.
+// *ydb.Driver. For each package that does, the compiler compiles the generic code behind these types once more, which
+// takes a third of a second.
 type Option any
 
 // A Conn is a connection of a driver, which Close closes.
