@@ -264,8 +264,8 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 				t.Helper()
 				return serveGRPC(t, answers(Ydb.StatusIds_UNAUTHORIZED, "Access denied"))
 			},
-			want: "the server at HOST refuses the credentials: UNAUTHORIZED (Access denied): check the credentials " +
-				"and their rights",
+			want: "the server at HOST refuses the credentials: UNAUTHORIZED (Access denied): check the credentials, " +
+				"their rights and the path",
 		},
 		"missing credentials": {
 			server: func(t *testing.T) string {
