@@ -26,9 +26,10 @@ type answers struct{ bytes atomic.Int64 }
 // room returns the size that the next answer to a stream may have. If stream is nil, the stream has had none.
 func (a *answers) room(stream *answers) int {
 	room := maxAnswers - a.bytes.Load()
-	if stream == nil {
-	} else if waiting := stream.bytes.Load(); waiting > 0 {
-		room = min(room, maxStreamAnswers-waiting)
+	if stream != nil {
+		if waiting := stream.bytes.Load(); waiting > 0 {
+			room = min(room, maxStreamAnswers-waiting)
+		}
 	}
 
 	return int(max(room, largeAnswer))

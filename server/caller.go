@@ -44,7 +44,7 @@ func (c *caller) name() string {
 
 type callerKey struct{}
 
-// callerOf returns the caller that an interceptor has found out. It must not be changed.
+// callerOf returns the caller that an interceptor has found out. Others use the same caller, so it stays as it is.
 func callerOf(ctx context.Context) *caller {
 	if c, ok := ctx.Value(callerKey{}).(*caller); ok {
 		return c

@@ -150,8 +150,8 @@ func (d *display) current() queue {
 	return d.queue
 }
 
-// await waits for the limit, or until the line tells of a holder that said does not tell of. It returns false if ctx
-// has ended.
+// await waits until the limit has passed, or until a holder is known whom the queue said does not name. It returns
+// false if ctx has ended.
 func (d *display) await(ctx context.Context, said queue, limit time.Duration) bool {
 	timer := d.clock.NewTimer()
 	defer timer.Stop()

@@ -118,15 +118,21 @@ func TestDisplay_NamesTheHolder(t *testing.T) {
 	})
 }
 
+// onTerminal returns a display on a terminal, and how often it has shown and cleared its line.
+func onTerminal() (d *display, shown, cleared *atomic.Int64) {
+	shown, cleared = new(atomic.Int64), new(atomic.Int64)
+
+	return &display{
+		clock: clock.Go(), terminal: true,
+		show: func(string) { shown.Add(1) }, clear: func() { cleared.Add(1) },
+	}, shown, cleared
+}
+
 // On a terminal, the line makes room for another one, and comes back.
 func TestDisplay_Pauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var shown, cleared atomic.Int64
-		d := &display{
-			clock: clock.Go(), terminal: true,
-			show: func(string) { shown.Add(1) }, clear: func() { cleared.Add(1) },
-		}
+		d, shown, cleared := onTerminal()
 		d.pause()()
 		d.set(queue{Names: []string{"a"}, Server: "S"})
 		time.Sleep(moment + time.Millisecond)
@@ -146,11 +152,7 @@ func TestDisplay_Pauses(t *testing.T) {
 func TestDisplay_Terminal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var shown, cleared atomic.Int64
-		d := &display{
-			clock: clock.Go(), terminal: true,
-			show: func(string) { shown.Add(1) }, clear: func() { cleared.Add(1) },
-		}
+		d, shown, cleared := onTerminal()
 		d.set(queue{Names: []string{"a"}, Server: "S"})
 		time.Sleep(moment + 3*refresh + time.Millisecond)
 		synctest.Wait()

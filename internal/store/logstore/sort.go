@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// sortEntries sorts entries by their words. Those with the same words stay in order. It returns the entries in their
-// memory or in other memory. It calls rest after each piece of the work, with the bytes of memory that it has moved.
+// sortEntries sorts entries by their words. Those with the same words stay in order. It returns the same slice
+// or another one. It calls rest after each piece of the work, with the bytes of memory that it has moved.
 //
 // It is a radix sort, which moves the entries once for each byte that is not the same in all of them, beginning with
 // the last byte. Ids of sessions and semaphores that were in use at about the same time differ in two or three bytes.
