@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"tenure"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store/memstore"
@@ -38,7 +39,7 @@ type world struct {
 // inWorld runs a test in a world. The test fails if a goroutine is left at the end.
 func inWorld(t *testing.T, f func(*world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := &world{T: t, witness: newWitness(t), disk: &memstore.Disk{}}
 		w.start()
 		t.Cleanup(w.stop)

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
 	"tenure"
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 	"tenure/tenuretest"
@@ -73,7 +73,7 @@ func TestTryAcquire_BehindAWaiter(t *testing.T) {
 func TestWithWait(t *testing.T) {
 	t.Parallel()
 	for _, reveal := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.Reveal = reveal
 			first := acquire(t, service, name, lock.WithData([]byte("alice")))
@@ -95,7 +95,7 @@ func TestWithWait(t *testing.T) {
 // The time limit does not concern work.
 func TestWithWait_NotForWork(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		err := lock.Do(t.Context(), coordtest.NewService(), path, name, func(ctx context.Context, _ *lock.Held) error {
 			time.Sleep(time.Hour)
 
@@ -109,7 +109,7 @@ func TestWithWait_NotForWork(t *testing.T) {
 func TestWithWait_WithoutAServer(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"DescribeNode", "Session"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			down := errors.New("no route to host")
 			service.SetFault(failing(call, down))
@@ -134,7 +134,7 @@ func TestWithWait_WithoutAServer(t *testing.T) {
 // The end of ctx is not ErrBusy.
 func TestWithWait_EndOfContext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		_ = acquire(t, service, name)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errStopped)
@@ -148,7 +148,7 @@ func TestWithWait_EndOfContext(t *testing.T) {
 func TestTryAcquire_Refused(t *testing.T) {
 	t.Parallel()
 	for _, reveal := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.Reveal = reveal
 			service.SetFault(failing("AcquireSemaphore", &coordtest.StatusError{Status: Ydb.StatusIds_UNAUTHORIZED, Text: "no"}))
@@ -166,7 +166,7 @@ func TestDo_TimeLimitDuringGrant(t *testing.T) {
 	t.Parallel()
 	for step := range 300 {
 		after := time.Duration(step/2+1) * 100 * time.Microsecond
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.Late = step%2 == 1
 			ran, r := false, newRecorder()
@@ -213,7 +213,7 @@ func TestWithWait_CreatesNode(t *testing.T) {
 // Also after a short time limit, the error names the holder.
 func TestWithWait_ShortNamesHolder(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		held := acquire(t, service, name, lock.WithData([]byte("alice")))
 		_, err := lock.Acquire(t.Context(), service, path, name, lock.WithWait(100*time.Millisecond))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -73,7 +74,7 @@ func TestElect_Leader(t *testing.T) {
 // A leader that is cut off stops leading before the next one starts, learns who leads now, and can lead again.
 func TestElect_LosesLeadership(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		events := newRecorder()
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -113,7 +114,7 @@ func TestElect_LosesLeadership(t *testing.T) {
 // An observer survives the loss of its session, and reports only changes.
 func TestObserve_LostSession(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		r := start(t, service, 0)
 		time.Sleep(soon)
@@ -143,7 +144,7 @@ func TestObserve_LostSession(t *testing.T) {
 // An observer does not need watches: a service that adds none is asked again.
 func TestObserve_WithoutWatches(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		service.Unwatched = true
 		r := start(t, service, 0)
@@ -178,7 +179,7 @@ func TestObserve_Arguments(t *testing.T) {
 // When lead has returned, the observer learns that this process no longer leads, before another one can lead.
 func TestElect_TellsOfItsEnd(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		var leaders []lock.Leader
 		require.NoError(t, lock.Elect(t.Context(), service, path, name, func(context.Context, *lock.Held) error {

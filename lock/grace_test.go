@@ -12,6 +12,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -95,7 +96,7 @@ func (r *runner) workingAfter(d time.Duration) int {
 // grace, Elect releases the lock.
 func TestElect_GraceBeforeLoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace/2)
 		service.last(timeout)
 		time.Sleep(timeout - grace - time.Nanosecond)
@@ -124,7 +125,7 @@ func TestElect_GraceBeforeLoss(t *testing.T) {
 // than necessary.
 func TestElect_AnswersPreventDanger(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, 0)
 		const hours = 10
 		service.looks = 0
@@ -141,7 +142,7 @@ func TestElect_AnswersPreventDanger(t *testing.T) {
 // If the lease ends before work returns, there is nothing to release.
 func TestElect_LostDuringGrace(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, grace+time.Second)
 		time.Sleep(timeout - grace)
 		require.Equal(t, "waiting acquired danger", r.story())
@@ -159,7 +160,7 @@ func TestElect_LostDuringGrace(t *testing.T) {
 // If the lock is lost without warning, there is no grace, and the cause is the client's.
 func TestElect_LostWithoutGrace(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r, service := startTimed(t, 0)
 		unplugged := errors.New("unplugged")
 		require.True(t, service.Break(r.session(), unplugged))
@@ -174,7 +175,7 @@ func TestElect_LostWithoutGrace(t *testing.T) {
 // Elect ignores what work returns after the lease was in danger, because work was interrupted.
 func TestElect_IgnoresResultAfterDanger(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := &timedService{Service: coordtest.NewService()}
 		var r runner
 		r.run(t.Context(), service, func(ctx context.Context) error {
@@ -193,7 +194,7 @@ func TestElect_IgnoresResultAfterDanger(t *testing.T) {
 // If ctx ends before the lease is in danger, the danger does not change what Elect returns.
 func TestElect_DangerAfterEndOfContext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r, _ := startTimed(t, grace)
 		time.Sleep(timeout - grace - time.Second)
 		r.stop(errStopped)
@@ -207,7 +208,7 @@ func TestElect_DangerAfterEndOfContext(t *testing.T) {
 
 func TestElect_GraceNeedsRemainingTime(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		r := start(t, service, 0, lock.WithGrace(grace))
 		require.EqualError(t, <-r.done, `lock "lock": a grace needs leases that report their remaining time, and `+
@@ -220,7 +221,7 @@ func TestElect_GraceNeedsRemainingTime(t *testing.T) {
 
 func TestHeld_Lease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := &timedService{Service: coordtest.NewService()}
 		held, err := lock.Acquire(t.Context(), service, path, name)
 		require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure"
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/internal/nocontext"
 	"tenure/lock"
@@ -32,7 +33,7 @@ func TestDo_Lost(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				service, r, runs := coordtest.NewService(), newRecorder(), 0
 				err := lock.Do(t.Context(), service, path, name, func(ctx context.Context, held *lock.Held) error {
 					runs++
@@ -63,7 +64,7 @@ func TestDo_Lost(t *testing.T) {
 // The context of work has the values of ctx and ends with it. Do returns what work returned.
 func TestDo_EndOfContext(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		type key struct{}
 		ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
 		broken, service, r := errors.New("broken"), coordtest.NewService(), newRecorder()
@@ -110,7 +111,7 @@ func TestAcquire_EndOfContext(t *testing.T) {
 // Release of a lock that was lost says so, and closes the session.
 func TestHeld_ReleaseAfterLoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service, r := coordtest.NewService(), newRecorder()
 		held, err := lock.Acquire(t.Context(), service, path, name, r.observer())
 		require.NoError(t, err)
@@ -126,7 +127,7 @@ func TestHeld_ReleaseAfterLoss(t *testing.T) {
 // Release ends the lock immediately and returns when ctx ends, although the server does not answer.
 func TestHeld_ReleaseWithoutAServer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		held, err := lock.Acquire(t.Context(), service, path, name)
 		require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -50,7 +51,7 @@ func TestWithShared(t *testing.T) {
 // The queue is strict: readers that come after a writer do not starve it.
 func TestWithShared_Fair(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		reader := acquire(t, service, name, lock.WithShared())
 		var mu sync.Mutex
@@ -166,7 +167,7 @@ func TestWithLimit_Mismatch(t *testing.T) {
 // A semaphore that was deleted and made again with another limit between the check and the grant is noticed.
 func TestWithLimit_MismatchAfterGrant(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		require.NoError(t, service.CreateNode(t.Context(), path, coordination.NodeConfig{}))
 		service.SetFault(func(call string) error {
@@ -185,7 +186,7 @@ func TestWithLimit_MismatchAfterGrant(t *testing.T) {
 func TestWithLimit_NoRightToCreate(t *testing.T) {
 	t.Parallel()
 	for _, reveal := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.Reveal = reveal
 			service.SetFault(failing("CreateSemaphore", &coordtest.StatusError{

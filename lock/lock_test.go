@@ -13,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -157,7 +158,7 @@ var errStopped = errors.New("stopped by the test")
 
 func TestElect_HandsOverImmediately(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		first := start(t, service, 0)
 		time.Sleep(soon)
@@ -179,7 +180,7 @@ func TestElect_ReturnsResultOfWork(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for _, want := range []error{nil, broken} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			var r runner
 			r.run(t.Context(), service, func(context.Context) error { return want })
@@ -192,7 +193,7 @@ func TestElect_ReturnsResultOfWork(t *testing.T) {
 
 func TestElect_ReturnsErrorOfStoppedWork(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		var r runner
 		r.run(t.Context(), coordtest.NewService(), func(ctx context.Context) error { <-ctx.Done(); return broken })
@@ -203,7 +204,7 @@ func TestElect_ReturnsErrorOfStoppedWork(t *testing.T) {
 
 func TestElect_LostWhileWorking(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		unplugged := errors.New("unplugged")
 		first := start(t, service, 3*time.Second)
@@ -235,7 +236,7 @@ func TestElect_LostWhileWorking(t *testing.T) {
 
 func TestElect_IgnoresResultAfterLoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		var r runner
 		runs := 0
@@ -257,7 +258,7 @@ func TestElect_IgnoresResultAfterLoss(t *testing.T) {
 
 func TestElect_LostWhileWaiting(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		first := start(t, service, 0)
 		time.Sleep(soon)
@@ -280,7 +281,7 @@ func TestElect_LostWhileWaiting(t *testing.T) {
 
 func TestElect_StoppedWhileWaiting(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		first := start(t, service, 0)
 		time.Sleep(soon)
@@ -302,7 +303,7 @@ func TestElect_StoppedDuringGrant(t *testing.T) {
 	t.Parallel()
 	for step := range 200 {
 		after := time.Duration(step/2) * 100 * time.Microsecond
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.Late = step%2 == 1
 			r := start(t, service, 0)
@@ -325,7 +326,7 @@ func TestElect_StoppedDuringGrant(t *testing.T) {
 func TestElect_StoppedWithoutAServer(t *testing.T) {
 	t.Parallel()
 	for _, call := range []string{"DescribeNode", "Session"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.SetFault(failing(call, errors.New("no route to host")))
 			r := start(t, service, 0)
@@ -338,7 +339,7 @@ func TestElect_StoppedWithoutAServer(t *testing.T) {
 
 func TestElect_ReleaseWithoutAServer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		r := start(t, service, 0)
 		time.Sleep(soon)
@@ -354,7 +355,7 @@ func TestElect_ReleaseWithoutAServer(t *testing.T) {
 
 func TestElect_PausesAfterFirstRetry(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		down := errors.New("no route to host")
 		service.SetFault(failing("DescribeNode", down))
@@ -387,7 +388,7 @@ func TestElect_PausesAfterFirstRetry(t *testing.T) {
 
 func TestElect_SessionThatDoesNotStart(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		service.SetFault(failing("Session", errors.New("no route to host")))
 		r := start(t, service, 0)
@@ -448,7 +449,7 @@ func TestElect_ReturnsPermanentErrors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				service := coordtest.NewService()
 				service.Reveal = test.reveal
 				service.SetFault(failing(test.call, test.answer))
@@ -465,7 +466,7 @@ func TestElect_ReturnsPermanentErrors(t *testing.T) {
 func TestElect_PersistentSemaphore(t *testing.T) {
 	t.Parallel()
 	for _, reveal := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			service := coordtest.NewService()
 			service.Reveal = reveal
 			first := start(t, service, 0)
@@ -488,7 +489,7 @@ func TestElect_PersistentSemaphore(t *testing.T) {
 
 func TestElect_RefusedTemporarily(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		refused := 0
 		service.SetFault(func(call string) error {
@@ -510,7 +511,7 @@ func TestElect_RefusedTemporarily(t *testing.T) {
 
 func TestElect_NoConcurrentEvents(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		ctx, stop := context.WithCancel(t.Context())
 		busy, story := false, 0
@@ -538,7 +539,7 @@ func TestElect_NoConcurrentEvents(t *testing.T) {
 
 func TestElect_ReleasesOnPanic(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		require.PanicsWithValue(t, "oh", func() {
 			_ = lock.Elect(t.Context(), service, path, name, func(context.Context, *lock.Held) error { panic("oh") })

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -69,7 +70,7 @@ func TestElect_NoSession(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				service := coordtest.NewService()
 				service.SetFault(failing(test.call, test.fault))
 				r := start(t, service, 0)
@@ -104,7 +105,7 @@ func TestElect_NoSession(t *testing.T) {
 // The time without a session starts from zero each time a session is lost.
 func TestElect_NoSessionAfterALoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		r := start(t, service, 0)
 		time.Sleep(time.Hour)
@@ -130,7 +131,7 @@ func TestElect_NoSessionAfterALoss(t *testing.T) {
 // Elect reports neither a wait for the lock nor a time without a session that is shorter than 3 s.
 func TestElect_NoSessionIsNotReported(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		service.SetFault(failing("DescribeNode", errRefused))
 		first := start(t, service, 0)

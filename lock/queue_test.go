@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -65,7 +66,7 @@ func TestWaiting(t *testing.T) {
 // A waiter that leaves the queue is noticed although the watch does not report it.
 func TestWaiting_WaiterLeaves(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		first := start(t, service, 0)
 		time.Sleep(soon)
@@ -101,7 +102,7 @@ func (r *runner) places() []int {
 // A lock that is free is not described except to read its token, and neither is one that is granted within a moment.
 func TestWaiting_NotForAMoment(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		r := newRecorder()
 		held := acquire(t, service, name)
@@ -119,7 +120,7 @@ func TestWaiting_Load(t *testing.T) {
 	for _, test := range []struct{ waiters, perSecond int }{{5, 6}, {200, 101}} {
 		t.Run(fmt.Sprint(test.waiters), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				service := coordtest.NewService()
 				_ = acquire(t, service, name, lock.WithLimit(2)) // the waiters want all of it
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -152,7 +153,7 @@ func TestWaiting_Load(t *testing.T) {
 // A session that breaks does not stop the events of the next one.
 func TestWaiting_AfterALoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		first := start(t, service, 0)
 		time.Sleep(soon)

@@ -7,11 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/lock"
 )
@@ -75,7 +75,7 @@ func TestWithAlso_GivesUp(t *testing.T) {
 // The time limit is that of all locks together.
 func TestWithAlso_WithWait(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		a := acquire(t, service, "a")
 		_ = acquire(t, service, "b", lock.WithData([]byte("alice")))
@@ -93,7 +93,7 @@ func TestWithAlso_WithWait(t *testing.T) {
 // lock has one holder at a time.
 func TestWithAlso_NoDeadlock(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		const callers, rounds, locks = 12, 10, 5
 		all := []string{"a", "b", "c", "d", "e"}
@@ -136,7 +136,7 @@ func TestWithAlso_NoDeadlock(t *testing.T) {
 // If the session breaks while it waits for the second lock, the call starts over with both.
 func TestWithAlso_LostWhileWaiting(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		service := coordtest.NewService()
 		first := acquire(t, service, "b")
 		r := newRecorder()

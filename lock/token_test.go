@@ -3,7 +3,6 @@ package lock_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
@@ -11,6 +10,7 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure"
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/internal/identity"
 	"tenure/lock"
@@ -49,7 +49,7 @@ func TestElect_Data(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				service := coordtest.NewService()
 				r := start(t, service, 0, test.opts...)
 				require.Equal(t, 1, r.workingAfter(soon))
@@ -91,7 +91,7 @@ func TestElect_ClosedClient(t *testing.T) {
 
 func TestDo_NilOptions(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		work := func(context.Context, *lock.Held) error { return nil }
 		require.NoError(t, lock.Do(t.Context(), coordtest.NewService(), path, name, work, nil, lock.WithObserver(nil), nil))
 	})

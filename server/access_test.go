@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +31,7 @@ import (
 
 	"tenure/internal/access"
 	"tenure/internal/audit"
+	"tenure/internal/bubbletest"
 	"tenure/internal/serverconfig"
 	"tenure/server"
 )
@@ -399,7 +399,7 @@ func requireUnauthenticated(t *testing.T, err error, text string) {
 func TestAccess_Withdrawn(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serveUsers(t, u)
 		u.granted("ann", h.node, "use")
 		require.NoError(t, h.server.Reload())
@@ -437,7 +437,7 @@ const withdrawn = "Access was withdrawn: what identified the caller is no longer
 func TestAccess_FollowsFile(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serveUsers(t, u)
 		end := time.Now().Add(time.Minute)
 		ann := []string{u.line("ann", "expires="+end.UTC().Format(time.RFC3339)), "grant ann / full"}

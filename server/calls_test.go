@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/node"
 	"tenure/server"
 )
@@ -22,7 +23,7 @@ import (
 // A stream that does not ask for a session in time is ended. A session is not affected.
 func TestLimits_StartTimeout(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{StartTimeout: 2 * time.Second}))
 		attached := h.attach(t, 0, time.Minute)
 		silent := h.open(t)
@@ -37,7 +38,7 @@ func TestLimits_StartTimeout(t *testing.T) {
 // When the server has as many streams as it may have, others are asked to try again.
 func TestLimits_Streams(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{Streams: 1}))
 		first := h.attach(t, 0, time.Minute)
 		h.open(t) // a stream that asks for nothing takes no slot
@@ -55,7 +56,7 @@ func TestLimits_Streams(t *testing.T) {
 // Calls that watch the server's health take no slots of sessions. There are limits for one connection and for all.
 func TestLimits_Watches(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{Streams: 1}))
 		watch := func() error {
 			w, err := grpc_health_v1.NewHealthClient(h.conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
@@ -76,7 +77,7 @@ func TestLimits_Watches(t *testing.T) {
 
 // A stream of nobody that the server knows takes no slot, and nothing waits for its first message.
 func TestLimits_RefusedCallers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		u := usersFile(t)
 		u.write(u.line("root"), "grant root / full")
 		h := serveUsers(t, u, server.WithLimits(server.Limits{Streams: 1, StartTimeout: time.Second}))
@@ -91,7 +92,7 @@ func TestLimits_RefusedCallers(t *testing.T) {
 // The server limits the pings that it has to send for sessions with short timeouts.
 func TestLimits_PingRate(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{PingRate: 3}))
 		short := h.attach(t, 0, time.Second) // 3 pings a second
 		refused := h.open(t)
@@ -107,7 +108,7 @@ func TestLimits_PingRate(t *testing.T) {
 // A server that stops still answers a call whose request is about to arrive, but does not wait long for requests.
 func TestStop_LateRequests(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		begin := func() grpc.ClientStream {
 			call, err := h.conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true},

@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
@@ -84,7 +85,7 @@ func (s *shared) set(f func()) {
 
 // An answer is not sent before a proof that began after its request had arrived.
 func TestClaim_AnswersAwaitAProof(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := &shared{Store: memstore.New(), proofs: make(chan error)}
 		h := serve(t, withStore(st))
 		s := h.attach(t, 0, time.Minute) // a commit is a proof
@@ -150,7 +151,7 @@ func TestClaim_IsLost(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				st := &shared{Store: memstore.New(), proofs: make(chan error)}
 				h := serve(t, withStore(st))
 				s := h.attach(t, 0, time.Minute)
@@ -178,7 +179,7 @@ func TestClaim_IsLost(t *testing.T) {
 
 // The end of the server ends a proof that waits.
 func TestClaim_StopEndsAProof(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, withStore(&shared{Store: memstore.New(), proofs: make(chan error)}))
 		s := h.attach(t, 0, time.Minute)
 		s.send(describeMessage(1, "a"))
@@ -191,7 +192,7 @@ func TestClaim_StopEndsAProof(t *testing.T) {
 
 // The end of the server ends a commit that waits, after a moment. Nobody gets an answer.
 func TestClaim_StopEndsACommit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := &shared{Store: memstore.New()}
 		h := serve(t, withStore(st))
 		s := h.attach(t, 0, time.Minute)
@@ -209,7 +210,7 @@ func TestClaim_StopEndsACommit(t *testing.T) {
 
 // A damaged node is refused without another attempt to load it, until a pause is over. The log has one line a minute.
 func TestClaim_Damaged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log outputtest.Buffer
 		st := &shared{Store: memstore.New(), claim: fmt.Errorf("claim: %w", store.ErrDamaged)}
 		h := serve(t, withStore(st), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -238,7 +239,7 @@ func TestClaim_Damaged(t *testing.T) {
 
 // Another error of a claim does not end the server: the next caller tries again.
 func TestClaim_Fails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := &shared{Store: memstore.New(), claim: errors.New("out of reach")}
 		h := serve(t, withStore(st))
 		s := h.open(t)

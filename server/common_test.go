@@ -11,6 +11,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/serverconfig"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
@@ -18,7 +19,7 @@ import (
 
 // A server misses no node that another server has created, however slow it is to learn of it.
 func TestCommon_NodesOfOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		cluster := storetest.NewCluster()
 		slow := cluster.Open("slow")
 		a, b := start(t, withStore(cluster.Open("other"))), start(t, withStore(slow))
@@ -48,7 +49,7 @@ func TestCommon_NodesOfOthers(t *testing.T) {
 // A node that another server drops ends the streams of its owner. The node that is created at the path later is another
 // one, and any server can serve it.
 func TestCommon_DropThroughAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		cluster := storetest.NewCluster()
 		slow := cluster.Open("slow")
 		a, b := serve(t, withStore(slow)), start(t, withStore(cluster.Open("other")))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"tenure/internal/bubbletest"
 	"tenure/server"
 )
 
@@ -52,7 +52,7 @@ func TestStop_CutsSilentConnections(t *testing.T) {
 // gRPC sends a PING of HTTP/2 with each round trip. A fast client is not cut because of them. Virtual time makes this
 // client as fast as can be.
 func TestLimits_FastClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{FrameRate: 50}))
 		s := h.attach(t, 0, time.Minute)
 		for range 500 {

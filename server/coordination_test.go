@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
 )
@@ -138,7 +139,7 @@ func TestCreateNode_FailedCommitStopsServer(t *testing.T) {
 // N3: a drop that has ended the streams is completed, even if its caller has gone.
 func TestDropNode_CallerGoesAway(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		h := serve(t, withStore(st))
 		s := h.attach(t, 0, time.Minute)

@@ -3,11 +3,11 @@ package server_test
 import (
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -29,7 +29,7 @@ func TestServer_DateIsSet(t *testing.T) {
 	for name, step := range map[string]time.Duration{"back": -24 * time.Hour, "ahead": 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				clk := &wallClock{Clock: clock.Go()}
 				h := serve(t, withClock(clk))
 				s, next := h.attach(t, 0, 5*time.Second), h.attach(t, 0, 5*time.Second)

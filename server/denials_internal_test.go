@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/audit"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -20,7 +20,7 @@ import (
 // times. Metrics count each time.
 func TestDenials(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log, lines bytes.Buffer
 		var counted labelled
 		trail, err := audit.Open(audit.Config{Writer: &lines, Clock: clock.Go()})
@@ -50,7 +50,7 @@ func TestDenials(t *testing.T) {
 // However many callers are refused, the number of lines is bounded, and so is the memory.
 func TestDenials_Many(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
 		var counted labelled
 		trail, err := audit.Open(audit.Config{Writer: &lines, Clock: clock.Go()})

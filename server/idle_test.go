@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/node"
 	"tenure/internal/outputtest"
 	"tenure/internal/store"
@@ -36,7 +37,7 @@ func (l *loads) Load(ctx context.Context, space store.Space) iter.Seq2[node.Reco
 // A node without sessions is unloaded after ten minutes and loaded on demand. Persistent semaphores stay. A detached
 // session keeps its node loaded, and ends on time.
 func TestIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := &loads{Store: memstore.New()}
 		var log outputtest.Buffer
 		h := serve(t, withStore(st),
@@ -71,7 +72,7 @@ func TestIdle(t *testing.T) {
 
 // A status of what is in memory keeps no node there. It loads a node only if sessions may be left from before.
 func TestIdle_StatusInMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := &loads{Store: unclosed{memstore.New()}}
 		h := serve(t, withStore(st))
 		first := h.attach(t, 0, time.Minute)
@@ -108,7 +109,7 @@ func TestIdle_StatusInMemory(t *testing.T) {
 
 // Streams, looks and drops that arrive while nodes are unloaded all see one owner that has everything.
 func TestIdle_Race(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := &loads{Store: memstore.New()}
 		h := serve(t, withStore(st))
 		var ids atomic.Uint64
@@ -154,7 +155,7 @@ func (h held) Write(p []byte) (int, error) {
 
 // Whoever finds an owner that is about to end gets the next one.
 func TestIdle_Ending(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		log := held{make(chan struct{})}
 		h := serve(t, server.WithLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		h.attach(t, 0, 0).cancel()

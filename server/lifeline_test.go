@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/catalog"
 	"tenure/internal/node"
 	"tenure/internal/outputtest"
@@ -145,7 +146,7 @@ func (s *session) requireGranted() {
 
 // The semaphores of a dead process are handed over when the node is loaded, before any request is served, and durably.
 func TestLifeline_CutAtLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		h := serve(t, withStore(open(t, data)))
 		dead, alive := h.keyed(t, 0, "dead", time.Minute), h.keyed(t, 0, "alive", time.Minute)
@@ -185,7 +186,7 @@ func TestLifeline_CutAtLoad(t *testing.T) {
 
 // A process that died with the host may not be gone when the next host loads the node, so it is checked again.
 func TestLifeline_CutSoonAfterLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		h := serve(t, withStore(open(t, data)))
 		h.keyed(t, 0, "dying", time.Minute).requireAcquired("job")
@@ -204,7 +205,7 @@ func TestLifeline_CutSoonAfterLoad(t *testing.T) {
 
 // The instant the holder dies, a waiter is granted the semaphore and a watcher is notified.
 func TestLifeline_CutAtDetach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		lines.cut("k", 1)
 		h := serve(t, withLifelines(lines))
@@ -229,7 +230,7 @@ func TestLifeline_CutAtDetach(t *testing.T) {
 // The kernel may close a dying process's connection before its lifeline. The lifeline is checked until it is cut, with
 // pauses that double up to a quarter of a second.
 func TestLifeline_CutAfterDetach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		lines.cut("soon", 5)
 		lines.cut("late", 12)
@@ -254,7 +255,7 @@ func TestLifeline_CutAfterDetach(t *testing.T) {
 
 // While the process lives, the session timeout runs to its end. Then the checks stop.
 func TestLifeline_AliveTimesOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		h := serve(t, withLifelines(lines))
 		holder, waiter := h.keyed(t, 0, "k", 3*time.Second), h.attach(t, 0, 30*time.Minute)
@@ -275,7 +276,7 @@ func TestLifeline_AliveTimesOut(t *testing.T) {
 
 // A session that is attached again keeps everything, and is not checked while attached, however often that happens.
 func TestLifeline_AliveComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		h := serve(t, withLifelines(lines))
 		s := h.keyed(t, 0, "k", time.Minute)
@@ -309,7 +310,7 @@ func TestLifeline_AliveComesBack(t *testing.T) {
 
 // A14: a session that has stopped is not checked, and neither is a session without a key.
 func TestLifeline_None(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		h := serve(t, withLifelines(lines))
 		h.attach(t, 0, time.Minute).cancel()
@@ -325,7 +326,7 @@ func TestLifeline_None(t *testing.T) {
 // A stream that ends before its attach to an existing session is durable also leaves a suspect (A11 is for new
 // sessions).
 func TestLifeline_AbandonedReattach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		lines := newLifelines()
 		h := serve(t, withStore(st), withLifelines(lines))
@@ -355,7 +356,7 @@ func TestLifeline_AbandonedReattach(t *testing.T) {
 
 // A session that is attached again while its lifeline is checked is not ended, whatever the result of the check.
 func TestLifeline_CutCrossesReattach(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		lines := newLifelines()
 		trying, goOn := lines.hold()
 		lines.cut("k", 1)
@@ -374,7 +375,7 @@ func TestLifeline_CutCrossesReattach(t *testing.T) {
 
 // A check that does not return delays only Stop, which leaves no goroutine behind.
 func TestLifeline_StopDuringTry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		lines := newLifelines()
 		trying, goOn := lines.hold()
@@ -433,7 +434,7 @@ func crowdOut(t *testing.T) (h *harness, st *gate, sessions int) {
 
 // The end of a session waits while the owner commits, and is not lost.
 func TestLifeline_CutWhileStoreIsSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h, st, sessions := crowdOut(t)
 		st.open()
 		synctest.Wait()
@@ -447,7 +448,7 @@ func TestLifeline_CutWhileStoreIsSlow(t *testing.T) {
 
 // Requests that wait do not keep the server from stopping.
 func TestLifeline_StopWhileStoreIsSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h, st, _ := crowdOut(t)
 		stopped := make(chan error, 1)
 		go func() { stopped <- h.server.Stop(context.WithoutCancel(t.Context())) }()
@@ -459,7 +460,7 @@ func TestLifeline_StopWhileStoreIsSlow(t *testing.T) {
 
 // A panic in a check, at the load or later, is logged and leaves the session to its timeout. It ends nothing else.
 func TestLifeline_Panic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log outputtest.Buffer
 		data := detachedSessions(t, 2)
 		lines := newLifelines()
@@ -490,7 +491,7 @@ func TestLifeline_Panic(t *testing.T) {
 
 // A server with lifelines has one more goroutine for each loaded node than a server without.
 func TestLifeline_Goroutines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		reapers := func(h *harness) int {
 			createNode(t, h, h.node+"-2")
 			for _, path := range []string{h.node, h.node + "-2"} {
@@ -514,7 +515,7 @@ func TestLifeline_Goroutines(t *testing.T) {
 // Ten thousand sessions that have been detached for long cost a thousand checks a second, not forty thousand. A session
 // whose stream ends meanwhile is still checked immediately.
 func TestLifeline_ManyAlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		const sessions = 10_000
 		lines := newLifelines()
 		h := serve(t, withStore(open(t, detachedSessions(t, sessions))), withLifelines(lines))

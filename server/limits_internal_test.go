@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 )
@@ -69,7 +69,7 @@ func TestLimits_Defaults(t *testing.T) {
 // An attack does not fill the log: there is one line a minute for each limit. All refusals are counted.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		var counted labelled
 		r := newRefusals(&counted, slog.New(slog.NewTextHandler(&log, nil)), clock.Go())

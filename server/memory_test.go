@@ -13,6 +13,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/outputtest"
 	"tenure/internal/store"
 	"tenure/internal/store/memstore"
@@ -22,7 +23,7 @@ import (
 // When the nodes use all of their memory, requests for more are refused, and those that give memory back are served.
 // A node that is too large for its server is not loaded, until there is room for it.
 func TestMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		h := serve(t, withStore(open(t, data)), server.WithLimits(server.Limits{Memory: 100_000}))
 		createNode(t, h, "/local/other")

@@ -15,6 +15,7 @@ import (
 
 	"tenure/internal/access"
 	"tenure/internal/audit"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
@@ -59,7 +60,7 @@ func (w *watched) lines(t *testing.T) (lines []string) {
 // The audit log has the beginning and the end of each grant with its cause, and the numbers agree with it.
 func TestObserver(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := watch(t)
 		one, two := w.open(t), w.open(t)
 		one.start(keyedStart(w.node, 0, "secret", 5*time.Second))

@@ -13,6 +13,8 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
+
+	"tenure/internal/bubbletest"
 )
 
 func updateMessage(req uint64, name string, data []byte) *pb.SessionRequest {
@@ -24,7 +26,7 @@ func updateMessage(req uint64, name string, data []byte) *pb.SessionRequest {
 // While a node cannot commit, what a stream sends is bounded. The requests beyond that are answered immediately, and
 // pings and pongs do not wait behind them. Nothing that was accepted is lost.
 func TestOverload_AnswersInsteadOfWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		h := serve(t, withStore(st))
 		s, quiet := h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
@@ -81,7 +83,7 @@ func TestOverload_UnreadAnswers(t *testing.T) {
 		{"large", 100, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				h := serve(t)
 				s, other := h.attach(t, 0, 30*time.Minute), h.attach(t, 0, 30*time.Minute)
 				s.create("big", strings.Repeat("x", 200<<10))
@@ -114,7 +116,7 @@ func TestOverload_UnreadAnswers(t *testing.T) {
 
 // The end of a stream reaches a node that is full: the session's timeout starts.
 func TestOverload_DetachIsNotLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		h := serve(t, withStore(st))
 		s, next := h.attach(t, 0, time.Second), h.attach(t, 0, time.Minute)
@@ -138,7 +140,7 @@ func TestOverload_DetachIsNotLost(t *testing.T) {
 // A client that asks for large descriptions faster than it reads them is refused some of them. Once it has read the
 // others, it is served again. The memory is given back when the last byte was sent.
 func TestOverload_Answers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		s := h.attach(t, 0, time.Minute)
 		s.create("big", strings.Repeat("x", 1<<20))
@@ -180,7 +182,7 @@ func TestOverload_Answers(t *testing.T) {
 
 // The end of a stream gives back the memory of answers that were not sent.
 func TestOverload_AnswersOfEndedStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		s := h.attach(t, 0, time.Minute)
 		s.create("big", strings.Repeat("x", 1<<20))
@@ -201,7 +203,7 @@ func TestOverload_AnswersOfEndedStream(t *testing.T) {
 
 // Long lists of nodes share the memory for answers.
 func TestOverload_Lists(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		for i := range 100 {
 			createNode(t, h, fmt.Sprint("/local/many/", i))

@@ -16,6 +16,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/outputtest"
@@ -238,7 +239,7 @@ func TestOwner_EndsWhileLoading(t *testing.T) {
 		}, "the server is stopping"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				var log outputtest.Buffer
 				h := serve(t, withStore(&endless{memstore.New()}),
 					server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -294,7 +295,7 @@ func TestOwner_DropRacesWithAttach(t *testing.T) {
 
 // A clean stop ends streams with UNAVAILABLE. Sessions stay for timeout and grace (A13, N5), and keep their semaphores.
 func TestOwner_StopKeepsSessions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		h := serve(t, withStore(open(t, data)))
 		keeper, loser := h.attach(t, 0, 2*time.Second), h.attach(t, 0, 2*time.Second)
@@ -329,7 +330,7 @@ func TestOwner_StopKeepsSessions(t *testing.T) {
 
 // The grace period runs from the server's start, not from a node's first use, so nobody waits for it twice.
 func TestOwner_GraceRunsFromStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		h := serve(t, withStore(open(t, data)))
 		h.attach(t, 0, 2*time.Second).requireAcquired("job")

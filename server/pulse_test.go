@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
 )
@@ -15,7 +16,7 @@ import (
 // A server of which one node is stuck is not live, although other nodes work. An idle node is not stuck.
 func TestServer_IsNotLiveWhileANodeIsStuck(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var admin serverconfig.Admin
 		control := &serverconfig.Control{}
 		h := serve(t, func(c *serverconfig.Config) { c.Admin, c.Control = &admin, control })

@@ -11,12 +11,13 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
 
+	"tenure/internal/bubbletest"
 	"tenure/server"
 )
 
 // A user who reaches a limit is refused with a text, other users are not, and the limits follow the tokens file.
 func TestQuota_User(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		u := usersFile(t)
 		lines := []string{u.line("root"), u.line("ann"), "grant root / full", "grant ann / use"}
 		u.write(append(lines, "limit ann streams=2 sessions=3 rate=2/s attaches=1/s")...)
@@ -85,7 +86,7 @@ func list(t *testing.T, h *harness, ticket string) Ydb.StatusIds_StatusCode {
 
 // A server without users has the limits of all clients together. Sessions count until they end.
 func TestQuota_All(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{TotalSessions: 2, RequestRate: 10, AttachRate: 100}))
 		time.Sleep(time.Second)
 		s := h.attach(t, 0, time.Second)
@@ -116,7 +117,7 @@ func TestQuota_All(t *testing.T) {
 // The renewals of a session's lease are never refused, whatever its user sends, but nothing else is assured. Other
 // requests of the user pay for the renewals.
 func TestQuota_Renewals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{RequestRate: 1}))
 		s := h.attach(t, 0, 400*time.Millisecond)
 		for i := range uint64(100) {
@@ -140,7 +141,7 @@ func TestQuota_Renewals(t *testing.T) {
 
 // An attach to a session that does not exist counts as a new session: a client that guesses ids cannot begin others.
 func TestQuota_UnknownSessions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t, server.WithLimits(server.Limits{AttachRate: 1}))
 		first := h.attach(t, 0, time.Minute)
 		for range 9 { // with the first one, those of ten seconds
@@ -161,7 +162,7 @@ func TestQuota_UnknownSessions(t *testing.T) {
 
 // A SessionStart with a long text is refused by the node, as any other with an error.
 func TestStart_LongTexts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		for text, change := range map[string]func(description *string, key *[]byte){
 			"Description is too large":    func(d *string, _ *[]byte) { *d = strings.Repeat("x", 1<<20) },

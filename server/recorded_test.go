@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"tenure/internal/audit"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
@@ -109,7 +110,7 @@ func later[T any](f func() T) <-chan T {
 // work, and so do pings.
 func TestServer_AnswersWhenTheAuditLogHasTheLine(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r := record(t, nil)
 		_, err := r.client.CreateNode(t.Context(), &pb.CreateNodeRequest{Path: "/local/quiet"})
 		require.NoError(t, err)
@@ -143,7 +144,7 @@ func TestServer_AnswersWhenTheAuditLogHasTheLine(t *testing.T) {
 // A server that waits for the audit log stops, and answers nothing that it did not log.
 func TestServer_StopsWhileItWaitsForTheAuditLog(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r := record(t, nil)
 		s := r.attach(t, 0, time.Minute)
 		r.paper.fill(true)
@@ -170,7 +171,7 @@ func TestServer_StopsWhileARefusalWaitsForTheAuditLog(t *testing.T) {
 	t.Parallel()
 	u := usersFile(t)
 	u.write(u.line("root"), "grant root / full")
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r := record(t, u)
 		r.paper.fill(true)
 		paths := Ydb_Scheme_V1.NewSchemeServiceClient(r.as("nobody"))
@@ -252,7 +253,7 @@ func TestServer_CallsFailWithoutTheirLineInTheAuditLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				r := record(t, u)
 				r.session = r.attachAs(t, u.tokens["root"]).id
 				r.paper.kinds(t)
@@ -277,7 +278,7 @@ func TestServer_RefusesWhileTooManyLinesWait(t *testing.T) {
 	const password = "$2a$10$EGylFlC5kS5pdgxFmQamX.6wIz9H07wtq41vbFGcbCJMvnBxBP5Lu" // "correct horse"
 	u := usersFile(t)
 	u.write(u.line("root"), "grant root / full", "user eve password="+password)
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r := record(t, u)
 		root := r.as(u.tokens["root"])
 		do := func(method, path string) func() Ydb.StatusIds_StatusCode {
@@ -318,7 +319,7 @@ func TestServer_RefusesWhileTooManyLinesWait(t *testing.T) {
 // A node can be dropped while its owner waits. The call itself waits for its lines.
 func TestServer_DropWhileItWaitsForTheAuditLog(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r := record(t, nil)
 		s := r.attach(t, 0, time.Minute)
 		r.paper.kinds(t)
@@ -346,7 +347,7 @@ func TestServer_CallsWaitForTheAuditLog(t *testing.T) {
 	u := usersFile(t)
 	u.write(u.line("root"), "grant root / full", u.line("ann"), "grant ann /local read", u.line("bob"),
 		"grant bob /local list", "user eve password="+password)
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		r := record(t, u)
 		paths := Ydb_Scheme_V1.NewSchemeServiceClient(r.as("nobody"))
 		login := func(password string) func() any {

@@ -18,6 +18,7 @@ import (
 	pb "github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Coordination"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Scheme"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/store/memstore"
@@ -117,7 +118,7 @@ const statusJSON = `{
 
 // Status shows every node by path, used or not, with its semaphores by name. It shows no protection key.
 func TestStatus(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		h := serve(t, withStore(open(t, data)))
 		createNode(t, h, "/local/a/b")
@@ -191,7 +192,7 @@ func statusLater(t *testing.T, h *harness) (outcome chan error, seen *server.Sta
 
 // Status waits until everything that it shows is durable.
 func TestStatus_WaitsForWhatItSees(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		h := serve(t, withStore(st))
 		one, two := h.attach(t, 0, time.Minute), h.attach(t, 0, time.Minute)
@@ -225,7 +226,7 @@ func unsettled(t *testing.T) (*harness, *gate) {
 
 // Status returns when its context ends.
 func TestStatus_ContextEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h, st := unsettled(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -238,7 +239,7 @@ func TestStatus_ContextEnds(t *testing.T) {
 
 // When the server stops, a Status call that waits returns that as its error, or the result.
 func TestStatus_ServerStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h, st := unsettled(t)
 		outcome, seen := statusLater(t, h)
 		synctest.Wait()
@@ -258,7 +259,7 @@ func TestStatus_ServerStops(t *testing.T) {
 
 // Once the store has failed, Status fails too. The store might still answer, but the answer may be wrong.
 func TestStatus_StoreFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h, st := unsettled(t)
 		outcome, _ := statusLater(t, h)
 		synctest.Wait()

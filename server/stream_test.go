@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/outputtest"
 	"tenure/server"
@@ -91,7 +92,7 @@ func TestStream_TakeOver(t *testing.T) {
 
 // A10: when a stream ends, its session expires after its timeout, and not before.
 func TestStream_EndStartsTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		holder, waiter := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
 		holder.requireAcquired("job")
@@ -131,7 +132,7 @@ func TestStream_PingPeriod(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				h := serve(t)
 				s := h.open(t)
 				s.keepPings = true
@@ -153,7 +154,7 @@ func TestStream_PingPeriod(t *testing.T) {
 
 // P2: a client that does not answer a ping loses its stream when the next is due. The session timeout starts then.
 func TestStream_SilentClientLosesStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := serve(t)
 		s := h.open(t)
 		s.keepPings = true
@@ -224,7 +225,7 @@ func TestStream_BadRequests(t *testing.T) {
 
 // A client that does not read loses its stream, and no other client waits for it.
 func TestStream_SlowReaderIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log outputtest.Buffer
 		h := serve(t, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		slow, other := h.attach(t, 0, 3*time.Second), h.attach(t, 0, time.Minute)
@@ -248,7 +249,7 @@ func TestStream_SlowReaderIsCut(t *testing.T) {
 // A panic while a stream is served ends that stream, is logged with its stack, and detaches the session (A10). Other
 // streams are not affected.
 func TestStream_PanicEndsOneStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log outputtest.Buffer
 		clk := &panicky{Clock: clock.Go(), alarm: 3}
 		h := serve(t, withClock(clk), server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -279,7 +280,7 @@ func TestStream_PanicEndsOneStream(t *testing.T) {
 
 // A11: a stream that ends before its SessionStarted is durable leaves no session.
 func TestStream_AbandonedAttachLeavesNoSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		h := serve(t, withStore(st))
 		first := h.attach(t, 0, time.Minute)
@@ -302,7 +303,7 @@ func TestStream_AbandonedAttachLeavesNoSession(t *testing.T) {
 // The server does not create sessions for streams that their clients have given up meanwhile. Otherwise a client whose
 // attaches are not answered in time makes it busier with each attempt.
 func TestStream_AbandonedAttachCostsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		st := newGate(t)
 		h := serve(t, withStore(st))
 		st.shut()

@@ -3,11 +3,11 @@ package server_test
 import (
 	"strconv"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/catalog"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
@@ -20,7 +20,7 @@ import (
 // over.
 func TestServer_ShowsTheWaitAfterARestore(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		data := &memstore.Disk{}
 		s := open(t, data)
 		restored, err := catalog.RestoreRecord(catalog.Contents{}, time.Minute)
@@ -63,7 +63,7 @@ func TestServer_TheWaitAfterARestoreEndsForAllServers(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		t.Run(strconv.FormatBool(late), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				c := storetest.NewCluster()
 				restored, err := catalog.RestoreRecord(catalog.Contents{}, time.Minute)
 				require.NoError(t, err)

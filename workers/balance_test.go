@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/workers"
 )
 
@@ -51,7 +52,7 @@ func (h *hall) starts() (sum int) {
 // Five workers that start within a second share ten tasks equally, and no task is started more than twice.
 func TestRun_StartTogether(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(10)
 		var ws []*worker
 		for range 5 {
@@ -73,7 +74,7 @@ func TestRun_StartTogether(t *testing.T) {
 // A newcomer gets half of four tasks, and then nothing moves any more. When it leaves, only its tasks move.
 func TestRun_Newcomer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		first := h.balanced(t, 4)
 		time.Sleep(time.Minute)
@@ -102,7 +103,7 @@ func TestRun_Newcomer(t *testing.T) {
 // With stable names, a rolling restart starts each task once more.
 func TestRun_RollingRestart(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(10)
 		names := []string{"w1", "w2", "w3", "w4", "w5"}
 		ws := map[string]*worker{}
@@ -135,7 +136,7 @@ func TestRun_RollingRestart(t *testing.T) {
 // The tasks of a named worker that does not come back go to the others after a timeout.
 func TestRun_NamedWorkerThatStaysAway(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		first := h.balanced(t, 4, workers.WithName("w1", ""))
 		second := h.balanced(t, 4, workers.WithName("w2", ""))
@@ -153,7 +154,7 @@ func TestRun_NamedWorkerThatStaysAway(t *testing.T) {
 // Only one worker at a time has a name.
 func TestRun_NameInUse(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(2)
 		first := h.balanced(t, 2, workers.WithName("w1", ""))
 		time.Sleep(settled)
@@ -170,7 +171,7 @@ func TestRun_NameInUse(t *testing.T) {
 // All workers report tasks that run nowhere, and that they run again.
 func TestRun_Unassigned(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(10)
 		first, second := h.balanced(t, 4), h.balanced(t, 4)
 		time.Sleep(2 * time.Second)
@@ -192,7 +193,7 @@ func TestRun_Unassigned(t *testing.T) {
 // A worker with a pattern takes only tasks that match it, and the others know that.
 func TestRun_Only(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		first := h.balanced(t, 4, workers.WithOnly("job-[01]"))
 		second := h.balanced(t, 4)
@@ -207,7 +208,7 @@ func TestRun_Only(t *testing.T) {
 // A worker that is cut off loses its tasks, and takes its share again when it is back.
 func TestRun_BalancedAfterLoss(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(6)
 		first, second := h.balanced(t, 6), h.balanced(t, 6)
 		time.Sleep(5 * timeout)

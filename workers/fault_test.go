@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/tenuretest"
 	"tenure/workers"
 )
@@ -20,7 +21,7 @@ import (
 // with a new session immediately, and reports what is stuck.
 func TestRun_StuckFunction(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		free := make(chan struct{})
 		w := h.enterWith(t.Context(), 3, func(ctx context.Context, task string) error {
@@ -62,7 +63,7 @@ func w1(h *hall) bool {
 // The time to drain limits Run. The task of a function that still runs is released when the function returns.
 func TestRun_DrainLimit(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(2)
 		free := make(chan struct{})
 		w := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
@@ -96,7 +97,7 @@ func TestRun_DrainLimit(t *testing.T) {
 // A panic and a Goexit are failures of their task, and of no other.
 func TestRun_PanicAndGoexit(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		var failures []workers.Ended
 		w := h.enterWith(t.Context(), 3, func(ctx context.Context, task string) error {
@@ -142,7 +143,7 @@ func TestRun_PanicAndGoexit(t *testing.T) {
 func TestRun_PoisonTaskInThePool(t *testing.T) {
 	t.Parallel()
 	for _, greedy := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			h := newHall(1)
 			poison := func(context.Context, string) error { return errors.New("poison") }
 			mode := workers.WithBalance()
@@ -175,7 +176,7 @@ func TestRun_PoisonTaskInThePool(t *testing.T) {
 // A run of a minute ends the series of failures.
 func TestRun_Recovers(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(1)
 		fail := make(chan struct{})
 		w := h.enterWith(t.Context(), 1, func(ctx context.Context, _ string) error {
@@ -281,7 +282,7 @@ func TestRun_WaitsForLostSession(t *testing.T) {
 // A function that returns because its lease was in danger has not failed. It runs again without a pause.
 func TestRun_InterruptedIsNoFailure(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(1)
 		w := h.enterWith(t.Context(), 1, func(context.Context, string) error {
 			if h.ran("job-0") < 3 {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/workers"
 )
 
@@ -17,7 +17,7 @@ import (
 // finds that everything is done.
 func TestRun_Once(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(50)
 		short := func(ctx context.Context, _ string) error {
 			select {
@@ -55,7 +55,7 @@ func TestRun_Once(t *testing.T) {
 // A task that fails too often is not run again, and Run names it.
 func TestRun_OnceWithFailures(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		ws := []*worker{}
 		for range 2 {

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/workers"
 )
@@ -36,7 +36,7 @@ func TestSource_InvalidLists(t *testing.T) {
 // New tasks start, removed ones stop, and the others are not disturbed, in all workers of the pool.
 func TestSource_Changes(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		var updates [2]func([]workers.Spec) error
 		var ws []*worker
@@ -78,7 +78,7 @@ func TestSource_Changes(t *testing.T) {
 // Workers with different lists name each other, and share the tasks that they have in common.
 func TestSource_Mismatch(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		h.source = workers.Names("a", "b", "c")
 		first := h.balanced(t, 4, workers.WithName("w1", ""))
@@ -101,7 +101,7 @@ func TestSource_Mismatch(t *testing.T) {
 // A source that fails ends Run, which first gives its tasks back.
 func TestSource_Fails(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(1)
 		broken := errors.New("the list is gone")
 		fail := make(chan struct{})

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +15,7 @@ import (
 
 	"tenure"
 	"tenure/internal/access"
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/internal/identity"
 	"tenure/internal/nocontext"
@@ -30,7 +30,7 @@ func TestRun_Data(t *testing.T) {
 	for want, opts := range map[string][]workers.Option{
 		identity.Self(): nil, "": {workers.WithData([]byte{})}, "mine": {workers.WithData([]byte("mine"))},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			h := newHall(1)
 			w := h.enter(t, 1, opts...)
 			time.Sleep(soon)
@@ -64,7 +64,7 @@ func TestRun_NilClient(t *testing.T) {
 
 func TestRun_NilOptions(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		work := func(context.Context, string) error { cancel(); return nil }
 		err := run(ctx, coordtest.NewService(), path, names(1), 1, work, nil, workers.WithObserver(nil), nil)
@@ -90,7 +90,7 @@ func TestRun_InvalidUTF8(t *testing.T) {
 // Run reports the reason after 3 s without a session, even if the worker has had a session before.
 func TestRun_NoSession(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(1)
 		w := h.enter(t, 1)
 		time.Sleep(time.Minute)

@@ -15,6 +15,7 @@ import (
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
 	"tenure/workers"
 )
@@ -233,7 +234,7 @@ func (h *hall) requireOnce(t require.TestingT) {
 
 func TestRun_AllTasksRunOnce(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(10)
 		first, second, third := h.enter(t, 4), h.enter(t, 4), h.enter(t, 4)
 		time.Sleep(settled)
@@ -275,7 +276,7 @@ func TestRun_AllTasksRunOnce(t *testing.T) {
 // A worker asks for no more tasks than it can run, if no other worker starts at the same time.
 func TestRun_AsksForNoSurplus(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(10)
 		w := h.enter(t, 4)
 		time.Sleep(settled)
@@ -288,7 +289,7 @@ func TestRun_AsksForNoSurplus(t *testing.T) {
 
 func TestRun_Events(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(2)
 		w := h.enter(t, 3, workers.WithName("w1", ""), workers.WithData([]byte{}))
 		time.Sleep(soon)
@@ -319,7 +320,7 @@ func TestRun_Events(t *testing.T) {
 
 func TestRun_LostSession(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(4)
 		unplugged := errors.New("unplugged")
 		first := h.enter(t, 3)
@@ -350,7 +351,7 @@ func TestRun_LostSession(t *testing.T) {
 // A task that fails stays with its worker during the pauses. After some failures in a row, another worker gets it.
 func TestRun_FailedTaskMovesToOtherWorker(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		broken := errors.New("broken")
 		first := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
@@ -383,7 +384,7 @@ func TestRun_FailedTaskMovesToOtherWorker(t *testing.T) {
 
 func TestRun_RestsGrow(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(1)
 		w := h.enterWith(t.Context(), 1, func(context.Context, string) error { return nil })
 		time.Sleep(500 * time.Millisecond)
@@ -398,7 +399,7 @@ func TestRun_RestsGrow(t *testing.T) {
 
 func TestRun_RestIsShortAfterLongRun(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(1)
 		end := make(chan struct{})
 		w := h.enterWith(t.Context(), 1, func(ctx context.Context, _ string) error {
@@ -425,7 +426,7 @@ func TestRun_RestIsShortAfterLongRun(t *testing.T) {
 
 func TestRun_RestsOutliveTheSession(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(2)
 		w := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
 			if task == "job-1" {
@@ -449,7 +450,7 @@ func TestRun_RestsOutliveTheSession(t *testing.T) {
 
 func TestRun_WaitsForTasks(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(2)
 		const slow = time.Minute // longer than all time limits
 		first := h.enterWith(t.Context(), 2, func(ctx context.Context, task string) error {
@@ -481,7 +482,7 @@ func TestRun_StoppedDuringGrants(t *testing.T) {
 	t.Parallel()
 	for step := range 200 {
 		after := time.Duration(step/2) * 100 * time.Microsecond
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			h := newHall(5)
 			h.Late = step%2 == 1
 			w := h.enter(t, 2)
@@ -498,7 +499,7 @@ func TestRun_StoppedDuringGrants(t *testing.T) {
 
 func TestRun_StoppedWithoutAServer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		h.SetFault(failing("Session", errors.New("no route to host")))
 		w := h.enter(t, 2)
@@ -510,7 +511,7 @@ func TestRun_StoppedWithoutAServer(t *testing.T) {
 
 func TestRun_ReleaseWithoutAServer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		w := h.enter(t, 2)
 		time.Sleep(soon)
@@ -531,7 +532,7 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	} {
 		t.Run(test.call, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				h := newHall(3)
 				h.SetFault(failing(test.call, denied))
 				w := h.enter(t, 2)
@@ -545,7 +546,7 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 // A task that the server refuses does not affect the others, and is tried again.
 func TestRun_RefusedTask(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		require.NoError(t, h.CreateNode(t.Context(), path, coordination.NodeConfig{}))
 		h.CreatePersistent(path, "job-2", 1)
@@ -563,7 +564,7 @@ func TestRun_RefusedTask(t *testing.T) {
 // Run fails if the server refuses every task.
 func TestRun_AllTasksRefused(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := newHall(3)
 		require.NoError(t, h.CreateNode(t.Context(), path, coordination.NodeConfig{}))
 		for _, task := range h.tasks {

@@ -13,6 +13,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
+
+	"tenure/internal/bubbletest"
 )
 
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -237,7 +239,7 @@ func TestLogin_LocksOutGuessesFromManyAddresses(t *testing.T) {
 
 func TestLogin_ChecksTwoAtATime(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var running, most, checked atomic.Int32
 		finish := make(chan struct{})
 		a := authority(t, func(hash, password []byte) error {

@@ -11,13 +11,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"tenure/internal/audit"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -122,7 +122,7 @@ func (b *blocked) Write(p []byte) (int, error) {
 // Write returns although the writer is stuck. What does not fit in the queue is counted, and logged once.
 func TestLog_NeverWaits(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := &blocked{entered: make(chan struct{}), open: make(chan struct{})}
 		var logged bytes.Buffer
 		l, err := audit.Open(audit.Config{

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/audit"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -80,7 +81,7 @@ func closed(c <-chan struct{}) bool {
 // While the disk is full, events wait, and nothing is lost or written twice. The reason is logged once.
 func TestLog_Required(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		d := &disk{room: 1 << 20}
 		l, logged := required(t, d)
 		l.Write(audit.Event{Kind: audit.Start})
@@ -129,7 +130,7 @@ func TestLog_Required(t *testing.T) {
 func TestLog_RequiredCloses(t *testing.T) {
 	t.Parallel()
 	for _, room := range []int{0, 1 << 20} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			d := &disk{}
 			l, logged := required(t, d)
 			for range 1000 { // more than one batch
@@ -157,7 +158,7 @@ func TestLog_RequiredCloses(t *testing.T) {
 // A write that does not end is reported, and Close does not wait for it.
 func TestLog_Stuck(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := &blocked{entered: make(chan struct{}), open: make(chan struct{})}
 		l, logged := required(t, w)
 		l.Write(audit.Event{Kind: audit.Start})
@@ -182,7 +183,7 @@ func TestLog_Stuck(t *testing.T) {
 // A required log drops no event but refusals, which anybody can cause, and it says when it is full.
 func TestLog_RequiredIsFull(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		d := &disk{}
 		l, _ := required(t, d)
 		l.Write(audit.Event{Kind: audit.Start})
@@ -227,7 +228,7 @@ func TestLog_NotRequired(t *testing.T) {
 // A single event that is not in the file has to be waited for.
 func TestLog_RequiredWaitsForOneEvent(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		d := &disk{}
 		l, _ := required(t, d)
 		l.Write(audit.Event{Kind: audit.Start})
@@ -243,7 +244,7 @@ func TestLog_RequiredWaitsForOneEvent(t *testing.T) {
 // A log that is not required drops what it cannot write, and does not let later events wait for it.
 func TestLog_NotRequiredDoesNotRetry(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		d := &disk{}
 		l, err := audit.Open(audit.Config{Writer: d, Clock: clock.Go()})
 		require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/certs"
 	"tenure/internal/certs/certtest"
 	"tenure/internal/clock"
@@ -257,7 +258,7 @@ func TestServer_ClientCertificates(t *testing.T) {
 func TestServer_Watch(t *testing.T) {
 	t.Parallel()
 	ca := certtest.New(t)
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		clk := clock.Go()
 		pass := func(d time.Duration) {
 			clock.Pause(t.Context(), clk, d)

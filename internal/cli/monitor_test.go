@@ -11,13 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
 // monitored runs f in virtual time with a monitor, whose lines printed returns and forgets.
 func monitored(t *testing.T, f func(m *Monitor, printed func() []string)) {
 	t.Helper()
-	synctest.Test(t, func(*testing.T) {
+	bubbletest.Test(t, func(*testing.T) {
 		var mu sync.Mutex // guards lines
 		var lines []string
 		m := newMonitor(clock.Go(), func(line string) {

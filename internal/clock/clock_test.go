@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -41,7 +42,7 @@ func TestClock_Now(t *testing.T) {
 // A timer rings once for each Set, immediately if the instant is past. A later Set or Stop cancels an earlier one.
 func TestTimer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		c := clock.Go()
 		timer := c.NewTimer()
 		start := c.Now()
@@ -78,7 +79,7 @@ func TestTimer(t *testing.T) {
 // A pause lasts as long as it should, unless its context ends.
 func TestPause(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		require.True(t, clock.Pause(t.Context(), clock.Go(), time.Hour))
 		require.Equal(t, time.Hour, time.Since(began))

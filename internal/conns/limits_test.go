@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/conns"
 	"tenure/internal/turns"
@@ -121,7 +122,7 @@ func isOpen(client net.Conn) bool {
 // connection with a session is never closed in favour of another one.
 func TestLimits_Total(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		held, server := w.open("127.0.0.1")
 		server.Hold()
@@ -147,7 +148,7 @@ func TestLimits_Total(t *testing.T) {
 // their own.
 func TestLimits_PerAddress(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		here, _ := w.open("127.0.0.1")
 		first, _ := w.open("2001:db8::1")
@@ -258,7 +259,7 @@ func TestLimits_Frames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				fr, flush, failed, client := w.metered()
 				tc.send(fr, flush)
@@ -318,7 +319,7 @@ func halves(fr *http2.Framer, flush func(), message []byte) {
 // The server accepts the calls of two seconds at the same time.
 func TestConn_Begin(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		client, server := w.open("127.0.0.1")
 		go func() { _, _ = io.WriteString(client, http2.ClientPreface) }()
@@ -337,7 +338,7 @@ func TestConn_Begin(t *testing.T) {
 // honest client that has this address too is not cut. Then it has to wait, and what it sends arrives later.
 func TestLimits_Suspects(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.flood()
 
@@ -372,7 +373,7 @@ func TestLimits_Suspects(t *testing.T) {
 // A suspect connection that goes on is cut when it has done what others may do at the same time.
 func TestLimits_SuspectIsCut(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.flood()
 		fr, flush, failed, _ := w.metered()
@@ -391,7 +392,7 @@ func TestLimits_SuspectIsCut(t *testing.T) {
 // A connection that waits is closed immediately, and a server that stops does not wait for it.
 func TestLimits_WakeSuspect(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.flood()
 		fr, flush, failed, _ := w.metered()
@@ -431,7 +432,7 @@ func (w *world) flood() {
 // again or the connection is closed, and a connection that keeps it does not stop the others.
 func TestTurns(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		all := turns.New(clock.Go())
 		w := newWorld(t)
 		w.set.Limit(conns.Limits{

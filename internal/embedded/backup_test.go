@@ -11,12 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/backup"
+	"tenure/internal/bubbletest"
 	"tenure/internal/serverconfig"
 )
 
@@ -65,7 +65,7 @@ func (c slowClient) Write(b []byte) (int, error) {
 // A client that hardly reads loses its backup, so that the host does not keep the records of that instant for it.
 func TestHost_BackupOfASlowClient(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		h := &host{admin: &serverconfig.Admin{Backup: func(_ context.Context, _ serverconfig.Requester, w io.Writer) error {
 			_, err := w.Write(make([]byte, 100<<20))
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -25,7 +26,7 @@ import (
 func inVigil(t *testing.T, f func(v *vigil, told *notices)) {
 	t.Helper()
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var told notices
 		v := &vigil{clock: clock.Go(), dir: dir, notice: told.add}
 		f(v, &told)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/filewatch"
 )
@@ -55,7 +56,7 @@ func TestWatcher_Changed(t *testing.T) {
 func TestWatcher_Watch(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := filewatch.New(clock.Go(), path)
 		var looks, calls atomic.Int64

@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/access"
+	"tenure/internal/bubbletest"
 	"tenure/internal/paced"
 	"tenure/internal/serverconfig"
 )
@@ -35,7 +35,7 @@ func TestBackup_Withdrawn(t *testing.T) {
 	for name, reading := range map[string]bool{"reading": true, "stuck": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				admin := &serverconfig.Admin{
 					Backup: func(_ context.Context, _ serverconfig.Requester, w io.Writer) error {

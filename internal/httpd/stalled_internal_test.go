@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/access"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/node"
 	"tenure/internal/serverconfig"
@@ -75,7 +76,7 @@ func status(t *testing.T, c net.Conn) int {
 // A client that stops reading a backup loses it after a while. Until then, the server commits and serves others.
 func TestBackup_Stalled(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		admin, records := &serverconfig.Admin{}, memstore.New()
 		changes := make([]node.Record, 0, 100)
 		for i := range cap(changes) {

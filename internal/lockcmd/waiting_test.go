@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/look"
 )
@@ -51,7 +52,7 @@ func TestQueue_Line(t *testing.T) {
 // Elsewhere than on a terminal, the line appears after a moment and then every minute, as it is then.
 func TestDisplay_Reminds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		shown := make(chan string, 10)
 		d := &display{clock: clock.Go(), show: func(line string) { shown <- line }}
 		d.set(queue{Names: []string{"a"}, Server: "S"})
@@ -82,7 +83,7 @@ func TestDisplay_Reminds(t *testing.T) {
 func TestDisplay_NamesTheHolder(t *testing.T) {
 	t.Parallel()
 	unknown := queue{Names: []string{"a", "b"}, Server: "S"}
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		shown := make(chan string, 10)
 		d := &display{clock: clock.Go(), show: func(line string) { shown <- line }}
 		next := func(after time.Duration) (line string) {
@@ -131,7 +132,7 @@ func onTerminal() (d *display, shown, cleared *atomic.Int64) {
 // On a terminal, the line makes room for another one, and comes back.
 func TestDisplay_Pauses(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		d, shown, cleared := onTerminal()
 		d.pause()()
 		d.set(queue{Names: []string{"a"}, Server: "S"})
@@ -151,7 +152,7 @@ func TestDisplay_Pauses(t *testing.T) {
 // On a terminal, the line is updated every second and is gone when the wait is over.
 func TestDisplay_Terminal(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		d, shown, cleared := onTerminal()
 		d.set(queue{Names: []string{"a"}, Server: "S"})
 		time.Sleep(moment + 3*refresh + time.Millisecond)

@@ -3,11 +3,11 @@ package paced_test
 import (
 	"net/http/httptest"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/paced"
 )
@@ -32,7 +32,7 @@ func (c *client) Write(b []byte) (int, error) {
 func TestWriter(t *testing.T) {
 	t.Parallel()
 	for pause, want := range map[time.Duration]error{500 * time.Millisecond: nil, 2 * time.Second: paced.ErrSlow} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbletest.Test(t, func(t *testing.T) {
 			began := time.Now()
 			p := paced.New(&client{ResponseRecorder: httptest.NewRecorder(), pause: pause}, clock.Go())
 			n, err := p.Write(make([]byte, 100*paced.Piece))

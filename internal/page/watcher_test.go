@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/access"
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/server"
 )
@@ -81,7 +82,7 @@ func watchPage(ctx context.Context, wg *sync.WaitGroup, p *Page, url string, v *
 // The status is read once a second, however many viewers there are, and not at all without viewers.
 func TestWatcher_Rate(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var c counter
 		p := (&fake{status: c.status}).page()
 		defer p.Close()
@@ -124,7 +125,7 @@ func TestWatcher_Rate(t *testing.T) {
 // The status of a large server is read every ten seconds.
 func TestWatcher_Large(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		c := counter{semaphores: many + 1}
 		p := (&fake{status: c.status}).page()
 		defer p.Close()
@@ -141,7 +142,7 @@ func TestWatcher_Large(t *testing.T) {
 // A change reaches those who look at it, and others get nothing.
 func TestWatcher_Changes(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var c counter
 		c.name.Store("before")
 		p := (&fake{status: c.status}).page()
@@ -178,7 +179,7 @@ func TestWatcher_Changes(t *testing.T) {
 // A viewer that does not read delays neither the others nor the server.
 func TestWatcher_SlowViewer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var c counter
 		c.name.Store("0")
 		p := (&fake{status: c.status}).page()
@@ -209,7 +210,7 @@ func TestWatcher_SlowViewer(t *testing.T) {
 // There is a limit of viewers, and their places become free again. Close ends their streams.
 func TestWatcher_TooMany(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var c counter
 		p := (&fake{status: c.status}).page()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -240,7 +241,7 @@ func TestWatcher_TooMany(t *testing.T) {
 // One user does not take the places of all viewers.
 func TestWatcher_TooManyOfOne(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var c counter
 		var name atomic.Value
 		name.Store("ann")
@@ -269,7 +270,7 @@ func TestWatcher_TooManyOfOne(t *testing.T) {
 // A node that does not answer holds up nobody for long: the rest is shown without it.
 func TestWatcher_StuckNode(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		p := (&fake{status: func(ctx context.Context) (server.Status, error) {
 			<-ctx.Done()
 
@@ -287,7 +288,7 @@ func TestWatcher_StuckNode(t *testing.T) {
 // The stream of a caller ends when the caller's rights change.
 func TestLive_Withdrawn(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var c counter
 		var rights atomic.Int64
 		rights.Store(int64(access.Full))
@@ -312,7 +313,7 @@ func TestLive_Withdrawn(t *testing.T) {
 // A log-in ends after twelve hours. There is a limit of log-ins, for each user and for all.
 func TestLogins(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		l := newLogins(clock.Go())
 		first := l.add("ann", "t1")
 		require.Equal(t, "t1", l.token(first))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 )
 
@@ -54,7 +55,7 @@ func TestNotifier_Nil(t *testing.T) {
 // The service manager hears nothing while the check fails, so that it restarts the process.
 func TestNotifier_WatchNeedsTheCheck(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		n := &Notifier{states: make(chan string, 16)} // nobody sends: the test looks at what would be sent
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/tasklist"
 )
 
@@ -100,7 +101,7 @@ func TestFile_Watch(t *testing.T) {
 		return lines
 	}
 	write(t, path, "a\nb\n")
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		f := follow(t, func(opts ...tasklist.Option) *tasklist.Watched { return tasklist.File(path, opts...) })
 		lists, lines := f.after(10 * time.Second)
 		require.Equal(t, []string{"a b"}, lists)
@@ -141,7 +142,7 @@ func TestFile_Reload(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "list")
 	write(t, path, "a\n")
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		f := follow(t, func(opts ...tasklist.Option) *tasklist.Watched { return tasklist.File(path, opts...) })
 		f.after(0)
 		_, lines := f.hangUp()

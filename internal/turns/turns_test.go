@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/turns"
 )
@@ -15,7 +16,7 @@ import (
 // Half of the processors are left to others, and there is at least one turn.
 func TestTake(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		all := turns.New(clock.Go())
 		n := max(1, runtime.GOMAXPROCS(0)/2)
 		for range n {
@@ -36,7 +37,7 @@ func TestTake(t *testing.T) {
 // A goroutine that keeps its turn does not stop others.
 func TestTake_Patience(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		all := turns.New(clock.Go())
 		for range max(1, runtime.GOMAXPROCS(0)/2) {
 			require.True(t, all.Take())

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/clock"
 	"tenure/internal/relaytest"
 )
@@ -46,7 +47,7 @@ func TestConnections_NoPings(t *testing.T) {
 // A server connects soon after a member of etcd is back, however long that was away.
 func TestConnections_ConnectAgainSoon(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var attempts []time.Time
 		conn, err := grpc.NewClient("passthrough:///member", append(newConnections(clock.Go()).options(),
 			grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/node"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
@@ -158,7 +159,7 @@ func TestStore_BackgroundWorkIsRetried(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				const batches = 40
 				var log bytes.Buffer
 				mem, f := newMemDisk(), &failing{op: test.op, suffix: test.suffix, err: test.err}

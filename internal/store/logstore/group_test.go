@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/node"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
@@ -176,7 +177,7 @@ func TestCommit_SmallBatchesWaitForLittle(t *testing.T) {
 	for _, size := range []int{100 << 10, 300 << 10, 1 << 20, 4 << 20} {
 		t.Run(fmt.Sprint(size>>10, "KiB"), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			bubbletest.Test(t, func(t *testing.T) {
 				step, on := make(chan struct{}), false
 				s, err := Open(testDir, hooked(newMemDisk().options(nil), func(op, name string) error {
 					if _, segment := segmentKind.number(name); segment && op == "sync" && on {
@@ -230,7 +231,7 @@ func TestCommit_SmallBatchesWaitForLittle(t *testing.T) {
 // Large batches enter in the order in which they arrived, and small ones cannot keep them from entering.
 func TestCommit_LargeBatchesInTurn(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		step, on := make(chan struct{}), false
 		s, err := Open(testDir, hooked(newMemDisk().options(nil), func(op, name string) error {
 			if _, segment := segmentKind.number(name); segment && op == "sync" && on {

@@ -3,17 +3,18 @@ package logstore
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/bubbletest"
 )
 
 // A pacer rests after each piece, for three times as long as the piece took, but not for long if the machine is busy.
 // It does not rest if the work must end soon, and the end of the context ends a rest.
 func TestPacer(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		hurry := false
 		p := newPacer(func() bool { return hurry })
 		ctx, cancel := context.WithCancel(t.Context())

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/bubbletest"
 	"tenure/internal/node"
 	"tenure/internal/store"
 	"tenure/internal/store/storetest"
@@ -20,7 +20,7 @@ import (
 // three times as long as the cut took.
 func TestStore_Shrink(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		s, f := shrinkable(t, 3*pieceSize+1)
 		var sizes []int64
 		began := time.Now()

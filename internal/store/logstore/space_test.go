@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tenure/internal/bubbletest"
 )
 
 // The store tells when there is little space, or when no segment can be created, and when that is over.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubbletest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		mem, f := newMemDisk(), &failing{op: "write", suffix: ".log.new", err: syscall.EDQUOT}
 		opts := hooked(mem.options(nil), f.before)
