@@ -19,7 +19,8 @@ var processors struct {
 // In Go 1.26, all timers of a bubble run in one context of the race detector, and may run at the same time: one in the
 // bubble's root goroutine, others in the goroutines that receive from them. The detector then crashes the process: with
 // a fault, or with "ThreadSanitizer: CHECK failed" (https://go.dev/issue/78156). On one processor no two timers run at
-// the same time. The detector misses little there, because it compares what is ordered, not what happens at once.
+// the same time. The detector still finds races there: it reports accesses that nothing orders, even if they did not
+// happen at the same time.
 func oneProcessor() (restore func()) {
 	processors.Lock()
 	defer processors.Unlock()

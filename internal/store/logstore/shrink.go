@@ -2,10 +2,10 @@ package logstore
 
 import "context"
 
-// shrink cuts off everything but the header of a file that is not needed any more, in small pieces and with rests. If a
-// system gives back much space at once, it can delay the syncs of commits meanwhile: by 8 to 12 ms on ext4 with the
-// mount option discard, which tells the disk what is free. Shrink stops at the first error and when ctx ends, because
-// the file can be removed anyway.
+// shrink cuts off everything but the header of a file that is no longer needed, in small pieces with pauses between
+// them. Freeing much space at once can delay the syncs of commits: by 8 to 12 ms on ext4 mounted with the option
+// discard, which tells the disk what is free. Shrink stops at the first error and when ctx ends, because the file can
+// be removed anyway.
 func (s *Store) shrink(ctx context.Context, f *sharedFile, pace *pacer) {
 	info, err := f.Stat()
 	if err != nil {

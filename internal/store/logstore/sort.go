@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// sortEntries sorts entries by their words. Those with the same words stay in order. It returns the same slice
-// or another one. It calls rest after each piece of the work, with the bytes of memory that it has moved.
+// sortEntries sorts entries by their words. Entries with equal words keep their order. The result may be entries itself
+// or a new slice, and entries is not to be used afterwards. It calls rest after each pass, with the number of bytes
+// that the pass has moved.
 //
 // It is a radix sort, which moves the entries once for each byte that is not the same in all of them, beginning with
 // the last byte. Ids of sessions and semaphores that were in use at about the same time differ in two or three bytes.
