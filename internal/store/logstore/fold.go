@@ -19,6 +19,8 @@ type fold struct {
 	size    int      // of parts
 	classes []class  // in no order
 	limit   int      // of size, above which the fold drops what was replaced; 0: foldLimit
+
+	rest func(size int) // called during long work, with the bytes moved since the last call; nil: the work does not rest
 }
 
 // foldLimit is the size of encoded changes up to which a fold keeps those that were replaced. More than a few segments
@@ -167,15 +169,17 @@ func (f *fold) change(e entry) node.Record {
 // compact replaces the changes by copies of those that were not replaced by later ones.
 func (f *fold) compact() {
 	old := *f
-	*f = fold{limit: math.MaxInt}
+	*f = fold{limit: math.MaxInt, rest: old.rest}
 	var b []byte
-	for changes := old.latest(func(int) {}); changes.next(); {
+	for changes := old.latest(); changes.next(); {
 		r := changes.record
-		if size := changeSize(r); len(b)+size > cap(b) {
+		size := changeSize(r)
+		if len(b)+size > cap(b) {
 			f.retain(b)
 			b = make([]byte, 0, max(size, windowSize))
 		}
 		b = appendChange(b, r)
+		f.moved(size)
 	}
 	f.retain(b)
 	f.limit = max(cmp.Or(old.limit, foldLimit), 2*f.size)
@@ -185,5 +189,13 @@ func (f *fold) compact() {
 func (f *fold) retain(b []byte) {
 	if err := f.apply(b); err != nil {
 		panic("logstore: fold: " + err.Error()) // appendChange and change do not fit together
+	}
+	f.moved(len(b))
+}
+
+// moved lets the work rest.
+func (f *fold) moved(size int) {
+	if f.rest != nil {
+		f.rest(size)
 	}
 }

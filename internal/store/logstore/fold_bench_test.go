@@ -76,7 +76,7 @@ func BenchmarkFold_Pairs(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				for changes := f.latest(func(int) {}); changes.next(); {
+				for changes := f.latest(); changes.next(); {
 					total++
 				}
 			}

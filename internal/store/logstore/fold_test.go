@@ -74,7 +74,7 @@ func checkFold(t *rapid.T) {
 		all = append(all, b...)
 	}
 	want := slowLatest(all)
-	for changes := f.latest(func(int) {}); changes.next(); want = want[1:] {
+	for changes := f.latest(); changes.next(); want = want[1:] {
 		require.NotEmpty(t, want)
 		require.Equal(t, string(want[0].Key), string(changes.record.Key))
 		require.Equal(t, string(want[0].Value), string(changes.record.Value))
@@ -113,7 +113,7 @@ func TestFold_Pairs(t *testing.T) {
 		}
 	}
 	want := slowLatest(all)
-	for changes := f.latest(func(int) {}); changes.next(); want = want[1:] {
+	for changes := f.latest(); changes.next(); want = want[1:] {
 		require.Equal(t, want[0], changes.record)
 	}
 	require.Empty(t, want)
@@ -127,6 +127,38 @@ func TestFold_Limit(t *testing.T) {
 		require.NoError(t, f.apply(encoded(t, []node.Record{{Key: []byte{byte(i % 3)}, Value: make([]byte, 1_000)}})))
 		require.Less(t, f.size, 102_000)
 	}
+}
+
+// A fold rests again and again while it drops what was replaced, and while it sorts.
+func TestFold_Rests(t *testing.T) {
+	t.Parallel()
+	var moved, longest int
+	f := fold{limit: 4 << 20, rest: func(size int) {
+		moved += size
+		longest = max(longest, size)
+	}}
+	add := func(from, to int) {
+		for i := from; i < to; i++ {
+			key := binary.BigEndian.AppendUint64([]byte("m"), uint64(i)*0x9e3779b97f4a7c15)
+			require.NoError(t, f.apply(encoded(t, []node.Record{{Key: key, Value: make([]byte, 20)}})))
+		}
+	}
+	check := func(least int) {
+		require.GreaterOrEqual(t, moved, least)
+		require.LessOrEqual(t, longest, pieceSize)
+		moved, longest = 0, 0
+	}
+	const n = 100_000
+	add(0, n)
+	require.Equal(t, 4<<20, f.limit)
+	require.Zero(t, moved, "the caller counts what it adds")
+	size := f.size
+	for f.limit == 4<<20 {
+		add(n, n+1)
+	}
+	check(2*size + n*entrySize)
+	f.latest()
+	check(n * entrySize)
 }
 
 // A fold whose changes do not replace each other keeps them, without copying them again and again.
@@ -159,7 +191,7 @@ func BenchmarkFold(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				for changes := f.latest(func(int) {}); changes.next(); {
+				for changes := f.latest(); changes.next(); {
 				}
 			}
 		})

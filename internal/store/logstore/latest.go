@@ -17,12 +17,11 @@ type latest struct {
 	key     [keyWords]byte // of a deletion
 }
 
-// latest sorts the changes. The fold must not be used afterwards. Latest calls rest after each piece of the work, with
-// the bytes of memory that it has moved.
-func (f *fold) latest(rest func(size int)) *latest {
+// latest sorts the changes. The fold must not be used afterwards.
+func (f *fold) latest() *latest {
 	slices.SortFunc(f.classes, func(a, b class) int { return int(a.first) - int(b.first) })
 	for i := range f.classes {
-		f.keepLatest(&f.classes[i], rest)
+		f.keepLatest(&f.classes[i])
 	}
 
 	return &latest{fold: f, classes: f.classes}
@@ -55,14 +54,15 @@ func (l *latest) next() bool {
 }
 
 // keepLatest sorts the entries of a class, and keeps only the latest one of each key.
-func (f *fold) keepLatest(c *class, rest func(size int)) {
-	c.entries = sortEntries(c.entries, rest)
+func (f *fold) keepLatest(c *class) {
+	c.entries = sortEntries(c.entries, f.moved)
 	all := c.entries
 	kept := all[:0]
 	for begin, end := 0, 1; begin < len(all); begin, end = end, end+1 {
 		for end < len(all) && all[end].words == all[begin].words {
 			end++
 		}
+		f.moved((end - begin) * entrySize)
 		if end == begin+1 || c.exact() {
 			kept = append(kept, all[end-1])
 
@@ -77,5 +77,4 @@ func (f *fold) keepLatest(c *class, rest func(size int)) {
 		}
 	}
 	c.entries = kept
-	rest(len(all) * entrySize)
 }

@@ -131,7 +131,7 @@ func (from sources) read(
 			return t.file, err
 		}
 	}
-	changes := f.latest(func(int) {})
+	changes := f.latest()
 	err = from.base.merged(from.section, changes, func(r node.Record) bool { return ctx.Err() == nil && yield(r) })
 	if err != nil {
 		return from.base.file, err

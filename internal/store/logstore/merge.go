@@ -189,16 +189,22 @@ func (s *Store) merge(ctx context.Context, base *snapshot, old []*segment) (_ *s
 	return next, nil
 }
 
-// behind reports whether the log has grown by several segments since a merge began whose newest segment has the number.
-// Then the merge must not rest, because the log could grow faster than merges shrink it.
+// behind reports whether the log has grown so much that the next merge is due, since one began whose newest segment has
+// the number. Then the merge must not rest, because the log could grow faster than merges shrink it. On a disk that is
+// nearly full, it must not rest either.
 func (s *Store) behind(merging uint64) bool {
+	full := s.Full()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	added := s.segments[:len(s.segments)-1]
+	for len(added) > 0 && added[0].number <= merging {
+		added = added[1:]
+	}
 
-	return s.segments[len(s.segments)-1].number > merging+1+mostBehind
+	return len(added) > mostBehind && (full || s.worthMerging(added))
 }
 
-// mostBehind is the number of segments that may be added to the log during a merge before it stops resting.
+// mostBehind is the number of segments that may always be added to the log during a merge before it stops resting.
 const mostBehind = 2
 
 // folded is the outcome of all frames of a space in several segments.
@@ -212,6 +218,7 @@ func (s *Store) foldAll(
 	ctx context.Context, old []*segment, pace *pacer,
 ) (spaces map[store.Space]*folded, last uint64, err error) {
 	spaces = make(map[store.Space]*folded)
+	rest := func(size int) { pace.done(ctx, size) }
 	for _, seg := range old {
 		r := frameReader{file: seg.file, size: seg.end}
 		for at := int64(headerSize); at < seg.end; {
@@ -223,7 +230,7 @@ func (s *Store) foldAll(
 				err = ctx.Err()
 			}
 			if err == nil {
-				err = foldFrame(spaces, f)
+				err = foldFrame(spaces, f, rest)
 			}
 			if err != nil {
 				return nil, 0, s.mergeError(seg.file, err)
@@ -237,17 +244,18 @@ func (s *Store) foldAll(
 	return spaces, last, nil
 }
 
-func foldFrame(spaces map[store.Space]*folded, f frame) error {
+// foldFrame adds a frame to the outcome. Long work calls rest.
+func foldFrame(spaces map[store.Space]*folded, f frame, rest func(size int)) error {
 	space, drop, changes, err := decodeHead(f.payload)
 	if err != nil {
 		return err
 	}
 	for _, d := range drop {
-		spaces[d] = &folded{dropped: true}
+		spaces[d] = &folded{dropped: true, fold: fold{rest: rest}}
 	}
 	to := spaces[space]
 	if to == nil {
-		to = new(folded)
+		to = &folded{fold: fold{rest: rest}}
 		spaces[space] = to
 	}
 
@@ -274,7 +282,7 @@ func (s *Store) writeSnapshot(
 	for _, space := range all {
 		from, changes := base.section(space), new(latest)
 		if c := changed[space]; c != nil {
-			changes = c.fold.latest(func(size int) { pace.done(ctx, size) })
+			changes = c.fold.latest()
 			if c.dropped {
 				from = section{}
 			}

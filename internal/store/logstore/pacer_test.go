@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tenure/internal/bubbletest"
+	"tenure/internal/clock"
 )
 
 // A pacer rests after each piece, for three times as long as the piece took, but not for long if the machine is busy.
@@ -38,14 +39,31 @@ func TestPacer(t *testing.T) {
 	})
 }
 
-// A merge hurries when the log has grown by more than two segments since it began.
+// A merge hurries when the log has grown by more than two segments since it began, if these are half as large as the
+// snapshot, or if the disk is nearly full.
 func TestStore_Behind(t *testing.T) {
 	t.Parallel()
-	s := &Store{}
-	for number := range uint64(4) {
-		s.segments = append(s.segments, &segment{number: 10 + number})
-	}
-	require.False(t, s.behind(12), "13 is in use")
-	require.False(t, s.behind(10), "two segments were added")
-	require.True(t, s.behind(9))
+	bubbletest.Test(t, func(t *testing.T) {
+		s := &Store{}
+		s.space.clock = clock.Go()
+		for number := range uint64(5) {
+			s.segments = append(s.segments, &segment{number: 10 + number, end: 100})
+		}
+		full := func(low bool) {
+			s.space.looked.Store(int64(s.space.clock.Now()))
+			s.space.low.Store(low)
+		}
+		full(false)
+		require.False(t, s.behind(13), "14 is in use")
+		require.False(t, s.behind(11), "two segments were added")
+		require.True(t, s.behind(10))
+		s.base = &snapshot{size: 600}
+		require.True(t, s.behind(10))
+		s.base.size = 602
+		require.False(t, s.behind(10))
+		require.True(t, s.behind(9))
+		full(true)
+		require.True(t, s.behind(10))
+		require.False(t, s.behind(11))
+	})
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // sortEntries sorts entries by their words. Entries with equal words keep their order. The result may be entries itself
-// or a new slice, and entries is not to be used afterwards. It calls rest after each pass, with the number of bytes
-// that the pass has moved.
+// or a new slice, and entries is not to be used afterwards. It calls rest after each piece of the work, with the number
+// of bytes that it has moved.
 //
 // It is a radix sort, which moves the entries once for each byte that is not the same in all of them, beginning with
 // the last byte. Ids of sessions and semaphores that were in use at about the same time differ in two or three bytes.
@@ -41,17 +41,19 @@ func sortEntries(entries []entry, rest func(size int)) []entry {
 			if differ[word]>>shift&0xff == 0 {
 				continue
 			}
-			sortByByte(other, entries, word, shift)
+			sortByByte(other, entries, word, shift, rest)
 			entries, other = other, entries
-			rest(len(entries) * entrySize)
 		}
 	}
 
 	return entries
 }
 
+// sortPiece is the number of entries after which sortByByte calls rest.
+const sortPiece = pieceSize / entrySize
+
 // sortByByte writes entries to another slice in order of the byte of a word that begins at a bit.
-func sortByByte(to, from []entry, word, shift int) {
+func sortByByte(to, from []entry, word, shift int, rest func(size int)) {
 	var next [256]int // where the next entry with the byte goes
 	for i := range from {
 		next[byte(from[i].words[word]>>shift)]++
@@ -61,9 +63,12 @@ func sortByByte(to, from []entry, word, shift int) {
 		next[b] = at
 		at += n
 	}
-	for i := range from {
-		n := &next[byte(from[i].words[word]>>shift)]
-		to[*n] = from[i]
-		*n++
+	for piece := range slices.Chunk(from, sortPiece) {
+		for i := range piece {
+			n := &next[byte(piece[i].words[word]>>shift)]
+			to[*n] = piece[i]
+			*n++
+		}
+		rest(len(piece) * entrySize)
 	}
 }
