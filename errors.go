@@ -68,7 +68,7 @@ func (e *StatusError) Error() string {
 
 	refusal := &session.StatusError{Status: e.Status, Issues: e.Issues}
 
-	return fmt.Sprintf("%s %s: %v", e.Operation, limit.Quote(e.Object), refusal)
+	return fmt.Sprintf("%s %s: %v", e.Operation, limit.Quote(e.Object), refusal) + ydberr.Hint(e.sdk)
 }
 
 // Unwrap returns the SDK's error for the status.
@@ -166,11 +166,4 @@ func cause(path string, err error) error {
 
 // plain returns an error that unwraps to err, the end of a stream, with a text for people: gRPC begins its own with
 // "rpc error: code =".
-func plain(err error) error {
-	text := ydberr.Text(err)
-	if ydberr.Denied(err) && !ydberr.Answered(err) {
-		text += ": check the credentials"
-	}
-
-	return ydberr.Because(text, err)
-}
+func plain(err error) error { return ydberr.Because(ydberr.Text(err), err) }

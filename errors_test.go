@@ -95,7 +95,7 @@ func TestStatusError_IsTheSDKs(t *testing.T) {
 				{Message: "outer", IssueCode: 7, Severity: 1, Issues: []*Ydb_Issue.IssueMessage{{Message: "inner", IssueCode: 8}}},
 			}
 			err := tenure.NewStatusError("create semaphore", "x", code, issues)
-			require.EqualError(t, err, `create semaphore "x": `+name+`: outer`)
+			require.EqualError(t, err, `create semaphore "x": `+name+`: outer`+remedy(code))
 			require.True(t, ydb.IsYdbError(err))
 			require.True(t, ydb.IsOperationError(err))
 			require.False(t, ydb.IsTransportError(err))

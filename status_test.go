@@ -116,11 +116,8 @@ func TestStatus_OfLaterAttach(t *testing.T) {
 			require.GreaterOrEqual(w, time.Since(from), deadline)
 			require.True(w, ydb.IsOperationError(why(), code))
 			require.NotErrorIs(w, why(), tenure.ErrDeadlinePassed)
-			text := fmt.Sprintf("the server refuses to continue the session: attach to node %q: %v (says the front)", path, code)
-			if code == Ydb.StatusIds_UNAUTHORIZED {
-				text += ": check the credentials, their rights and the path"
-			}
-			require.EqualError(w, why(), text)
+			require.EqualError(w, why(), fmt.Sprintf(
+				"the server refuses to continue the session: attach to node %q: %v (says the front)%s", path, code, remedy(code)))
 		default:
 			s.requireEnd(core.Believed(s.timeout), tenure.ErrDeadlinePassed)
 		}
@@ -282,12 +279,21 @@ func TestStatus_OfResult(t *testing.T) {
 				require.NoError(w, s.Context().Err())
 			default:
 				require.True(w, ydb.IsOperationError(err, code))
-				require.EqualError(w, err, fmt.Sprintf("%s \"x\": %v: says the front", op, code))
+				require.EqualError(w, err, fmt.Sprintf("%s \"x\": %v: says the front%s", op, code, remedy(code)))
 				require.NoError(w, s.Context().Err())
 			}
 			f.onResult(nil)
 		}
 	})
+}
+
+// remedy is the end of the text of an error with this status.
+func remedy(code Ydb.StatusIds_StatusCode) string {
+	if code == Ydb.StatusIds_UNAUTHORIZED {
+		return ": check the credentials, their rights and the path"
+	}
+
+	return ""
 }
 
 // proofs are the statuses that only the node itself gives.

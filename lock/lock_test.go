@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"tenure/internal/bubbletest"
 	"tenure/internal/coordtest"
@@ -407,7 +409,7 @@ func TestElect_SessionThatDoesNotStart(t *testing.T) {
 
 func TestElect_ReturnsPermanentErrors(t *testing.T) {
 	t.Parallel()
-	answer := func(status Ydb.StatusIds_StatusCode) error { return &coordtest.StatusError{Status: status, Text: "no"} }
+	answer := func(code Ydb.StatusIds_StatusCode) error { return &coordtest.StatusError{Status: code, Text: "no"} }
 	for _, test := range []struct {
 		name, call string
 		answer     error
@@ -418,6 +420,10 @@ func TestElect_ReturnsPermanentErrors(t *testing.T) {
 		{
 			name: "no right to look up the node", call: "DescribeNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),
 			want: `look up node "/local/test": UNAUTHORIZED (no): check the credentials, their rights and the path`,
+		},
+		{
+			name: "token was withdrawn", call: "DescribeNode", answer: status.Error(codes.Unauthenticated, "unknown token"),
+			want: `look up node "/local/test": unknown token: check the credentials`,
 		},
 		{
 			name: "no right to create the node", call: "CreateNode", answer: answer(Ydb.StatusIds_UNAUTHORIZED),

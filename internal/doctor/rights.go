@@ -91,11 +91,13 @@ func (p *Patient) grant(path string, words ...string) string {
 
 // failed returns the line for a request that has failed for another reason than a right.
 func (p *Patient) failed(check string, err error) Line {
-	l := Line{Check: check, Result: Bad, Found: ydberr.Text(err), Do: "look at the log of the server"}
+	l := Line{Check: check, Result: Bad, Found: ydberr.Said(err), Do: "look at the log of the server"}
 	switch {
 	case ydberr.Unimplemented(err):
 		l.Found = "the server has no coordination service (" + l.Found + ")"
 		l.Do = "check the address: it is that of another gRPC server"
+	case ydberr.Denied(err):
+		l.Do = "check --auth-token-file, the YDB_* variables and the rights of the user"
 	case ydberr.Silent(err), ydberr.Unreachable(err):
 		l.Do = "check that the server is not stopped or overloaded, and the network"
 	case ydberr.Is(err, Ydb.StatusIds_SCHEME_ERROR, Ydb.StatusIds_BAD_REQUEST):

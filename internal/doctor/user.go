@@ -18,7 +18,7 @@ func User(ctx context.Context, client discovery.Client) (line Line, name string)
 		return ok(check, "the server does not tell whom it takes the caller for"), ""
 	case err != nil:
 		return Line{
-			Check: check, Result: Bad, Found: "the server refuses the credentials: " + ydberr.Text(err),
+			Check: check, Result: Bad, Found: "the server refuses the credentials: " + ydberr.Said(err),
 			Do: "check --auth-token-file and the YDB_* variables",
 		}, ""
 	}

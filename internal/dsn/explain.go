@@ -28,7 +28,7 @@ type (
 
 // explain returns an error that says why ydb.Open failed with err, after the probe had succeeded.
 func (a *Address) explain(ctx context.Context, err error) error {
-	text, _, _ := strings.Cut(ydberr.Text(err), "; transport: ") // the body of an answer by HTTP follows
+	text, _, _ := strings.Cut(ydberr.Said(err), "; transport: ") // the body of an answer by HTTP follows
 	text = strings.Join(strings.Fields(text), " ")
 	code := codes.OK
 	if transport, ok := errors.AsType[transportError](err); ok {
@@ -51,7 +51,7 @@ func (a *Address) explain(ctx context.Context, err error) error {
 	case code == codes.Unauthenticated:
 		return errorf(err, "the server at %s refuses the credentials (%s): check %s", a.Host, text, a.hints.Token)
 	case ydberr.Denied(err):
-		return errorf(err, "the server at %s refuses the credentials: %s", a.Host, text)
+		return errorf(err, "the server at %s refuses the credentials: %s", a.Host, ydberr.Text(err))
 	case ctx.Err() == nil:
 		return errorf(err, "cannot connect to %s (%s): check %s", a.Host, text, a.setting)
 	case answered || !late:

@@ -126,10 +126,13 @@ type wrapped struct {
 func (w *wrapped) Error() string { return w.text }
 func (w *wrapped) Unwrap() error { return w.err }
 
-// Text returns a readable description of err. For an answer of the server, it is the status and the issues. For a
+// Text returns a readable description of err: the results of [Said] and of [Hint].
+func Text(err error) string { return Said(err) + Hint(err) }
+
+// Said returns a readable description of err. For an answer of the server, it is the status and the issues. For a
 // transport error, it is the message. For any other error of ydb-go-sdk, it is the text without the positions in source
 // files.
-func Text(err error) string {
+func Said(err error) string {
 	if operation, ok := errors.AsType[operationError](err); ok {
 		return operationText(operation)
 	}
@@ -141,6 +144,19 @@ func Text(err error) string {
 	return text
 }
 
+// Hint returns the end of a text about err, which says what to do if the server has refused the caller. For any other
+// error, it returns "".
+func Hint(err error) string {
+	switch {
+	case !Denied(err):
+		return ""
+	case Answered(err): // the caller may lack a right only
+		return ": check the credentials, their rights and the path"
+	}
+
+	return ": check the credentials"
+}
+
 func operationText(err operationError) string {
 	if NoNode(err) { // "Kesus" is YDB's internal name of a node
 		return "the node does not exist"
@@ -148,9 +164,6 @@ func operationText(err operationError) string {
 	text := Ydb.StatusIds_StatusCode(err.Code()).String()
 	if said := issueTexts(err.Issues()); said != "" {
 		text += " (" + said + ")"
-	}
-	if Denied(err) {
-		text += ": check the credentials, their rights and the path"
 	}
 
 	return text

@@ -75,6 +75,10 @@ func TestText(t *testing.T) {
 				"error reading from server: read tcp 127.0.0.1:37496->127.0.0.1:2136: read: connection reset by peer"),
 			"read tcp 127.0.0.1:2136: read: connection reset by peer",
 		},
+		{
+			"refused caller", where(status.Error(codes.Unauthenticated, "Token is expired")),
+			"Token is expired: check the credentials",
+		},
 		{"other error", where(errors.New("empty database")), "empty database"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
