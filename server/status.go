@@ -74,8 +74,8 @@ type HolderStatus struct {
 
 // Status returns the state of all coordination nodes. It loads nodes that are not loaded. Each node is shown at one
 // moment, and different nodes at different moments. A crash cannot revoke anything that Status has returned. Status
-// fails if it cannot read one of the nodes, if the server is stopping, and if the store has failed. If servers share
-// the store, it asks all of them, and reads nodes that none of them serves from the store, without serving them.
+// fails if it cannot read one of the nodes, if the server stops or has stopped, and if the store has failed. If servers
+// share the store, it asks all of them, and reads nodes that none of them serves from the store, without serving them.
 //
 // While Status copies a node's state, the node serves no requests. That takes about 40 ms for a node with 100,000
 // semaphores that have one owner each. The rest of the work does not delay the node. It takes twice as long, and about
@@ -89,6 +89,9 @@ func (s *Server) StatusInMemory(ctx context.Context) (Status, error) { return s.
 func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 	if ctx == nil {
 		return Status{}, fmt.Errorf("status: %w", nocontext.Err)
+	}
+	if err := s.over(); err != nil { // nodes that are asked say so too, but there may be none
+		return Status{}, fmt.Errorf("status: %w", err)
 	}
 	status := Status{GrantsFrom: s.grantsFrom(), Nodes: []NodeStatus{}}
 	if !inMemory {
@@ -114,6 +117,18 @@ func (s *Server) status(ctx context.Context, inMemory bool) (Status, error) {
 	}
 
 	return status, nil
+}
+
+// over returns the reason if the server serves nothing any more: it stops or has stopped, or its store has failed.
+func (s *Server) over() error {
+	if failure := s.storeFailure(); failure != nil {
+		return failure
+	}
+	if s.nodes.ctx.Err() != nil {
+		return errStopping
+	}
+
+	return nil
 }
 
 // errStoreAway is returned to a person who would wait in vain.

@@ -177,6 +177,18 @@ func TestStatus_Empty(t *testing.T) {
 	require.NoError(t, srv.Stop(t.Context()))
 }
 
+// A server that has stopped says so, whether or not it has nodes. An empty list would look like that of a server that
+// nobody uses.
+func TestStatus_AfterStop(t *testing.T) {
+	for name, h := range map[string]*harness{"without nodes": start(t), "with a node": serve(t)} {
+		require.NoError(t, h.server.Stop(t.Context()), name)
+		for _, status := range []func(context.Context) (server.Status, error){h.server.Status, h.server.StatusInMemory} {
+			_, err := status(t.Context())
+			require.ErrorContains(t, err, "the server is stopping", name)
+		}
+	}
+}
+
 // statusLater calls Status in a goroutine, and returns a channel with the outcome.
 func statusLater(t *testing.T, h *harness) (outcome chan error, seen *server.Status) {
 	t.Helper()
