@@ -43,6 +43,9 @@ const (
 
 // Client opens sessions and manages coordination nodes. It implements [coordination.Client]. Its methods are safe for
 // concurrent use. Create a client with [Open] or [New].
+//
+// The path of a node is absolute and begins with [Client.Database]. A path that does not begin with a slash is an
+// error.
 type Client struct {
 	refusing
 
@@ -207,9 +210,9 @@ func newClient(nodes nodeClient, conn grpc.ClientConnInterface, cfg *clientconfi
 
 var errNilClient = errors.New("the client is nil: create it with Open or New")
 
-// checkNode returns an error if the client is nil or closed, if ctx is nil, or if a request cannot contain the path and
+// checkCall returns an error if the client is nil or closed, if ctx is nil, or if a request cannot contain the path and
 // the config.
-func (c *Client) checkNode(ctx context.Context, op, path string, config coordination.NodeConfig) error {
+func (c *Client) checkCall(ctx context.Context, op, path string, config coordination.NodeConfig) error {
 	switch {
 	case c == nil:
 		return fmt.Errorf("%s %s: %w", op, limit.Quote(path), errNilClient)
@@ -219,7 +222,7 @@ func (c *Client) checkNode(ctx context.Context, op, path string, config coordina
 		return fmt.Errorf("%s %s: %w", op, limit.Quote(path), ydberr.ErrClientClosed)
 	}
 
-	return checkNode(op, path, config)
+	return c.checkNode(op, path, config)
 }
 
 func (c *Client) isClosed() bool {
@@ -232,7 +235,7 @@ func (c *Client) isClosed() bool {
 // CreateNode creates a coordination node, and the parent directories that are missing. If the node already exists,
 // CreateNode leaves it unchanged and returns nil.
 func (c *Client) CreateNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := c.checkNode(ctx, "create node", path, config); err != nil {
+	if err := c.checkCall(ctx, "create node", path, config); err != nil {
 		return err
 	}
 
@@ -241,7 +244,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, config coordinatio
 
 // AlterNode changes the settings of a node. Fields of config that are zero leave the node's setting unchanged.
 func (c *Client) AlterNode(ctx context.Context, path string, config coordination.NodeConfig) error {
-	if err := c.checkNode(ctx, "alter node", path, config); err != nil {
+	if err := c.checkCall(ctx, "alter node", path, config); err != nil {
 		return err
 	}
 
@@ -250,7 +253,7 @@ func (c *Client) AlterNode(ctx context.Context, path string, config coordination
 
 // DropNode removes a node with all its sessions and semaphores.
 func (c *Client) DropNode(ctx context.Context, path string) error {
-	if err := c.checkNode(ctx, "drop node", path, coordination.NodeConfig{}); err != nil {
+	if err := c.checkCall(ctx, "drop node", path, coordination.NodeConfig{}); err != nil {
 		return err
 	}
 
@@ -259,7 +262,7 @@ func (c *Client) DropNode(ctx context.Context, path string) error {
 
 // DescribeNode returns the scheme entry and the settings of a node.
 func (c *Client) DescribeNode(ctx context.Context, path string) (*scheme.Entry, *coordination.NodeConfig, error) {
-	if err := c.checkNode(ctx, "describe node", path, coordination.NodeConfig{}); err != nil {
+	if err := c.checkCall(ctx, "describe node", path, coordination.NodeConfig{}); err != nil {
 		return nil, nil, err
 	}
 
@@ -310,6 +313,9 @@ func (c *Client) Session(
 		return nil, fmt.Errorf("open session on node %q: %w", path, err)
 	}
 	if err := checkRequest("open session on node", path, cfg.Start(0, 0)); err != nil {
+		return nil, err
+	}
+	if err := c.checkPath("open session on node", path); err != nil {
 		return nil, err
 	}
 	if c.local != nil { // local.Dial limits the rate of attempts, and hosts may change often

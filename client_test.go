@@ -1,11 +1,13 @@
 package tenure_test
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
 	"github.com/ydb-platform/ydb-go-sdk/v3"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination"
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
@@ -58,6 +60,39 @@ func TestClient_Database(t *testing.T) {
 		require.NoError(t, driver.Close(t.Context()))
 	}
 	require.Empty(t, (*tenure.Client)(nil).Database())
+}
+
+// A path that is not absolute is refused by each method, with the path to write instead. The server is not asked: it
+// would say of a session only that the node does not exist.
+func TestClient_RelativePath(t *testing.T) {
+	srv := tenuretest.NewServer(t, server.WithDatabase("/ru/prod"))
+	c := srv.Client(t)
+	for _, test := range []struct{ path, want string }{
+		{"app", `the path is not absolute: write "/ru/prod/app"`},
+		{"app/node/", `the path is not absolute: write "/ru/prod/app/node"`},
+		{"ru/prod/app", `the path is not absolute: write "/ru/prod/app"`},
+		{"ru/prod", `the path is not absolute: write "/ru/prod"`},
+		{"ru/production", `the path is not absolute: write "/ru/prod/ru/production"`},
+		{"../app", `the path is not absolute: write "/ru/prod/app"`},
+		{"", `the path is empty: write e.g. "/ru/prod/app"`},
+	} {
+		var config coordination.NodeConfig
+		for op, call := range map[string]func() error{
+			"create node":   func() error { return c.CreateNode(t.Context(), test.path, config) },
+			"alter node":    func() error { return c.AlterNode(t.Context(), test.path, config) },
+			"drop node":     func() error { return c.DropNode(t.Context(), test.path) },
+			"describe node": func() error { _, _, err := c.DescribeNode(t.Context(), test.path); return err },
+			"open session on node": func() error {
+				_, err := c.Session(t.Context(), test.path)
+
+				return err
+			},
+		} {
+			err := call()
+			require.EqualError(t, err, fmt.Sprintf("%s %q: BAD_REQUEST: %s", op, test.path, test.want))
+			require.True(t, ydb.IsOperationError(err, Ydb.StatusIds_BAD_REQUEST))
+		}
+	}
 }
 
 // The error names the session option whose duration is out of range.

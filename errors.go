@@ -46,7 +46,7 @@ var ErrClientClosed = ydberr.ErrClientClosed
 // checks work on it, such as ydb.IsOperationErrorNotFoundError.
 //
 // The client itself refuses a request that no server could process, with the status BAD_REQUEST. Such a request
-// contains text that is not valid UTF-8, or is larger than 4 MiB.
+// contains text that is not valid UTF-8 or the path of a node that is not absolute, or is larger than 4 MiB.
 type StatusError struct {
 	Operation string // the operation, such as "acquire semaphore"
 	Object    string // the name of the semaphore, or the path of the node

@@ -2,6 +2,8 @@ package tenure
 
 import (
 	"fmt"
+	gopath "path"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -41,9 +43,7 @@ func checkRequest(op, object string, m proto.Message) error {
 		return nil
 	}
 
-	return newStatusError(op, object, &session.StatusError{
-		Status: Ydb.StatusIds_BAD_REQUEST, Issues: []*Ydb_Issue.IssueMessage{{Message: fault, Severity: 1}},
-	})
+	return refuse(op, object, fault)
 }
 
 // requestFault describes what is wrong with a request, and what to do about it. It returns "" if the request can be
@@ -102,6 +102,39 @@ func badText(m protoreflect.Message) (bad protoreflect.Name) {
 
 // checkNode is like checkRequest, for requests that the SDK makes. In these only the path, and the path in the config,
 // can be at fault.
-func checkNode(op, path string, config coordination.NodeConfig) error {
-	return checkRequest(op, path, &pb.CreateNodeRequest{Path: path, Config: &pb.Config{Path: config.Path}})
+func (c *Client) checkNode(op, path string, config coordination.NodeConfig) error {
+	err := checkRequest(op, path, &pb.CreateNodeRequest{Path: path, Config: &pb.Config{Path: config.Path}})
+	if err != nil {
+		return err
+	}
+
+	return c.checkPath(op, path)
+}
+
+// checkPath returns a [*StatusError] with the status BAD_REQUEST if the path of a node is not absolute (N6). A server
+// would answer a request for a session only that the node does not exist. The path is not completed, because the client
+// of ydb-go-sdk does not do that either, so that a program would work with one of the two clients only.
+func (c *Client) checkPath(op, path string) error {
+	if strings.HasPrefix(path, "/") {
+		return nil
+	}
+	database := strings.Trim(c.database, "/")
+	below, inside := strings.CutPrefix(path+"/", database+"/")
+	if !inside {
+		below = path
+	}
+	absolute := gopath.Join("/", database, gopath.Clean("/"+below))
+	fault := "the path is not absolute: write " + limit.Quote(absolute)
+	if path == "" {
+		fault = fmt.Sprintf("the path is empty: write e.g. %q", gopath.Join("/", database, "app"))
+	}
+
+	return refuse(op, path, fault)
+}
+
+// refuse returns the error of a request that the client refuses.
+func refuse(op, object, fault string) error {
+	return newStatusError(op, object, &session.StatusError{
+		Status: Ydb.StatusIds_BAD_REQUEST, Issues: []*Ydb_Issue.IssueMessage{{Message: fault, Severity: 1}},
+	})
 }
