@@ -52,8 +52,19 @@ func BenchmarkMerge(b *testing.B) {
 // a merge, and the two figures are of the same server at the same load. Another client fills the log with large data.
 //
 // "over-5ms/s" is the number of pairs that took more than 5 ms, for each second of merges or of the other time.
-// "merging" is the share of merges in the time.
+// "merging" is the share of merges in the time. Without the garbage collector, which makes pairs long at any time, the
+// difference between the figures is what merges themselves cause.
 func BenchmarkMerge_Moderate(b *testing.B) {
+	b.Run("collector=on", benchmarkMerges)
+	b.Run("collector=off", func(b *testing.B) {
+		b.Setenv("GOGC", "off")
+		b.Setenv("GOMEMLIMIT", "8GiB") // instead of the limit of tenure serve
+		benchmarkMerges(b)
+	})
+}
+
+func benchmarkMerges(b *testing.B) {
+	b.Helper()
 	counts, window := heldCounts(), 20*time.Second
 	if testing.Short() {
 		window = 20 * time.Millisecond

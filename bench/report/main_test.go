@@ -21,6 +21,7 @@ BenchmarkOpen/log=ours/commits=5000-2	 1	 4100000 p50-ns	 5000000 p99-ns
 BenchmarkHandover/store=memory/waiting=1000-2      	    8929	     82724 p50-ns	    165596 p99-ns	 0.5 p50-multiple
 BenchmarkMemory/store=disk/detached=10000-2	       1	       146.8 live-B/each	       -298.2 resident-B/each
 BenchmarkStartup/held=990000-2                    	       5	 228461630 ns/op	 400 resident-B/each
+BenchmarkMerge_Moderate/collector=off-2 1 6188515 merge-longest-ns 3.3 merge-over-5ms/s 0.39 merging
 BenchmarkIdleClient-2 1 12.5 cpu-ms/s 8100 live-B/session 9300 resident-B/session
 BenchmarkLock/server=remote-2 50 5100000 alone-p50-ns 30390955 guard-resident-B 24100000 p50-ns
 BenchmarkTakeover/killed=host_and_holder/contenders=8-2 	     100	  21378559 p50-ns	  33794904 p99-ns
@@ -50,6 +51,7 @@ func TestReport(t *testing.T) {
 		"| 1,000 | memory | 83 µs | 166 µs | 0.50 |  |",
 		"| 10,000 detached sessions | disk | 147 B | -298 B |",
 		"| 990,000 | 228.5 ms |  | 400 B |  |",
+		"| off | merge | 6.2 ms | 3 |",
 		"| 8,100 B | 9,300 B | 12.50 ms |",
 		"| remote | 24.1 ms | 5.1 ms |  | 30.4 MB |  |",
 		"| 8 | the holder, which hosts the server | the next waiter works | 21.4 ms | 33.8 ms |",

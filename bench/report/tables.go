@@ -82,6 +82,19 @@ func (f figures) startup(p *printer) {
 		}
 	}
 	p.table([]string{"held semaphores in the store", "p99 of a pair", "longest pair"}, rows)
+	rows = nil
+	for _, collector := range []string{"on", "off"} {
+		name := "Merge_Moderate/collector=" + collector
+		if !f.has(name) {
+			continue
+		}
+		for _, when := range []string{"merge", "other"} {
+			rows = append(rows, []string{
+				collector, when, f.cell(name, when+"-longest-ns", millis), f.cell(name, when+"-over-5ms/s", rate),
+			})
+		}
+	}
+	p.table([]string{"garbage collector", "pairs", "longest", "longer than 5 ms, per second"}, rows)
 }
 
 func (f figures) lock(p *printer) {
