@@ -36,6 +36,30 @@ func TestOpen_Syncs(t *testing.T) {
 	}
 }
 
+// TestOpen_EndInPadding cuts a segment off within the zero bytes after its last frame, as a write can that has extended
+// the file and was cut short. The frame is intact, so its commit is kept, and the next one follows it.
+func TestOpen_EndInPadding(t *testing.T) {
+	t.Parallel()
+	d := newMemDisk()
+	first := &workload{batches: 1, reopenEvery: 1}
+	require.NoError(t, first.run(t.Context(), d.options(nil)))
+	img := d.image()
+	name := segmentKind.name(1)
+	f, size, ok := parseFrame(img[name][headerSize:])
+	require.True(t, ok)
+	end, missing := headerSize+size, padding(frameHeader+len(f.payload))
+	require.Positive(t, missing)
+	for cut := range missing + 1 {
+		grown := img.with(name, img[name][:end-cut:end-cut]).with(segmentKind.name(2), nil)
+		after := grown.disk()
+		s, err := Open(testDir, after.options(nil))
+		require.NoError(t, err, "%d of %d bytes are missing", cut, missing)
+		require.NoError(t, s.Commit(t.Context(), testBatch(1)))
+		require.NoError(t, s.Close())
+		require.NoError(t, recovers(t.Context(), after.options(nil), oneOf(history(2)[2:])))
+	}
+}
+
 // TestStore_KillThenPowerCut kills a process before each of its changes of the disk, lets a second process open the
 // store and commit, and cuts the power before one change of the second process and at its end. Changes that the first
 // process made need not be durable when it is killed.

@@ -123,16 +123,18 @@ func (s *segment) clear(to int64) error {
 }
 
 // rewrite writes the frames of the last group again. If the sync of the process that wrote them has failed, the system
-// may have dropped them although they can still be read, and the next sync would succeed without writing them.
+// may have dropped them although they can still be read, and the next sync would succeed without writing them. A file
+// that was growing may end within the zero bytes after its last frame. Then rewrite adds those that are missing.
 func (s *segment) rewrite() error {
 	if s.group == 0 {
 		return nil
 	}
 	b := make([]byte, s.end-s.group)
-	if _, err := s.file.ReadAt(b, s.group); err != nil {
+	if _, err := s.file.ReadAt(b, s.group); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	_, err := s.file.WriteAt(b, s.group)
+	s.size = max(s.size, s.end)
 
 	return err
 }
