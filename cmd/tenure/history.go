@@ -158,7 +158,7 @@ func historyTable(grants []past) string {
 			end = "unknown"
 		}
 		if p.Begin != nil && p.End != nil {
-			held = cli.Short(p.End.Sub(*p.Begin))
+			held = cli.Elapsed(p.End.Sub(*p.Begin))
 		}
 		count := ""
 		if p.Count > 0 {

@@ -240,8 +240,8 @@ func (r *restoreFlags) tell(file string, s backup.Summary) error {
 		verb = printable.Text(file) + " is complete and intact"
 	}
 	clk := clock.Go()
-	_, err := fmt.Fprintf(r.env.Data, "%s: the backup has %s, taken %s, %v ago\n", verb, contents(s),
-		s.Date.Format(time.RFC3339), clk.Time(clk.Now()).Sub(s.Date).Round(time.Second))
+	_, err := fmt.Fprintf(r.env.Data, "%s: the backup has %s, taken %s, %s ago\n", verb, contents(s),
+		s.Date.Format(time.RFC3339), cli.Elapsed(clk.Time(clk.Now()).Sub(s.Date)))
 	if err == nil && !r.check && !r.keep && s.Sessions > 0 {
 		_, err = fmt.Fprintf(r.env.Data, "not restored: %s with what was held; clients start new ones; to keep them, "+
 			"restore with --keep-sessions\n", printable.Count(s.Sessions, "session", "sessions"))

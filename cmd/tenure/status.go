@@ -101,8 +101,8 @@ func describe(r embedded.Report, source string, now time.Time, style printable.S
 	var b strings.Builder
 	fmt.Fprintf(&b, "state directory %s (from %s)\n", printable.Text(r.Directory), printable.Text(source))
 	if h := r.Host; h != nil {
-		fmt.Fprintf(&b, "hosted by process %d on %s for %v: %s (tenure %s)\n", h.PID, printable.Text(h.Name),
-			now.Sub(h.Since).Round(time.Second), printable.Text(h.Command), printable.Text(h.Version))
+		fmt.Fprintf(&b, "hosted by process %d on %s for %s: %s (tenure %s)\n", h.PID, printable.Text(h.Name),
+			cli.Elapsed(now.Sub(h.Since)), printable.Text(h.Command), printable.Text(h.Version))
 	} else {
 		b.WriteString("no process uses it\n")
 	}
@@ -115,8 +115,8 @@ func describe(r embedded.Report, source string, now time.Time, style printable.S
 func statusText(status server.Status, now time.Time, style printable.Style) string {
 	var b strings.Builder
 	if at := status.GrantsFrom; !at.IsZero() {
-		fmt.Fprintf(&b, "restored from a backup: nothing is granted for %v, until %s\n",
-			max(0, at.Sub(now)).Round(time.Second), at.Format(time.RFC3339))
+		fmt.Fprintf(&b, "restored from a backup: nothing is granted for %s, until %s\n",
+			cli.Remaining(at.Sub(now)), at.Format(time.RFC3339))
 	}
 	b.WriteString(serversText(status.Servers, now, style))
 	for _, n := range status.Nodes {
@@ -145,7 +145,7 @@ func serversText(servers []server.MemberStatus, now time.Time, style printable.S
 		}
 		fmt.Fprintf(&b, ", tenure %s, owns %s", printable.Text(s.Version), printable.Count(s.Nodes, "node", "nodes"))
 		if !s.Since.IsZero() {
-			fmt.Fprintf(&b, ", started %v ago", max(0, now.Sub(s.Since)).Round(time.Second))
+			fmt.Fprintf(&b, ", started %s ago", cli.Elapsed(now.Sub(s.Since)))
 		}
 		switch {
 		case s.Error != "":

@@ -88,7 +88,7 @@ func (m *Monitor) NoSession(without time.Duration, why error) {
 	noticed := m.noticed
 	m.mu.Unlock()
 	if !noticed {
-		m.say(fmt.Sprintf("no session for %v, still trying: %v", without.Round(time.Second), why))
+		m.say(fmt.Sprintf("no session for %s, still trying: %v", Elapsed(without), why))
 	}
 }
 

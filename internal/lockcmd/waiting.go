@@ -71,11 +71,11 @@ func (q queue) holding(now time.Time) string {
 	b.WriteString("held by " + who)
 	switch {
 	case first.Lost != nil:
-		fmt.Fprintf(&b, ", which was lost: at most %v", cli.Short(first.Lost.Sub(now)))
+		fmt.Fprintf(&b, ", which was lost: at most %v", cli.Remaining(first.Lost.Sub(now)))
 	case first.Until != nil:
-		fmt.Fprintf(&b, ", which is done and keeps it for %v", cli.Short(first.Until.Sub(now)))
+		fmt.Fprintf(&b, ", which is done and keeps it for %v", cli.Remaining(first.Until.Sub(now)))
 	case first.Since != nil:
-		fmt.Fprintf(&b, " for %v", cli.Short(now.Sub(*first.Since)))
+		fmt.Fprintf(&b, " for %v", cli.Elapsed(now.Sub(*first.Since)))
 	}
 	switch others := len(q.Holders) - 1; others {
 	case 0:

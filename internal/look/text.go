@@ -87,9 +87,9 @@ func (h Holder) cells(place string, s Semaphore, now time.Time) []string {
 func (h Holder) For(now time.Time) string {
 	switch {
 	case h.Since != nil:
-		return cli.Short(now.Sub(*h.Since))
+		return cli.Elapsed(now.Sub(*h.Since))
 	case h.Before != nil:
-		return "over " + cli.Short(now.Sub(*h.Before))
+		return "over " + cli.Elapsed(now.Sub(*h.Before))
 	}
 
 	return ""

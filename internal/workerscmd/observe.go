@@ -59,12 +59,12 @@ func (w *worker) observeTask(e workers.Event) {
 	case workers.Stuck:
 		w.meter.change(func(m *meter) { m.stuck[e.Task] = struct{}{} })
 		w.report(event{Event: "stuck", Task: e.Task, For: seconds(e.For)},
-			fmt.Sprintf("task %q was told to stop %s ago and still runs", e.Task, cli.Short(e.For)))
+			fmt.Sprintf("task %q was told to stop %s ago and still runs", e.Task, cli.Elapsed(e.For)))
 	case workers.Refused:
 		w.meter.change(func(m *meter) { m.refusals++ })
 		text := ""
 		if w.state.total() > 1 { // otherwise, Run ends with the error
-			text = fmt.Sprintf("task %q is refused: %v: asking again in %s", e.Task, e.Err, cli.Short(e.After))
+			text = fmt.Sprintf("task %q is refused: %v: asking again in %s", e.Task, e.Err, cli.Remaining(e.After))
 		}
 		w.report(event{Event: "refused", Task: e.Task, Cause: e.Err.Error(), After: seconds(e.After)}, text)
 	case workers.Blocked:
@@ -202,7 +202,7 @@ func (w *worker) blocked(e workers.Blocked) {
 		text := identity.ReadCard(h.Data).Who
 		switch {
 		case h.Lost > 0:
-			text = fmt.Sprintf("session %d of this process, which was lost: at most %s", h.Session, cli.Short(h.Lost))
+			text = fmt.Sprintf("session %d of this process, which was lost: at most %s", h.Session, cli.Remaining(h.Lost))
 		case text == "":
 			text = fmt.Sprintf("session %d", h.Session)
 		}

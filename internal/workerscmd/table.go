@@ -141,7 +141,7 @@ func ago(at *time.Time, now time.Time) string {
 		return ""
 	}
 
-	return cli.Short(now.Sub(*at))
+	return cli.Elapsed(now.Sub(*at))
 }
 
 // maxNames is how many names a line lists.
