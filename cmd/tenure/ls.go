@@ -111,7 +111,7 @@ func (s listed) cells(l *looker) []string {
 	var who, held, token, taken, waiting string
 	if len(s.Holders) > 0 {
 		first := s.Holders[0]
-		who, held, token = first.Who, first.For(l.now()), strconv.FormatUint(first.Token, 10)
+		who, held, token = first.Name(), first.For(l.now()), strconv.FormatUint(first.Token, 10)
 		if more := len(s.Holders) - 1; more > 0 {
 			who += fmt.Sprintf(" and %d more", more)
 		}

@@ -53,11 +53,11 @@ Exit code:
 		}
 		switch err := l.endSession(cmd.Context(), l.Path, h.Session, h.Token); {
 		case errors.Is(err, admin.ErrNoSession):
-			return &cli.ExitError{Code: exitRefused, Err: fmt.Errorf("%s has just released %q", h.Who, args[0])}
+			return &cli.ExitError{Code: exitRefused, Err: fmt.Errorf("%s has just released %q", h.Name(), args[0])}
 		case err != nil:
 			return err
 		}
-		l.complain(fmt.Sprintf("%s has lost %q, token %d, with its session %d, and may still be running", h.Who, args[0],
+		l.complain(fmt.Sprintf("%s has lost %q, token %d, with its session %d, and may still be running", h.Name(), args[0],
 			h.Token, h.Session))
 
 		return nil

@@ -13,14 +13,12 @@ import (
 	"github.com/ydb-platform/ydb-go-sdk/v3/coordination/options"
 
 	"tenure/internal/cli"
+	"tenure/internal/look"
 	"tenure/internal/ydberr"
 	"tenure/lock"
 )
 
 const (
-	// onceSuffix makes the name of the semaphore with the record of successful runs from the name of the lock.
-	onceSuffix = "#once"
-
 	// maxRuns is how many successful runs a record holds. When it is full, the oldest one is dropped.
 	maxRuns = 1000
 
@@ -45,7 +43,7 @@ type record struct {
 }
 
 func recordOf(session coordination.Session, lock string) record {
-	return record{session, lock + onceSuffix}
+	return record{session, lock + look.OnceSuffix}
 }
 
 // read returns the recorded runs.

@@ -44,6 +44,8 @@ type Holder struct {
 
 	Description string `json:"description,omitempty"` // of the session
 	Connected   *bool  `json:"connected,omitempty"`   // false: the session timeout is running; absent: not known
+
+	person string // in place of Who, for people; empty: Who
 }
 
 // Free returns a semaphore that nobody holds. Semaphores that lock creates exist only while somebody uses them.
@@ -79,6 +81,7 @@ func OfDescription(name string, d *coordination.SemaphoreDescription) Semaphore 
 		list := make([]Holder, 0, len(all))
 		for _, o := range all {
 			h := NewHolder(o.SessionID, o.OrderID, o.Data)
+			h.person = person(name, o.SessionID, o.OrderID, string(o.Data))
 			if !d.Ephemeral {
 				h.Count = o.Count
 			}
@@ -103,6 +106,7 @@ func OfStatus(status server.SemaphoreStatus) Semaphore {
 		list := make([]Holder, 0, len(all))
 		for _, o := range all {
 			h := NewHolder(o.Session, o.Token, []byte(cmp.Or(o.Data, o.Description)))
+			h.person = person(status.Name, o.Session, o.Token, o.Data)
 			h.Description, h.Connected = o.Description, &o.Attached
 			h.dates(o.Since, o.SinceBefore)
 			if !status.Ephemeral {

@@ -1,6 +1,7 @@
 package look
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -48,8 +49,8 @@ func (s Semaphore) headline(style printable.Style) string {
 	if n := len(s.Waiters); n > 0 {
 		text += fmt.Sprintf(", %d waiting", n)
 	}
-	if s.Data != "" {
-		text += fmt.Sprintf(", data %q", s.Data)
+	if data := s.dataText(); data != "" {
+		text += ", " + data
 	}
 
 	return text
@@ -78,10 +79,13 @@ func (h Holder) cells(place string, s Semaphore, now time.Time) []string {
 	}
 
 	return []string{
-		place, h.Who, h.For(now), strconv.FormatUint(h.Token, 10), strconv.FormatUint(h.Session, 10), count,
+		place, h.Name(), h.For(now), strconv.FormatUint(h.Token, 10), strconv.FormatUint(h.Session, 10), count,
 		strings.Join(h.remarks(), ", "),
 	}
 }
+
+// Name returns how the holder describes itself to people.
+func (h Holder) Name() string { return cmp.Or(h.person, h.Who) }
 
 // For returns for how long the holder has the semaphore, or the waiter waits; empty if that is not known.
 func (h Holder) For(now time.Time) string {
@@ -122,8 +126,8 @@ func (c Change) Line(style printable.Style) string {
 	if n := len(c.Waiters); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", n))
 	}
-	if c.Data != "" {
-		parts = append(parts, fmt.Sprintf("data %q", c.Data))
+	if data := c.dataText(); data != "" {
+		parts = append(parts, data)
 	}
 	if c.Again {
 		parts = append(parts, style.Bad("changed and changed back"))
@@ -150,7 +154,7 @@ func (s Semaphore) holding() string {
 
 			break
 		}
-		text := fmt.Sprintf("%s, token %d", h.Who, h.Token)
+		text := fmt.Sprintf("%s, token %d", h.Name(), h.Token)
 		if remarks := h.remarks(); len(remarks) > 0 {
 			text += ", " + strings.Join(remarks, ", ")
 		}
