@@ -70,9 +70,14 @@ func parseFrame(b []byte) (f frame, size int, ok bool) {
 		return frame{}, 0, false
 	}
 
-	return frame{
-		number:  binary.LittleEndian.Uint64(b[8:]),
-		durable: binary.LittleEndian.Uint64(b[16:]),
-		payload: b[frameHeader:end:end],
-	}, end + padding(end), true
+	f.number, f.durable = frameNumbers(b)
+	f.payload = b[frameHeader:end:end]
+
+	return f, end + padding(end), true
+}
+
+// frameNumbers returns the numbers in the header of a frame: those of the commit, and of the newest one that was
+// durable before it.
+func frameNumbers(header []byte) (number, durable uint64) {
+	return binary.LittleEndian.Uint64(header[8:]), binary.LittleEndian.Uint64(header[16:])
 }

@@ -1,13 +1,18 @@
 package logstore
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"tenure/internal/node"
+	"tenure/internal/store"
 	"tenure/internal/store/storetest"
 )
 
@@ -57,6 +62,38 @@ func TestOpen_EndInPadding(t *testing.T) {
 		require.NoError(t, s.Commit(t.Context(), testBatch(1)))
 		require.NoError(t, s.Close())
 		require.NoError(t, recovers(t.Context(), after.options(nil), oneOf(history(2)[2:])))
+	}
+}
+
+// TestOpen_TornData tears a large commit whose data looks like the size of a payload wherever a frame could begin. Open
+// must not read a payload at each of these places.
+func TestOpen_TornData(t *testing.T) {
+	t.Parallel()
+	size := binary.LittleEndian.AppendUint32(nil, 512<<10)
+	for shift := range frameAlign / 2 {
+		d := newMemDisk()
+		s, err := Open(testDir, d.options(nil))
+		require.NoError(t, err)
+		require.NoError(t, s.Commit(t.Context(), testBatch(0)))
+		data := strings.Repeat("x", shift) + strings.Repeat(string(size), 256<<10)
+		require.NoError(t, s.Commit(t.Context(), store.Batch{Changes: []node.Record{storetest.Put("x", data)}}))
+		img := d.image() // as if the process was killed
+		require.NoError(t, s.Close())
+		name := img.newestFrames(t)
+		torn := img[name]
+		require.Less(t, bytes.Index(torn, []byte(data)), sectorSize, "the commit is the first one of its segment")
+		clear(torn[headerSize:sectorSize]) // the sector was not written
+		var reads atomic.Int64
+		s, err = Open(testDir, hooked(img.with(ledgerName, nil).disk().options(nil), func(op, _ string) error {
+			if op == "read" {
+				reads.Add(1)
+			}
+
+			return nil
+		}))
+		require.NoError(t, err)
+		require.Less(t, reads.Load(), int64(200), "data moved by %d bytes", shift)
+		require.NoError(t, s.Close())
 	}
 }
 

@@ -91,15 +91,11 @@ func (s *segment) rest(number uint64, buf []byte) (dirty int64, durable bool, er
 		at += int64(n)
 	}
 	r := frameReader{file: s.file, size: s.size, scan: buf}
-	for at := s.end; at < dirty && !durable; at += frameAlign {
-		f, _, ok, err := r.frame(at)
-		if err != nil {
-			return dirty, false, err
-		}
-		durable = ok && f.durable >= number && f.number > f.durable
+	for at := s.end; at < dirty && !durable && err == nil; at += frameAlign {
+		durable, err = r.proves(at, number)
 	}
 
-	return dirty, durable, nil
+	return dirty, durable, err
 }
 
 // scanSize is the size of the pieces in which replay and rest read a segment. Open uses one buffer for all of them,
@@ -189,4 +185,19 @@ func (r *frameReader) frame(at int64) (f frame, size int, ok bool, err error) {
 	f, size, ok = parseFrame(b)
 
 	return f, size, ok, nil
+}
+
+// proves reports whether there is an intact frame at the offset according to which the commit was durable. It looks at
+// the payload only if the header says so: in the data of a torn frame, many places may look like the size of a payload.
+func (r *frameReader) proves(at int64, commit uint64) (bool, error) {
+	b, err := r.window(at, frameHeader)
+	if err != nil || len(b) < frameHeader {
+		return false, err
+	}
+	if number, durable := frameNumbers(b); durable < commit || number <= durable {
+		return false, nil
+	}
+	_, _, ok, err := r.frame(at)
+
+	return ok, err
 }
