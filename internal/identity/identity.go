@@ -42,8 +42,14 @@ func userName(lookupEnv func(string) (string, bool), current func() (*user.User,
 	return "uid " + strconv.Itoa(os.Getuid())
 }
 
+// pidMark comes before the process id.
+const pidMark = ", pid "
+
+// NamesProcess reports whether the text has a process id, as those of Self and Of.
+func NamesProcess(text string) bool { return strings.Contains(text, pidMark) }
+
 func describe(user, host string, pid int, program string) string {
-	return fmt.Sprintf("%s@%s, pid %d (%s)", clean(user), clean(host), pid, clean(program))
+	return fmt.Sprintf("%s@%s%s%d (%s)", clean(user), clean(host), pidMark, pid, clean(program))
 }
 
 // clean returns the text as printable UTF-8 of at most maxPart bytes.

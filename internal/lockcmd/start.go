@@ -1,6 +1,7 @@
 package lockcmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,16 +82,19 @@ func clip(text string, width int) string {
 
 // card returns the data that this process attaches to the lock.
 func (l *locker) card() identity.Card {
+	return identity.Card{Who: cmp.Or(l.data, l.process())}
+}
+
+// process describes this process. It is the description of the session, which --data does not replace.
+func (l *locker) process() string {
 	switch {
-	case l.data != "":
-		return identity.Card{Who: l.data}
 	case l.pid != 0:
-		return identity.Card{Who: identity.Of(fmt.Sprintf("lock --pid %d", l.pid))}
+		return identity.Of(fmt.Sprintf("lock --pid %d", l.pid))
 	case l.command == nil:
-		return identity.Card{Who: identity.Of("lock")}
+		return identity.Of("lock")
 	}
 
-	return identity.Card{Who: identity.Of(l.command.Argv[0])}
+	return identity.Of(l.command.Argv[0])
 }
 
 // options returns the options for package lock. Those in more come last.
@@ -98,7 +102,7 @@ func (l *locker) options(more ...lock.Option) []lock.Option {
 	opts := []lock.Option{
 		lock.WithTimeout(l.Timeout),
 		lock.WithData([]byte(l.card().String())),
-		lock.WithDescription("lock"),
+		lock.WithDescription(l.process()),
 		lock.WithObserver(l.observe),
 		lock.WithAlso(l.names[1:]...),
 	}

@@ -64,3 +64,18 @@ func TestHolder_Name(t *testing.T) {
 	require.Equal(t, "another", of("job#members", "another").Name())
 	require.Equal(t, string(worker.Encode()), of("job", string(worker.Encode())).Name())
 }
+
+// The data of --data hides the process. People see it nevertheless, if the server tells the description of the session.
+func TestSemaphore_Process(t *testing.T) {
+	t.Parallel()
+	text := func(data, description string) string {
+		return OfStatus(server.SemaphoreStatus{Name: "deploy", Owners: []server.HolderStatus{
+			{Session: 1, Token: 2, Data: data, Description: description},
+		}}).Text(time.Time{}, printable.Style{})
+	}
+	const process = "ann@ci, pid 7 (sh)"
+	require.Contains(t, text("release 42", process), "holder  release 42  ann@ci, pid 7 (sh)")
+	for _, plain := range []string{text(process, process), text("", process), text("release 42", "lock")} {
+		require.NotContains(t, plain, "PROCESS")
+	}
+}

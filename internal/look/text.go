@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tenure/internal/cli"
+	"tenure/internal/identity"
 	"tenure/internal/printable"
 )
 
@@ -23,7 +24,7 @@ func (s Semaphore) Text(now time.Time, style printable.Style) string {
 		lines = append(lines, w.cells(strconv.Itoa(i+1), s, now))
 	}
 	table := printable.Columns(printable.Used([]string{
-		"PLACE", "WHO", "FOR", "TOKEN", "SESSION", "COUNT", "REMARKS",
+		"PLACE", "WHO", "PROCESS", "FOR", "TOKEN", "SESSION", "COUNT", "REMARKS",
 	}, lines))
 	for i, line := range strings.SplitAfter(table, "\n") {
 		if line != "" {
@@ -79,13 +80,22 @@ func (h Holder) cells(place string, s Semaphore, now time.Time) []string {
 	}
 
 	return []string{
-		place, h.Name(), h.For(now), strconv.FormatUint(h.Token, 10), strconv.FormatUint(h.Session, 10), count,
+		place, h.Name(), h.process(), h.For(now), strconv.FormatUint(h.Token, 10), strconv.FormatUint(h.Session, 10), count,
 		strings.Join(h.remarks(), ", "),
 	}
 }
 
 // Name returns how the holder describes itself to people.
 func (h Holder) Name() string { return cmp.Or(h.person, h.Who) }
+
+// process returns the description of the session if it names the process and Name does not, as with "lock --data".
+func (h Holder) process() string {
+	if !identity.NamesProcess(h.Description) || identity.NamesProcess(h.Name()) {
+		return ""
+	}
+
+	return printable.Short(h.Description)
+}
 
 // For returns for how long the holder has the semaphore, or the waiter waits; empty if that is not known.
 func (h Holder) For(now time.Time) string {

@@ -181,7 +181,7 @@ func (w *worker) options() ([]workers.Option, error) {
 		workers.WithBackoff(w.backoff, max(w.backoff, longestPause)),
 		workers.WithGiveUp(w.giveUp),
 		workers.WithData([]byte(identity.Of(w.program()))),
-		workers.WithDescription("workers"),
+		workers.WithDescription(identity.Of(w.program())),
 		workers.WithObserver(w.observe),
 	}
 	if w.argv != nil {
