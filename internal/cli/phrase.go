@@ -19,8 +19,8 @@ func Quoted(names []string) string {
 	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
 }
 
-// Elapsed returns how long something has lasted, as people say it: with one unit, or two if the first is small. It never
-// states more than d.
+// Elapsed returns how long something has lasted, as people say it: with one unit, or two if the first is small. It
+// never states more than d.
 func Elapsed(d time.Duration) string { return short(d) }
 
 // Remaining returns how long something still takes, in the form of Elapsed. It never states less than d.

@@ -26,7 +26,8 @@ func (s Semaphore) dataText() string {
 		return text
 	}
 	if len(s.Data) > maxData {
-		return fmt.Sprintf("data of %d bytes, which -o json shows: %q and so on", len(s.Data), printable.Clip(s.Data, maxData))
+		return fmt.Sprintf("data of %d bytes, which -o json shows: %q and so on", len(s.Data),
+			printable.Clip(s.Data, maxData))
 	}
 
 	return fmt.Sprintf("data %q", s.Data)

@@ -12,8 +12,8 @@ import (
 	"tenure/server"
 )
 
-// What lock and workers write for themselves is shown to people as what it means. Other data is shown as it is, if it is
-// not long.
+// What lock and workers write for themselves is shown to people as what it means. Other data is shown as it is, if it
+// is not long.
 func TestSemaphore_DataText(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
