@@ -40,7 +40,8 @@ func (s *Server) expire(ctx context.Context, choose func(path string, node *node
 }
 
 // expire ends sessions as their deadlines do (A12). A stream that serves one of them gets the Failure that its next
-// attach would get (A6): nothing else would show its client that the session is gone.
+// attach would get (A6): nothing else would show its client that the session is gone. If an operator has ended the session,
+// the text of the issue says so.
 func (o *owner) expire(now clock.Instant, e *expiry) {
 	fx := &o.next.fx
 	o.node.Apply(now, node.Tick{}, fx)
@@ -56,6 +57,9 @@ func (o *owner) expire(now clock.Instant, e *expiry) {
 		o.node.Apply(now, node.Expire{Session: session, Cause: e.cause}, fx)
 		if stream != 0 {
 			gone := node.Failure{Status: node.SessionExpired, Issue: "Session does not exist"}
+			if e.cause == node.ByOperator {
+				gone.Issue = node.EndedByOperator
+			}
 			fx.Replies = append(fx.Replies, node.Reply{Stream: stream, Message: gone})
 		}
 		if o.reaper != nil {

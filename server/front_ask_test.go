@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"tenure/internal/node"
 	"tenure/internal/peerkey"
 	"tenure/internal/serverconfig"
 	"tenure/server"
@@ -51,7 +52,7 @@ func TestFront_StatusAndEnd(t *testing.T) {
 	require.ErrorIs(t, admin.EndSession(t.Context(), by, front.node, 999, 0), server.ErrNoSession)
 	require.ErrorIs(t, admin.EndSession(t.Context(), by, "/local/none", s.id, 0), server.ErrNoNode)
 	require.NoError(t, admin.EndSession(t.Context(), by, front.node, s.id, 0))
-	s.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist")
+	s.requireFailure(Ydb.StatusIds_SESSION_EXPIRED, node.EndedByOperator)
 	require.True(t, waiter.recv().GetAcquireSemaphoreResult().GetAcquired())
 }
 

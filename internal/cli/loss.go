@@ -2,8 +2,15 @@ package cli
 
 import (
 	"errors"
+	"slices"
+	"strings"
+
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb"
+	"github.com/ydb-platform/ydb-go-genproto/protos/Ydb_Issue"
 
 	"tenure"
+	"tenure/internal/node"
+	"tenure/lock"
 )
 
 // LossCause returns the value of the label "cause" of metrics that count lost leases.
@@ -16,4 +23,26 @@ func LossCause(cause error) string {
 	}
 
 	return "no_answer"
+}
+
+// LossText returns the cause of a lost lease for people. If the server has ended the session, it says who may have done
+// that, and where to find out.
+func LossText(cause error) string {
+	text := cause.Error()
+	answer, answered := errors.AsType[*tenure.StatusError](cause)
+	if !answered || answer.Status != Ydb.StatusIds_SESSION_EXPIRED {
+		return text
+	}
+	why := "the server no longer has the session: an operator has ended it, its timeout has passed, or the server has " +
+		"lost its data: the log and the audit log of the server show a session that was ended by hand"
+	if slices.ContainsFunc(answer.Issues, func(i *Ydb_Issue.IssueMessage) bool {
+		return i.GetMessage() == node.EndedByOperator
+	}) {
+		why = "an operator has ended the session: the log and the audit log of the server show who"
+	}
+	if strings.HasPrefix(text, lock.ErrLost.Error()) {
+		why = lock.ErrLost.Error() + ": " + why
+	}
+
+	return why
 }

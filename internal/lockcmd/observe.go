@@ -34,7 +34,7 @@ func (l *locker) observe(e lock.Event) {
 			"the server answers again, but COMMAND is already stopping")
 	case lock.Lost:
 		l.metered.lost(e.Cause)
-		text := e.Cause.Error()
+		text := cli.LossText(e.Cause)
 		switch {
 		case l.endangered: // Danger has said it
 			text = ""
@@ -77,7 +77,9 @@ func (l *locker) stopped(e command.Event) {
 				command.SignalName(e.Signal))
 		}
 		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()}, text)
-	case command.Killing, command.Suspended, command.Problem:
+	case command.Killing:
+		l.complain(errors.New(command.Killing{Cause: errors.New(cli.LossText(e.Cause))}.String()))
+	case command.Suspended, command.Problem:
 		l.complain(errors.New(e.String()))
 	}
 }

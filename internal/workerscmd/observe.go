@@ -127,7 +127,7 @@ func (w *worker) lost(e workers.Lost) {
 		m.session = false
 		m.losses[cli.LossCause(e.Cause)]++
 	})
-	w.report(event{Event: "lost", Cause: e.Cause.Error()}, e.Cause.Error())
+	w.report(event{Event: "lost", Cause: e.Cause.Error()}, cli.LossText(e.Cause))
 }
 
 func (w *worker) sessionRefused(e workers.SessionRefused) {

@@ -276,7 +276,7 @@ func (r *taskRun) observeCommand(e command.Event) {
 			r.stopper.kill.Store(true)
 		}
 		r.report(event{Event: "killing", Task: name, Cause: cause.Error()},
-			fmt.Sprintf("task %q: killing COMMAND: %v", name, cause))
+			fmt.Sprintf("task %q: killing COMMAND: %s", name, cli.LossText(cause)))
 	case command.Suspended, command.Problem:
 		r.report(event{Event: "message", Task: name, Cause: e.String()}, fmt.Sprintf("task %q: %v", name, e))
 	}
