@@ -302,7 +302,7 @@ func TestServe_RefusesDataOfALaterVersion(t *testing.T) {
 	require.Equal(t, cli.ExitFailure, code)
 	require.Empty(t, stdout)
 	require.Regexp(t, fmt.Sprintf(`^tenure: open store %q: store format is too new \(format 999; this is `+
-		`tenure [^,]+, which reads format 3\): run the version that wrote it, or a later one\n$`, dir),
+		`tenure [^,]+, which reads format 4\): run the version that wrote it, or a later one\n$`, dir),
 		stderr)
 }
 

@@ -40,8 +40,12 @@ func TestFrame_RoundTrip(t *testing.T) {
 			require.Zero(t, len(log)%frameAlign)
 			require.LessOrEqual(t, len(log)-before, frameHeader+batchSize(b)+frameAlign)
 		}
+		salt := rapid.Uint32().Draw(t, "salt")
+		seal(log, salt)
+		_, _, ok := parseFrame(log, salt^1)
+		require.False(t, ok, "the salt is another one")
 		for i, want := range batches {
-			f, size, ok := parseFrame(log)
+			f, size, ok := parseFrame(log, salt)
 			require.True(t, ok)
 			require.Equal(t, uint64(i+1), f.number)
 			require.Equal(t, uint64(i), f.durable)
@@ -73,10 +77,11 @@ func TestFrame_FlippedBit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := drawBatch(t)
 		frame := appendFrame(nil, 3, 2, func(buf []byte) []byte { return appendBatch(buf, b) })
+		seal(frame, testSalt)
 		end := frameHeader + payloadSize(frame)
 		bit := rapid.IntRange(0, 8*end-1).Draw(t, "bit")
 		frame[bit/8] ^= 1 << (bit % 8)
-		_, _, ok := parseFrame(frame)
+		_, _, ok := parseFrame(frame, testSalt)
 		require.False(t, ok)
 	})
 }
@@ -91,7 +96,7 @@ func FuzzDecode(f *testing.F) { f.Fuzz(rapid.MakeFuzz(decodeAny)) }
 
 func decodeAny(t *rapid.T) {
 	b := rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")
-	_, _, _ = parseFrame(b)
+	_, _, _ = parseFrame(b, 0)
 	_, _, changes, err := decodeHead(b)
 	if err == nil {
 		_ = new(fold).apply(changes)
@@ -102,7 +107,7 @@ func decodeAny(t *rapid.T) {
 	}
 	_ = sortOut(names)
 	_, _ = readLedger(contentOf(t, b))
-	_, _ = segmentKind.check(contentOf(t, b), 1)
+	_, _, _ = segmentKind.check(contentOf(t, b), 1)
 
 	// A snapshot whose checksums are right, but whose index and sections are arbitrary.
 	d := newMemDisk()

@@ -134,7 +134,7 @@ func hashWords(words [2]uint64) uint64 {
 
 // read adds the changes of the space in a segment.
 func (f *fold) read(ctx context.Context, space store.Space, t tracedFile) error {
-	r := frameReader{file: t.file, size: t.size}
+	r := frameReader{file: t.file, size: t.size, salt: t.salt}
 	for _, at := range t.at {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata; use it only for a format that no release has written")
 
-// goldenBatches are the contents of the store in testdata/format3, partly in a snapshot and partly in a segment.
+// goldenBatches are the contents of the store in testdata/format4, partly in a snapshot and partly in a segment.
 var goldenBatches = []store.Batch{
 	{Space: store.Catalog, Changes: []node.Record{storetest.Put("/local", "directory"), storetest.Put("", "")}},
 	{Space: 1, Changes: []node.Record{storetest.Put("c", "\x01\x02\x03"), storetest.Put("m\x00\xff", "semaphore")}},
@@ -161,27 +161,27 @@ func TestFormat_Bytes(t *testing.T) {
 	t.Parallel()
 	img := written(t)
 
-	// Segment 2: magic, format, checksum, number.
-	magic, number := hex.EncodeToString([]byte("tenurlog"))+"03000000", "0200000000000000"
+	// Segment 2: magic, format, checksum, number, salt.
+	magic, number := hex.EncodeToString([]byte("tenurlog"))+"04000000", "0200000001020304"
 	header := magic + sum(t, magic, number) + number
 	// A frame: checksum, size, number 4, durable number 3; then the space as a varint, no space to drop, a key with its
 	// value; then padding.
 	head := "14000000" + "0400000000000000" + "0300000000000000"
 	payload := "888e98a8c0e0808101" + "00" + "0273" + "07" + hex.EncodeToString([]byte("session"))
 	require.Len(t, payload, 2*0x14)
-	frames := sum(t, head, payload) + head + payload + "00000000"
+	frames := salted(t, head, payload) + head + payload + "00000000"
 	// Space 1, one space to drop, which is 2; key "c" is deleted, key "l" has a value.
 	head = "0c000000" + "0500000000000000" + "0400000000000000"
 	payload = "01" + "0102" + "0363" + "026c" + "04" + hex.EncodeToString([]byte("link"))
 	require.Len(t, payload, 2*0x0c)
-	frames += sum(t, head, payload) + head + payload + "00000000"
+	frames += salted(t, head, payload) + head + payload + "00000000"
 	log, want := hex.EncodeToString(img["00000002.log"]), header+frames
 	require.Len(t, log, 2*goldenSize)
 	require.Equal(t, want, log[:len(want)])
 	require.Regexp(t, "^0*$", log[len(want):])
 
 	// Snapshot 1: a header, a section for each of three spaces, an index and a footer.
-	magic, number = hex.EncodeToString([]byte("tenursnp"))+"03000000", "0100000000000000"
+	magic, number = hex.EncodeToString([]byte("tenursnp"))+"04000000", "0100000000000000"
 	snapshot := magic + sum(t, magic, number) + number
 	block := func(content string) string {
 		size := hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, uint32(len(content)/2)))
@@ -203,11 +203,24 @@ func TestFormat_Bytes(t *testing.T) {
 	require.Equal(t, snapshot+block(index)+footer+sum(t, footer)+"00000000", hex.EncodeToString(img["00000001.snapshot"]))
 
 	require.Equal(t, "0500000000000000"+sum(t, "0500000000000000"), hex.EncodeToString(img["ACKED"]))
-	require.Equal(t, "format 3, tenure v0.4.0\n", string(img["VERSION"]))
+	require.Equal(t, "format 4, tenure v0.4.0\n", string(img["VERSION"]))
 }
 
 // sum returns the CRC-32C of the parts, all in hexadecimal.
 func sum(t *testing.T, parts ...string) string {
+	t.Helper()
+
+	return sumFrom(t, 0, parts...)
+}
+
+// salted is the same for a frame of a segment with testSalt.
+func salted(t *testing.T, parts ...string) string {
+	t.Helper()
+
+	return sumFrom(t, testSalt, parts...)
+}
+
+func sumFrom(t *testing.T, crc uint32, parts ...string) string {
 	t.Helper()
 	var all []byte
 	for _, part := range parts {
@@ -215,7 +228,7 @@ func sum(t *testing.T, parts ...string) string {
 		require.NoError(t, err)
 		all = append(all, b...)
 	}
-	crc := crc32.Checksum(all, crc32.MakeTable(crc32.Castagnoli))
+	crc = crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), all)
 
 	return hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, crc))
 }
@@ -225,11 +238,11 @@ func sum(t *testing.T, parts ...string) string {
 func TestOpen_OlderFormat(t *testing.T) {
 	t.Parallel()
 	for stamp, says := range map[string]string{
-		"": `store format is too old (format 1; this is tenure v0.4.0, which reads format 3): ` +
+		"": `store format is too old (format 1; this is tenure v0.4.0, which reads format 4): ` +
 			`run the version that wrote it, ` +
 			`or move the directory away to start with an empty store`,
 		"format 1, tenure v0.3.0\n": `store format is too old (format 1, written by tenure v0.3.0; this is tenure v0.4.0, ` +
-			`which reads format 3): run tenure v0.3.0, or move the directory away to start with an empty store`,
+			`which reads format 4): run tenure v0.3.0, or move the directory away to start with an empty store`,
 	} {
 		dir := filepath.Join(t.TempDir(), "store")
 		require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "format1"))))
@@ -267,8 +280,8 @@ func TestOpen_OtherFormats(t *testing.T) {
 	t.Parallel()
 	log, snapshot := segmentKind.name(2), snapshotKind.name(1)
 	img := written(t).with(stampName, nil)
-	const newer = `open store "/var/lib/store": store format is too new (format 4; this is tenure v0.4.0, which reads ` +
-		`format 3): run the version that wrote it, or a later one`
+	const newer = `open store "/var/lib/store": store format is too new (format 5; this is tenure v0.4.0, which reads ` +
+		`format 4): run the version that wrote it, or a later one`
 	broken := func(name string) string {
 		return fmt.Sprintf(`open store "/var/lib/store": store is damaged: "/var/lib/store/%s": its header is broken: `+
 			`restore a backup, or move the directory away to start with an empty store`, name)

@@ -159,6 +159,7 @@ func (s *Store) write(seg *segment, g *group, at int64) error {
 	if at+int64(len(g.frames)) > maxSegment {
 		return s.fault("write", seg.file.name, errSegmentFull)
 	}
+	seal(g.frames, seg.salt)
 	if _, err := seg.file.WriteAt(g.frames, at); err != nil {
 		return s.fault("write", seg.file.name, err)
 	}

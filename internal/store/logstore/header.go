@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,7 +12,8 @@ import (
 )
 
 // A segment and a snapshot begin with a header: the magic of the kind of file (8 bytes), the format version (4 bytes),
-// the CRC-32C of the other fields (4 bytes), and the number of the file (8 bytes). Numbers are little endian.
+// the CRC-32C of the other fields (4 bytes), the number of the file (4 bytes), and the salt of a segment (4 bytes).
+// Numbers are little endian. Before format 4, the number had 8 bytes, so these files have the salt 0.
 type kind struct {
 	magic, suffix string
 }
@@ -34,37 +36,46 @@ func (k kind) number(name string) (uint64, bool) {
 	return n, ok && err == nil && k.name(n) == name
 }
 
-func (k kind) header(number uint64) []byte {
+func (k kind) header(number uint64, salt uint32) []byte {
 	b := make([]byte, headerSize)
 	copy(b, k.magic)
 	binary.LittleEndian.PutUint32(b[8:], formatVersion)
-	binary.LittleEndian.PutUint64(b[16:], number)
+	binary.LittleEndian.PutUint32(b[16:], uint32(number))
+	binary.LittleEndian.PutUint32(b[20:], salt)
 	binary.LittleEndian.PutUint32(b[12:], headerSum(b))
 
 	return b
+}
+
+// randomSalt returns a salt that nobody can guess.
+func randomSalt() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+
+	return binary.LittleEndian.Uint32(b[:])
 }
 
 func headerSum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:12], crcTable), crcTable, b[16:headerSize])
 }
 
-// check returns the format of a file that begins with the header for the number. The error is newerFormat, errBadHeader
-// or an error of the system.
-func (k kind) check(f file, number uint64) (format uint32, err error) {
+// check returns the format and the salt of a file that begins with the header for the number. The error is newerFormat,
+// errBadHeader or an error of the system.
+func (k kind) check(f file, number uint64) (format, salt uint32, err error) {
 	b, err := readAll(f, headerSize)
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, 0, err
 	case len(b) < headerSize || string(b[:8]) != k.magic || binary.LittleEndian.Uint32(b[12:]) != headerSum(b):
-		return 0, errBadHeader
+		return 0, 0, errBadHeader
 	}
 	switch format = binary.LittleEndian.Uint32(b[8:]); {
 	case format > formatVersion:
-		return 0, newerFormat{uint64(format)}
-	case format < oldestFormat, binary.LittleEndian.Uint64(b[16:]) != number:
-		return 0, errBadHeader
+		return 0, 0, newerFormat{uint64(format)}
+	case format < oldestFormat, binary.LittleEndian.Uint32(b[16:]) != uint32(number):
+		return 0, 0, errBadHeader
 	default:
-		return format, nil
+		return format, binary.LittleEndian.Uint32(b[20:]), nil
 	}
 }
 

@@ -63,6 +63,7 @@ type sources struct {
 type tracedFile struct {
 	file *sharedFile
 	size int64
+	salt uint32 // of the segment
 	at   []uint32
 }
 
@@ -88,7 +89,7 @@ func (s *Store) sources(space store.Space) (from sources, err error) {
 // segment drops the space, so that nothing older counts.
 func (from *sources) add(seg *segment, t trace) (dropped bool) {
 	if len(t.at) > 0 {
-		from.traces = append(from.traces, tracedFile{seg.file, seg.end, t.at})
+		from.traces = append(from.traces, tracedFile{seg.file, seg.end, seg.salt, t.at})
 	}
 
 	return t.dropped

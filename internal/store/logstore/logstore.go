@@ -43,6 +43,7 @@ type Options struct {
 	LogSize int64        // size in bytes of a segment of the log; 0 means 4 MiB
 
 	open func(dir string) (disk, error) // nil means the operating system's file system
+	salt func() uint32                  // for a new segment; nil means a secret random number
 }
 
 // SmallLog is a LogSize for stores that are often opened after a kill, because Open reads all segments that are not
@@ -59,6 +60,9 @@ func (o Options) withDefaults() Options {
 	o.LogSize = cmp.Or(o.LogSize, defaultLogSize)
 	if o.open == nil {
 		o.open = openDisk
+	}
+	if o.salt == nil {
+		o.salt = randomSalt
 	}
 
 	return o

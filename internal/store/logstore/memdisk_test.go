@@ -84,10 +84,15 @@ func (d *memDisk) options(before func(change) error) Options {
 		before = func(change) error { return nil }
 	}
 
-	return Options{Version: "v0.4.0", LogSize: 4 << 10, open: func(string) (disk, error) {
-		return &memView{d, before}, nil
-	}}
+	return Options{
+		Version: "v0.4.0", LogSize: 4 << 10,
+		open: func(string) (disk, error) { return &memView{d, before}, nil },
+		salt: func() uint32 { return testSalt },
+	}
 }
+
+// testSalt is the salt of the segments on a memDisk.
+const testSalt = 0x04030201
 
 // sectorSize is the unit of which a disk writes all or nothing.
 const sectorSize = 512

@@ -30,7 +30,7 @@ func (s *Store) prepare(ctx context.Context) {
 		if !needed {
 			return nil
 		}
-		seg, err := createSegment(ctx, s.disk, number, s.opts.LogSize)
+		seg, err := s.createSegment(ctx, number, s.opts.LogSize)
 		s.noteSpace(err)
 		if err != nil {
 			return s.fault("create", segmentKind.name(number), err)
@@ -48,25 +48,25 @@ func (s *Store) prepare(ctx context.Context) {
 const pieceSize = 256 << 10
 
 // createSegment creates an empty segment, which is durable.
-func createSegment(ctx context.Context, d disk, number uint64, size int64) (*segment, error) {
-	name := segmentKind.name(number)
-	f, err := d.Create(name + newSuffix)
+func (s *Store) createSegment(ctx context.Context, number uint64, size int64) (*segment, error) {
+	name, salt := segmentKind.name(number), s.opts.salt()
+	f, err := s.disk.Create(name + newSuffix)
 	if err != nil {
 		return nil, err
 	}
 	content := make([]byte, min(pieceSize, size))
-	copy(content, segmentKind.header(number))
+	copy(content, segmentKind.header(number, salt))
 	for at := int64(0); at < size && err == nil; at += pieceSize {
 		if _, err = f.WriteAt(content[:min(pieceSize, size-at)], at); err == nil {
 			err = cmp.Or(f.Sync(), ctx.Err())
 		}
 		clear(content[:headerSize])
 	}
-	if err = install(d, f, name, err); err != nil {
+	if err = install(s.disk, f, name, err); err != nil {
 		return nil, err
 	}
 
-	return newSegment(number, share(f, name), size), nil
+	return newSegment(number, salt, share(f, name), size), nil
 }
 
 // install gives a new file its final name, which is durable then, unless err says that the file could not be written.
@@ -220,7 +220,7 @@ func (s *Store) foldAll(
 	spaces = make(map[store.Space]*folded)
 	rest := func(size int) { pace.done(ctx, size) }
 	for _, seg := range old {
-		r := frameReader{file: seg.file, size: seg.end}
+		r := frameReader{file: seg.file, size: seg.end, salt: seg.salt}
 		for at := int64(headerSize); at < seg.end; {
 			f, size, ok, err := r.frame(at)
 			if err == nil && !ok {

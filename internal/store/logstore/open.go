@@ -185,7 +185,7 @@ func (s *Store) create(acked uint64) error {
 		return s.fault("write", stampName, err)
 	}
 	name := segmentKind.name(1)
-	seg, err := createSegment(context.Background(), s.disk, 1, min(firstSize, s.opts.LogSize))
+	seg, err := s.createSegment(context.Background(), 1, min(firstSize, s.opts.LogSize))
 	if err != nil {
 		return s.fault("create", name, err)
 	}
@@ -213,7 +213,7 @@ func (s *Store) openBase(f found) error {
 		next, s.commits = number+1, s.base.commits
 	}
 	if len(f.segments) == 0 && s.ledger.file == nil { // Create has written it; a store that was open has a ledger
-		seg, err := createSegment(context.Background(), s.disk, next, min(firstSize, s.opts.LogSize))
+		seg, err := s.createSegment(context.Background(), next, min(firstSize, s.opts.LogSize))
 		if err != nil {
 			return s.fault("create", segmentKind.name(next), err)
 		}
@@ -229,11 +229,12 @@ func (s *Store) openBase(f found) error {
 		if err != nil {
 			return s.fault("open", name, err)
 		}
-		s.segments = append(s.segments, newSegment(number, share(opened, name), 0))
+		seg := newSegment(number, 0, share(opened, name), 0)
+		s.segments = append(s.segments, seg)
 		info, err := opened.Stat()
 		if err == nil {
-			s.segments[len(s.segments)-1].size = info.Size()
-			s.segments[len(s.segments)-1].format, err = segmentKind.check(opened, number)
+			seg.size = info.Size()
+			seg.format, seg.salt, err = segmentKind.check(opened, number)
 		}
 		if err != nil {
 			return s.unreadable(name, err)
@@ -350,7 +351,7 @@ func (s *Store) raise() error {
 		s.spare = nil
 	}
 	var err error
-	s.spare, err = createSegment(context.Background(), s.disk, newest.number+1, min(firstSize, s.opts.LogSize))
+	s.spare, err = s.createSegment(context.Background(), newest.number+1, min(firstSize, s.opts.LogSize))
 	if err != nil {
 		return s.fault("create", segmentKind.name(newest.number+1), err)
 	}
@@ -367,7 +368,7 @@ func (s *Store) makeRoom(leftovers []string) ([]string, error) {
 	}
 	s.discard(leftovers) // they may take the space that the segment needs
 	var err error
-	if s.spare, err = createSegment(context.Background(), s.disk, newest.number+1, size); err != nil {
+	if s.spare, err = s.createSegment(context.Background(), newest.number+1, size); err != nil {
 		return nil, s.fault("create", segmentKind.name(newest.number+1), err)
 	}
 

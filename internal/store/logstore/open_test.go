@@ -3,7 +3,10 @@ package logstore
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -50,7 +53,7 @@ func TestOpen_EndInPadding(t *testing.T) {
 	require.NoError(t, first.run(t.Context(), d.options(nil)))
 	img := d.image()
 	name := segmentKind.name(1)
-	f, size, ok := parseFrame(img[name][headerSize:])
+	f, size, ok := parseFrame(img[name][headerSize:], testSalt)
 	require.True(t, ok)
 	end, missing := headerSize+size, padding(frameHeader+len(f.payload))
 	require.Positive(t, missing)
@@ -150,4 +153,54 @@ func TestStore_KillThenPowerCut(t *testing.T) {
 				"power cut before change %d of %d of the second process, variant %d", seed, nth, at, count.Load(), i)
 		}
 	}
+}
+
+// TestOpen_ForgedFrame tears a commit whose data contains what would be a later frame, if the salt of the segment were
+// known. The commit is not durable, and nothing is damaged.
+func TestOpen_ForgedFrame(t *testing.T) {
+	t.Parallel()
+	for salt, damage := range map[uint32]bool{0: false, testSalt ^ 1: false, testSalt: true} {
+		forged := appendFrame(nil, math.MaxUint64, math.MaxUint64-1, func(b []byte) []byte { return append(b, 0, 0) })
+		seal(forged, salt)
+		data := strings.Repeat("x", 2*sectorSize)
+		for shift := range frameAlign { // so that it begins where a frame can
+			data += strings.Repeat("x", (shift-len(data))&(frameAlign-1)) + string(forged)
+		}
+		d := newMemDisk()
+		s, err := Open(testDir, d.options(nil))
+		require.NoError(t, err)
+		require.NoError(t, s.Commit(t.Context(), testBatch(0)))
+		img := d.image()
+		end := len(bytes.TrimRight(img[segmentKind.name(1)], "\x00"))
+		require.NoError(t, s.Commit(t.Context(), store.Batch{Changes: []node.Record{storetest.Put("x", data)}}))
+		require.Less(t, end, sectorSize)
+		torn := d.image()[segmentKind.name(1)]
+		clear(torn[sectorSize : 2*sectorSize]) // the sector was not written
+		require.NoError(t, s.Close())
+		s, err = Open(testDir, img.with(segmentKind.name(1), torn).disk().options(nil))
+		if damage {
+			require.ErrorIs(t, err, store.ErrDamaged, "the test makes frames that pass")
+
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, uint64(1), s.commits)
+		require.NoError(t, s.Close())
+	}
+}
+
+// Nobody can guess the salt of a segment, so two have different ones.
+func TestOpen_Salt(t *testing.T) {
+	t.Parallel()
+	salts := make(map[uint32]bool)
+	for range 3 {
+		dir := filepath.Join(t.TempDir(), "store")
+		s, err := Open(dir, Options{})
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		header, err := os.ReadFile(filepath.Join(dir, segmentKind.name(1)))
+		require.NoError(t, err)
+		salts[binary.LittleEndian.Uint32(header[20:])] = true
+	}
+	require.Greater(t, len(salts), 1)
 }

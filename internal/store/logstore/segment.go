@@ -16,6 +16,7 @@ import (
 type segment struct {
 	number uint64
 	format uint32
+	salt   uint32 // of the checksums of its frames: random, or 0 before format 4
 	file   *sharedFile
 
 	// The following fields are guarded by Store.mu.
@@ -35,9 +36,10 @@ type trace struct {
 // maxSegment is the largest size of a segment. A segment reaches it only if no further segment can be created for long.
 const maxSegment = math.MaxUint32 * frameAlign
 
-func newSegment(number uint64, f *sharedFile, size int64) *segment {
+func newSegment(number uint64, salt uint32, f *sharedFile, size int64) *segment {
 	return &segment{
-		number: number, format: formatVersion, file: f, size: size, end: headerSize, frames: make(map[store.Space]trace),
+		number: number, format: formatVersion, salt: salt, file: f, size: size, end: headerSize,
+		frames: make(map[store.Space]trace),
 	}
 }
 
@@ -54,7 +56,7 @@ func (s *segment) add(at int64, space store.Space, drop []store.Space) {
 // replay records all frames from s.end on, whose numbers follow last. It returns the number of the last one. It stops
 // at the first frame that is broken or missing. It uses buf, which must have scanSize bytes.
 func (s *segment) replay(last uint64, buf []byte) (uint64, error) {
-	r := frameReader{file: s.file, size: s.size, scan: buf}
+	r := frameReader{file: s.file, size: s.size, salt: s.salt, scan: buf}
 	for {
 		f, size, ok, err := r.frame(s.end)
 		if err != nil || !ok || f.number != last+1 {
@@ -90,7 +92,7 @@ func (s *segment) rest(number uint64, buf []byte) (dirty int64, durable bool, er
 		}
 		at += int64(n)
 	}
-	r := frameReader{file: s.file, size: s.size, scan: buf}
+	r := frameReader{file: s.file, size: s.size, salt: s.salt, scan: buf}
 	for at := s.end; at < dirty && !durable && err == nil; at += frameAlign {
 		durable, err = r.proves(at, number)
 	}
@@ -140,6 +142,7 @@ func (s *segment) rewrite() error {
 type frameReader struct {
 	file io.ReaderAt
 	size int64  // of the file
+	salt uint32 // of the segment
 	scan []byte // nil: the reader allocates a buffer for each part of the file
 
 	buf []byte // a part of the file
@@ -182,7 +185,7 @@ func (r *frameReader) frame(at int64) (f frame, size int, ok bool, err error) {
 	if b, err = r.window(at, frameHeader+n+padding(frameHeader+n)); err != nil {
 		return frame{}, 0, false, err
 	}
-	f, size, ok = parseFrame(b)
+	f, size, ok = parseFrame(b, r.salt)
 
 	return f, size, ok, nil
 }

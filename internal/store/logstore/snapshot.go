@@ -49,7 +49,7 @@ var errBroken = errors.New("a checksum is wrong")
 // readSnapshot reads everything but the sections. Its error is newerFormat, errBadHeader, errBroken or an error of the
 // system.
 func readSnapshot(number uint64, f *sharedFile) (*snapshot, error) {
-	if _, err := snapshotKind.check(f, number); err != nil {
+	if _, _, err := snapshotKind.check(f, number); err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
@@ -189,7 +189,7 @@ type snapshotWriter struct {
 func newSnapshotWriter(f file, number uint64) (*snapshotWriter, error) {
 	w := &snapshotWriter{file: f, block: make([]byte, blockHeader, blockHeader+blockSize)}
 
-	return w, w.write(snapshotKind.header(number))
+	return w, w.write(snapshotKind.header(number, 0))
 }
 
 func (w *snapshotWriter) write(b []byte) error {

@@ -14,9 +14,9 @@ import (
 
 // formatVersion is the version of the format of the log, of snapshots and of the records in them, which docs/store.md
 // describes. Open also reads the formats from oldestFormat on, and refuses all others. Format 1 was a Pebble database.
-// Format 3 has the same files as format 2, and more kinds and fields of records.
+// Format 3 has the same files as format 2, and more kinds and fields of records. In format 4, segments have a salt.
 const (
-	formatVersion = 3
+	formatVersion = 4
 	oldestFormat  = 2
 )
 

@@ -19,7 +19,7 @@ import (
 // durable before there is a segment.
 func TestOpen_WritesVersion(t *testing.T) {
 	t.Parallel()
-	const want = "format 3, tenure v0.4.0\n"
+	const want = "format 4, tenure v0.4.0\n"
 	d := newMemDisk()
 	var segments atomic.Int64 // atomic because background work changes the disk too
 	s, err := Open(testDir, d.options(func(change) error {
@@ -54,19 +54,19 @@ func TestOpen_VersionOfTheBuild(t *testing.T) {
 	s, err := Open(testDir, opts)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	require.Equal(t, "format 3, tenure "+version.String()+"\n", string(d.image()[stampName]))
+	require.Equal(t, "format 4, tenure "+version.String()+"\n", string(d.image()[stampName]))
 }
 
 // Open does not depend on the content of VERSION and corrects it.
 func TestOpen_CorrectsVersion(t *testing.T) {
 	t.Parallel()
-	const want = "format 3, tenure v0.4.0\n"
+	const want = "format 4, tenure v0.4.0\n"
 	for name, content := range map[string]string{
 		"empty":            "",
 		"garbled":          "\x00\x00\x00\x00",
 		"cut off":          "format 1, tenure v0.3",
 		"without version":  "format 1, tenure \n",
-		"two lines":        "format 1, tenure v0.3.0\nformat 3, tenure v0.4.0\n",
+		"two lines":        "format 1, tenure v0.3.0\nformat 4, tenure v0.4.0\n",
 		"control bytes":    "format 1, tenure \x1b[31mv0.3.0\n",
 		"number too large": "format 99999999999999999999999, tenure v0.3.0\n",
 		"long":             "format 1, tenure " + strings.Repeat("v", maxStamp) + "\n",
@@ -75,7 +75,7 @@ func TestOpen_CorrectsVersion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "store")
-			require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "format3"))))
+			require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "format4"))))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, stampName), []byte(content), 0o600))
 			s, err := Open(dir, Options{Version: "v0.4.0"})
 			require.NoError(t, err)
@@ -110,12 +110,12 @@ func TestOpen_CannotWriteVersion(t *testing.T) {
 func TestOpen_NewerNamesTheVersion(t *testing.T) {
 	t.Parallel()
 	plain := written(t).with(stampName, nil)
-	newer := plain.format(segmentKind.name(2), 4)
+	newer := plain.format(segmentKind.name(2), formatVersion+1)
 	const (
-		known = `store format is too new (format 4, written by tenure v1.3.0; this is tenure v0.4.0, ` +
-			`which reads format 3): ` +
+		known = `store format is too new (format 5, written by tenure v1.3.0; this is tenure v0.4.0, ` +
+			`which reads format 4): ` +
 			`run tenure v1.3.0 or later`
-		fallback = `store format is too new (format 4; this is tenure v0.4.0, which reads format 3): ` +
+		fallback = `store format is too new (format 5; this is tenure v0.4.0, which reads format 4): ` +
 			`run the version that wrote it, or a later one`
 	)
 	for name, test := range map[string]struct {
@@ -123,18 +123,18 @@ func TestOpen_NewerNamesTheVersion(t *testing.T) {
 		stamp string
 		says  string
 	}{
-		"format":              {newer, "format 4, tenure v1.3.0\n", known},
+		"format":              {newer, "format 5, tenure v1.3.0\n", known},
 		"format, no VERSION":  {newer, "", fallback},
-		"format, bad VERSION": {newer, "format 4, ten", fallback},
-		"format, own VERSION": {newer, "format 3, tenure v0.4.0\n", fallback},
-		"format, old VERSION": {newer, "format 3, tenure v0.3.0\n", fallback},
-		"no log":              {image{}, "format 4, tenure v1.3.0\n", known},
+		"format, bad VERSION": {newer, "format 5, ten", fallback},
+		"format, own VERSION": {newer, "format 4, tenure v0.4.0\n", fallback},
+		"format, old VERSION": {newer, "format 4, tenure v0.3.0\n", fallback},
+		"no log":              {image{}, "format 5, tenure v1.3.0\n", known},
 		"unknown log": {
-			plain.with(segmentKind.name(2), []byte("of another kind")), "format 4, tenure v1.3.0\n", known,
+			plain.with(segmentKind.name(2), []byte("of another kind")), "format 5, tenure v1.3.0\n", known,
 		},
-		"unknown ledger": {plain.with(ledgerName, []byte("of another kind")), "format 4, tenure v1.3.0\n", known},
+		"unknown ledger": {plain.with(ledgerName, []byte("of another kind")), "format 5, tenure v1.3.0\n", known},
 		"devel": {
-			newer, "format 4, tenure devel 0123456789ab\n", strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab"),
+			newer, "format 5, tenure devel 0123456789ab\n", strings.ReplaceAll(known, "v1.3.0", "devel 0123456789ab"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
