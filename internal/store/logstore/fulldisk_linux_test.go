@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,7 +27,14 @@ func tmpfs(t *testing.T) (dir string) {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=700", tmpfsSize)); err != nil {
 		t.Skipf("cannot mount a tmpfs here: %v", err)
 	}
-	t.Cleanup(func() { require.NoError(t, unlessBusy(func() error { return syscall.Unmount(dir, 0) })) })
+	t.Cleanup(func() {
+		if t.Failed() { // then a store may be open, and the disk would be busy for ever
+			require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH))
+
+			return
+		}
+		require.NoError(t, unlessBusy(func() error { return syscall.Unmount(dir, 0) }))
+	})
 
 	return dir
 }
@@ -44,23 +50,65 @@ func unlessBusy(do func() error) error {
 	}
 }
 
-// fillDisk creates a file that fills the disk except for the given number of pages.
+// leastFiller is the least size of what fillDisk leaves, in pages. A store needs less to be opened.
+const leastFiller = 32
+
+// fillDisk creates a file that fills the disk except for the given number of pages. It waits while the disk has too
+// little space for that: removed files take space until the processes that another test has just started have closed
+// their copies of the descriptors.
 func fillDisk(t *testing.T, disk string, pages int) (filler string) {
 	t.Helper()
 	page := os.Getpagesize()
 	filler = filepath.Join(disk, "filler")
 	f, err := os.Create(filler)
 	require.NoError(t, err)
-	for err == nil {
-		_, err = f.Write(make([]byte, page))
+	size := 0
+	for err == nil || size < pages+leastFiller {
+		if _, err = f.WriteAt(make([]byte, page), int64(size*page)); err != nil {
+			require.ErrorIs(t, err, syscall.ENOSPC)
+			runtime.Gosched()
+
+			continue
+		}
+		size++
 	}
-	require.ErrorIs(t, err, syscall.ENOSPC)
-	at, err := f.Seek(0, io.SeekEnd)
-	require.NoError(t, err)
-	require.NoError(t, f.Truncate(at-int64(pages*page)))
+	require.NoError(t, f.Truncate(int64((size-pages)*page)))
 	require.NoError(t, f.Close())
 
 	return filler
+}
+
+// freeOn returns the free space of a disk.
+func freeOn(t *testing.T, disk string) int64 {
+	t.Helper()
+	free, err := freeSpace(disk)
+	require.NoError(t, err)
+
+	return free
+}
+
+// A file that was removed, but is still open somewhere, does not disturb fillDisk. This test is for the other tests:
+// each process that one of them starts has copies of all descriptors for a moment.
+func TestFillDisk_RemovedFile(t *testing.T) {
+	t.Parallel()
+	disk := tmpfs(t)
+	f, err := os.Create(filepath.Join(disk, "removed"))
+	require.NoError(t, err)
+	_, err = f.Write(make([]byte, tmpfsSize-16*os.Getpagesize()))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(f.Name()))
+	closed := make(chan error, 1)
+	go func() {
+		for free, err := freeSpace(disk); free > 0 && err == nil; free, err = freeSpace(disk) {
+			runtime.Gosched()
+		}
+		closed <- f.Close()
+	}()
+	const pages = 20
+	filler := fillDisk(t, disk, pages)
+	require.NoError(t, <-closed)
+	require.EqualValues(t, pages*os.Getpagesize(), freeOn(t, disk))
+	emptyDisk(t, filler)
 }
 
 // commitAll commits the batches numbered from up to but not including to. It stops at the first error, and returns the
@@ -90,11 +138,15 @@ func TestStore_FullTmpfs(t *testing.T) {
 				step = 6
 			}
 			disk := tmpfs(t)
+			free := freeOn(t, disk)
 			var failed fullDisk
 			for pages := 0; pages < levels; pages += step {
 				dir := filepath.Join(disk, fmt.Sprint("store", pages))
 				failed.at(t, disk, dir, opts, pages)
 				require.NoError(t, os.RemoveAll(dir))
+				for freeOn(t, disk) < free { // see fillDisk
+					runtime.Gosched()
+				}
 			}
 			t.Logf("%d levels: %+v", levels, failed)
 			require.Positive(t, min(failed.makes, failed.commits, failed.opens))
