@@ -9,7 +9,8 @@ import (
 )
 
 // ErrLost is wrapped by the cause ([context.Cause]) of the end of a [Held.Context] if the lock was lost or is in
-// danger: its session has ended, or could not be kept alive. [Do] returns an error that wraps it.
+// danger: its session has ended, or could not be kept alive. [Do] returns an error that wraps it. The text of these
+// errors names the lock, and with several locks ([WithAlso]) one that was lost.
 var ErrLost = term.ErrLost
 
 // ErrBusy is wrapped by the error of a call that gave up before it had the lock: with [TryAcquire] because the lock is

@@ -108,7 +108,7 @@ func TestElect_GraceBeforeLoss(t *testing.T) {
 		require.Equal(t, "waiting acquired danger", r.story(), "reported while work continues")
 		require.Len(t, r.ended, 1)
 		require.ErrorIs(t, r.ended[0], lock.ErrLost)
-		require.EqualError(t, r.ended[0], "lease lost: the server does not answer, "+
+		require.EqualError(t, r.ended[0], `lock "lock": lease lost: the server does not answer, `+
 			"and the lease may be granted to someone else in 2s")
 		require.NotZero(t, service.Owner(path, name))
 

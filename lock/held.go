@@ -52,8 +52,9 @@ func newHeld(ctx context.Context, l *locker, t *term.Term) *Held {
 
 // begin reports that the lock is held, and starts to watch it.
 func (h *Held) begin() {
-	for _, lease := range h.leases {
-		context.AfterFunc(lease.Context(), func() { h.end(term.LostLease(lease)) })
+	for i, lease := range h.leases { // in the order of the requests
+		name := h.locker.requests[i].Name
+		context.AfterFunc(lease.Context(), func() { h.end(lost(name, term.LostLease(lease))) })
 	}
 	h.locker.observe(Acquired{
 		Session: h.term.SessionID(), Token: h.Token(), Tokens: h.Tokens(), Waited: h.locker.clock.Now().Sub(h.locker.since),
@@ -79,6 +80,9 @@ func (h *Held) begin() {
 	}
 }
 
+// lost returns the error for the loss of the lock with this name.
+func lost(name string, cause error) error { return &term.Named{What: "lock", Name: name, Err: cause} }
+
 // endangered ends the context because only the grace is left.
 func (h *Held) endangered(left time.Duration) {
 	cause := fmt.Errorf("%w: the server does not answer, and the lease may be granted to someone else in %v",
@@ -86,6 +90,7 @@ func (h *Held) endangered(left time.Duration) {
 	if refusal := h.term.Refusal(); refusal != nil {
 		cause = fmt.Errorf("%w: the lease may be granted to someone else in %v, because %w", ErrLost, h.locker.grace, refusal)
 	}
+	cause = lost(h.locker.name, cause)
 	h.cancel(cause)
 	h.locker.observe(Danger{Remaining: left, Cause: cause})
 	if h.locker.electing {

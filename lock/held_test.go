@@ -26,10 +26,10 @@ func TestDo_Lost(t *testing.T) {
 		result error
 		want   string
 	}{
-		{"work succeeds", nil, "lease lost: unplugged"},
-		{"work returns the cause", lock.ErrLost, "lease lost: unplugged"},
-		{"work returns the error of its context", context.Canceled, "lease lost: unplugged"},
-		{"work fails", broken, "lease lost: unplugged; work returned: broken"},
+		{"work succeeds", nil, `lock "lock": lease lost: unplugged`},
+		{"work returns the cause", lock.ErrLost, `lock "lock": lease lost: unplugged`},
+		{"work returns the error of its context", context.Canceled, `lock "lock": lease lost: unplugged`},
+		{"work fails", broken, `lock "lock": lease lost: unplugged; work returned: broken`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +119,7 @@ func TestHeld_ReleaseAfterLoss(t *testing.T) {
 		<-held.Context().Done()
 		synctest.Wait()
 		require.Len(t, all[lock.Lost](r), 1, "reported before Release")
-		require.EqualError(t, held.Release(t.Context()), "lease lost: unplugged")
+		require.EqualError(t, held.Release(t.Context()), `lock "lock": lease lost: unplugged`)
 		require.Empty(t, all[lock.Released](r))
 	})
 }

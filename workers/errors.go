@@ -12,7 +12,8 @@ import (
 // The cause ([context.Cause]) of the end of a task's context is or wraps one of these errors, or it is the cause of the
 // end of Run's context, or the error with which Run ends.
 var (
-	// ErrLost means that the task was lost: the worker's session has ended, or could not be kept alive.
+	// ErrLost means that the task was lost: the worker's session has ended, or could not be kept alive. The text of the
+	// cause names the task.
 	ErrLost = term.ErrLost
 
 	// ErrMoved means that another worker has more room for the task.

@@ -136,7 +136,7 @@ func (w *worker) start(t *pool.Task) {
 	j.stop, j.began = stop, w.clock.Now()
 	w.core.Started(j.began, t, w.clock.Time(j.began))
 	w.observe(Started{Task: t.Name, Token: j.grant.token})
-	ctx, end := under(parent, j.grant.lease)
+	ctx, end := under(parent, t.Name, j.grant.lease)
 	outdated := j.outdated
 	s.use(func() {
 		var err error
@@ -168,12 +168,15 @@ func (s *shift) readState(name string) ([]byte, error) {
 	return found.Data, nil
 }
 
+// lost returns the error for the loss of a task.
+func lost(task string, cause error) error { return &term.Named{What: "task", Name: task, Err: cause} }
+
 // under returns a context for a function under a lease. The context ends with ctx or with the lease. In the latter case
 // its cause wraps ErrLost. The caller calls end when the function has returned. end reports whether the lease was held
 // until then.
-func under(ctx context.Context, lease coordination.Lease) (work context.Context, end func() (held bool)) {
+func under(ctx context.Context, task string, lease coordination.Lease) (work context.Context, end func() (held bool)) {
 	work, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(lease.Context(), func() { cancel(term.LostLease(lease)) })
+	stop := context.AfterFunc(lease.Context(), func() { cancel(lost(task, term.LostLease(lease))) })
 
 	return work, func() bool {
 		defer cancel(nil)
@@ -274,7 +277,7 @@ func readRecord(ctx context.Context, t *term.Term, task string) (roster.Record, 
 		case ctx.Err() != nil:
 			return roster.Record{}, context.Cause(ctx)
 		case t.Context().Err() != nil:
-			return roster.Record{}, t.Lost()
+			return roster.Record{}, lost(task, t.Lost())
 		}
 		if !clock.Pause(ctx, clock.Go(), recordPause) {
 			return roster.Record{}, context.Cause(ctx)

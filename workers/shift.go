@@ -86,7 +86,7 @@ func (w *worker) leave(s *shift, why error) {
 	w.perform()
 	for _, job := range w.jobs {
 		if job.shift == s && job.stop != nil {
-			job.stop(s.term.Lost())
+			job.stop(lost(job.task.Name, s.term.Lost()))
 		}
 	}
 	s.over <- why
@@ -226,7 +226,7 @@ func (w *worker) tellToStop(step pool.Stop) {
 	job := w.jobs[step.Task]
 	switch step.Why {
 	case pool.Lost:
-		job.stop(job.shift.term.Lost())
+		job.stop(lost(step.Task.Name, job.shift.term.Lost()))
 	case pool.Moved:
 		w.observe(Moving{Task: step.Task.Name, To: step.To})
 		job.stop(fmt.Errorf("%w: worker %q has more room", ErrMoved, step.To))

@@ -334,6 +334,7 @@ func TestRun_LostSession(t *testing.T) {
 		require.Empty(t, first.has())
 		require.Len(t, first.causes, 3)
 		for _, cause := range first.causes {
+			require.Regexp(t, `^task "job-\d": lease lost: unplugged$`, cause.Error())
 			require.ErrorIs(t, cause, workers.ErrLost)
 			require.ErrorIs(t, cause, unplugged)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"tenure"
 	"tenure/internal/node"
+	"tenure/internal/term"
 	"tenure/lock"
 )
 
@@ -28,6 +29,9 @@ func LossCause(cause error) string {
 // LossText returns the cause of a lost lease for people. If the server has ended the session, it says who may have done
 // that, and where to find out.
 func LossText(cause error) string {
+	if named, ok := cause.(*term.Named); ok { //nolint:errorlint // an error that wraps a Named has a text of its own
+		return (&term.Named{What: named.What, Name: named.Name, Err: errors.New(LossText(named.Err))}).Error()
+	}
 	text := cause.Error()
 	answer, answered := errors.AsType[*tenure.StatusError](cause)
 	if !answered || answer.Status != Ydb.StatusIds_SESSION_EXPIRED {

@@ -11,6 +11,7 @@ import (
 	"tenure"
 	"tenure/internal/cli"
 	"tenure/internal/node"
+	"tenure/internal/term"
 	"tenure/lock"
 )
 
@@ -25,6 +26,8 @@ func TestLossText(t *testing.T) {
 	}
 	require.Equal(t, "lease lost: an operator has ended the session: the log and the audit log of the server show who",
 		cli.LossText(lost(Ydb.StatusIds_SESSION_EXPIRED, node.EndedByOperator)))
+	require.Equal(t, `lock "a": lease lost: an operator has ended the session: the log and the audit log of the server show who`,
+		cli.LossText(&term.Named{What: "lock", Name: "a", Err: lost(Ydb.StatusIds_SESSION_EXPIRED, node.EndedByOperator)}))
 	unknown := cli.LossText(lost(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist"))
 	require.Contains(t, unknown, "lease lost: the server no longer has the session: an operator has ended it, ")
 	require.Contains(t, unknown, "the log and the audit log of the server show")

@@ -9,6 +9,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/command"
 	"tenure/internal/look"
+	"tenure/internal/term"
 	"tenure/lock"
 )
 
@@ -27,21 +28,23 @@ func (l *locker) observe(e lock.Event) {
 			l.verbosely("acquired %s after %v", cli.Quoted(l.names), e.Waited.Round(time.Millisecond)))
 	case lock.Danger:
 		l.endangered = true
-		l.report(event{Event: "danger", Remaining: seconds(e.Remaining), Cause: e.Cause.Error()},
-			withoutLoss(e.Cause)+": stopping COMMAND")
+		cause := term.Bare(e.Cause) // it concerns all of the locks
+		l.report(event{Event: "danger", Remaining: seconds(e.Remaining), Cause: cause.Error()},
+			withoutLoss(cause)+": stopping COMMAND")
 	case lock.Safe:
 		l.report(event{Event: "safe", Remaining: seconds(e.Remaining)},
 			"the server answers again, but COMMAND is already stopping")
 	case lock.Lost:
 		l.metered.lost(e.Cause)
-		text := cli.LossText(e.Cause)
+		cause := l.loss(e.Cause)
+		text := cli.LossText(cause)
 		switch {
 		case l.endangered: // Danger has said it
 			text = ""
 		case l.command != nil:
 			text += ": stopping COMMAND"
 		}
-		l.report(event{Event: "lost", Cause: e.Cause.Error()}, text)
+		l.report(event{Event: "lost", Cause: cause.Error()}, text)
 	case lock.Released:
 		l.released(e)
 	case lock.SessionRefused:
@@ -56,6 +59,15 @@ func (l *locker) observe(e lock.Event) {
 		}
 		l.monitor.Failed(e.Err)
 	}
+}
+
+// loss returns the cause for which COMMAND is stopped. If there is only one lock, it does not name it.
+func (l *locker) loss(cause error) error {
+	if len(l.names) == 1 {
+		return term.Bare(cause)
+	}
+
+	return cause
 }
 
 // withoutLoss returns the text of the cause without that of [lock.ErrLost]: a lease that is in danger is not lost yet.
@@ -76,9 +88,9 @@ func (l *locker) stopped(e command.Event) {
 			text = fmt.Sprintf("%s=%v is over: stopping COMMAND with %s", cli.Setting(l.cmd, "max-hold"), l.maxHold,
 				command.SignalName(e.Signal))
 		}
-		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: e.Cause.Error()}, text)
+		l.report(event{Event: "stopping", Signal: command.SignalName(e.Signal), Cause: l.loss(e.Cause).Error()}, text)
 	case command.Killing:
-		l.complain(errors.New(command.Killing{Cause: errors.New(cli.LossText(e.Cause))}.String()))
+		l.complain(errors.New(command.Killing{Cause: errors.New(cli.LossText(l.loss(e.Cause)))}.String()))
 	case command.Suspended, command.Problem:
 		l.complain(errors.New(e.String()))
 	}

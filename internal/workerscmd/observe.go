@@ -9,6 +9,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/identity"
 	"tenure/internal/printable"
+	"tenure/internal/term"
 	"tenure/workers"
 )
 
@@ -155,7 +156,7 @@ func (w *worker) ended(e workers.Ended) {
 	ended := event{Event: "ended", Task: e.Task}
 	how := ""
 	if e.Err != nil {
-		ended.Cause = e.Err.Error()
+		ended.Cause = term.Bare(e.Err).Error()
 		how = ": " + ended.Cause
 	}
 	if code, ok := errors.AsType[exitError](e.Err); ok {
