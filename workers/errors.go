@@ -10,7 +10,7 @@ import (
 )
 
 // The cause ([context.Cause]) of the end of a task's context is or wraps one of these errors, or it is the cause of the
-// end of Run's context, or the error with which Run ends.
+// end of Run's context, or an error that the result of Run wraps.
 var (
 	// ErrLost means that the task was lost: the worker's session has ended, or could not be kept alive. The text of the
 	// cause names the task.

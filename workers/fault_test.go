@@ -83,7 +83,7 @@ func TestRun_DrainLimit(t *testing.T) {
 		stuck, ok := errors.AsType[*workers.StuckError](err)
 		require.True(t, ok, "%v", err)
 		require.Equal(t, []string{"job-1"}, stuck.Tasks)
-		require.EqualError(t, err, `task "job-1" did not stop within 30s`)
+		require.EqualError(t, err, inPool+`task "job-1" did not stop within 30s`)
 		time.Sleep(time.Hour)
 		require.Zero(t, h.Owner(path, "job-0"))
 		require.NotZero(t, h.Owner(path, "job-1"), "nobody else may run it")

@@ -72,7 +72,7 @@ func TestRun_OnceWithFailures(t *testing.T) {
 			failed, ok := errors.AsType[*workers.FailedError](err)
 			require.True(t, ok, "%v", err)
 			require.Equal(t, []string{"job-2"}, failed.Tasks)
-			require.EqualError(t, err, `1 failed for good: task "job-2"`)
+			require.EqualError(t, err, inPool+`1 failed for good: task "job-2"`)
 		}
 		stories := ws[0].story() + ws[1].story()
 		require.Equal(t, 1, strings.Count(stories, "Done{job-2 false true}"), "the other worker knows too: %s", stories)

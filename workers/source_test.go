@@ -117,7 +117,9 @@ func TestSource_Fails(t *testing.T) {
 		time.Sleep(settled)
 		require.Equal(t, []string{"a"}, w.has())
 		close(fail)
-		require.Equal(t, broken, <-w.done)
+		err := <-w.done
+		require.EqualError(t, err, inPool+"the list is gone")
+		require.ErrorIs(t, err, broken)
 		require.Zero(t, h.Owner(path, "a"))
 		require.Equal(t, []error{broken}, w.causes)
 	})
@@ -126,7 +128,7 @@ func TestSource_Fails(t *testing.T) {
 // A source that is a nil function is refused like a nil source. It does not end the process.
 func TestRun_NilSource(t *testing.T) {
 	t.Parallel()
-	const want = "the source of tasks is nil"
+	const want = inPool + "the source of tasks is nil"
 	for _, source := range []workers.Source{nil, workers.SourceFunc(nil)} {
 		err := workers.Run(t.Context(), coordtest.NewService(), path, source, func(context.Context, *workers.Task) error {
 			return nil
@@ -142,6 +144,6 @@ func TestRun_LongName(t *testing.T) {
 	t.Parallel()
 	err := workers.Run(t.Context(), coordtest.NewService(), path, workers.Names(strings.Repeat("n", 1<<20)),
 		func(context.Context, *workers.Task) error { return nil })
-	require.EqualError(t, err, `task "`+strings.Repeat("n", 64)+`"... (1048576 bytes): `+
+	require.EqualError(t, err, inPool+`task "`+strings.Repeat("n", 64)+`"... (1048576 bytes): `+
 		"the semaphore name has 1048576 bytes: the limit is 1024")
 }

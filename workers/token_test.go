@@ -53,7 +53,7 @@ func TestRun_NilClient(t *testing.T) {
 	work := func(context.Context, string) error { return nil }
 	for _, client := range []coordination.Client{nil, ours, others} {
 		err := run(t.Context(), client, path, names(1), 1, work)
-		require.EqualError(t, err, "the coordination client is nil")
+		require.EqualError(t, err, inPool+"the coordination client is nil")
 	}
 	var none context.Context
 	err := run(none, coordtest.NewService(), path, names(1), 1, work)
@@ -79,11 +79,11 @@ func TestRun_InvalidUTF8(t *testing.T) {
 	service := coordtest.NewService()
 	work := func(context.Context, string) error { return nil }
 	require.EqualError(t, run(t.Context(), service, path, []string{"a", bad}, 1, work),
-		`task "caf\xe9": the semaphore name is not valid UTF-8`)
+		inPool+`task "caf\xe9": the semaphore name is not valid UTF-8`)
 	require.EqualError(t, run(t.Context(), service, "/local/"+bad, names(1), 1, work),
-		`the node path "/local/caf\xe9" is not valid UTF-8`)
+		inPool+`the node path "/local/caf\xe9" is not valid UTF-8`)
 	require.EqualError(t, run(t.Context(), service, path, names(1), 1, work, workers.WithDescription(bad)),
-		`the description "caf\xe9" is not valid UTF-8`)
+		inPool+`the description "caf\xe9" is not valid UTF-8`)
 	require.Zero(t, service.Calls("DescribeNode"))
 }
 

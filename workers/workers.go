@@ -44,7 +44,8 @@ import (
 // Run retries transient errors after a pause that grows to a few seconds: the server cannot be reached or is
 // overloaded, or the session does not start. It reports a task that the server refuses as [Refused]. A permanent error
 // makes it stop all tasks and return the error: invalid arguments, missing rights, a path that is not a node, a source
-// that fails, or a server that refuses every task. Use [errors.As] to get at the client's errors.
+// that fails, or a server that refuses every task. The text of the error names the pool, unless the error is the cause
+// of the end of ctx. Use [errors.As] to get at the client's errors.
 func Run(
 	ctx context.Context, client coordination.Client, path string, tasks Source,
 	work func(ctx context.Context, task *Task) error, opts ...Option,
@@ -60,20 +61,8 @@ func Run(
 		config: c, source: tasks, work: work, clock: clock.Go(), calls: make(chan func()), ended: make(chan error, 1),
 		gone: make(chan struct{}),
 	}
-	if err := w.check(ctx); err != nil {
-		return err
-	}
-	w.complete()
-	w.pool.Who = identity.Self()
-	if !w.pool.Named {
-		w.pool.Worker = uniqueName()
-	}
-	if err := w.files.lock(ctx, &w.config); err != nil {
-		return err
-	}
-	w.core = pool.New(w.pool)
 
-	return w.run(ctx)
+	return w.named(ctx, w.run(ctx))
 }
 
 // A worker is one call of Run. The goroutine of loop owns the fields from running on. Every other goroutine passes its
@@ -106,6 +95,15 @@ type worker struct {
 	returned bool          // Run has returned
 }
 
+// named adds the name of the pool to the result of a call, except to the cause of the end of ctx.
+func (c *config) named(ctx context.Context, err error) error {
+	if err == nil || ctx != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return err
+	}
+
+	return &term.Named{What: "pool", Name: c.poolName, Err: err}
+}
+
 func (w *worker) check(ctx context.Context) error {
 	switch {
 	case ctx == nil:
@@ -119,8 +117,20 @@ func (w *worker) check(ctx context.Context) error {
 	return w.config.check()
 }
 
-// run starts the loop and waits for the result.
+// run checks the arguments, starts the loop and waits for the result.
 func (w *worker) run(ctx context.Context) error {
+	if err := w.check(ctx); err != nil {
+		return err
+	}
+	w.complete()
+	w.pool.Who = identity.Self()
+	if !w.pool.Named {
+		w.pool.Worker = uniqueName()
+	}
+	if err := w.files.lock(ctx, &w.config); err != nil {
+		return err
+	}
+	w.core = pool.New(w.pool)
 	w.jobs = map[*pool.Task]*job{}
 	w.tasks = context.WithoutCancel(ctx)
 	w.stopping, w.stop = context.WithCancelCause(ctx)

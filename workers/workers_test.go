@@ -32,6 +32,9 @@ const (
 	settled = time.Second
 )
 
+// inPool is the beginning of the errors of Run and Look.
+const inPool = `pool "workers": `
+
 var errStopped = errors.New("stopped by the test")
 
 // run calls workers.Run with work that gets the name of the task.
@@ -544,6 +547,30 @@ func TestRun_ReturnsPermanentErrors(t *testing.T) {
 	}
 }
 
+// A program with several pools learns from the error which of them has ended. The cause of the end of ctx is returned
+// as it is, because callers compare it.
+func TestRun_NamesThePool(t *testing.T) {
+	t.Parallel()
+	bubbletest.Test(t, func(t *testing.T) {
+		h := newHall(3)
+		denied := &coordtest.StatusError{Status: Ydb.StatusIds_UNAUTHORIZED, Text: "no"}
+		h.SetFault(failing("DescribeNode", denied))
+		work := func(context.Context, string) error { return nil }
+		err := run(t.Context(), h, path, h.tasks, 1, work, workers.WithPool("mail"))
+		const text = `pool "mail": look up node "/local/test": UNAUTHORIZED (no): check the credentials, their rights ` +
+			"and the path"
+		require.EqualError(t, err, text)
+		require.ErrorIs(t, err, denied)
+		_, err = workers.Look(t.Context(), h, path, workers.Names(h.tasks...), workers.WithPool("mail"))
+		require.EqualError(t, err, text)
+		h.SetFault(nil)
+
+		ctx, stop := context.WithCancelCause(t.Context())
+		stop(errStopped)
+		require.Equal(t, errStopped, run(ctx, h, path, h.tasks, 1, work))
+	})
+}
+
 // A task that the server refuses does not affect the others, and is tried again.
 func TestRun_RefusedTask(t *testing.T) {
 	t.Parallel()
@@ -614,7 +641,7 @@ func TestRun_Arguments(t *testing.T) {
 			}
 			service := coordtest.NewService()
 			err := run(t.Context(), service, path, test.tasks, test.capacity, test.work, opts...)
-			require.EqualError(t, err, test.want)
+			require.EqualError(t, err, inPool+test.want)
 			require.Zero(t, service.Calls("DescribeNode"))
 		})
 	}

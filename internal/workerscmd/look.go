@@ -18,6 +18,7 @@ import (
 	"tenure/internal/clock"
 	"tenure/internal/identity"
 	"tenure/internal/tasklist"
+	terms "tenure/internal/term"
 	"tenure/workers"
 )
 
@@ -121,7 +122,7 @@ func (w *worker) table(ctx context.Context, client *cli.Client, specs []tasklist
 	}
 	status, err := workers.Look(ctx, client, w.Path, workers.List(specs...), opts...)
 	if err != nil {
-		return nil, err
+		return nil, terms.Bare(err)
 	}
 
 	return newTable(status, w.Path, w.clock.Time(w.clock.Now()), w.ownSession.Load()), nil

@@ -21,6 +21,7 @@ import (
 	"tenure/internal/lines"
 	"tenure/internal/printable"
 	"tenure/internal/tasklist"
+	terms "tenure/internal/term"
 	"tenure/workers"
 )
 
@@ -112,7 +113,7 @@ func (w *worker) run(parent context.Context) error {
 	}
 	err = workers.Run(ctx, client, w.Path, w.source(), work, options...)
 
-	return w.over(ctx, err)
+	return w.over(ctx, terms.Bare(err))
 }
 
 // over returns the result of the command for that of workers.Run.
