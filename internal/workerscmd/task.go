@@ -16,6 +16,7 @@ import (
 	"tenure/internal/cli"
 	"tenure/internal/clock"
 	"tenure/internal/command"
+	"tenure/internal/term"
 	"tenure/workers"
 )
 
@@ -266,7 +267,7 @@ func (r *taskRun) observeCommand(e command.Event) {
 		r.report(event{Event: "danger", Task: name, For: seconds(e.Left)},
 			fmt.Sprintf("task %q is about to be lost: %v", name, e))
 	case command.Killing:
-		cause := e.Cause
+		cause := term.Bare(e.Cause)
 		select {
 		case <-r.kill:
 			cause = r.killWhy
