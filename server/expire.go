@@ -40,8 +40,8 @@ func (s *Server) expire(ctx context.Context, choose func(path string, node *node
 }
 
 // expire ends sessions as their deadlines do (A12). A stream that serves one of them gets the Failure that its next
-// attach would get (A6): nothing else would show its client that the session is gone. If an operator has ended the session,
-// the text of the issue says so.
+// attach would get (A6): nothing else would show its client that the session is gone. If an operator has ended the
+// session, the text of the issue says so.
 func (o *owner) expire(now clock.Instant, e *expiry) {
 	fx := &o.next.fx
 	o.node.Apply(now, node.Tick{}, fx)

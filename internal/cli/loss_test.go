@@ -26,7 +26,8 @@ func TestLossText(t *testing.T) {
 	}
 	require.Equal(t, "lease lost: an operator has ended the session: the log and the audit log of the server show who",
 		cli.LossText(lost(Ydb.StatusIds_SESSION_EXPIRED, node.EndedByOperator)))
-	require.Equal(t, `lock "a": lease lost: an operator has ended the session: the log and the audit log of the server show who`,
+	require.Equal(t,
+		`lock "a": lease lost: an operator has ended the session: the log and the audit log of the server show who`,
 		cli.LossText(&term.Named{What: "lock", Name: "a", Err: lost(Ydb.StatusIds_SESSION_EXPIRED, node.EndedByOperator)}))
 	unknown := cli.LossText(lost(Ydb.StatusIds_SESSION_EXPIRED, "Session does not exist"))
 	require.Contains(t, unknown, "lease lost: the server no longer has the session: an operator has ended it, ")

@@ -78,8 +78,8 @@ func (n *Node) attach(r Attach, fx *Effects) {
 // WrongKey is the issue of the Failure for an attach with another protection key than the session's.
 const WrongKey = "Attach request protection key mismatch"
 
-// EndedByOperator is the issue of the Failure with SESSION_EXPIRED on the stream of a session that an operator has ended.
-// An attach to it gets the same issue as to any session that does not exist.
+// EndedByOperator is the issue of the Failure with SESSION_EXPIRED on the stream of a session that an operator has
+// ended. An attach to it gets the same issue as to any session that does not exist.
 const EndedByOperator = "An operator has ended the session"
 
 // attachable returns the session that an attach restores, or nil if the attach creates one. If the attach is refused,
