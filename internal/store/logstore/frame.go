@@ -17,8 +17,8 @@ import (
 // later one says that the broken one was durable, then the disk has lost data. Otherwise the power was cut, or the
 // process killed, while the broken frame was written, and nobody has been told that its commit took place.
 //
-// A payload contains data of clients, so a part of a broken frame could look like a later frame. Clients do not know the
-// salt, so they cannot make data that passes for a frame.
+// A payload contains data of clients, so a part of a broken frame could look like a later frame. Clients do not know
+// the salt, so they cannot make data that passes for a frame.
 type frame struct {
 	number, durable uint64
 	payload         []byte
