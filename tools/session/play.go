@@ -87,7 +87,8 @@ func (r *recorder) play(ctx context.Context) error {
 var (
 	pids      = regexp.MustCompile(`(\bpid|\bprocess|-KILL) (\d+)`)
 	durations = regexp.MustCompile(`\bfor (\d+[a-z]+)+\b`)
-	column    = regexp.MustCompile(`(release \d  )\ds `) // in the column FOR
+	header    = regexp.MustCompile(`\bPROCESS +FOR\b`) // the width of the column depends on the machine
+	cells     = regexp.MustCompile(`(, pid \d+ \(sh\)) +\d+s `)
 	since     = regexp.MustCompile(`\bsince [^,]+`)
 	version   = regexp.MustCompile(`\(tenure [^)]*\)`)
 )
@@ -98,7 +99,8 @@ func (r *recorder) normal(host string) []byte {
 	text = bytes.ReplaceAll(text, []byte(r.dir), []byte("/home/alice"))
 	text = bytes.ReplaceAll(text, []byte(host), []byte("ci-1"))
 	text = durations.ReplaceAll(text, []byte("for 1s"))
-	text = column.ReplaceAll(text, []byte("${1}1s "))
+	text = header.ReplaceAll(text, fmt.Appendf(nil, "%-*s  FOR", len("alice@ci-1, pid 4100 (sh)"), "PROCESS"))
+	text = cells.ReplaceAll(text, []byte("${1}  1s "))
 	text = since.ReplaceAll(text, []byte("since 10:00"))
 	text = version.ReplaceAll(text, []byte("(tenure 0.1)"))
 	numbers := map[string]string{}
