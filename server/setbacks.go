@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"time"
 
 	"tenure/internal/clock"
@@ -11,6 +12,10 @@ import (
 const (
 	firstSetback   = 2 * time.Second
 	longestSetback = time.Minute
+
+	// forgottenSetback is the time after which a setback does not count any more. A server that is still there would
+	// have been asked again.
+	forgottenSetback = 10 * longestSetback
 )
 
 // setbacks remembers which servers have not taken a node, by their ids. It is not safe for concurrent use.
@@ -28,8 +33,9 @@ func (s setbacks) over(server string, now clock.Instant) bool {
 	return !ok || now.Sub(last.at) >= last.pause
 }
 
-// failed notes that the server has not taken a node.
+// failed notes that the server has not taken a node. It forgets servers that are gone.
 func (s setbacks) failed(server string, now clock.Instant) {
+	maps.DeleteFunc(s, func(_ string, last setback) bool { return now.Sub(last.at) > forgottenSetback })
 	pause := firstSetback
 	if last, ok := s[server]; ok {
 		pause = min(2*last.pause, longestSetback)

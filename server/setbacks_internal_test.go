@@ -30,3 +30,16 @@ func TestSetbacks(t *testing.T) {
 	s.worked("a")
 	fail(2 * time.Second)
 }
+
+// A server that is gone is forgotten, and one that has failed within ten minutes is not.
+func TestSetbacks_Forget(t *testing.T) {
+	t.Parallel()
+	s, now := make(setbacks), clock.Instant(time.Hour)
+	s.failed("gone", now)
+	s.failed("a", now.Add(time.Second))
+	now = now.Add(forgottenSetback + time.Second)
+	s.failed("b", now)
+	require.NotContains(t, s, "gone")
+	require.Contains(t, s, "a")
+	require.Contains(t, s, "b")
+}
