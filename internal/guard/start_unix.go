@@ -198,7 +198,7 @@ func (g *Guard) Run(p Program, files Files, lease *Lease, renew func() <-chan st
 		case e, ok := <-g.events:
 			switch {
 			case !ok:
-				return 0, g.lost()
+				return 0, fmt.Errorf("the guard, pid %d, has ended while it started COMMAND, which may have run: try again", g.pid)
 			case e.Late:
 				return 0, ErrLate
 			case e.Errno != 0:
