@@ -19,27 +19,11 @@ func Quoted(names []string) string {
 	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
 }
 
-// Elapsed returns how long something has lasted, as people say it: with one unit, or two if the first is small. It
-// never states more than d.
-func Elapsed(d time.Duration) string { return short(d) }
-
-// Remaining returns how long something still takes, in the form of Elapsed. It never states less than d.
-func Remaining(d time.Duration) string {
-	unit := time.Hour
-	switch {
-	case d <= 10*time.Minute:
-		unit = time.Second
-	case d <= day:
-		unit = time.Minute
-	}
-
-	return short(d + (unit-d%unit)%unit)
-}
-
 const day = 24 * time.Hour
 
-// short leaves out what is below the smallest unit that it shows.
-func short(d time.Duration) string {
+// Elapsed returns how long something has lasted, as people say it: with one unit, or two if the first is small. It
+// leaves out what is below the smallest unit that it shows, so it never states more than d.
+func Elapsed(d time.Duration) string {
 	switch d = max(0, d).Truncate(time.Second); {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", d/time.Second)
@@ -52,4 +36,17 @@ func short(d time.Duration) string {
 	}
 
 	return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+}
+
+// Remaining returns how long something still takes, in the form of Elapsed. It never states less than d.
+func Remaining(d time.Duration) string {
+	unit := time.Hour
+	switch {
+	case d <= 10*time.Minute:
+		unit = time.Second
+	case d <= day:
+		unit = time.Minute
+	}
+
+	return Elapsed(d + (unit-d%unit)%unit)
 }
