@@ -71,8 +71,8 @@ type TaskStatus struct {
 const lookAtOnce = 64
 
 // Look returns the status of a pool. It uses the options [WithPool], [WithTimeout] and [WithDescription], and asks for
-// two semaphores per task. It does not create the node: if there is none, the pool is empty. The text of an error names
-// the pool, unless the error is the cause of the end of ctx.
+// two semaphores per task. It does not create the node: if there is none, the pool is empty. An error names the pool,
+// unless it is the cause of the end of ctx.
 //
 // The parts of the status are read one after the other, while the pool may change.
 func Look(

@@ -16,8 +16,8 @@ const OnceSuffix = "#once"
 // maxData is how much of the data of a semaphore people see, in bytes.
 const maxData = 200
 
-// dataText returns the data for people, or "" if there is none. Of the data that lock and workers write for themselves,
-// it says what they mean. Of other data it is the beginning.
+// dataText returns a text about the data for people, or "" if there is none. If lock or workers have written the data
+// for themselves, the text says what it means. Otherwise it quotes the beginning of the data.
 func (s Semaphore) dataText() string {
 	if s.Data == "" {
 		return ""

@@ -17,7 +17,7 @@ type latest struct {
 	key     [keyWords]byte // of a deletion
 }
 
-// latest sorts the changes. The fold must not be used afterwards.
+// latest sorts the changes and returns them. The fold must not be used afterwards.
 func (f *fold) latest() *latest {
 	slices.SortFunc(f.classes, func(a, b class) int { return int(a.first) - int(b.first) })
 	for i := range f.classes {
